@@ -1,0 +1,5 @@
+"""``python -m api`` is the ``shirase`` command."""
+
+from api.cli import main
+
+main()

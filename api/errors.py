@@ -1,0 +1,65 @@
+"""Everything that can go wrong, as one small tree; ``routes/problems.py`` turns it into HTTP in one place."""
+
+from dataclasses import dataclass
+
+
+class ShiraseError(Exception):
+    """The root of the tree. ``str(error)`` is a sentence that may be shown to the caller."""
+
+
+class SettingsError(ShiraseError):
+    """A setting is missing or wrong; the process must not start."""
+
+    def __init__(self, name: str, message: str) -> None:
+        """Name the setting, so that one line is enough to mend it."""
+        super().__init__(f"{name}: {message}")
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a request."""
+
+    field: str
+    message: str
+
+
+class Malformed(ShiraseError):
+    """The body cannot be read at all, so that no field can be blamed."""
+
+
+class Invalid(ShiraseError):
+    """One or more fields are wrong. Nothing was written."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        """Carry every field that is wrong, not only the first."""
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = errors
+
+
+class Unauthenticated(ShiraseError):
+    """No token, or one that does not hold."""
+
+
+class Forbidden(ShiraseError):
+    """The caller is known and may not do this."""
+
+
+class NotFound(ShiraseError):
+    """There is no such thing, or it is not the caller's."""
+
+
+class KeyInProgress(ShiraseError):
+    """Another request with the same idempotency key has not finished."""
+
+
+class KeyReused(ShiraseError):
+    """The idempotency key was used before, with another body."""
+
+
+class ProxyRequired(ShiraseError):
+    """A stream was asked for without the proxy that could hold it."""
+
+
+class DatabaseAway(ShiraseError):
+    """The database does not answer."""
