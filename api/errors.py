@@ -63,3 +63,7 @@ class ProxyRequired(ShiraseError):
 
 class DatabaseAway(ShiraseError):
     """The database does not answer."""
+
+
+class ProxyMissing(ShiraseError):
+    """There is no Pushpin on this machine that could be run."""

@@ -1,0 +1,130 @@
+"""One Pushpin node: which one is installed, the configuration rendered for it, and the command that runs it."""
+
+import base64
+import hashlib
+import os
+import re
+import resource
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import NoReturn
+
+from api.errors import ProxyMissing
+from api.resources import directory
+
+CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
+VERSION_TIMEOUT = 10  # seconds
+LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
+UNIX_PATH_MAX = 103  # bytes of a unix socket's path, on the system that allows the fewest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig:
+    """Where one node listens, what it passes requests to, and the key that it signs them with."""
+
+    origin: str  # HOST:PORT of the handlers
+    sig_key: str = field(repr=False)
+    run_dir: Path  # of this node alone; see run_directory
+    client_port: int
+    control_port: int
+    stats_port: int
+    prometheus_port: int
+    client_host: str = "127.0.0.1"
+    control_host: str = "127.0.0.1"  # an address, no name; what listens on it has no authentication
+
+    @property
+    def stats_spec(self) -> str:
+        """The ZeroMQ address that the node publishes its statistics on."""
+        return f"tcp://{_bracketed(self.control_host)}:{self.stats_port}"
+
+
+def installed_version() -> tuple[int, int]:
+    """The release of the Pushpin on the PATH.
+
+    Raises:
+        ProxyMissing: if there is none, or it does not say which it is.
+    """
+    try:
+        answer = subprocess.run(
+            ["pushpin", "--version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT, check=False
+        )
+    except FileNotFoundError as exc:
+        raise ProxyMissing(
+            "Pushpin is not installed: `make up` installs it, or install Debian's package `pushpin`"
+        ) from exc
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise ProxyMissing(f"Pushpin cannot be run: {exc}") from exc
+    match = re.search(r"(\d+)\.(\d+)", answer.stdout)
+    if match is None:
+        raise ProxyMissing(f"`pushpin --version` does not name a release: {answer.stdout.strip()!r}")
+    return int(match[1]), int(match[2])
+
+
+def run_directory(data_dir: Path, node: str = "run") -> Path:
+    """A directory of the node's own that a unix socket's path and Pushpin's file format can hold.
+
+    It is made with access for this user alone: the key and the control sockets are in it.
+    """
+    path = data_dir.resolve() / node
+    if len(bytes(path)) + LONGEST_SOCKET_NAME > UNIX_PATH_MAX or not re.fullmatch(r"[\w./-]+", str(path), re.ASCII):
+        name = hashlib.blake2s(bytes(path), digest_size=6).hexdigest()
+        path = Path(tempfile.gettempdir()).resolve() / f"shirase-{os.getuid()}-{name}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if found.st_uid != os.getuid() or path.is_symlink():
+        raise PermissionError(f"{path} belongs to another user")
+    path.chmod(0o700)
+    return path
+
+
+def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[str]:
+    """Write the node's files for that release into its run directory; the answer is the command that runs it."""
+    templates = directory("pushpin")
+    services = "connmgr.conf" if version >= CONNMGR else "condure.conf"
+    text = (templates / "pushpin.conf").read_text() + (templates / services).read_text()
+    values = {
+        "run_dir": config.run_dir,
+        "client_address": f"{_bracketed(config.client_host)}:{config.client_port}",
+        "sig_key": base64.b64encode(config.sig_key.encode()).decode(),
+        "control_host": config.control_host,
+        "control_port": config.control_port,
+        "stats_spec": config.stats_spec,
+        "prometheus_address": f"{_bracketed(config.control_host)}:{config.prometheus_port}",
+    }
+    main = config.run_dir / "pushpin.conf"
+    _write_private(main, Template(text).substitute(values))
+    routes = Template((templates / "routes").read_text()).substitute(origin=config.origin)
+    _write_private(config.run_dir / "routes", routes)
+    return ["pushpin", "--merge-output", f"--config={main}"]
+
+
+def run_proxy(config: ProxyConfig) -> NoReturn:
+    """Become a Pushpin node, in the foreground.
+
+    Raises:
+        ProxyMissing: if there is no Pushpin to become.
+    """
+    command = write_configuration(config, installed_version())
+    raise_file_limit()
+    os.execvp(command[0], command)
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets this process have: Pushpin takes the soft limit as it finds it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _write_private(path: Path, text: str) -> None:
+    # Replaced rather than rewritten, so that no reader meets half a file and no old mode survives.
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    Path(name).replace(path)
