@@ -1,4 +1,4 @@
-"""One Pushpin node: which one is installed, the configuration rendered for it, and the command that runs it."""
+"""One Pushpin node: the release that is installed, the configuration for it, and the command that runs it."""
 
 import base64
 import hashlib
@@ -49,7 +49,11 @@ def installed_version() -> tuple[int, int]:
     """
     try:
         answer = subprocess.run(
-            ["pushpin", "--version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT, check=False
+            ["pushpin", "--version"],  # noqa: S607 - the operator's PATH says which
+            capture_output=True,
+            text=True,
+            timeout=VERSION_TIMEOUT,
+            check=False,
         )
     except FileNotFoundError as exc:
         raise ProxyMissing(
@@ -69,7 +73,8 @@ def run_directory(data_dir: Path, node: str = "run") -> Path:
     It is made with access for this user alone: the key and the control sockets are in it.
     """
     path = data_dir.resolve() / node
-    if len(bytes(path)) + LONGEST_SOCKET_NAME > UNIX_PATH_MAX or not re.fullmatch(r"[\w./-]+", str(path), re.ASCII):
+    fits = len(bytes(path)) + LONGEST_SOCKET_NAME <= UNIX_PATH_MAX
+    if not (fits and re.fullmatch(r"[\w./-]+", str(path), re.ASCII)):
         name = hashlib.blake2s(bytes(path), digest_size=6).hexdigest()
         path = Path(tempfile.gettempdir()).resolve() / f"shirase-{os.getuid()}-{name}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,7 +86,7 @@ def run_directory(data_dir: Path, node: str = "run") -> Path:
 
 
 def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[str]:
-    """Write the node's files for that release into its run directory; the answer is the command that runs it."""
+    """Write the node's files for that release into its run directory, and return the command that runs it."""
     templates = directory("pushpin")
     services = "connmgr.conf" if version >= CONNMGR else "condure.conf"
     text = (templates / "pushpin.conf").read_text() + (templates / services).read_text()
@@ -109,11 +114,11 @@ def run_proxy(config: ProxyConfig) -> NoReturn:
     """
     command = write_configuration(config, installed_version())
     raise_file_limit()
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 - the command is our own
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets this process have: Pushpin takes the soft limit as it finds it."""
+    """Allow as many open files as the system permits; Pushpin takes the soft limit as it finds it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

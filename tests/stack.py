@@ -1,0 +1,194 @@
+"""A whole Shirase on free ports for one test: real Pushpin nodes, gunicorn and relay, each killed alone."""
+
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from api import tokens
+from api.processes import Child, gunicorn_command, relay_command
+from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from api.readiness import wait_for_stream
+from api.settings import Settings
+
+READY_TIMEOUT = 30.0
+GRACE = 10.0
+# Below the range that the system takes for outgoing connections, so that a part which is down keeps its port.
+PORTS = range(20_000, 32_000)
+
+
+class Stack:
+    """Pushpin nodes, gunicorn and a relay around a database that has been migrated.
+
+    Use it as a context manager, and start things in the main thread only (see ``Child.start``).
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        data_dir: Path,
+        *,
+        workers: int = 2,
+        nodes: int = 1,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Choose ports and write the configuration; ``env`` are settings beyond those that are needed."""
+        ports = free_ports(1 + 4 * nodes)
+        origin = f"127.0.0.1:{ports.pop()}"
+        sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
+        self.proxies = [
+            ProxyConfig(
+                origin=origin,
+                sig_key=sig_key,
+                run_dir=run_directory(data_dir, f"run-{node}"),
+                client_port=ports.pop(),
+                control_port=ports.pop(),
+                stats_port=ports.pop(),
+                prometheus_port=ports.pop(),
+            )
+            for node in range(nodes)
+        ]
+        self.urls = [f"http://127.0.0.1:{proxy.client_port}" for proxy in self.proxies]
+        self.url = self.urls[0]
+        self.origin_url = f"http://{origin}"
+        self.control_urls = [f"http://127.0.0.1:{proxy.control_port}" for proxy in self.proxies]
+        self.settings_env = {
+            "DATABASE_URL": database_url,
+            "GRIP_URL": " ".join(self.control_urls),
+            "PUSHPIN_SIG_KEY": sig_key,
+            "JWT_SECRET": jwt_secret,
+            **(env or {}),
+        }
+        self.settings = Settings.from_env(self.settings_env)
+        self.log_dir = data_dir / "log"
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self._data_dir = data_dir.resolve()
+        version = installed_version()
+        self._pushpins = [
+            self._child(f"pushpin-{node}", write_configuration(proxy, version))
+            for node, proxy in enumerate(self.proxies)
+        ]
+        self._gunicorn = self._child("gunicorn", gunicorn_command(origin, workers))
+        self._relay = self._child("relay", relay_command())
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until every node serves."""
+        raise_file_limit()
+        try:
+            for node in range(len(self.proxies)):
+                self.start_pushpin(node)
+            self.start_gunicorn()
+            self.start_relay()
+            self.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave nothing running."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop everything, whatever state it is in."""
+        with ExitStack() as stopping:  # goes on when one of them cannot be stopped
+            for child in (*self._pushpins, self._gunicorn, self._relay):
+                stopping.callback(child.kill)
+
+    def wait_ready(self) -> None:
+        """Wait until a stream can be opened through every node."""
+        for url in self.urls:
+            if not wait_for_stream(url, self.token("stack-ready"), READY_TIMEOUT, lambda: True):
+                raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
+
+    def token(self, user: str, scope: str = "") -> str:
+        """A token that this stack accepts."""
+        return tokens.mint(self.settings, user, scope=scope)
+
+    def start_pushpin(self, node: int = 0) -> None:
+        """Start one node; ``wait_ready`` tells when it serves."""
+        self._start(self._pushpins[node])
+
+    def kill_pushpin(self, node: int = 0) -> None:
+        """End all programs of one node with SIGKILL."""
+        self._pushpins[node].kill()
+
+    def start_gunicorn(self) -> None:
+        """Start the handlers."""
+        self._start(self._gunicorn)
+
+    def stop_gunicorn(self) -> None:
+        """Stop the handlers as an operator would; then nothing listens at the origin."""
+        self._gunicorn.stop(GRACE)
+
+    def reload_gunicorn(self) -> None:
+        """Replace every worker, and wait until the old ones are gone."""
+        old = self.worker_pids()
+        self._gunicorn.signal(signal.SIGHUP)
+        self._wait_until_gone(old)
+
+    def kill_workers(self) -> None:
+        """End every worker with SIGKILL, and wait until others have taken their place."""
+        old = self.worker_pids()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        self._wait_until_gone(old)
+
+    def worker_pids(self) -> set[int]:
+        """The workers of now."""
+        pid = self._gunicorn.pid
+        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    def start_relay(self) -> None:
+        """Start the relay."""
+        self._start(self._relay)
+
+    def kill_relay(self) -> None:
+        """End the relay with SIGKILL."""
+        self._relay.kill()
+
+    def logs(self) -> str:
+        """The end of every log, to explain a failure."""
+        return "\n".join(
+            f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir())
+        )
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        environ = {**os.environ, **self.settings_env, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return Child(name, command, environ, mark=f"{self._data_dir}/{name}")
+
+    def _start(self, child: Child) -> None:
+        with (self.log_dir / f"{child.name}.log").open("ab") as log:
+            child.start(log)
+
+    def _wait_until_gone(self, old: set[int]) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT
+        while old & (now := self.worker_pids()) or len(now) < len(old):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the workers {old & now} are still there\n{self.logs()}")
+            time.sleep(0.05)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now, all different."""
+    found: list[int] = []
+    for port in random.sample(PORTS, k=len(PORTS)):
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"there are no {count} free ports")
