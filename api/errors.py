@@ -67,3 +67,11 @@ class DatabaseAway(ShiraseError):
 
 class ProxyMissing(ShiraseError):
     """There is no Pushpin on this machine that could be run."""
+
+
+class TooLarge(ShiraseError):
+    """The body is over its limit."""
+
+
+class UnsupportedMedia(ShiraseError):
+    """The body is not JSON."""

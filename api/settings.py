@@ -1,8 +1,10 @@
 """The settings: read once from the environment, checked at the start, frozen afterwards."""
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from api.errors import SettingsError
@@ -25,6 +27,7 @@ class Settings:
     sse_queue_size: int = 100  # missed events replayed in one response
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
     publish_timeout: float = 2.0  # seconds that a publish may take, all nodes together
+    database_timeout: float = 10.0  # seconds that a connection, a lock or a statement may take
     log_level: str = "INFO"
     log_format: str = "text"
     demo: bool = False
@@ -47,6 +50,7 @@ class Settings:
             sse_queue_size=int(_number(environ, "SSE_QUEUE_SIZE", 100, 1, 10_000)),
             sse_resync_interval=int(_number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
             publish_timeout=_number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
+            database_timeout=_number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
             log_level=_choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=_choice(environ, "LOG_FORMAT", "text", "json"),
             demo=_choice(environ, "SHIRASE_DEMO", "off", "on") == "on",
@@ -99,12 +103,25 @@ def _key(environ: Mapping[str, str], name: str) -> str:
     value = _required(environ, name)
     if value == PUSHPIN_STOCK_KEY:
         raise SettingsError(name, f"must not be Pushpin's stock key {PUSHPIN_STOCK_KEY!r}")
-    if len(value.encode()) < MIN_KEY_BYTES:
+    try:
+        size = len(key_bytes(value))
+    except (OSError, ValueError) as exc:
+        raise SettingsError(name, f"cannot be read: {exc}") from exc
+    if size < MIN_KEY_BYTES:
         raise SettingsError(
             name,
             f"must have at least {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32",
         )
     return value
+
+
+def key_bytes(text: str) -> bytes:
+    """A key as Pushpin writes it: plain, ``base64:…`` or ``file:…``."""
+    if text.startswith("base64:"):
+        return b64decode(text.removeprefix("base64:"), validate=True)
+    if text.startswith("file:"):
+        return Path(text.removeprefix("file:")).read_bytes().strip()
+    return text.encode()
 
 
 def _grip_urls(value: str) -> tuple[str, ...]:

@@ -1,0 +1,133 @@
+"""The ``shirase`` command."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api import database, logs, relay, tokens
+from api.client import Client, ClientError
+from api.environment import load
+from api.errors import FieldError, Invalid, SettingsError, ShiraseError
+from api.services import wire
+from api.settings import Settings
+
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var"),
+    show_default=True,
+    help="Where `shirase up` keeps its data and keys.",
+)
+USER = click.option("--user", "user_id", required=True, help="The user's id.")
+URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
+DEFAULT_URL = "http://127.0.0.1:7999"
+CLI_TTL = 3600  # seconds that the tokens of send and listen hold
+
+
+def _one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """End with one clear line instead of a traceback when the trouble is the operator's to mend."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ShiraseError, ClientError) as exc:
+            click.echo(f"shirase: {exc}", err=True)
+            sys.exit(2 if isinstance(exc, SettingsError) else 1)
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="shirase")
+def main() -> None:
+    """Shirase: real-time notifications over Server-Sent Events."""
+
+
+@main.command()
+@DATA_DIR
+@_one_line
+def migrate(data_dir: Path) -> None:
+    """Bring the database to the newest schema."""
+    url = load(data_dir).get("DATABASE_URL", "").strip()
+    if not url:
+        raise SettingsError("DATABASE_URL", "is not set")
+    database.migrate(url)
+    click.echo("the schema is up to date")
+
+
+@main.command()
+@USER
+@click.option("--scope", default="", help='Space-separated, such as "notifications:write".')
+@click.option("--ttl", type=click.IntRange(1, 10 * 365 * 86_400), default=3600, show_default=True, help="Seconds.")
+@DATA_DIR
+@_one_line
+def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
+    """Print a signed token for development and scripts."""
+    tokens.check_user_id(user_id)
+    click.echo(tokens.mint(Settings.from_env(load(data_dir)), user_id, scope=scope, ttl=ttl))
+
+
+@main.command()
+@USER
+@click.option("--type", "type_", required=True, help="Such as interview.scheduled.")
+@click.option("--title", required=True)
+@click.option("--message", required=True)
+@click.option("--payload", default="{}", show_default=True, help="A JSON object.")
+@URL
+@DATA_DIR
+@_one_line
+def send(user_id: str, type_: str, title: str, message: str, payload: str, url: str | None, data_dir: Path) -> None:
+    """Create a notification through the API."""
+    try:
+        parsed = json.loads(payload)
+    except ValueError as exc:
+        raise Invalid(FieldError("--payload", f"is not JSON: {exc}")) from exc
+    client = _client(load(data_dir), url, "shirase-send", tokens.WRITE)
+    notification = {"user_id": user_id, "type": type_, "title": title, "message": message, "payload": parsed}
+    click.echo(json.dumps(client.create(notification), ensure_ascii=False))
+
+
+@main.command()
+@USER
+@click.option("--after", "cursor", help="Resume behind this cursor.")
+@URL
+@DATA_DIR
+@_one_line
+def listen(user_id: str, cursor: str | None, url: str | None, data_dir: Path) -> None:
+    """Open the stream and print the events, one a line, until Ctrl-C."""
+    tokens.check_user_id(user_id)
+    client = _client(load(data_dir), url, user_id, "")
+    try:
+        for event in client.listen(cursor):
+            line = {"event": event.event, "id": event.id or None, "data": event.json()}
+            click.echo(json.dumps(line, ensure_ascii=False))
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+@main.command("relay")
+@_one_line
+def run_relay() -> None:
+    """Publish what a crash or an outage left unpublished; any number may run."""
+    settings = Settings.from_env(os.environ)
+    logs.configure(settings)
+    services = wire(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    relay.run(services.database, services.publisher, stop)
+
+
+def _client(environ: dict[str, str], url: str | None, user_id: str, scope: str) -> Client:
+    settings = Settings.from_env(environ)
+    signed = tokens.mint(settings, user_id, scope=scope, ttl=CLI_TTL)
+    return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, signed)

@@ -1,0 +1,59 @@
+"""What an entry of the log looks like outside: to a browser, to a long poll and to the proxy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from api import cursors, grip, sse
+from api.models import rfc3339
+from api.records import Event, Notification
+
+
+def notification_fields(notification: Notification) -> dict[str, Any]:
+    """The notification as JSON shows it, in REST and in events alike."""
+    content = notification.content
+    return {
+        "id": notification.id,
+        "user_id": notification.user_id,
+        "type": content.type,
+        "title": content.title,
+        "message": content.message,
+        "payload": orjson.Fragment(content.payload),
+        "is_read": notification.read_at is not None,
+        "read_at": rfc3339(notification.read_at) if notification.read_at else None,
+        "created_at": rfc3339(notification.created_at),
+        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
+    }
+
+
+def to_sse(database_name: str, event: Event) -> sse.Event | None:
+    """The event as a browser gets it; ``None`` for one that has nothing left to say."""
+    data = _data(event)
+    if data is None:
+        return None
+    return sse.Event(event.kind, data, cursors.encode(database_name, event.user_id, event.seq))
+
+
+def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
+    """The event as the long poll lists it."""
+    data = _data(event)
+    if data is None:
+        return None
+    cursor = cursors.encode(database_name, event.user_id, event.seq)
+    return {"id": cursor, "event": event.kind, "data": orjson.Fragment(data)}
+
+
+def to_items(database_name: str, events: Sequence[Event]) -> list[grip.Item]:
+    """The events as the proxy takes them."""
+    return [
+        grip.Item(grip.user_channel(event.user_id), event.seq, sse.encode(shown) if shown else "")
+        for event in events
+        for shown in [to_sse(database_name, event)]
+    ]
+
+
+def _data(event: Event) -> str | None:
+    if event.notification is not None:
+        return orjson.dumps(notification_fields(event.notification)).decode()
+    return event.data

@@ -1,0 +1,248 @@
+"""GRIP, the proxy's protocol: channel names, hold instructions, its signature, and its control port.
+
+The only importer of ``gripcontrol``. What is sent and why is explained in ARCHITECTURE, "The hold".
+"""
+
+import logging
+import random
+import re
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+from gripcontrol import Channel, GripPubControl, create_grip_channel_header, parse_grip_uri, validate_sig
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+
+from api.settings import Settings, key_bytes
+
+log = logging.getLogger(__name__)
+
+SIGNATURE_ISSUER = "pushpin"
+MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
+FAILURES_UNTIL_OPEN = 3
+HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
+
+_CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\s*")
+
+
+# --- channels ---------------------------------------------------------------------------------------------------
+
+
+def user_channel(user_id: str) -> str:
+    """The channel of a user's stream.
+
+    Base64url, since ``create_grip_channel_header`` escapes nothing: a ``,`` or ``;`` in a name would subscribe to
+    other channels. Distinct ids have distinct names, and the id can be read back.
+    """
+    return "u-" + urlsafe_b64encode(user_id.encode()).decode().rstrip("=")
+
+
+def connection_channel(connection_id: str) -> str:
+    """The channel of one held response."""
+    return "c-" + connection_id
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What ``Grip-Last`` says: whose stream, which connection, and up to where it got."""
+
+    user_id: str
+    connection_id: str
+    seq: int
+
+
+def parse_last(header: str) -> Last | None:
+    """Read ``Grip-Last``; ``None`` if it does not hold exactly the two channels of one connection."""
+    found = {}
+    for part in header.split(","):
+        match = _CHANNEL_OF_LAST.fullmatch(part)
+        if match is None:
+            return None
+        found[match[1][:2]] = (match[1][2:], int(match[2]))
+    if set(found) != {"u-", "c-"}:
+        return None
+    encoded, seq = found["u-"]
+    try:
+        user_id = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except (Base64Error, ValueError):
+        return None
+    return Last(user_id, found["c-"][0], seq)
+
+
+# --- holds ------------------------------------------------------------------------------------------------------
+
+
+def hold_stream(user_id: str, connection_id: str, head: int, *, next_path: str, settings: Settings) -> dict[str, str]:
+    """Headers that make the proxy keep the response open, from ``head`` on.
+
+    The connection's own channel makes ``Grip-Last`` unique, without which Pushpin would share the answer to one
+    connection's recovery with another's (pushpin.md, traps 2 and 3).
+    """
+    channels = [
+        Channel(user_channel(user_id), str(head)),
+        Channel(connection_channel(connection_id), "0"),
+    ]
+    return {
+        "Grip-Hold": "stream",
+        "Grip-Channel": create_grip_channel_header(channels),
+        "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={settings.sse_keepalive_timeout}; mode=idle",
+        "Grip-Link": f"<{next_path}>; rel=next; timeout={settings.sse_resync_interval}",
+    }
+
+
+def continue_at(next_path: str) -> dict[str, str]:
+    """Headers that make the proxy read the next page at once and append it."""
+    return {"Grip-Link": f"<{next_path}>; rel=next"}
+
+
+def hold_response(user_id: str, head: int, timeout: int) -> dict[str, str]:
+    """Headers of a long poll: the proxy asks again as soon as there is news, or sends this body at the timeout."""
+    return {
+        "Grip-Hold": "response",
+        "Grip-Channel": create_grip_channel_header([Channel(user_channel(user_id), str(head))]),
+        "Grip-Timeout": str(timeout),
+    }
+
+
+def is_signed(signature: str, settings: Settings) -> bool:
+    """Whether a ``Grip-Sig`` is from a proxy that has our key."""
+    return bool(signature) and any(validate_sig(signature, key, issuer) for key, issuer in _trusted(settings))
+
+
+@cache
+def _trusted(settings: Settings) -> list[tuple[bytes, str | None]]:
+    """The keys that a proxy may sign with, each with the issuer that it must name (``None``: any)."""
+    keys: list[tuple[bytes, str | None]] = [(key_bytes(settings.pushpin_sig_key), SIGNATURE_ISSUER)]
+    for url in settings.grip_url:
+        node = parse_grip_uri(url)
+        if "verify_key" in node:
+            keys.append((node["verify_key"], node.get("verify_iss")))
+    return keys
+
+
+# --- publishing -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event for one channel. The proxy passes it to whoever stands at ``seq - 1`` and has others read again."""
+
+    channel: str
+    seq: int
+    content: str  # empty if the event has nothing left to say: whoever waits for it reads the log again
+
+
+class Publisher:
+    """Sends items to every node's control port, in bounded time, and never raises.
+
+    A node that failed several times in a row is left alone for a moment, so that a hung one does not cost every
+    create its timeout; what it misses stays in the outbox, and the relay brings it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare; connections are made with the first publish."""
+        share = settings.publish_timeout / len(settings.grip_url)
+        self.nodes = [_Node(url, share) for url in settings.grip_url]
+
+    def publish(self, items: Sequence[Item]) -> list[bool]:
+        """Whether each item was accepted by every node. Accepted does not mean delivered (pushpin.md, Publishing)."""
+        accepted: list[bool] = []
+        for body, count in _bodies(items):
+            taken = [node.post(body) for node in self.nodes]  # a list: every node is tried
+            accepted += [all(taken)] * count
+        return accepted
+
+
+class _Node:
+    def __init__(self, url: str, timeout: float) -> None:
+        config = parse_grip_uri(url)
+        self.name = config["control_uri"]
+        self.control = GripPubControl(config)
+        for client in self.control.clients:
+            session = client.requests_session
+            session.trust_env = False  # neither a proxy from the environment nor .netrc has a say here
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, _BoundedAdapter(timeout))
+        self.failures = 0
+        self.closed_until = 0.0
+
+    def post(self, body: bytes) -> bool:
+        if self._is_open():
+            return False
+        results = self.control.http_call("/publish/", body, {"Content-Type": "application/json"})
+        for result in results.values():
+            if isinstance(result[0], Exception):  # pubcontrol hands errors back instead of raising them
+                self._failed(result[0])
+                return False
+        if self.failures >= FAILURES_UNTIL_OPEN:
+            log.warning("control port %s answers again", self.name)
+        self.failures = 0
+        return True
+
+    def _is_open(self) -> bool:
+        """Whether to spare the node; after a pause one caller tries while the others still pass by."""
+        if self.failures < FAILURES_UNTIL_OPEN:
+            return False
+        now = time.monotonic()
+        if now < self.closed_until:
+            return True
+        self._pause(now)
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        self._pause(time.monotonic())
+        if self.failures == FAILURES_UNTIL_OPEN:
+            log.error("control port %s failed %d times: left to the relay (%s)", self.name, self.failures, error)
+        elif self.failures < FAILURES_UNTIL_OPEN:
+            log.warning("control port %s failed (%s)", self.name, error)
+
+    def _pause(self, now: float) -> None:
+        self.closed_until = now + random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, protects nothing
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """``pubcontrol`` sets no timeout and retries by itself: a hung control port would hang the worker for ever."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(max_retries=0)
+        self.timeout = timeout
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        return super().send(request, *args, **{**kwargs, "timeout": self.timeout})
+
+
+def _bodies(items: Sequence[Item]) -> Iterator[tuple[bytes, int]]:
+    """POST bodies under the proxy's limit, each with its number of items."""
+    parts: list[bytes] = []
+    size = 0
+    for item in items:
+        part = orjson.dumps(_exported(item))
+        if parts and size + len(part) > MAX_POST:
+            yield _body(parts), len(parts)
+            parts, size = [], 0
+        parts.append(part)
+        size += len(part) + 1
+    if parts:
+        yield _body(parts), len(parts)
+
+
+def _body(parts: list[bytes]) -> bytes:
+    return b'{"items":[' + b",".join(parts) + b"]}"
+
+
+def _exported(item: Item) -> dict[str, Any]:
+    stream = {"content": item.content} if item.content else {"action": "hint"}
+    return {
+        "channel": item.channel,
+        "id": str(item.seq),
+        "prev-id": str(item.seq - 1),
+        # A waiting long poll asks the origin again, which knows all that it missed.
+        "formats": {"http-stream": stream, "http-response": {"action": "hint"}},
+    }

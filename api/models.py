@@ -1,0 +1,148 @@
+"""The tables. ``migrations/`` builds them; a test holds the two equal."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, Index, Integer, String, Text, TypeDecorator, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+# SQLite numbers rows by itself only in a column that is declared INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+# Byte order is all that an id needs, and it is much cheaper than a language's.
+UserId = String(255).with_variant(String(255, collation="C"), "postgresql")
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with microseconds and ``Z`` (RFC 3339), always of the same width, so that text sorts like time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, always aware and in UTC: ``timestamptz`` in PostgreSQL, RFC 3339 text in SQLite."""
+
+    impl = TIMESTAMP
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column's type."""
+        return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else TIMESTAMP(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Python to database."""
+        return rfc3339(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Database to Python."""
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+
+class DatabaseName(Base):
+    """One row with a random name, made by the first migration: cursors tell databases apart by it."""
+
+    __tablename__ = "database_name"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
+class Stream(Base):
+    """A user's log: where it stands, and how many of the user's notifications are unread there."""
+
+    __tablename__ = "streams"
+
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    head: Mapped[int] = mapped_column(BigInteger)
+    unread: Mapped[int] = mapped_column(Integer)
+
+
+class Event(Base):
+    """One entry of a user's log: replay source, outbox and origin of the SSE id at once.
+
+    The content of a ``notification`` event is the notification's row; the other kinds carry their own ``data``.
+    ``unread`` is the count after this event, so that a stream which begins here can say it.
+    """
+
+    __tablename__ = "events"
+
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    notification_id: Mapped[int | None] = mapped_column(BigInteger)
+    data: Mapped[str | None] = mapped_column(Text)
+    unread: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    published_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index(
+            "events_unpublished",
+            "user_id",
+            "seq",
+            postgresql_where=published_at.is_(None),
+            sqlite_where=published_at.is_(None),
+        ),
+        # Rows arrive in the order of time, for which BRIN is enough and costs a write next to nothing.
+        Index("events_created_at", "created_at", postgresql_using="brin"),
+    )
+
+
+class Notification(Base):
+    """The stored thing. All but ``read_at`` is fixed when it is created."""
+
+    __tablename__ = "notifications"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    type: Mapped[str] = mapped_column(String(100))
+    title: Mapped[str] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(Text)
+    payload: Mapped[str] = mapped_column(Text)  # a JSON object as text: it is passed on, never looked into
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    read_at: Mapped[datetime | None] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index("notifications_of_user", "user_id", "id"),
+        Index("notifications_of_type", "user_id", "type", "id"),
+        Index(
+            "notifications_unread",
+            "user_id",
+            "id",
+            postgresql_where=read_at.is_(None),
+            sqlite_where=read_at.is_(None),
+        ),
+        Index(
+            "notifications_expiring",
+            "expires_at",
+            postgresql_where=expires_at.is_not(None),
+            sqlite_where=expires_at.is_not(None),
+        ),
+        Index(
+            "notifications_expiring_unread",
+            "user_id",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL AND read_at IS NULL"),
+            sqlite_where=text("expires_at IS NOT NULL AND read_at IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},  # an id is never given twice, also after the newest was deleted
+    )
+
+
+class IdempotencyKey(Base):
+    """What a producer's key stands for: the request that used it, and the answer it got."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(UserId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),)

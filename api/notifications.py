@@ -1,0 +1,177 @@
+"""Notifications: what producers and users do with them.
+
+Every change is one transaction that also appends to the user's log; then it is published to whoever listens. Should
+the second step fail, nothing is lost: the event stays in the outbox and the relay sends it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from api import events
+from api.database import Database
+from api.errors import DatabaseAway, KeyReused, NotFound
+from api.grip import Publisher
+from api.records import DELETED, READ, Draft, Event, Notification
+from api.store import inbox, keys, log
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A producer's wish that a request has its effect once, however often it is sent."""
+
+    owner: str
+    key: str
+    fingerprint: str  # of the request: the key must not be used for another one
+
+
+def create(
+    database: Database,
+    publisher: Publisher,
+    drafts: Sequence[Draft],
+    *,
+    once: Once | None = None,
+    answer: Callable[[list[Notification]], str],
+) -> tuple[str, bool]:
+    """Store and publish notifications, all or nothing.
+
+    Args:
+        database: where they are stored.
+        publisher: who tells the proxy.
+        drafts: in the order that they shall have.
+        once: makes a repeat harmless.
+        answer: what to answer, kept for repeats.
+
+    Returns:
+        The answer, and whether it is that of an earlier request with the same key.
+
+    Raises:
+        KeyReused: if the key was used for another request.
+        KeyInProgress: if a request with the same key does not come to an end.
+    """
+    now = datetime.now(UTC)
+    with database.write() as session:
+        earlier = keys.claim(session, once.owner, once.key, once.fingerprint, now) if once else None
+        if once and earlier:
+            fingerprint, body = earlier
+            if fingerprint != once.fingerprint:
+                raise KeyReused("this idempotency key was used for another request")
+            return body, True
+        appended = log.append_notifications(session, drafts, now)
+        body = answer([event.notification for event in appended if event.notification])
+        if once:
+            keys.answer(session, once.owner, once.key, body)
+    publish(database, publisher, appended)
+    return body, False
+
+
+def page(
+    database: Database,
+    user_id: str,
+    *,
+    limit: int,
+    before: int | None,
+    unread: bool | None,
+    type_: str | None,
+) -> tuple[list[Notification], int, int | None]:
+    """One page of a user's list, the unread count, and where the next page begins (``None``: there is none)."""
+    now = datetime.now(UTC)
+    with database.read() as session:
+        found = inbox.page(session, user_id, now, limit=limit + 1, before=before, unread=unread, type_=type_)
+        count = log.position(session, user_id, now).unread
+    shown = found[:limit]
+    return shown, count, shown[-1].id if len(found) > limit else None
+
+
+def get(database: Database, user_id: str, number: int) -> Notification:
+    """One of a user's notifications.
+
+    Raises:
+        NotFound: if the user has none of this id, whoever else may.
+    """
+    with database.read() as session:
+        found = inbox.get(session, user_id, number, datetime.now(UTC))
+    if found is None:
+        raise NotFound("there is no such notification")
+    return found
+
+
+def unread_count(database: Database, user_id: str) -> int:
+    """How many a user has not read."""
+    with database.read() as session:
+        return log.position(session, user_id, datetime.now(UTC)).unread
+
+
+def mark_read(
+    database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None
+) -> tuple[int, int]:
+    """Mark these (``None``: all) of a user's notifications read; returns how many were not yet, and the count.
+
+    Ids that are another user's, or nobody's, are passed over alike: the answer does not reveal them.
+    """
+    now = datetime.now(UTC)
+
+    def change(session: Session) -> tuple[log.Change | None, int]:
+        changed = inbox.mark_read(session, user_id, ids, now)
+        data = {"ids": "all" if ids is None else changed}
+        return log.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
+
+    return _change(database, publisher, user_id, now, change)
+
+
+def delete(database: Database, publisher: Publisher, user_id: str, number: int) -> None:
+    """Remove one of a user's notifications.
+
+    Raises:
+        NotFound: if the user has none of this id, whoever else may.
+    """
+    now = datetime.now(UTC)
+
+    def change(session: Session) -> tuple[log.Change | None, None]:
+        was_unread = inbox.remove(session, user_id, number, now)
+        if was_unread is None:
+            raise NotFound("there is no such notification")
+        return log.Change(user_id, DELETED, {"ids": [number]}, -int(was_unread)), None
+
+    _change(database, publisher, user_id, now, change)
+
+
+def _change(
+    database: Database,
+    publisher: Publisher,
+    user_id: str,
+    now: datetime,
+    change: Callable[[Session], tuple[log.Change | None, T]],
+) -> tuple[T, int]:
+    """Lock the user's log, change the state, append what changed, commit, publish."""
+    with database.write() as session:
+        log.lock(session, [user_id])
+        changed, result = change(session)
+        appended = log.append_changes(session, [changed], now) if changed else []
+        count = log.position(session, user_id, now).unread
+    publish(database, publisher, appended)
+    return result, count
+
+
+def publish(database: Database, publisher: Publisher, appended: Sequence[Event]) -> int:
+    """Send committed events to the proxy and take those that it accepted out of the outbox; returns their number."""
+    if not appended:
+        return 0
+    accepted = publisher.publish(events.to_items(database.name, appended))
+    sent = [event for event, taken in zip(appended, accepted, strict=True) if taken]
+    if sent:
+        try:
+            with database.write() as session:
+                log.mark_published(session, sent, datetime.now(UTC))
+        except DatabaseAway:
+            # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
+            logger.warning("the database went away before %d events could be marked as published", len(sent))
+    return len(sent)

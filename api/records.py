@@ -1,0 +1,62 @@
+"""What passes between the layers: frozen values, no rows, no requests."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+NOTIFICATION = "notification"
+READ = "read"
+DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a producer says; a broadcast shares one between its users."""
+
+    type: str
+    title: str
+    message: str
+    payload: str = "{}"  # a JSON object as text
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A notification that is not stored yet."""
+
+    user_id: str
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A stored notification."""
+
+    id: int
+    user_id: str
+    content: Content
+    created_at: datetime
+    read_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a user's log.
+
+    A ``notification`` event whose notification was deleted or has expired since has neither ``notification`` nor
+    ``data``: it keeps its place in the order and says nothing any more.
+    """
+
+    user_id: str
+    seq: int
+    kind: str
+    unread: int  # the count after this event
+    data: str | None = None
+    notification: Notification | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a user's log stands."""
+
+    head: int
+    unread: int

@@ -1,0 +1,122 @@
+"""The OpenAPI 3.1 document, made from what the routes themselves declare, and a page to read it."""
+
+import re
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import swagger_ui_bundle
+from apispec import APISpec
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.routes import schemas
+from api.routes.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
+
+blueprint = Blueprint("docs", __name__, static_folder=str(Path(__file__).parent / "docs"), static_url_path="/api/docs")
+
+REF = "#/components/schemas/{model}"
+PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
+ALWAYS = (500, 503)
+
+
+@blueprint.get("/api/openapi.json")
+@operation(Operation("This document", PUBLIC, {200: ("OpenAPI 3.1", "application/json")}))
+def document() -> Response:
+    """The contract for machines."""
+    return json_answer(describe(current_app))
+
+
+@blueprint.get("/api/docs")
+def page() -> Response:
+    """The contract for people."""
+    return send_from_directory(str(blueprint.static_folder), "index.html")
+
+
+@blueprint.get("/api/docs/swagger-ui/<path:name>")
+def swagger_ui(name: str) -> Response:
+    """The reader's own files, from its package."""
+    return send_from_directory(swagger_ui_bundle.swagger_ui_path, name, max_age=3600)
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """The document for every route that declares its operation and is not the proxy's own."""
+    spec = APISpec(
+        title="Shirase",
+        version=version("shirase"),
+        openapi_version="3.1.0",
+        info={"description": "Notifications in real time. Ask all of it through the proxy.", "license": {"name": "MIT"}},
+    )
+    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    spec.components.security_scheme("token", {"type": "apiKey", "in": "query", "name": "token"})
+    for name, schema in _schemas().items():
+        spec.components.schema(name, schema)
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
+        if described is None or described.access == PROXY:
+            continue
+        methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        name = rule.endpoint.rpartition(".")[2]
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        spec.path(path=path, operations={method.lower(): _operation(name, rule.arguments, described) for method in methods})
+    return spec.to_dict()
+
+
+def _schemas() -> dict[str, Any]:
+    models = [
+        (kind, "validation")
+        for kind in vars(schemas).values()
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == schemas.__name__
+    ]
+    _, made = models_json_schema(models, ref_template=REF)  # type: ignore[arg-type]
+    definitions: dict[str, Any] = made["$defs"]
+    return definitions
+
+
+def _operation(name: str, arguments: set[str], described: Operation) -> dict[str, Any]:
+    made: dict[str, Any] = {"operationId": name, "summary": described.summary, "tags": ["Notifications"]}
+    if described.description:
+        made["description"] = described.description
+    made["parameters"] = _parameters(arguments, described)
+    if described.body:
+        content = {"application/json": {"schema": {"$ref": REF.format(model=described.body.__name__)}}}
+        made["requestBody"] = {"required": True, "content": content}
+    made["responses"] = {str(status): _answer(*answer) for status, answer in described.answers.items()}
+    problems = set(described.problems) | set(ALWAYS)
+    if described.access != PUBLIC:
+        problems |= {401} | ({403} if described.scope else set())
+        made["security"] = [{"bearer": []}, {"token": []}] if described.access == USER_IN_QUERY else [{"bearer": []}]
+    for status in sorted(problems):
+        made["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
+    return made
+
+
+def _parameters(arguments: set[str], described: Operation) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+        for name in sorted(arguments)
+    ]
+    if described.query:
+        shape = described.query.model_json_schema(ref_template=REF)
+        found += [
+            {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema}
+            for name, schema in shape["properties"].items()
+            if name != "token"  # told as a security scheme
+        ]
+    return found + [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in described.headers.items()
+    ]
+
+
+def _answer(description: str, shape: type[BaseModel] | str | None) -> dict[str, Any]:
+    if shape is None:
+        return {"description": description}
+    if isinstance(shape, str):
+        return {"description": description, "content": {shape: {}}}
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": REF.format(model=shape.__name__)}}},
+    }

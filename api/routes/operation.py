@@ -1,0 +1,117 @@
+"""One decorator on every route: it says what the route takes and gives, checks it, and is what OpenAPI is made from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+import orjson
+from flask import Response, current_app, request
+from pydantic import BaseModel, ValidationError
+
+from api import auth
+from api.errors import FieldError, Forbidden, Invalid, Malformed, TooLarge, UnsupportedMedia
+from api.services import Services
+
+MAX_BODY = 1024 * 1024
+
+PUBLIC = "public"  # anyone
+PROXY = "proxy"  # the proxy alone, proven by its signature
+USER = "user"  # any valid token
+USER_IN_QUERY = "user, also by ?token="  # EventSource cannot send headers
+# Any other word is a scope that the token must carry.
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a route is."""
+
+    summary: str
+    access: str
+    answers: Mapping[int, tuple[str, type[BaseModel] | str | None]]  # status: (description, JSON model or media type)
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    problems: tuple[int, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)  # request headers: what they do
+    description: str = ""
+
+    @property
+    def scope(self) -> str | None:
+        """The scope that a token must carry."""
+        return None if self.access in (PUBLIC, PROXY, USER, USER_IN_QUERY) else self.access
+
+
+def services() -> Services:
+    """What the running application was wired with."""
+    wired: Services = current_app.extensions["shirase"]
+    return wired
+
+
+def operation(described: Operation) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Make a view of a function that gets ``caller``, ``body`` and ``query`` as its operation says."""
+
+    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+        @wraps(view)
+        def wrapper(**path: Any) -> Response:
+            if described.access not in (PUBLIC, PROXY):
+                in_query = described.access == USER_IN_QUERY
+                caller = auth.identify(request, services().settings, in_query=in_query)
+                if described.scope and not caller.may(described.scope):
+                    raise Forbidden(f"the token lacks the scope {described.scope}")
+                path["caller"] = caller
+            if described.query:
+                path["query"] = _query(described.query)
+            if described.body:
+                path["body"] = _body(described.body)
+            return view(**path)
+
+        wrapper.operation = described  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+def json_answer(value: Any, status: int = 200, **headers: str) -> Response:
+    """An answer in JSON; ``value`` may be text or bytes that are JSON already."""
+    body = value if isinstance(value, str | bytes) else orjson.dumps(value)
+    answer = Response(body, status, content_type="application/json")
+    answer.headers.update({name.replace("_", "-"): text for name, text in headers.items()})
+    return answer
+
+
+def _body(model: type[BaseModel]) -> BaseModel:
+    if request.mimetype != "application/json":
+        raise UnsupportedMedia("send the body as Content-Type: application/json")
+    if request.content_length is not None and request.content_length > MAX_BODY:
+        raise TooLarge(f"the body must have at most {MAX_BODY} bytes")
+    raw = request.get_data(cache=True)
+    try:
+        orjson.loads(raw)  # stricter than the validator: no NaN, no lone surrogates
+    except orjson.JSONDecodeError as exc:
+        raise Malformed(f"the body is not JSON: {exc}") from exc
+    try:
+        return model.model_validate_json(raw, strict=True)
+    except ValidationError as exc:
+        raise _invalid(exc) from exc
+
+
+def _query(model: type[BaseModel]) -> BaseModel:
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as exc:
+        raise _invalid(exc) from exc
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return Invalid(*(FieldError(_path(one["loc"]), _message(one["msg"])) for one in found[:100]))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """``("notifications", 3, "title")`` as ``notifications[3].title``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".") or "(body)"
+
+
+def _message(text: str) -> str:
+    return text.removeprefix("Value error, ")

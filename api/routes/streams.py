@@ -1,0 +1,108 @@
+"""The stream, its continuation by the proxy, and the long poll."""
+
+from flask import Blueprint, Response, request
+
+from api import grip, streams
+from api.errors import Forbidden, ProxyRequired
+from api.routes.operation import PROXY, USER_IN_QUERY, Operation, json_answer, operation, services
+from api.routes.schemas import PollQuery, PollView, StreamQuery
+from api.tokens import Identity
+
+blueprint = Blueprint("streams", __name__)
+
+EVENT_STREAM = "text/event-stream"
+NOT_THE_PROXY = "this address is for the proxy alone"
+
+
+@blueprint.get("/api/sse/notifications")
+@operation(
+    Operation(
+        "Open a stream of one's notifications",
+        USER_IN_QUERY,
+        {200: ("Events, held open by the proxy", EVENT_STREAM)},
+        query=StreamQuery,
+        headers={"Last-Event-ID": "Resume behind this cursor, as a browser does by itself."},
+        problems=(422, 501),
+        description="""\
+| event | when | id | data |
+|---|---|---|---|
+| `connected` | first | the cursor the stream begins at | `{"user_id", "status": "connected", "connection_id", "unread_count"}` |
+| `notification` | one is created for this user | its cursor | the notification |
+| `read` | this user marked some read, on any device | its cursor | `{"ids": […] or "all", "unread_count"}` |
+| `deleted` | removed | its cursor | `{"ids": […], "unread_count"}` |
+| `heartbeat` | every `SSE_KEEPALIVE_TIMEOUT` seconds of silence | none | `{"type": "heartbeat"}` |
+| `reset` | the cursor is older than what is kept, or from elsewhere | the new cursor | `{"reason"}`: fetch the list again |
+
+`unread_count` in `connected` is the count at its own cursor: every `notification` that follows adds one, and every
+`read` and `deleted` says the new count.""",
+    )
+)
+def open_stream(caller: Identity, query: StreamQuery) -> Response:
+    """``connected``, what was missed, then events as they happen."""
+    wired = services()
+    _require_proxy()
+    cursor = request.headers.get("Last-Event-ID") or query.last_event_id
+    return _stream(streams.open_stream(wired.database, wired.settings, caller.user_id, cursor))
+
+
+@blueprint.get(streams.NEXT_PATH)
+@operation(Operation("Recover a held stream", PROXY, {200: ("Events", EVENT_STREAM)}, problems=(403,)))
+def recover() -> Response:
+    """What the proxy missed. A client's own Grip-Last is stripped by the proxy, so one that arrives is genuine."""
+    wired = services()
+    last = grip.parse_last(request.headers.get("Grip-Last", ""))
+    if not _is_from_proxy() or last is None:
+        raise Forbidden(NOT_THE_PROXY)
+    return _stream(streams.recover(wired.database, wired.settings, last))
+
+
+@blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
+@operation(Operation("Continue a long replay", PROXY, {200: ("Events", EVENT_STREAM)}, problems=(403,)))
+def continue_stream(sealed: str) -> Response:
+    """The next page of what was missed. Its name was sealed by us and told to the proxy alone."""
+    wired = services()
+    answer = streams.continue_stream(wired.database, wired.settings, sealed) if _is_from_proxy() else None
+    if answer is None:
+        raise Forbidden(NOT_THE_PROXY)
+    return _stream(answer)
+
+
+@blueprint.get("/api/notifications/poll")
+@operation(
+    Operation(
+        "Wait for one's next events",
+        USER_IN_QUERY,
+        {200: ("What happened after the cursor; empty at the timeout", PollView)},
+        query=PollQuery,
+        problems=(422, 501),
+    )
+)
+def poll(caller: Identity, query: PollQuery) -> Response:
+    """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
+    wired = services()
+    _require_proxy()
+    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout)
+    response = json_answer(answer.body)
+    response.headers.update(answer.headers)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _is_from_proxy() -> bool:
+    return grip.is_signed(request.headers.get("Grip-Sig", ""), services().settings)
+
+
+def _require_proxy() -> None:
+    if not _is_from_proxy():
+        raise ProxyRequired(
+            "a stream is held by the Pushpin proxy: ask its address (port 7999 by default), not this one; if you did,"
+            " PUSHPIN_SIG_KEY differs from the proxy's sig_key"
+        )
+
+
+def _stream(answer: streams.Answer) -> Response:
+    response = Response(answer.body, content_type=EVENT_STREAM)
+    response.headers.update(answer.headers)
+    response.headers["Cache-Control"] = "no-store"  # a shared cache would hand one user's stream to another
+    response.headers["X-Accel-Buffering"] = "no"  # nginx in front of the proxy must pass each event at once
+    return response

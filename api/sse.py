@@ -1,0 +1,39 @@
+"""Bytes of ``text/event-stream`` (WHATWG HTML, section 9.2.6), and nothing that knows what they mean."""
+
+import re
+from dataclasses import dataclass
+
+_FIELD = re.compile(r"[^\x00\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as a browser dispatches it. ``data`` is text, here always one line of JSON."""
+
+    event: str
+    data: str
+    id: str | None = None
+    retry: int | None = None  # milliseconds until a client that lost this stream comes back
+
+
+def encode(event: Event) -> str:
+    """The event as text that ends with the empty line that dispatches it.
+
+    Raises:
+        ValueError: if a one-line field has a line break or NUL, which would forge another field.
+    """
+    lines = []
+    if event.retry is not None:
+        lines.append(f"retry: {event.retry}")
+    lines.append(f"event: {_one_line(event.event)}")
+    if event.id is not None:
+        lines.append(f"id: {_one_line(event.id)}")
+    # A data line ends at CR, LF or CRLF alone; str.splitlines would break at more characters than a browser does.
+    lines += [f"data: {line}" for line in re.split(r"\r\n|\r|\n", event.data)]
+    return "\n".join(lines) + "\n\n"
+
+
+def _one_line(value: str) -> str:
+    if not _FIELD.fullmatch(value):
+        raise ValueError("a field of an event must not hold a line break or NUL")
+    return value

@@ -1,0 +1,264 @@
+"""The log: one append-only sequence of events a user.
+
+Appending bumps ``streams.head`` under that row's lock and inserts the event with ``seq = head`` in the transaction of
+the change itself. So the order of commit is the order of ``seq``, a user's log has no gaps, and a reader that has
+seen ``seq`` n has seen all before it. An ordinary auto-increment id promises neither.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Select,
+    String,
+    Text,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from api import models
+from api.models import Moment, UserId, rfc3339
+from api.records import NOTIFICATION, Content, Draft, Event, Notification, Position
+from api.store.rows import rows
+
+streams = models.Base.metadata.tables["streams"]
+events = models.Base.metadata.tables["events"]
+notifications = models.Base.metadata.tables["notifications"]
+
+_CONTENT = {
+    "k": Integer(),
+    "type": String(),
+    "title": String(),
+    "message": Text(),
+    "payload": Text(),
+    "expires_at": Moment(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to a user's notifications, not yet in the log."""
+
+    user_id: str
+    kind: str
+    data: dict[str, Any]  # without the count, which is known only once the log has advanced
+    unread: int  # by how much the count changes
+
+
+def advance(session: Session, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
+    """Move heads and counts forward, and hold the rows' locks until the transaction ends.
+
+    Args:
+        session: a transaction that writes.
+        steps: ``{"user_id", "events", "unread"}``, one a user.
+    """
+    source = rows(session, "steps", {"user_id": UserId, "events": BigInteger(), "unread": Integer()}, steps)
+    # Locks are taken in the order of ids, so that two broadcasts never wait for each other in a circle.
+    # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
+    wanted = select(source.c.user_id, source.c.events, source.c.unread).where(true()).order_by(source.c.user_id)
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(streams).from_select(["user_id", "head", "unread"], wanted)
+    statement = statement.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={
+            "head": streams.c.head + statement.excluded.head,
+            "unread": streams.c.unread + statement.excluded.unread,
+        },
+    ).returning(streams.c.user_id, streams.c.head, streams.c.unread)
+    return {user: Position(head, unread) for user, head, unread in session.execute(statement)}
+
+
+def append_notifications(session: Session, drafts: Sequence[Draft], now: datetime) -> list[Event]:
+    """Store notifications and their events, in order, in three round trips whatever their number."""
+    counts = Counter(draft.user_id for draft in drafts)
+    steps = [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()]
+    ends = advance(session, steps)
+    contents: dict[int, tuple[int, Content]] = {}
+    places = []
+    left = counts.copy()
+    for order, draft in enumerate(drafts):
+        k, _ = contents.setdefault(id(draft.content), (len(contents), draft.content))
+        left[draft.user_id] -= 1
+        seq = ends[draft.user_id].head - left[draft.user_id]
+        places.append({"user_id": draft.user_id, "seq": seq, "k": k, "ord": order})
+    said = rows(session, "said", _CONTENT, [_content_row(k, content) for k, content in contents.values()])
+    place = rows(
+        session,
+        "place",
+        {"user_id": UserId, "seq": BigInteger(), "k": Integer(), "ord": Integer()},
+        places,
+    )
+    columns = [place.c.user_id, place.c.seq, said.c.type, said.c.title, said.c.message, said.c.payload]
+    columns += [literal(now, Moment), said.c.expires_at]
+    source = select(*columns).join_from(place, said, place.c.k == said.c.k).order_by(place.c.ord)
+    names = ["user_id", "seq", "type", "title", "message", "payload", "created_at", "expires_at"]
+    stored = session.execute(
+        insert(notifications)
+        .from_select(names, source)
+        .returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
+    )
+    ids = {(user, seq): number for user, seq, number in stored}
+    appended = []
+    for draft, at in zip(drafts, places, strict=True):
+        user, seq = draft.user_id, at["seq"]
+        end = ends[user]
+        stored_one = Notification(ids[user, seq], user, draft.content, now)
+        appended.append(Event(user, seq, NOTIFICATION, end.unread - (end.head - seq), None, stored_one))
+    _insert_events(session, appended, now)
+    return appended
+
+
+def append_changes(session: Session, changes: Sequence[Change], now: datetime) -> list[Event]:
+    """Append what happened to stored notifications, one event a user; each says the user's absolute count."""
+    steps = [{"user_id": change.user_id, "events": 1, "unread": change.unread} for change in changes]
+    ends = advance(session, steps)
+    hidden = expired_unread(session, [change.user_id for change in changes], now)
+    appended = []
+    for change in changes:
+        end = ends[change.user_id]
+        data = {**change.data, "unread_count": end.unread - hidden.get(change.user_id, 0)}
+        text = orjson.dumps(data).decode()
+        appended.append(Event(change.user_id, end.head, change.kind, end.unread, text))
+    _insert_events(session, appended, now)
+    return appended
+
+
+def _insert_events(session: Session, appended: Sequence[Event], now: datetime) -> None:
+    columns = {
+        "user_id": UserId,
+        "seq": BigInteger(),
+        "kind": String(),
+        "notification_id": BigInteger(),
+        "data": Text(),
+        "unread": Integer(),
+    }
+    values = [
+        {
+            "user_id": event.user_id,
+            "seq": event.seq,
+            "kind": event.kind,
+            "notification_id": event.notification.id if event.notification else None,
+            "data": event.data,
+            "unread": event.unread,
+        }
+        for event in appended
+    ]
+    source = rows(session, "appended", columns, values)
+    names = [*columns, "created_at"]
+    session.execute(insert(events).from_select(names, select(*source.c, literal(now, Moment))))
+
+
+def lock(session: Session, user_ids: Sequence[str]) -> None:
+    """Hold the logs of these users before their notifications are touched: the one order in which locks are taken."""
+    session.execute(
+        select(streams.c.user_id).where(streams.c.user_id.in_(user_ids)).order_by(streams.c.user_id).with_for_update()
+    ).all()
+
+
+def expired_unread(session: Session, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
+    """How many of the unread have expired and still wait for their removal: they do not count any more."""
+    found = session.execute(
+        select(notifications.c.user_id, func.count())
+        .where(notifications.c.user_id.in_(user_ids), notifications.c.read_at.is_(None))
+        .where(notifications.c.expires_at <= now)
+        .group_by(notifications.c.user_id)
+    )
+    return dict(found.tuples().all())
+
+
+def position(session: Session, user_id: str, now: datetime) -> Position:
+    """Where a log stands; a user who never got anything stands at the start."""
+    hidden = (
+        select(func.count())
+        .where(notifications.c.user_id == user_id, notifications.c.read_at.is_(None))
+        .where(notifications.c.expires_at <= now)
+        .scalar_subquery()
+    )
+    found = session.execute(
+        select(streams.c.head, streams.c.unread - hidden).where(streams.c.user_id == user_id)
+    ).one_or_none()
+    return Position(*found) if found else Position(0, 0)
+
+
+def read_events(
+    session: Session, user_id: str, first: int, last: int, limit: int, now: datetime
+) -> list[Event]:
+    """Events ``first`` to ``last``, both included, in order, ``limit`` at the most.
+
+    A reader that takes ``last`` from ``position`` in the same transaction or before sees no event half-way: what is
+    at or below a head that was read has been committed.
+    """
+    found = _with_notifications(now).where(
+        events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last
+    )
+    return [_event(row) for row in session.execute(found.order_by(events.c.seq).limit(limit))]
+
+
+def unpublished(session: Session, after: tuple[str, int], limit: int, now: datetime) -> list[Event]:
+    """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``."""
+    user_id, seq = after
+    found = _with_notifications(now).where(
+        events.c.published_at.is_(None),
+        or_(events.c.user_id > user_id, and_(events.c.user_id == user_id, events.c.seq > seq)),
+    )
+    found = found.order_by(events.c.user_id, events.c.seq).limit(limit)
+    return [_event(row) for row in session.execute(found)]
+
+
+def mark_published(session: Session, published: Iterable[Event], now: datetime) -> None:
+    """Take events out of the outbox."""
+    values = [{"user_id": event.user_id, "seq": event.seq} for event in published]
+    done = rows(session, "done", {"user_id": UserId, "seq": BigInteger()}, values)
+    session.execute(
+        update(events)
+        .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
+        .values(published_at=now)
+    )
+
+
+def _with_notifications(now: datetime) -> Select[Any]:
+    stored = models.Notification
+    alive = or_(stored.expires_at.is_(None), stored.expires_at > now)
+    return select(
+        events.c.user_id,
+        events.c.seq,
+        events.c.kind,
+        events.c.unread,
+        events.c.data,
+        *(notifications.c[name] for name in ("id", "type", "title", "message", "payload", "expires_at")),
+        notifications.c.created_at,
+    ).join_from(events, notifications, and_(notifications.c.id == events.c.notification_id, alive), isouter=True)
+
+
+def _event(row: Any) -> Event:
+    stored = None
+    if row.id is not None:
+        content = Content(row.type, row.title, row.message, row.payload, row.expires_at)
+        # As it was when the event happened: that it was read is told by a later event.
+        stored = Notification(row.id, row.user_id, content, row.created_at)
+    return Event(row.user_id, row.seq, row.kind, row.unread, row.data, stored)
+
+
+def _content_row(k: int, content: Content) -> dict[str, Any]:
+    return {
+        "k": k,
+        "type": content.type,
+        "title": content.title,
+        "message": content.message,
+        "payload": content.payload,
+        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
+    }

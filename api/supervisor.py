@@ -1,0 +1,171 @@
+"""``shirase up``: Pushpin, gunicorn and the relay in the foreground, started and stopped as one."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from api import tokens
+from api.data_directory import held, keep_settings, make_keys
+from api.database import migrate
+from api.errors import SettingsError, ShiraseError
+from api.processes import Child, gunicorn_command, reap_orphans, relay_command
+from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from api.readiness import wait_for_stream
+from api.restarts import RestartedChild
+from api.settings import Settings
+
+READY_TIMEOUT = 30.0  # seconds until a stream must open
+LOOK = 0.1  # seconds between two looks at the children
+GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each may take to stop
+LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
+LAST_PORT = 65535
+FAILED, WRONG_SETTING = 1, 2  # exit codes
+
+
+class StartFailed(ShiraseError):
+    """The service cannot be started here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpOptions:
+    """What ``shirase up`` is told on the command line."""
+
+    port: int = 7999  # the first of five: client, origin, control, statistics, Pushpin's own metrics
+    host: str = LOOPBACK  # where clients connect; all other ports are on loopback
+    data_dir: Path = Path("var")
+    workers: int = 2
+    demo: bool = False
+
+
+def up(options: UpOptions) -> int:
+    """Run a whole Shirase until SIGINT or SIGTERM, and return the exit code.
+
+    What prevents the start is one line on stderr, and nothing is left running.
+    """
+    # SIGTERM interrupts the preparations as Ctrl-C does. For process 1 the default would be to ignore it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with held(options.data_dir):
+            _run(options)
+    except (ShiraseError, OSError) as exc:
+        print(f"shirase: {exc}", file=sys.stderr)
+        return WRONG_SETTING if isinstance(exc, SettingsError) else FAILED
+    return 0
+
+
+def _run(options: UpOptions) -> None:
+    data_dir = options.data_dir.resolve()
+    address = _address(options.host)
+    environ = _environment(options, data_dir, address)
+    settings = Settings.from_env(environ)
+    version = installed_version()
+    proxy = ProxyConfig(
+        origin=f"{LOOPBACK}:{options.port + 1}",
+        sig_key=settings.pushpin_sig_key,
+        run_dir=run_directory(data_dir),
+        client_host=address,
+        client_port=options.port,
+        control_port=options.port + 2,
+        stats_port=options.port + 3,
+        prometheus_port=options.port + 4,
+    )
+    commands = {
+        "pushpin": write_configuration(proxy, version),
+        "gunicorn": gunicorn_command(proxy.origin, options.workers),
+        "relay": relay_command(),
+    }
+    children = [Child(name, command, environ, f"{data_dir}/{name}") for name, command in commands.items()]
+    for child in children:
+        child.kill()  # what a copy that was killed together with its children may have left behind
+    _check_ports(options.port, address)
+    migrate(settings.database_url)
+    _say("database migrated")
+    if options.demo:
+        keep_settings(data_dir, environ)
+    _serve(children, environ["SHIRASE_URL"], tokens.mint(settings, "shirase-ready"))
+
+
+def _serve(children: list[Child], url: str, token: str) -> None:
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: stopping.append(number))
+    raise_file_limit()
+    with ExitStack() as started:
+        restarted = [RestartedChild(child) for child in children]
+        for each in restarted:
+            # The last started is the first to stop: clients are let go of when nothing more can be said.
+            started.callback(each.child.stop, GRACE[each.child.name])
+            each.start()
+            _say(f"{each.child.name} started")
+        if not wait_for_stream(url, token, READY_TIMEOUT, lambda: not stopping and _all_run(children)):
+            if stopping:
+                return
+            ended = [child.name for child in children if child.exit_code() is not None]
+            raise StartFailed(f"{', '.join(ended) or 'the service'} did not start; see the lines above")
+        _say(f"ready: {url}")
+        while not stopping:
+            for each in restarted:
+                each.tend()
+            reap_orphans({child.pid for child in children if child.pid})
+            time.sleep(LOOK)
+        _say("stopping")
+
+
+def _all_run(children: list[Child]) -> bool:
+    return all(child.exit_code() is None for child in children)
+
+
+def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, str]:
+    """The settings of every child: the environment, then `.env`, then what follows from the options."""
+    shown = LOOPBACK if address in WILDCARDS else address
+    derived = {
+        "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
+        "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",
+        **(make_keys(data_dir) if options.demo else {}),
+    }
+    file = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
+    given = {**file, **os.environ}
+    return {
+        **given,
+        **{name: value for name, value in derived.items() if not given.get(name, "").strip()},
+        "SHIRASE_DEMO": "on" if options.demo else "off",
+        "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",
+    }
+
+
+def _address(host: str) -> str:
+    """Pushpin listens on addresses, not on names."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except socket.gaierror as exc:
+        raise StartFailed(f"--host {host}: {exc.strerror}") from exc
+
+
+def _check_ports(first: int, address: str) -> None:
+    if not 1 <= first <= LAST_PORT - 4:
+        raise StartFailed(f"--port must be from 1 to {LAST_PORT - 4}: the four after it are used too")
+    for port in range(first, first + 5):
+        family = socket.AF_INET6 if port == first and ":" in address else socket.AF_INET
+        with closing(socket.socket(family)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address if port == first else LOOPBACK, port))
+            except OSError as exc:
+                raise StartFailed(
+                    f"port {port} cannot be used: {exc.strerror}; choose another --port"
+                ) from exc
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

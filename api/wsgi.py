@@ -1,0 +1,19 @@
+"""What gunicorn loads: ``gunicorn api.wsgi:app``."""
+
+import os
+import sys
+
+from api import logs
+from api.app import create_app
+from api.errors import SettingsError
+from api.settings import Settings
+
+APP_LOAD_ERROR = 4  # tells gunicorn's master that another try would end the same way
+
+try:
+    settings = Settings.from_env(os.environ)
+except SettingsError as exc:
+    print(f"shirase: {exc}", file=sys.stderr)  # noqa: T201 - there is no log yet
+    sys.exit(APP_LOAD_ERROR)
+logs.configure(settings)
+app = create_app(settings)
