@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
-
-import httpx
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
 
 PATH = "/api/sse/notifications"
-TRY_TIMEOUT = 5.0  # seconds for one attempt
+TRY_TIMEOUT = 5.0  # seconds without a byte, in one attempt
+LINES = 100  # within which the first event must come
 PAUSE = 0.1  # seconds between two attempts
 
 
@@ -22,11 +25,13 @@ def wait_for_stream(url: str, token: str, timeout: float, still_starting: Callab
 
 def stream_opens(url: str, token: str) -> bool:
     """Try once."""
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        with httpx.stream(
-            "GET", url + PATH, headers=headers, timeout=TRY_TIMEOUT, trust_env=False
-        ) as response:
-            return response.status_code == httpx.codes.OK and "event: connected" in response.iter_lines()
-    except httpx.HTTPError:
-        return False
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=TRY_TIMEOUT)
+    with closing(connection):
+        try:
+            connection.request("GET", PATH, headers={"Authorization": f"Bearer {token}"})
+            answer = connection.getresponse()
+            if answer.status != HTTPStatus.OK:
+                return False
+            return any(answer.readline() == b"event: connected\n" for _ in range(LINES))
+        except (OSError, HTTPException):
+            return False

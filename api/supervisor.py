@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from api import tokens
+from api import logs, tokens
 from api.data_directory import held, keep_settings, make_keys
 from api.database import migrate
 from api.errors import SettingsError, ShiraseError
@@ -89,6 +89,7 @@ def _run(options: UpOptions) -> None:
     _say("database migrated")
     if options.demo:
         keep_settings(data_dir, environ)
+    logs.configure(settings)
     _serve(children, environ["SHIRASE_URL"], tokens.mint(settings, "shirase-ready"))
 
 
