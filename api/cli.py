@@ -124,7 +124,7 @@ def run_relay() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    relay.run(services.database, services.publisher, stop)
+    relay.run(settings, services.database, services.publisher, stop)
 
 
 def _client(environ: dict[str, str], url: str | None, user_id: str, scope: str) -> Client:

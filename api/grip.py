@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 SIGNATURE_ISSUER = "pushpin"
 MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
-FAILURES_UNTIL_OPEN = 3
+FAILURES_UNTIL_SPARED = 3
+SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same instant
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
 _CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\s*")
@@ -142,69 +143,79 @@ class Publisher:
     """Sends items to every node's control port, in bounded time, and never raises.
 
     A node that failed several times in a row is left alone for a moment, so that a hung one does not cost every
-    create its timeout; what it misses stays in the outbox, and the relay brings it.
+    create its timeout; what it misses is remembered in the database, and the relay brings it.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Prepare; connections are made with the first publish."""
         share = settings.publish_timeout / len(settings.grip_url)
-        self.nodes = [_Node(url, share) for url in settings.grip_url]
+        self._nodes = {node.name: node for node in (_Node(url, share) for url in settings.grip_url)}
 
-    def publish(self, items: Sequence[Item]) -> list[bool]:
-        """Whether each item was accepted by every node. Accepted does not mean delivered (pushpin.md, Publishing)."""
-        accepted: list[bool] = []
-        for body, count in _bodies(items):
-            taken = [node.post(body) for node in self.nodes]  # a list: every node is tried
-            accepted += [all(taken)] * count
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of all nodes: their control addresses."""
+        return tuple(self._nodes)
+
+    def publish(self, items: Sequence[Item]) -> list[frozenset[str]]:
+        """The nodes that accepted each item. Accepted does not mean delivered (pushpin.md, Publishing)."""
+        accepted: list[frozenset[str]] = []
+        for body, count in _bodies([_exported(item) for item in items]):
+            taken = frozenset(name for name, node in self._nodes.items() if node.post(body))
+            accepted += [taken] * count
         return accepted
+
+    def hint(self, node: str, channels: Sequence[str]) -> bool:
+        """Have one node read these channels' streams again, whatever it has of them; whether it accepted."""
+        hints = [{"channel": channel, "formats": _HINTS} for channel in channels]
+        return all(self._nodes[node].post(body) for body, _ in _bodies(hints))
 
 
 class _Node:
     def __init__(self, url: str, timeout: float) -> None:
         config = parse_grip_uri(url)
-        self.name = config["control_uri"]
-        self.control = GripPubControl(config)
-        for client in self.control.clients:
+        self.name: str = config["control_uri"]
+        self._control = GripPubControl(config)
+        for client in self._control.clients:
             session = client.requests_session
             session.trust_env = False  # neither a proxy from the environment nor .netrc has a say here
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _BoundedAdapter(timeout))
-        self.failures = 0
-        self.closed_until = 0.0
+        self._failures = 0
+        self._spared_until = 0.0
 
     def post(self, body: bytes) -> bool:
-        if self._is_open():
+        if self._is_spared():
             return False
-        results = self.control.http_call("/publish/", body, {"Content-Type": "application/json"})
+        results = self._control.http_call("/publish/", body, {"Content-Type": "application/json"})
         for result in results.values():
             if isinstance(result[0], Exception):  # pubcontrol hands errors back instead of raising them
                 self._failed(result[0])
                 return False
-        if self.failures >= FAILURES_UNTIL_OPEN:
+        if self._failures >= FAILURES_UNTIL_SPARED:
             log.warning("control port %s answers again", self.name)
-        self.failures = 0
+        self._failures = 0
         return True
 
-    def _is_open(self) -> bool:
-        """Whether to spare the node; after a pause one caller tries while the others still pass by."""
-        if self.failures < FAILURES_UNTIL_OPEN:
+    def _is_spared(self) -> bool:
+        """Whether to leave the node alone; after a pause one caller tries while the others still pass by."""
+        if self._failures < FAILURES_UNTIL_SPARED:
             return False
         now = time.monotonic()
-        if now < self.closed_until:
+        if now < self._spared_until:
             return True
         self._pause(now)
         return False
 
     def _failed(self, error: Exception) -> None:
-        self.failures += 1
+        self._failures += 1
         self._pause(time.monotonic())
-        if self.failures == FAILURES_UNTIL_OPEN:
-            log.error("control port %s failed %d times: left to the relay (%s)", self.name, self.failures, error)
-        elif self.failures < FAILURES_UNTIL_OPEN:
+        if self._failures == FAILURES_UNTIL_SPARED:
+            log.error("control port %s failed %d times: left to the relay (%s)", self.name, self._failures, error)
+        elif self._failures < FAILURES_UNTIL_SPARED:
             log.warning("control port %s failed (%s)", self.name, error)
 
     def _pause(self, now: float) -> None:
-        self.closed_until = now + random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, protects nothing
+        self._spared_until = now + random.uniform(*SPARED)  # noqa: S311 - spreads retries, protects nothing
 
 
 class _BoundedAdapter(HTTPAdapter):
@@ -218,12 +229,12 @@ class _BoundedAdapter(HTTPAdapter):
         return super().send(request, *args, **{**kwargs, "timeout": self.timeout})
 
 
-def _bodies(items: Sequence[Item]) -> Iterator[tuple[bytes, int]]:
+def _bodies(exported: Sequence[dict[str, Any]]) -> Iterator[tuple[bytes, int]]:
     """POST bodies under the proxy's limit, each with its number of items."""
     parts: list[bytes] = []
     size = 0
-    for item in items:
-        part = orjson.dumps(_exported(item))
+    for item in exported:
+        part = orjson.dumps(item)
         if parts and size + len(part) > MAX_POST:
             yield _body(parts), len(parts)
             parts, size = [], 0
@@ -237,12 +248,10 @@ def _body(parts: list[bytes]) -> bytes:
     return b'{"items":[' + b",".join(parts) + b"]}"
 
 
+# A waiting long poll is never sent an event: it asks the origin again, which knows all that it missed.
+_HINTS = {"http-stream": {"action": "hint"}, "http-response": {"action": "hint"}}
+
+
 def _exported(item: Item) -> dict[str, Any]:
-    stream = {"content": item.content} if item.content else {"action": "hint"}
-    return {
-        "channel": item.channel,
-        "id": str(item.seq),
-        "prev-id": str(item.seq - 1),
-        # A waiting long poll asks the origin again, which knows all that it missed.
-        "formats": {"http-stream": stream, "http-response": {"action": "hint"}},
-    }
+    formats = {**_HINTS, "http-stream": {"content": item.content}} if item.content else _HINTS
+    return {"channel": item.channel, "id": str(item.seq), "prev-id": str(item.seq - 1), "formats": formats}

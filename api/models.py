@@ -86,9 +86,18 @@ class Event(Base):
             postgresql_where=published_at.is_(None),
             sqlite_where=published_at.is_(None),
         ),
-        # Rows arrive in the order of time, for which BRIN is enough and costs a write next to nothing.
-        Index("events_created_at", "created_at", postgresql_using="brin"),
+        Index("events_created_at", "created_at"),  # for their removal
     )
+
+
+class Missed(Base):
+    """A user whose events one of several proxy nodes did not accept; it is told to read again when it is back."""
+
+    __tablename__ = "missed"
+
+    node: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    times: Mapped[int] = mapped_column(Integer)  # tells a miss that happened while the node was being told
 
 
 class Notification(Base):
@@ -145,4 +154,4 @@ class IdempotencyKey(Base):
     answer: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),)
+    __table_args__ = (Index("idempotency_keys_created_at", "created_at"),)

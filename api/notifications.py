@@ -17,7 +17,7 @@ from api.database import Database
 from api.errors import DatabaseAway, KeyReused, NotFound
 from api.grip import Publisher
 from api.records import DELETED, READ, Draft, Event, Notification
-from api.store import inbox, keys, log
+from api.store import inbox, keys, log, misses
 
 logger = logging.getLogger(__name__)
 
@@ -162,16 +162,26 @@ def _change(
 
 
 def publish(database: Database, publisher: Publisher, appended: Sequence[Event]) -> int:
-    """Send committed events to the proxy and take those that it accepted out of the outbox; returns their number."""
+    """Send committed events to the proxy and note who accepted them; returns how many any node accepted."""
     if not appended:
         return 0
     accepted = publisher.publish(events.to_items(database.name, appended))
-    sent = [event for event, taken in zip(appended, accepted, strict=True) if taken]
-    if sent:
-        try:
-            with database.write() as session:
-                log.mark_published(session, sent, datetime.now(UTC))
-        except DatabaseAway:
-            # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
-            logger.warning("the database went away before %d events could be marked as published", len(sent))
+    sent = [event for event, nodes in zip(appended, accepted, strict=True) if nodes]
+    missed = [
+        (node, event.user_id)
+        for event, nodes in zip(appended, accepted, strict=True)
+        if nodes
+        for node in publisher.nodes
+        if node not in nodes
+    ]
+    if not sent:
+        return 0
+    try:
+        with database.write() as session:
+            log.mark_published(session, sent, datetime.now(UTC))
+            if missed:
+                misses.remember(session, missed)
+    except DatabaseAway:
+        # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
+        logger.warning("the database went away before %d events could be marked as published", len(sent))
     return len(sent)

@@ -1,43 +1,53 @@
-"""The relay: the one background process. It publishes what a crash or an outage left in the outbox.
+"""The relay: the one background process. It repairs what was left behind, and removes what is over.
 
-Any number may run: the proxy drops what it has seen, so that two relays cost some work and change nothing.
+Any number may run: the proxy drops what it has seen, and what one has removed another does not find. Two relays cost
+some work twice and change nothing.
 """
 
 import logging
 import random
 import threading
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
-from api import notifications
+from api import grip, notifications
 from api.database import Database
 from api.errors import DatabaseAway
 from api.grip import Publisher
-from api.store import log
+from api.settings import Settings
+from api.store import log, misses, retention
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 0.5  # seconds between two looks into the outbox
+PAUSE = 0.5  # seconds between two looks
 LONGEST_PAUSE = 2.0  # while the database is away
-BATCH = 500  # events held in memory at a time
+BATCH = 500  # rows held in memory, or removed in one transaction, at a time
+BATCHES = 20  # of one kind, before the next look into the outbox
+HOUSEKEEPING = 60.0  # seconds between two looks for what is older than is kept
+KEYS_KEPT = timedelta(hours=48)
 
 
-def run(database: Database, publisher: Publisher, stop: threading.Event) -> None:
-    """Repair until told to stop; an outage of the database or the proxy is waited out."""
+def run(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
+    """Repair and remove until told to stop; an outage of the database or the proxy is waited out."""
     pause = PAUSE
+    next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
         try:
-            repaired = repair(database, publisher)
+            repair(database, publisher)
+            remove_expired(database, publisher)
+            if time.monotonic() >= next_housekeeping:
+                done = keep_house(settings, database, publisher)
+                next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
         except DatabaseAway as exc:
             logger.warning("the relay waits: %s", exc)
             pause = min(pause * 2, LONGEST_PAUSE)
-            continue
-        pause = PAUSE
-        if repaired:
-            logger.info("the relay published %d events that had been left behind", repaired)
+        else:
+            pause = PAUSE
 
 
 def repair(database: Database, publisher: Publisher) -> int:
-    """Go once through the outbox; returns how many events were published.
+    """Publish what no node has accepted, and have nodes read again what they missed; returns how many events went.
 
     An event whose first publish is just under way may be sent twice by this; the proxy knows its id and drops it.
     """
@@ -46,10 +56,63 @@ def repair(database: Database, publisher: Publisher) -> int:
     while True:
         with database.read() as session:
             found = log.unpublished(session, after, BATCH, datetime.now(UTC))
-        if not found:
-            return repaired
         sent = notifications.publish(database, publisher, found)
         repaired += sent
-        if not sent:  # the proxy is away: the rest would only wait for it too
-            return repaired
+        if not sent:  # there is nothing, or the proxy is away and the rest would only wait for it too
+            break
         after = (found[-1].user_id, found[-1].seq)
+    if repaired:
+        logger.info("published %d events that had been left behind", repaired)
+    for node in publisher.nodes:
+        _repair_node(database, publisher, node)
+    return repaired
+
+
+def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
+    while True:
+        with database.read() as session:
+            told = misses.of_node(session, node, BATCH)
+        if not told or not publisher.hint(node, [grip.user_channel(user_id) for user_id in told]):
+            return
+        with database.write() as session:
+            misses.forget(session, node, told)
+        logger.info("told %s to read %d streams again", node, len(told))
+
+
+def remove_expired(database: Database, publisher: Publisher) -> int:
+    """Remove notifications whose ``expires_at`` has come, on all devices of their users; returns their number."""
+    return _remove(database, publisher, retention.expired, datetime.now(UTC))
+
+
+def keep_house(settings: Settings, database: Database, publisher: Publisher) -> bool:
+    """Remove some batches of what is older than is kept; whether all of it is gone."""
+    now = datetime.now(UTC)
+    before = now - timedelta(days=settings.retention_days)
+    for _ in range(BATCHES):
+        gone = _remove(database, publisher, retention.outdated, before, batches=1)
+        with database.write() as session:
+            gone += retention.remove_events(session, before, BATCH)
+            gone += retention.remove_keys(session, now - KEYS_KEPT, BATCH)
+        if not gone:
+            return True
+    return False
+
+
+def _remove(
+    database: Database,
+    publisher: Publisher,
+    find: Callable[..., list[tuple[int, str]]],
+    limit: datetime,
+    batches: int = BATCHES,
+) -> int:
+    removed = 0
+    for _ in range(batches):
+        with database.read() as session:
+            due = find(session, limit, BATCH)
+        if not due:
+            break
+        with database.write() as session:
+            appended = retention.remove(session, due, datetime.now(UTC))
+        notifications.publish(database, publisher, appended)
+        removed += len(due)
+    return removed

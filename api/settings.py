@@ -28,6 +28,7 @@ class Settings:
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
     publish_timeout: float = 2.0  # seconds that a publish may take, all nodes together
     database_timeout: float = 10.0  # seconds that a connection, a lock or a statement may take
+    retention_days: int = 30  # how long notifications and events are kept
     log_level: str = "INFO"
     log_format: str = "text"
     demo: bool = False
@@ -51,6 +52,7 @@ class Settings:
             sse_resync_interval=int(_number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
             publish_timeout=_number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
             database_timeout=_number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
+            retention_days=int(_number(environ, "RETENTION_DAYS", 30, 1, 36_500)),
             log_level=_choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=_choice(environ, "LOG_FORMAT", "text", "json"),
             demo=_choice(environ, "SHIRASE_DEMO", "off", "on") == "on",

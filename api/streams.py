@@ -15,6 +15,7 @@ import orjson
 
 from api import cursors, events, grip, sse, tokens
 from api.database import Database
+from api.errors import DatabaseAway
 from api.records import Event
 from api.settings import Settings
 from api.store import log
@@ -36,6 +37,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stream:
+    """One held response, and whose it is."""
+
+    user_id: str
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Replay:
     """What a reader has missed."""
 
@@ -52,40 +61,31 @@ class _Replay:
 
 def open_stream(database: Database, settings: Settings, user_id: str, cursor: str | None) -> Answer:
     """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed."""
-    replay = _replay(database, settings, user_id, cursor)
-    connection_id = secrets.token_hex(8)
-    # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
-    # has read the reset, is told to reset again.
-    name = database.name
-    begin = cursors.unusable(name, user_id) if replay.reset else cursors.encode(name, user_id, replay.start)
-    connected = sse.Event(
-        event="connected",
-        data=_json(
-            {
-                "user_id": user_id,
-                "status": "connected",
-                "connection_id": connection_id,
-                "unread_count": replay.unread,
-            }
-        ),
-        id=begin,
-        retry=random.randint(*RETRY),  # noqa: S311 - spreads reconnects, protects nothing
-    )
-    answer = _answer(database, settings, user_id, connection_id, replay)
-    return Answer(sse.encode(connected) + answer.body, answer.headers)
+    stream = _Stream(user_id, secrets.token_hex(8))
+    try:
+        return _begin(database, settings, stream, cursor)
+    except DatabaseAway:
+        # A native EventSource stops for good at any status but 200. So the stream opens, empty, and the proxy asks
+        # for its beginning until the database is back: after 1, 2, 4, 8 and 16 s, then it ends and the client returns.
+        return Answer(": the database is away\n\n", _continue(settings, stream, cursor, begun=False))
 
 
 def continue_stream(database: Database, settings: Settings, sealed: str) -> Answer | None:
-    """The next page of a long replay; ``None`` if the page's name is not one that we gave."""
+    """The next page of a stream; ``None`` if the page's name is not one that we gave."""
     page = tokens.unseal(settings, PAGE, sealed)
     if page is None:
         return None
-    return _catch_up(database, settings, str(page["user"]), str(page["connection"]), int(page["seq"]))
+    stream = _Stream(page["user"], page["connection"])
+    if not page["begun"]:
+        return _begin(database, settings, stream, page["cursor"])
+    return _answer(database, settings, stream, _replay(database, settings, stream.user_id, page["cursor"]))
 
 
 def recover(database: Database, settings: Settings, last: grip.Last) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
-    return _catch_up(database, settings, last.user_id, last.connection_id, last.seq)
+    cursor = cursors.encode(database.name, last.user_id, last.seq)
+    replay = _replay(database, settings, last.user_id, cursor)
+    return _answer(database, settings, _Stream(last.user_id, last.connection_id), replay)
 
 
 def poll(database: Database, settings: Settings, user_id: str, cursor: str | None, timeout: int) -> Answer:
@@ -102,26 +102,52 @@ def poll(database: Database, settings: Settings, user_id: str, cursor: str | Non
     return Answer(body, grip.hold_response(user_id, replay.head, timeout))
 
 
-def _catch_up(database: Database, settings: Settings, user_id: str, connection_id: str, seq: int) -> Answer:
-    cursor = cursors.encode(database.name, user_id, seq)
-    replay = _replay(database, settings, user_id, cursor)
-    return _answer(database, settings, user_id, connection_id, replay)
+def _begin(database: Database, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
+    replay = _replay(database, settings, stream.user_id, cursor)
+    # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
+    # has read the reset, is told to reset again.
+    begin = cursors.encode(database.name, stream.user_id, replay.start)
+    connected = sse.Event(
+        event="connected",
+        data=_json(
+            {
+                "user_id": stream.user_id,
+                "status": "connected",
+                "connection_id": stream.connection_id,
+                "unread_count": replay.unread,
+            }
+        ),
+        id=cursors.unusable(database.name, stream.user_id) if replay.reset else begin,
+        retry=random.randint(*RETRY),  # noqa: S311 - spreads reconnects, protects nothing
+    )
+    answer = _answer(database, settings, stream, replay)
+    return Answer(sse.encode(connected) + answer.body, answer.headers)
 
 
-def _answer(database: Database, settings: Settings, user_id: str, connection_id: str, replay: _Replay) -> Answer:
+def _answer(database: Database, settings: Settings, stream: _Stream, replay: _Replay) -> Answer:
     """Events up to the page's end, then either the hold or the link to the next page."""
     shown = [event for entry in replay.events if (event := events.to_sse(database.name, entry))]
     if replay.reset:
-        cursor = cursors.encode(database.name, user_id, replay.head)
+        cursor = cursors.encode(database.name, stream.user_id, replay.head)
         shown = [sse.Event("reset", _json({"reason": replay.reset}), cursor)]
     body = "".join(map(sse.encode, shown))
     if replay.reached < replay.head:
-        # Without a hold the proxy sends no Grip-Last, so the page's own name says whose it is. Its uniqueness also
-        # keeps Pushpin from sharing one page between two streams.
-        place: dict[str, str | int] = {"user": user_id, "connection": connection_id, "seq": replay.reached}
-        return Answer(body, grip.continue_at(f"{NEXT_PATH}/{tokens.seal(settings, PAGE, place)}"))
-    hold = grip.hold_stream(user_id, connection_id, replay.head, next_path=NEXT_PATH, settings=settings)
+        cursor = cursors.encode(database.name, stream.user_id, replay.reached)
+        return Answer(body, _continue(settings, stream, cursor, begun=True))
+    hold = grip.hold_stream(
+        stream.user_id, stream.connection_id, replay.head, next_path=NEXT_PATH, settings=settings
+    )
     return Answer(body, hold)
+
+
+def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun: bool) -> dict[str, str]:
+    """Have the proxy ask for what follows, at once.
+
+    Without a hold it sends no Grip-Last, so the page's own name says whose it is. The name's uniqueness also keeps
+    Pushpin from sharing one page between two streams.
+    """
+    page = {"user": stream.user_id, "connection": stream.connection_id, "cursor": cursor, "begun": begun}
+    return grip.continue_at(f"{NEXT_PATH}/{tokens.seal(settings, PAGE, page)}")
 
 
 def _replay(database: Database, settings: Settings, user_id: str, cursor: str | None) -> _Replay:

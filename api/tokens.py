@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 from itsdangerous import BadData, URLSafeSerializer
@@ -85,15 +86,15 @@ def verify(settings: Settings, token: str) -> Identity:
     return Identity(subject, scopes, int(claims["exp"]))
 
 
-def seal(settings: Settings, purpose: str, value: dict[str, str | int]) -> str:
+def seal(settings: Settings, purpose: str, value: dict[str, Any]) -> str:
     """Text in URL-safe characters that only we can make, for one purpose; anyone can read it."""
     return URLSafeSerializer(settings.pushpin_sig_key, salt=f"shirase.{purpose}").dumps(value)
 
 
-def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, str | int] | None:
+def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, Any] | None:
     """What was sealed, or ``None`` if it was not sealed by us for this purpose."""
     try:
-        opened: dict[str, str | int] = URLSafeSerializer(
+        opened: dict[str, Any] = URLSafeSerializer(
             settings.pushpin_sig_key, salt=f"shirase.{purpose}"
         ).loads(sealed)
     except BadData:

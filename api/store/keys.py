@@ -2,11 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, text, update
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api import models
+from api.errors import KeyInProgress
 
 keys = models.Base.metadata.tables["idempotency_keys"]
 
@@ -16,26 +19,30 @@ def claim(session: Session, owner: str, key: str, fingerprint: str, now: datetim
 
     The row is written in the transaction of the change itself: a request that dies half-way leaves no key behind,
     and a second one with the same key waits here until the first is committed or gone.
+
+    Raises:
+        KeyInProgress: if the first does not come to an end within ``DATABASE_TIMEOUT``.
     """
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    taken = session.execute(
+    taking = (
         dialect.insert(keys)
         .values(owner=owner, key=key, fingerprint=fingerprint, answer="", created_at=now)
         .on_conflict_do_nothing()
         .returning(keys.c.key)
-    ).one_or_none()
+    )
+    try:
+        taken = session.execute(taking).one_or_none()
+    except OperationalError as exc:
+        if isinstance(exc.orig, LockNotAvailable):
+            raise KeyInProgress("a request with this idempotency key is still in progress") from exc
+        raise
     if taken is not None:
         return None
-    found = session.execute(
-        select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
-    ).one()
+    wanted = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
+    found = session.execute(wanted).one_or_none()
+    if found is None:  # it was too old and is being removed at this instant
+        raise KeyInProgress("this idempotency key is being forgotten")
     return found.fingerprint, found.answer
-
-
-def bound_wait(session: Session, seconds: float) -> None:
-    """Wait no longer than this for another request with the same key (SQLite's bound is that of every lock)."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT set_config('lock_timeout', :value, true)"), {"value": f"{int(seconds * 1000)}ms"})
 
 
 def answer(session: Session, owner: str, key: str, body: str) -> None:

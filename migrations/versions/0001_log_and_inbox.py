@@ -34,7 +34,13 @@ def upgrade() -> None:
         sa.Column("published_at", Moment()),
     )
     _index("events_unpublished", "events", "user_id", "seq", where="published_at IS NULL")
-    op.create_index("events_created_at", "events", ["created_at"], postgresql_using="brin")
+    op.create_index("events_created_at", "events", ["created_at"])
+    op.create_table(
+        "missed",
+        sa.Column("node", sa.String(255), primary_key=True),
+        sa.Column("user_id", UserId, primary_key=True),
+        sa.Column("times", sa.Integer(), nullable=False),
+    )
     op.create_table(
         "notifications",
         sa.Column("id", BigId, primary_key=True),
@@ -68,13 +74,13 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
     )
-    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"], postgresql_using="brin")
+    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
     op.execute(sa.text("INSERT INTO database_name (name) VALUES (:name)").bindparams(name=secrets.token_hex(16)))
 
 
 def downgrade() -> None:
     """Drop everything, and all notifications with it."""
-    for table in ("idempotency_keys", "notifications", "events", "streams", "database_name"):
+    for table in ("idempotency_keys", "notifications", "missed", "events", "streams", "database_name"):
         op.drop_table(table)
 
 

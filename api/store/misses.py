@@ -1,0 +1,55 @@
+"""Misses: which users' events one of several proxy nodes did not accept while another did.
+
+They are counted by user, not by event, so that a node that is away for long costs no more than the users there are.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Integer, String, delete, literal, select, true
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from api import models
+from api.models import UserId
+from api.store.rows import rows
+
+missed = models.Base.metadata.tables["missed"]
+
+
+def remember(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
+    """Note (node, user) pairs."""
+    values = [{"node": node, "user_id": user_id} for node, user_id in sorted(set(pairs))]
+    source = rows(session, "misses", {"node": String(), "user_id": UserId}, values)
+    wanted = select(source.c.node, source.c.user_id, literal(1)).where(true()).order_by(*source.c)
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(missed).from_select(["node", "user_id", "times"], wanted)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["node", "user_id"], set_={"times": missed.c.times + statement.excluded.times}
+        )
+    )
+
+
+def of_node(session: Session, node: str, limit: int) -> dict[str, int]:
+    """Users that a node missed something of, and how often."""
+    found = session.execute(
+        select(missed.c.user_id, missed.c.times)
+        .where(missed.c.node == node)
+        .order_by(missed.c.user_id)
+        .limit(limit)
+    )
+    return dict(found.tuples().all())
+
+
+def forget(session: Session, node: str, told: Mapping[str, int]) -> None:
+    """Drop what the node has been told of, except where it missed something again meanwhile."""
+    values = [{"user_id": user_id, "times": times} for user_id, times in told.items()]
+    source = rows(session, "told", {"user_id": UserId, "times": Integer()}, values)
+    session.execute(
+        delete(missed).where(
+            missed.c.node == node,
+            select(literal(1))
+            .where(source.c.user_id == missed.c.user_id, source.c.times == missed.c.times)
+            .exists(),
+        )
+    )
