@@ -25,6 +25,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -225,7 +226,8 @@ def mark_published(session: Session, published: Iterable[Event], now: datetime) 
     done = rows(session, "done", {"user_id": UserId, "seq": BigInteger()}, values)
     session.execute(
         update(events)
-        .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
+        .where(tuple_(events.c.user_id, events.c.seq).in_(select(done.c.user_id, done.c.seq)))
+        .where(events.c.published_at.is_(None))
         .values(published_at=now)
     )
 

@@ -24,7 +24,8 @@ def rows(
             type_coerce(func.json_extract(each.c.value, f"$.{field}"), kind).label(field)
             for field, kind in columns.items()
         ]
-        return select(*fields).subquery(name)
+        # Taken apart once; else SQLite does it again for every row that it joins with.
+        return select(*fields).cte(name).prefix_with("MATERIALIZED")
     record = func.json_to_recordset(cast(document, JSON))
     fields_with_types = [column(field, kind) for field, kind in columns.items()]
     return record.table_valued(*fields_with_types, name=name).render_derived(with_types=True)
