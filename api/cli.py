@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from api import database, logs, relay, tokens
+from api import database, logs, proxy, relay, supervisor, tokens
 from api.client import Client, ClientError
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
@@ -50,6 +50,42 @@ def _one_line(command: Callable[..., None]) -> Callable[..., None]:
 @click.version_option(package_name="shirase")
 def main() -> None:
     """Shirase: real-time notifications over Server-Sent Events."""
+
+
+@main.command("up")
+@click.option("--port", default=7999, show_default=True, help="For clients; the four after it are used too.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address that clients connect to.")
+@DATA_DIR
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")
+@click.option("--demo/--no-demo", default=False, help="Serve a page to try everything in, with keys of its own.")
+def run_up(port: int, host: str, data_dir: Path, workers: int, demo: bool) -> None:
+    """Run Pushpin, gunicorn and the relay in the foreground."""
+    options = supervisor.UpOptions(port=port, host=host, data_dir=data_dir, workers=workers, demo=demo)
+    sys.exit(supervisor.up(options))
+
+
+@main.command("proxy")
+@click.option("--origin", required=True, help="HOST:PORT of the handlers.")
+@click.option("--port", default=7999, show_default=True, help="For clients; the other ports follow from it.")
+@click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
+@click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@DATA_DIR
+@_one_line
+def run_proxy(origin: str, port: int, host: str, control_host: str, data_dir: Path) -> None:
+    """Run one Pushpin node in the foreground; its control port is --port + 2."""
+    proxy.run_proxy(
+        proxy.ProxyConfig(
+            origin=origin,
+            sig_key=Settings.from_env(load(data_dir)).pushpin_sig_key,
+            run_dir=proxy.run_directory(data_dir),
+            client_host=host,
+            client_port=port,
+            control_host=control_host,
+            control_port=port + 2,
+            stats_port=port + 3,
+            prometheus_port=port + 4,
+        )
+    )
 
 
 @main.command()

@@ -1,14 +1,14 @@
-"""Where settings come from: the process's environment, then ``.env``, then what ``shirase up`` left with its data."""
+"""Where a command that is run by hand finds its settings."""
 
 import os
 from pathlib import Path
 
 from dotenv import dotenv_values
 
-FILE = "shirase.env"  # in the data directory: keys made by --demo, and the addresses in use
+from api.data_directory import read_settings
 
 
 def load(data_dir: Path) -> dict[str, str]:
-    """All settings in force for a command that is run by hand."""
-    found: dict[str, str | None] = {**dotenv_values(data_dir / FILE), **dotenv_values(".env")}
-    return {name: value for name, value in found.items() if value is not None} | dict(os.environ)
+    """The environment, then ``.env``, then what a running demo left with its data."""
+    file = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
+    return {**read_settings(data_dir), **file, **os.environ}
