@@ -76,6 +76,12 @@ def parse_last(header: str) -> Last | None:
     return Last(user_id, found["c-"][0], seq)
 
 
+def held_at(header: str, user_id: str) -> int | None:
+    """Where ``Grip-Last`` says that a long poll of this user was held before; ``None`` if it was not."""
+    match = _CHANNEL_OF_LAST.fullmatch(header)
+    return int(match[2]) if match and match[1] == user_channel(user_id) else None
+
+
 # --- holds ------------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from api.store import log
 
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone
 PAGE = "page"
+SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
 RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
 
 EXPIRED = "the cursor is older than what is kept"
@@ -88,16 +89,30 @@ def recover(database: Database, settings: Settings, last: grip.Last) -> Answer:
     return _answer(database, settings, _Stream(last.user_id, last.connection_id), replay)
 
 
-def poll(database: Database, settings: Settings, user_id: str, cursor: str | None, timeout: int) -> Answer:
-    """The long poll: what was missed, at once; or nothing, held until there is something or the time is over."""
+def poll(
+    database: Database, settings: Settings, user_id: str, cursor: str | None, timeout: int, held_at: int | None = None
+) -> Answer:
+    """The long poll: what was missed, at once; or nothing, held until there is something or the time is over.
+
+    ``held_at`` is where the proxy held this very request already. It repeats it whenever there may be news, and once
+    after about a second in any case. From then on only the rest of the time is waited for, and what a poll without a
+    cursor waits for is what came after its first time.
+    """
+    if held_at is not None:
+        cursor, timeout = cursors.encode(database.name, user_id, held_at), timeout - 1
     replay = _replay(database, settings, user_id, cursor)
     shown = [entry for event in replay.events if (entry := events.to_poll(database.name, event))]
     if replay.reset:
         shown = [
-            {"id": cursors.encode(database.name, user_id, replay.head), "event": "reset", "data": {"reason": replay.reset}}
+            {
+                "id": cursors.encode(database.name, user_id, replay.head),
+                "event": "reset",
+                "data": {"reason": replay.reset},
+            }
         ]
     body = _json({"events": shown, "cursor": cursors.encode(database.name, user_id, replay.reached)})
-    if shown or replay.reached < replay.head:
+    too_short = held_at is not None and timeout < SHORTEST_HOLD / 2
+    if shown or replay.reached < replay.head or too_short:
         return Answer(body, {})
     return Answer(body, grip.hold_response(user_id, replay.head, timeout))
 
@@ -134,9 +149,7 @@ def _answer(database: Database, settings: Settings, stream: _Stream, replay: _Re
     if replay.reached < replay.head:
         cursor = cursors.encode(database.name, stream.user_id, replay.reached)
         return Answer(body, _continue(settings, stream, cursor, begun=True))
-    hold = grip.hold_stream(
-        stream.user_id, stream.connection_id, replay.head, next_path=NEXT_PATH, settings=settings
-    )
+    hold = grip.hold_stream(stream.user_id, stream.connection_id, replay.head, next_path=NEXT_PATH, settings=settings)
     return Answer(body, hold)
 
 

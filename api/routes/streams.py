@@ -75,13 +75,15 @@ def continue_stream(sealed: str) -> Response:
         {200: ("What happened after the cursor; empty at the timeout", PollView)},
         query=PollQuery,
         problems=(422, 501),
+        description="The proxy rounds a `timeout` of less than 6 seconds to about 1 or 6.",
     )
 )
 def poll(caller: Identity, query: PollQuery) -> Response:
     """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
     wired = services()
     _require_proxy()
-    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout)
+    held_at = grip.held_at(request.headers.get("Grip-Last", ""), caller.user_id)
+    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held_at)
     response = json_answer(answer.body)
     response.headers.update(answer.headers)
     response.headers["Cache-Control"] = "no-store"
