@@ -58,7 +58,7 @@ def main() -> None:
 @DATA_DIR
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")
 @click.option("--demo/--no-demo", default=False, help="Serve a page to try everything in, with keys of its own.")
-def run_up(port: int, host: str, data_dir: Path, workers: int, demo: bool) -> None:
+def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool) -> None:
     """Run Pushpin, gunicorn and the relay in the foreground."""
     options = supervisor.UpOptions(port=port, host=host, data_dir=data_dir, workers=workers, demo=demo)
     sys.exit(supervisor.up(options))

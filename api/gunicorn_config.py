@@ -1,6 +1,6 @@
 """How gunicorn runs the handlers: ``gunicorn -c python:api.gunicorn_config api.wsgi:app``."""
 
-from gunicorn.http import wsgi  # type: ignore[import-untyped]
+from gunicorn.http import wsgi
 
 # Every answer names its server, and Pushpin passes it on: say which service, not which version of what.
 wsgi.SERVER = "shirase"

@@ -9,9 +9,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
 # SQLite numbers rows by itself only in a column that is declared INTEGER.
-BigId = BigInteger().with_variant(Integer, "sqlite")
+BigId: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 # Byte order is all that an id needs, and it is much cheaper than a language's.
-UserId = String(255).with_variant(String(255, collation="C"), "postgresql")
+UserId: TypeEngine[str] = String(255).with_variant(String(255, collation="C"), "postgresql")
 
 
 def rfc3339(moment: datetime) -> str:
@@ -33,7 +33,7 @@ class Moment(TypeDecorator[datetime]):
         """Python to database."""
         return rfc3339(value) if value is not None and dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy calls it so
         """Database to Python."""
         return datetime.fromisoformat(value) if isinstance(value, str) else value
 

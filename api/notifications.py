@@ -110,9 +110,7 @@ def unread_count(database: Database, user_id: str) -> int:
         return log.position(session, user_id, datetime.now(UTC)).unread
 
 
-def mark_read(
-    database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None
-) -> tuple[int, int]:
+def mark_read(database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None) -> tuple[int, int]:
     """Mark these (``None``: all) of a user's notifications read; returns how many were not yet, and the count.
 
     Ids that are another user's, or nobody's, are passed over alike: the answer does not reveal them.

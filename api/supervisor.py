@@ -159,9 +159,7 @@ def _check_ports(first: int, address: str) -> None:
             try:
                 probe.bind((address if port == first else LOOPBACK, port))
             except OSError as exc:
-                raise StartFailed(
-                    f"port {port} cannot be used: {exc.strerror}; choose another --port"
-                ) from exc
+                raise StartFailed(f"port {port} cannot be used: {exc.strerror}; choose another --port") from exc
 
 
 def _in_url(address: str) -> str:

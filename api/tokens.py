@@ -94,9 +94,7 @@ def seal(settings: Settings, purpose: str, value: dict[str, Any]) -> str:
 def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, Any] | None:
     """What was sealed, or ``None`` if it was not sealed by us for this purpose."""
     try:
-        opened: dict[str, Any] = URLSafeSerializer(
-            settings.pushpin_sig_key, salt=f"shirase.{purpose}"
-        ).loads(sealed)
+        opened: dict[str, Any] = URLSafeSerializer(settings.pushpin_sig_key, salt=f"shirase.{purpose}").loads(sealed)
     except BadData:
         return None
     return opened

@@ -47,7 +47,10 @@ def describe(app: Flask) -> dict[str, Any]:
         title="Shirase",
         version=version("shirase"),
         openapi_version="3.1.0",
-        info={"description": "Notifications in real time. Ask all of it through the proxy.", "license": {"name": "MIT"}},
+        info={
+            "description": "Notifications in real time. Ask all of it through the proxy.",
+            "license": {"name": "MIT"},
+        },
     )
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     spec.components.security_scheme("token", {"type": "apiKey", "in": "query", "name": "token"})
@@ -60,7 +63,9 @@ def describe(app: Flask) -> dict[str, Any]:
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
         name = rule.endpoint.rpartition(".")[2]
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        spec.path(path=path, operations={method.lower(): _operation(name, rule.arguments, described) for method in methods})
+        spec.path(
+            path=path, operations={method.lower(): _operation(name, rule.arguments, described) for method in methods}
+        )
     return spec.to_dict()
 
 

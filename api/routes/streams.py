@@ -26,12 +26,12 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         description="""\
 | event | when | id | data |
 |---|---|---|---|
-| `connected` | first | the cursor the stream begins at | `{"user_id", "status": "connected", "connection_id", "unread_count"}` |
+| `connected` | first | where it begins | `{"user_id", "status": "connected", "connection_id", "unread_count"}` |
 | `notification` | one is created for this user | its cursor | the notification |
 | `read` | this user marked some read, on any device | its cursor | `{"ids": […] or "all", "unread_count"}` |
 | `deleted` | removed | its cursor | `{"ids": […], "unread_count"}` |
 | `heartbeat` | every `SSE_KEEPALIVE_TIMEOUT` seconds of silence | none | `{"type": "heartbeat"}` |
-| `reset` | the cursor is older than what is kept, or from elsewhere | the new cursor | `{"reason"}`: fetch the list again |
+| `reset` | the cursor is too old, or from elsewhere | the new cursor | `{"reason"}`: fetch the list again |
 
 `unread_count` in `connected` is the count at its own cursor: every `notification` that follows adds one, and every
 `read` and `deleted` says the new count.""",

@@ -89,7 +89,7 @@ def append_notifications(session: Session, drafts: Sequence[Draft], now: datetim
     steps = [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()]
     ends = advance(session, steps)
     contents: dict[int, tuple[int, Content]] = {}
-    places = []
+    places: list[dict[str, Any]] = []
     left = counts.copy()
     for order, draft in enumerate(drafts):
         k, _ = contents.setdefault(id(draft.content), (len(contents), draft.content))
@@ -195,17 +195,13 @@ def position(session: Session, user_id: str, now: datetime) -> Position:
     return Position(*found) if found else Position(0, 0)
 
 
-def read_events(
-    session: Session, user_id: str, first: int, last: int, limit: int, now: datetime
-) -> list[Event]:
+def read_events(session: Session, user_id: str, first: int, last: int, limit: int, now: datetime) -> list[Event]:
     """Events ``first`` to ``last``, both included, in order, ``limit`` at the most.
 
     A reader that takes ``last`` from ``position`` in the same transaction or before sees no event half-way: what is
     at or below a head that was read has been committed.
     """
-    found = _with_notifications(now).where(
-        events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last
-    )
+    found = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
     return [_event(row) for row in session.execute(found.order_by(events.c.seq).limit(limit))]
 
 

@@ -33,10 +33,7 @@ def remember(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
 def of_node(session: Session, node: str, limit: int) -> dict[str, int]:
     """Users that a node missed something of, and how often."""
     found = session.execute(
-        select(missed.c.user_id, missed.c.times)
-        .where(missed.c.node == node)
-        .order_by(missed.c.user_id)
-        .limit(limit)
+        select(missed.c.user_id, missed.c.times).where(missed.c.node == node).order_by(missed.c.user_id).limit(limit)
     )
     return dict(found.tuples().all())
 
@@ -48,8 +45,6 @@ def forget(session: Session, node: str, told: Mapping[str, int]) -> None:
     session.execute(
         delete(missed).where(
             missed.c.node == node,
-            select(literal(1))
-            .where(source.c.user_id == missed.c.user_id, source.c.times == missed.c.times)
-            .exists(),
+            select(literal(1)).where(source.c.user_id == missed.c.user_id, source.c.times == missed.c.times).exists(),
         )
     )

@@ -47,8 +47,7 @@ def remove(session: Session, due: Sequence[tuple[int, str]], now: datetime) -> l
         removed.setdefault(user_id, []).append(number)
         unread[user_id] = unread.get(user_id, 0) + (read_at is None)
     changes = [
-        log.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id])
-        for user_id, numbers in removed.items()
+        log.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id]) for user_id, numbers in removed.items()
     ]
     return log.append_changes(session, changes, now) if changes else []
 

@@ -7,13 +7,12 @@ import orjson
 from sqlalchemy import FromClause, Text, cast, column, func, literal, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Session
-from sqlalchemy.types import TypeEngine
 
 
 def rows(
     session: Session,
     name: str,
-    columns: Mapping[str, TypeEngine[Any]],
+    columns: Mapping[str, Any],
     values: Iterable[Mapping[str, Any]],
 ) -> FromClause:
     """The values as something to select from: ``json_to_recordset`` in PostgreSQL, ``json_each`` in SQLite."""

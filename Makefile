@@ -1,0 +1,32 @@
+.DEFAULT_GOAL := help
+.PHONY: help up test check lint format clean
+
+PORT ?= 7999
+DATA_DIR ?= var
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+up: ## Install what is missing, then run everything with the demo page (PORT=7999 DATA_DIR=var)
+	@.ci/install up
+	@exec .venv/bin/shirase up --demo --port $(PORT) --data-dir $(DATA_DIR)
+
+test: ## Install what is missing, then run all tests
+	@.ci/install test
+	.venv/bin/pytest
+
+check: test lint ## Run all tests and every other check
+
+lint: ## Check format, lint, types and layers
+	@.ci/install test
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: ## Format the Python code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean: ## Remove the environment and caches; the data in var/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
