@@ -37,15 +37,27 @@ class Stack:
         *,
         workers: int = 2,
         nodes: int = 1,
+        relays: int = 1,
+        pushpin_origin: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Choose ports and write the configuration; ``env`` are settings beyond those that are needed."""
+        """Choose ports and write the configuration.
+
+        Args:
+            database_url: a database that has been migrated.
+            data_dir: of this stack alone.
+            workers: handlers of gunicorn.
+            nodes: Pushpins.
+            relays: relays.
+            pushpin_origin: what Pushpin asks instead of gunicorn: HOST:PORT of something between the two.
+            env: settings beyond those that are needed.
+        """
         ports = free_ports(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop()}"
         sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
         self.proxies = [
             ProxyConfig(
-                origin=origin,
+                origin=pushpin_origin or origin,
                 sig_key=sig_key,
                 run_dir=run_directory(data_dir, f"run-{node}"),
                 client_port=ports.pop(),
@@ -76,7 +88,7 @@ class Stack:
             for node, proxy in enumerate(self.proxies)
         ]
         self._gunicorn = self._child("gunicorn", gunicorn_command(origin, workers))
-        self._relay = self._child("relay", relay_command())
+        self._relays = [self._child(f"relay-{number}", relay_command()) for number in range(relays)]
 
     def __enter__(self) -> Self:
         """Start everything and wait until every node serves."""
@@ -85,7 +97,8 @@ class Stack:
             for node in range(len(self.proxies)):
                 self.start_pushpin(node)
             self.start_gunicorn()
-            self.start_relay()
+            for number in range(len(self._relays)):
+                self.start_relay(number)
             self.wait_ready()
         except BaseException:
             self.close()
@@ -101,7 +114,7 @@ class Stack:
     def close(self) -> None:
         """Stop everything, whatever state it is in."""
         with ExitStack() as stopping:  # goes on when one of them cannot be stopped
-            for child in (*self._pushpins, self._gunicorn, self._relay):
+            for child in (*self._pushpins, self._gunicorn, *self._relays):
                 stopping.callback(child.kill)
 
     def wait_ready(self) -> None:
@@ -148,19 +161,17 @@ class Stack:
         pid = self._gunicorn.pid
         return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
-    def start_relay(self) -> None:
-        """Start the relay."""
-        self._start(self._relay)
+    def start_relay(self, number: int = 0) -> None:
+        """Start one relay."""
+        self._start(self._relays[number])
 
-    def kill_relay(self) -> None:
-        """End the relay with SIGKILL."""
-        self._relay.kill()
+    def kill_relay(self, number: int = 0) -> None:
+        """End one relay with SIGKILL."""
+        self._relays[number].kill()
 
     def logs(self) -> str:
         """The end of every log, to explain a failure."""
-        return "\n".join(
-            f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir())
-        )
+        return "\n".join(f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir()))
 
     def _child(self, name: str, command: list[str]) -> Child:
         environ = {**os.environ, **self.settings_env, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,0 +1,237 @@
+"""Clients that behave as a browser's EventSource does (WHATWG HTML, section 9.2), by the hundred in one thread."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tests.loop_thread import LoopThread, wait_until
+
+PATH = "/api/sse/notifications"
+FIRST_RETRY = 3.0  # seconds; browsers choose a few until the stream names another
+BUFFER = 16 * 1024  # bytes read ahead; beyond twice as many the kernel's buffers fill, and then the server's
+WAIT = 20.0  # seconds until a test gives up on an event
+OWN = ("connected", "heartbeat")  # events of the connection; all others are of the user's log
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One event as it was dispatched."""
+
+    connection: int  # which of the device's responses carried it, from 1 on
+    event: str
+    data: str
+    id: str | None  # the event's own; not what lastEventId shows
+
+    @property
+    def seq(self) -> int | None:
+        """The place in the user's log that the cursor stands for; tests may look into what clients may not."""
+        return int(self.id.rpartition("-")[2]) if self.id else None
+
+    @property
+    def json(self) -> Any:
+        """The data, read."""
+        return json.loads(self.data)
+
+
+class Device:
+    """One EventSource. What it says of itself is written by the loop's thread and read by the test's."""
+
+    def __init__(self, url: str, token: str, *, cursor: str | None = None, reconnect: bool = True) -> None:
+        """Prepare to open the stream at ``url`` (the proxy's), behind ``cursor`` as a page would ask for it.
+
+        A device that does not ``reconnect`` stays where its first response ended.
+        """
+        self.received: list[Received] = []
+        self.connections = 0  # responses that began with 200
+        self.failures = 0  # attempts that met no server, or lost it before an answer
+        self.refused: int | None = None  # the status that ended it for good
+        self.retry = FIRST_RETRY
+        self.retries_named = 0
+        self.longest_retry: float | None = None  # shortens what the service asks for, where that is not the subject
+        self.last_event_id = ""
+        self.open = False
+        self.done = False
+        self._address = urlsplit(url)
+        self._query = {"token": token, **({"last_event_id": cursor} if cursor else {})}
+        self._reconnect = reconnect
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._writer: asyncio.StreamWriter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def log(self) -> list[Received]:
+        """What it got of the user's log: everything but greetings and heartbeats."""
+        return [one for one in self.received if one.event not in OWN]
+
+    @property
+    def seqs(self) -> list[int | None]:
+        """The places in the log that it got, in the order in which it got them."""
+        return [one.seq for one in self.log]
+
+    @property
+    def titles(self) -> list[str]:
+        """The titles of the notifications that it got."""
+        return [one.json["title"] for one in self.received if one.event == "notification"]
+
+    def named(self, event: str) -> list[Received]:
+        """What it got of one kind."""
+        return [one for one in self.received if one.event == event]
+
+    def wait(self, condition: Callable[["Device"], object], timeout: float = WAIT) -> None:
+        """Wait until the condition holds for this device."""
+        wait_until(lambda: condition(self), timeout, lambda: f"the device has {self!r}")
+
+    def drop(self) -> None:
+        """Cut the connection as a network does; it reconnects if it is one that does."""
+        self._call(self._abort)
+
+    def stop_reading(self) -> None:
+        """Leave what comes in the socket, as a tab does that is asleep."""
+        self._call(self._reading.clear)
+
+    def go_on_reading(self) -> None:
+        """Read again."""
+        self._call(self._reading.set)
+
+    def close(self) -> None:
+        """Close it for good, as ``EventSource.close()`` does."""
+        self._reconnect = False
+        self._call(self._reading.set)
+        self._call(self._abort)
+
+    def __repr__(self) -> str:
+        """Enough to understand a failure."""
+        shown = ", ".join(f"{one.event}:{one.id}" for one in self.received[-12:])
+        state = "open" if self.open else f"refused {self.refused}" if self.refused else "closed"
+        return f"<{state}, {self.connections} connections, {len(self.received)} events, last: {shown}>"
+
+    async def run(self) -> None:
+        """Be an EventSource until closed or refused."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    await self._one_response()
+                except (OSError, EOFError):
+                    self.failures += not self.open
+                finally:
+                    self.open = False
+                    self._abort()
+                if self.refused or not self._reconnect:
+                    return
+                await asyncio.sleep(min(self.retry, self.longest_retry or self.retry))
+        finally:
+            self.done = True
+
+    async def _one_response(self) -> None:
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        connection.setblocking(False)
+        try:
+            address = (self._address.hostname, self._address.port)
+            await asyncio.get_running_loop().sock_connect(connection, address)
+        except BaseException:
+            connection.close()
+            raise
+        reader, self._writer = await asyncio.open_connection(sock=connection, limit=BUFFER)
+        self._writer.write(self._request())
+        status, headers = await _head(reader)
+        if status != HTTPStatus.OK or not headers.get("content-type", "").startswith("text/event-stream"):
+            self.refused = status
+            return
+        self.connections += 1
+        self.open = True
+        await self._dispatch(_lines(reader, headers, self._reading))
+
+    def _request(self) -> bytes:
+        lines = [
+            f"GET {PATH}?{urlencode(self._query)} HTTP/1.1",
+            f"Host: {self._address.netloc}",
+            "Accept: text/event-stream",
+            "Cache-Control: no-store",
+        ]
+        if self.last_event_id:
+            lines.append(f"Last-Event-ID: {self.last_event_id}")
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    async def _dispatch(self, lines: AsyncIterator[str]) -> None:
+        event, data, own_id = "", [], None
+        async for line in lines:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if line == "":
+                self.last_event_id = self.last_event_id if own_id is None else own_id
+                if data:
+                    self.received.append(Received(self.connections, event or "message", "\n".join(data), own_id))
+                event, data, own_id = "", [], None
+            elif name == "event":
+                event = value
+            elif name == "data":
+                data.append(value)
+            elif name == "id" and "\0" not in value:
+                own_id = value
+            elif name == "retry" and value.isdecimal():
+                self.retry = int(value) / 1000
+                self.retries_named += 1
+
+    def _abort(self) -> None:
+        if self._writer:
+            self._writer.transport.abort()
+
+    def _call(self, function: Callable[[], object]) -> None:
+        if self._loop:
+            self._loop.call_soon_threadsafe(function)
+
+
+class Browsers(LoopThread):
+    """Where devices live."""
+
+    def open(
+        self,
+        url: str,
+        token: str,
+        *,
+        cursor: str | None = None,
+        reconnect: bool = True,
+        longest_retry: float | None = None,
+    ) -> Device:
+        """Open one stream; it may still be on its way when this returns."""
+        device = Device(url, token, cursor=cursor, reconnect=reconnect)
+        device.longest_retry = longest_retry
+        asyncio.run_coroutine_threadsafe(device.run(), self.loop)
+        return device
+
+
+async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    status_line, *lines = head.split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(status_line.split(" ")[1]), headers
+
+
+async def _lines(reader: asyncio.StreamReader, headers: dict[str, str], reading: asyncio.Event) -> AsyncIterator[str]:
+    """The body's lines; what follows the last line's end is not one yet."""
+    rest = b""
+    parts = _chunks(reader) if headers.get("transfer-encoding") == "chunked" else _plain(reader)
+    async for part in parts:
+        *lines, rest = re.split(rb"\r\n|\n|\r", rest + part)
+        for line in lines:
+            yield line.decode()
+        await reading.wait()
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        yield (await reader.readexactly(size + 2))[:-2]
+
+
+async def _plain(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while part := await reader.read(BUFFER):
+        yield part

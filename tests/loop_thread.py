@@ -1,0 +1,56 @@
+"""An event loop in a thread of its own, so that a test in plain Python can hold hundreds of connections."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+CALL_TIMEOUT = 20.0  # seconds that a call into the loop may take
+LOOK = 0.01  # seconds between two looks at a condition
+
+
+class LoopThread:
+    """Runs coroutines for other threads. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        """Prepare, without starting."""
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the loop."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancel what still runs and end the thread."""
+        self.call(self._cancel_all())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(CALL_TIMEOUT)
+        self.loop.close()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run it in the loop and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(CALL_TIMEOUT)
+
+    async def _cancel_all(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were aborted tell their protocols in the next turn
+
+
+def wait_until(condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str) -> None:
+    """Wait for a condition; at the timeout fail with what ``otherwise`` says."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {otherwise if isinstance(otherwise, str) else otherwise()}")
+        time.sleep(LOOK)
