@@ -39,7 +39,7 @@ export class Composer {
       event.preventDefault();
       if (!this.#form.hasAttribute("aria-busy")) this.#submit();
     });
-    document.addEventListener("arrival", ({ detail: id }) => this.#arrive(id));
+    document.addEventListener("arrival", ({ detail: ids }) => this.#arrive(ids));
     form.querySelector("details").open = matchMedia("(min-width: 44rem)").matches; // on a phone room is dear
     this.#fillIn();
     this.offerUsers();
@@ -105,9 +105,10 @@ export class Composer {
     return JSON.parse(to.value).map((userId) => ({ user_id: userId, ...notification }));
   }
 
-  #arrive(id) {
-    if (!this.#sent || this.#sent.arrivals.has(id)) return;
-    this.#sent.arrivals.set(id, performance.now() - this.#sent.start);
+  #arrive(ids) {
+    if (!this.#sent) return;
+    const { start, arrivals } = this.#sent;
+    for (const id of ids) if (!arrivals.has(id)) arrivals.set(id, performance.now() - start);
     this.#report();
   }
 

@@ -17,9 +17,9 @@ function seat(side, userId) {
     address.searchParams.set(side, detail);
     history.replaceState(null, "", address);
     const former = panels[side];
-    former.stop();
+    former.pause();
     former.element.replaceWith(seat(side, detail).element);
-    panels[side].start();
+    panels[side].resume();
     panels[side].element.querySelector("[name=user_id]").focus();
     composer.offerUsers();
   });
@@ -31,5 +31,13 @@ for (const [side, userId] of Object.entries(USERS)) {
   place.append(seat(side, address.searchParams.get(side) || userId).element);
 }
 const composer = new Composer(document.getElementById("composer"), () => Object.values(panels));
-for (const panel of Object.values(panels)) panel.start();
+
+// A browser opens six connections to one address at most, and a held stream is one of them: three tabs of this page
+// would leave none for their requests. So a hidden one lets its streams go, and catches up when it is looked at again.
+function attend() {
+  for (const panel of Object.values(panels)) document.hidden ? panel.pause() : panel.resume();
+}
+
+document.addEventListener("visibilitychange", attend);
+attend();
 setInterval(() => place.querySelectorAll("time").forEach(updateTime), CLOCK);

@@ -26,11 +26,12 @@ export function createItem({ id, type, title, message, payload, created_at }) {
 
 /** Show whether it is read. A focused button that goes hands its focus to its neighbour. */
 export function updateItem(element, { is_read }) {
+  if (element.classList.contains("read") === is_read) return;
   const button = element.querySelector("[name=read]");
   if (is_read && document.activeElement === button) element.querySelector("[name=delete]").focus();
   button.hidden = is_read;
   element.querySelector(".unread-mark").hidden = is_read;
-  element.classList.toggle("unread", !is_read);
+  element.classList.toggle("read", is_read);
 }
 
 /** Say how long ago a `<time>` is. */

@@ -15,8 +15,11 @@ export class Panel {
   #inbox = new Inbox();
   #stream;
   #elements = new Map(); // id → <li>
+  #arrived = []; // notifications that came since the last drawing
+  #frame = null; // the next drawing, if one is due
   #held = null; // events that wait for a page of the list which is on its way
   #loaded = false;
+  #paused = true; // until the page says that it is looked at
   #fetch = 0; // numbers the fetches of the list, so that one that was overtaken knows
 
   constructor(userId) {
@@ -39,15 +42,21 @@ export class Panel {
       event.preventDefault();
       this.#switchUser(event.target.elements.user_id.value);
     });
+    this.#showState("connecting", "");
     this.#render();
   }
 
-  start() {
-    this.#stream.start();
+  /** Let the stream go while nobody looks; one that was stopped for another reason stays as it is. */
+  pause() {
+    if (this.element.dataset.state === "stopped") return;
+    this.#paused = true;
+    this.#stream.stop("Paused while nobody looks.");
   }
 
-  stop() {
-    this.#stream.stop();
+  resume() {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#stream.start();
   }
 
   #find(selector) {
@@ -67,19 +76,20 @@ export class Panel {
   }
 
   #apply(name, data) {
-    const isNew = name === "notification" && !this.#inbox.items.has(data.id);
+    if (name === "notification" && !this.#inbox.items.has(data.id)) this.#arrived.push(data);
     this.#inbox.apply(name, data);
-    this.#render();
-    if (isNew) this.#welcome(data);
+    this.#frame ??= requestAnimationFrame(() => this.#render()); // a burst of events is drawn at once
   }
 
-  #welcome({ id, title }) {
-    this.#elements.get(id)?.classList.add("fresh");
+  #welcome(arrived) {
+    for (const { id } of arrived) this.#elements.get(id)?.classList.add("fresh");
     this.#find(".bell").classList.remove("ringing");
     void this.#find(".bell").offsetWidth; // a reflow, so that the animation starts again
     this.#find(".bell").classList.add("ringing");
-    this.#find(".announcement").textContent = `New for ${this.session.userId}: ${title}. ${this.#unreadText()}.`;
-    this.element.dispatchEvent(new CustomEvent("arrival", { bubbles: true, detail: id }));
+    const what = arrived.length === 1 ? arrived[0].title : `${arrived.length} notifications`;
+    this.#find(".announcement").textContent = `New for ${this.session.userId}: ${what}. ${this.#unreadText()}.`;
+    const ids = arrived.map(({ id }) => id);
+    this.element.dispatchEvent(new CustomEvent("arrival", { bubbles: true, detail: ids }));
   }
 
   // --- what the list says
@@ -122,7 +132,7 @@ export class Panel {
       "read-all": () => this.#inbox.badge && this.#ask(this.#unreadIds(), "read", "POST", "/api/notifications/read-all"),
       delete: () => this.#ask([id], "deleted", "DELETE", `/api/notifications/${id}`),
       older: () => this.#load({ anew: false }),
-      switch: () => (this.element.dataset.state === "stopped" ? this.start() : this.stop()),
+      switch: () => (this.element.dataset.state === "stopped" ? this.#stream.start() : this.#stream.stop()),
       raw: () => this.#openRawStream(),
     };
     actions[button.name]?.();
@@ -169,6 +179,8 @@ export class Panel {
   // --- what there is to see
 
   #render() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
     const visible = this.#inbox.visible;
     this.#renderList(visible);
     const { badge } = this.#inbox;
@@ -177,6 +189,8 @@ export class Panel {
     this.#find("[name=read-all]").setAttribute("aria-disabled", !badge); // disabled itself would lose the focus
     this.#find(".empty").hidden = !this.#loaded || visible.length > 0;
     this.#find("[name=older]").hidden = this.#inbox.older === null;
+    const arrived = this.#arrived.splice(0);
+    if (arrived.length > 0) this.#welcome(arrived);
   }
 
   #renderList(visible) {
@@ -221,7 +235,7 @@ export class Panel {
 
   #log(name, data, id) {
     const line = document.createElement("li");
-    for (const [className, text] of [["id", id], ["name", name], ["data", JSON.stringify(data)]]) {
+    for (const [className, text] of [["name", name], ["id", id], ["data", JSON.stringify(data)]]) {
       const part = document.createElement("span");
       part.className = className;
       part.textContent = text;

@@ -13,8 +13,8 @@ PAGE = Path(__file__).parent.parent / "demo"
 TOKEN_TTL = 3600  # seconds
 STATIC_MAX_AGE = 60  # seconds; after that the ETag saves the transfer
 
-# Everything comes from this origin and nothing is inline, so that text which someone managed to smuggle into the
-# page as markup would still not run.
+# Everything comes from this origin and nothing is inline, so that text which someone managed to smuggle in as
+# markup would still not run.
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -42,15 +42,15 @@ def token() -> Response:
     """A token for whichever user the page wants to be.
 
     Whoever can reach this can be anyone: the point of a demo, and safe there alone, with a key of its own and
-    over data that nobody relies on. Without ``--demo`` this blueprint is not mounted, and users get their tokens
-    from the host application, which knows who they are.
+    over data that nobody relies on. Without ``--demo`` this blueprint is not mounted, and users get their
+    tokens from the host application, which knows who they are.
     """
     user_id = _user_id(request.get_data())
     settings = services().settings
     answer = {
         "token": tokens.mint(settings, user_id, scope=tokens.WRITE, ttl=TOKEN_TTL),
         "expires_in": TOKEN_TTL,
-        "heartbeat": settings.sse_keepalive_timeout,  # so that the page knows a dead connection by its silence
+        "heartbeat": settings.sse_keepalive_timeout,  # so that the page notices a dead connection
     }
     return json_answer(answer, Cache_Control="no-store")
 

@@ -12,6 +12,7 @@ from api.settings import Settings
 from tests.stack import Stack
 
 LIVE = "Live"
+PHONE_WIDTH = 360
 TAB_STOPS = 60  # more than the page has with a short list
 
 
@@ -107,7 +108,7 @@ def test_read_and_deleted_are_followed_by_the_users_other_tab(page: Demo, contex
     page.button(aiko, "Mark all read").click()
     for tab in (page, other):
         expect(tab.bell(aiko)).to_have_text("")
-        expect(tab.panel(aiko).locator(".item.unread")).to_have_count(0)
+        expect(tab.panel(aiko).locator(".item:not(.read)")).to_have_count(0)
         expect(tab.panel(aiko).locator(".item")).to_have_count(2)
 
 
@@ -165,8 +166,10 @@ def test_a_phone_scrolls_down_and_never_sideways(page: Demo) -> None:
         expect(page.panel(user).locator(".item")).to_have_count(1)
         page.panel(user).locator(".payload summary").click()
         page.panel(user).locator(".log summary").click()
-    page.page.set_viewport_size({"width": 360, "height": 640})
-    assert page.page.evaluate("document.documentElement.scrollWidth") == 360
+    page.page.set_viewport_size({"width": PHONE_WIDTH, "height": 640})
+    assert page.page.evaluate("document.documentElement.scrollWidth") == PHONE_WIDTH
+    for inside in page.page.locator(".item, .scroll, .log ol").all():  # nor is anything cut off
+        assert inside.evaluate("element => element.scrollWidth <= element.clientWidth")
     left, right = (page.panel(user).bounding_box() for user in page.users)
     assert left and right and left["y"] + left["height"] <= right["y"]
 
@@ -185,6 +188,71 @@ def test_what_was_missed_comes_after_a_reconnect(page: Demo) -> None:
     expect(page.item(ben, "Meanwhile")).to_have_count(1)
     expect(page.item(ben, "Before")).to_have_count(1)
     expect(page.bell(ben)).to_have_text("2")
+
+
+def test_what_is_done_shows_at_once_and_stays_right_when_its_event_comes_later(page: Demo) -> None:
+    aiko, _ = page.users
+    for title in ("One", "Two", "Three"):
+        page.send(aiko, title=title)
+        expect(page.item(aiko, title)).to_be_visible()
+    page.button(aiko, "Disconnect").click()
+    page.button(aiko, "Mark read: One").click()
+    expect(page.bell(aiko)).to_have_text("2")
+    page.button(aiko, "Delete: Two").click()
+    expect(page.bell(aiko)).to_have_text("1")
+    page.button(aiko, "Connect").click()
+    expect(page.events(aiko, "deleted")).to_have_count(1)
+    expect(page.bell(aiko)).to_have_text("1")
+    expect(page.panel(aiko).locator(".item h3")).to_have_text(["Three", "One"])
+
+
+def test_a_hidden_page_lets_its_streams_go_and_catches_up(page: Demo, demo: Stack) -> None:
+    aiko, ben = page.users
+    page.button(ben, "Disconnect").click()
+    look(page.page, hidden=True)
+    expect(page.state(aiko)).to_have_text("Stopped")
+    create(demo, aiko, "Meanwhile")
+    look(page.page, hidden=False)
+    expect(page.item(aiko, "Meanwhile")).to_have_count(1)
+    expect(page.bell(aiko)).to_have_text("1")
+    expect(page.state(ben)).to_have_text("Stopped")  # by hand, and so it stays
+
+
+def test_the_indicator_tells_when_the_proxy_is_away(page: Demo, demo: Stack) -> None:
+    aiko, ben = page.users
+    demo.kill_pushpin()
+    try:
+        for user in page.users:
+            expect(page.state(user)).to_have_text("Reconnecting…")
+        create(demo, ben, "Meanwhile")
+    finally:
+        demo.start_pushpin()
+        demo.wait_ready()
+    page.wait_until_live()
+    expect(page.item(ben, "Meanwhile")).to_have_count(1)
+    expect(page.bell(ben)).to_have_text("1")
+    expect(page.bell(aiko)).to_have_text("")
+
+
+def test_a_stream_that_is_closed_for_good_stays_closed(context: BrowserContext) -> None:
+    tab, user = context.new_page(), f"Chika-{uuid4().hex[:8]}"
+    asked: list[str] = []
+    closing = 'event: closing\ndata: {"reason": "evicted", "reconnect": false}\n\n'
+
+    def close(route: Route, request: Request) -> None:
+        asked.append(request.url)
+        route.fulfill(content_type="text/event-stream", body="retry: 1\n" + closing)
+
+    tab.route("**/api/sse/notifications?*", close)
+    page = Demo(tab, user, user).open()
+    for panel in page.panel(user).all():
+        expect(panel.locator(".state")).to_have_text("Stopped")
+        expect(panel.locator(".state-reason")).to_have_text("evicted")
+        expect(panel.get_by_role("button", name="Connect", exact=True)).to_be_visible()
+    look(tab, hidden=True)
+    look(tab, hidden=False)
+    tab.get_by_label("Type").fill("the page is still alive")
+    assert len(asked) == len(page.users)
 
 
 def test_a_reset_fetches_the_list_again(page: Demo) -> None:
@@ -229,18 +297,15 @@ def test_a_refused_change_is_taken_back(page: Demo) -> None:
 
 def test_older_notifications_come_by_the_page(page: Demo, demo: Stack) -> None:
     aiko, _ = page.users
-    batch = [{"user_id": aiko, "type": "t", "title": f"No {number}", "message": ""} for number in range(45)]
-    headers = {"Authorization": f"Bearer {demo.token('producer', 'notifications:write')}"}
-    httpx.post(
-        f"{demo.url}/api/notifications/batch", json={"notifications": batch}, headers=headers
-    ).raise_for_status()
+    titles = [f"No {number}" for number in range(45)]
+    create(demo, aiko, *titles)
     expect(page.bell(aiko)).to_have_text("45")
     page.page.reload()
     expect(page.panel(aiko).locator(".item")).to_have_count(30)
     page.button(aiko, "Show older").click()
     expect(page.panel(aiko).locator(".item")).to_have_count(45)
     expect(page.button(aiko, "Show older")).to_be_hidden()
-    assert page.panel(aiko).locator("h3").all_text_contents() == [one["title"] for one in reversed(batch)]
+    assert page.panel(aiko).locator("h3").all_text_contents() == titles[::-1]
 
 
 def test_a_panel_takes_another_user(page: Demo) -> None:
@@ -313,6 +378,25 @@ def test_without_demo_there_is_no_page_and_no_token(demo: Stack) -> None:
     assert client.get("/").status_code == httpx.codes.NOT_FOUND
     assert client.get("/demo/demo.js").status_code == httpx.codes.NOT_FOUND
     assert client.post("/demo/token", json={"user_id": "Aiko"}).status_code == httpx.codes.NOT_FOUND
+
+
+def create(stack: Stack, user: str, *titles: str) -> None:
+    """Create notifications as a producer would, past the page and past the proxy."""
+    batch = [{"user_id": user, "type": "test", "title": title, "message": ""} for title in titles]
+    headers = {"Authorization": f"Bearer {stack.token('producer', 'notifications:write')}"}
+    url = f"{stack.origin_url}/api/notifications/batch"
+    httpx.post(url, json={"notifications": batch}, headers=headers).raise_for_status()
+
+
+def look(page: Page, *, hidden: bool) -> None:
+    """Tell the page that it is looked at, or not; a headless browser shows all its tabs at once."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
 
 
 def tab_to(page: Page, target: Locator) -> None:
