@@ -14,9 +14,6 @@ threads = 8
 # one waits in the socket that the master holds.
 keepalive = 0
 
-# As much as the proxy lets through: a ?token= of a user whose id is long text in any script passes gunicorn's 4,094.
-limit_request_line = 8190
-
 graceful_timeout = 5  # no handler waits for anything longer
 timeout = 30
 # Gunicorn's control socket lies in the home directory, where two copies collide; nothing here uses it.
