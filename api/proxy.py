@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from api.errors import ProxyMissing
 from api.resources import directory
+from api.settings import key_bytes
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds
@@ -93,7 +94,7 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
     values = {
         "run_dir": config.run_dir,
         "client_address": f"{_bracketed(config.client_host)}:{config.client_port}",
-        "sig_key": base64.b64encode(config.sig_key.encode()).decode(),
+        "sig_key": base64.b64encode(key_bytes(config.sig_key)).decode(),
         "control_host": config.control_host,
         "control_port": config.control_port,
         "stats_spec": config.stats_spec,
