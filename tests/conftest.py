@@ -1,0 +1,125 @@
+"""Databases, fresh for each test, and an application on one of them."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from api import tokens
+from api.app import create_app
+from api.database import Database, migrate
+from api.settings import Settings
+from tests.postgres import Cluster, cluster
+
+TEMPLATE = "shirase_template"
+REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on
+
+MakeDatabase = Callable[[str], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    with cluster() as running:
+        migrate(running.create(TEMPLATE))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "shirase.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_database(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MakeDatabase:
+    """Makes a migrated database of a kind, whose cursors no other database takes for its own."""
+
+    @contextmanager
+    def make(kind: str) -> Iterator[str]:
+        name = f"test_{secrets.token_hex(6)}"
+        if kind == "sqlite":
+            path = tmp_path_factory.mktemp("database") / "shirase.db"
+            shutil.copy(sqlite_template, path)
+            _rename(f"sqlite:///{path}")
+            yield f"sqlite:///{path}"
+        else:
+            running: Cluster = request.getfixturevalue("postgres")
+            url = running.create(name, TEMPLATE)
+            _rename(url)
+            yield url
+            running.drop(name)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, make_database: MakeDatabase) -> Iterator[str]:
+    with make_database(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(make_database: MakeDatabase) -> Iterator[str]:
+    with make_database("sqlite") as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(make_database: MakeDatabase) -> Iterator[str]:
+    with make_database("postgresql") as url:
+        yield url
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return Settings(
+        database_url=database_url,
+        grip_url=(REFUSED,),
+        pushpin_sig_key=secrets.token_hex(32),
+        jwt_secret=secrets.token_hex(32),
+    )
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = Database(settings.database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    made = create_app(settings)
+    yield made
+    made.extensions["shirase"].database.close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def token(settings: Settings) -> Callable[..., str]:
+    """Signs for a user: ``token("42", scope="notifications:write")``."""
+
+    def sign(user_id: str, scope: str = "") -> str:
+        return tokens.mint(settings, user_id, scope=scope)
+
+    return sign
+
+
+def _rename(url: str) -> None:
+    database = Database(url)
+    with database.write() as session:
+        session.execute(text("UPDATE database_name SET name = :name"), {"name": secrets.token_hex(16)})
+    database.close()

@@ -1,0 +1,87 @@
+"""A PostgreSQL of the tests' own, from Debian's packages: started once, stopped at the end, gone with its directory."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.stack import free_ports
+
+PROGRAMS = Path("/usr/lib/postgresql")
+START_TIMEOUT = 60  # seconds
+OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300", "listen_addresses": "127.0.0.1"}
+
+
+@contextmanager
+def cluster() -> Iterator["Cluster"]:
+    """Run a server, as `postgres` when we are root: it refuses to be root itself."""
+    directory = Path(tempfile.mkdtemp(prefix="shirase-postgres-"))
+    user = "postgres" if os.getuid() == 0 else None
+    if user:
+        shutil.chown(directory, user, user)
+    running = Cluster(directory, free_ports(1)[0], user)
+    try:
+        running.run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Cluster:
+    """One server and its databases."""
+
+    def __init__(self, directory: Path, port: int, user: str | None) -> None:
+        self.directory = directory
+        self.port = port
+        self._user = user
+        self._programs = newest_programs()
+
+    def run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._programs / program), "-D", str(self.directory / "data"), *arguments],
+            check=True,
+            user=self._user,
+            cwd=self.directory,
+            stdout=subprocess.DEVNULL,
+            timeout=START_TIMEOUT * 2,
+        )
+
+    def start(self) -> None:
+        chosen = {**OPTIONS, "port": str(self.port), "unix_socket_directories": str(self.directory)}
+        options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
+        log = str(self.directory / "log")
+        self.run("pg_ctl", "-w", "-t", str(START_TIMEOUT), "-l", log, "-o", options, "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        if (self.directory / "data" / "postmaster.pid").exists():
+            self.run("pg_ctl", "-w", "-m", how, "stop")
+
+    def url(self, name: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def create(self, name: str, template: str = "template0") -> str:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        self._execute(statement)
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def newest_programs() -> Path:
+    found = [path for path in PROGRAMS.glob("*/bin") if (path / "initdb").exists()]
+    if not found:
+        raise RuntimeError("PostgreSQL is not installed: `make test` installs it")
+    return max(found, key=lambda path: int(path.parent.name))
