@@ -1,11 +1,13 @@
 """A real Chromium before a real stack."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from api.database import migrate
+from tests.browser.demo_page import DemoPage
 from tests.stack import Stack
 
 CHROMIUM = "/usr/bin/chromium"
@@ -46,3 +48,10 @@ def context(browser: Browser, demo: Stack) -> Iterator[BrowserContext]:
     yield context
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> DemoPage:
+    """The page with two users who never were before, both live."""
+    tag = uuid4().hex[:8]
+    return DemoPage(context.new_page(), f"Aiko-{tag}", f"Ben-{tag}").open().wait_until_live()

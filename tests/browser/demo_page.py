@@ -1,0 +1,81 @@
+"""The demo page in the words of what is on it, and what tests do around it."""
+
+import re
+
+import httpx
+from playwright.sync_api import Locator, Page, expect
+
+from tests.stack import Stack
+
+LIVE = "Live"
+TAB_STOPS = 60  # more than the page has with a short list
+
+
+class DemoPage:
+    """One tab with the page, for two users."""
+
+    def __init__(self, page: Page, left: str, right: str) -> None:
+        self.page = page
+        self.users = (left, right)
+
+    def open(self) -> "DemoPage":
+        left, right = self.users
+        self.page.goto(f"/?left={left}&right={right}")
+        return self
+
+    def panel(self, user: str) -> Locator:
+        return self.page.get_by_label(f"Notifications of {user}", exact=True)
+
+    def state(self, user: str) -> Locator:
+        return self.panel(user).locator(".state")
+
+    def bell(self, user: str) -> Locator:
+        return self.panel(user).locator(".bell")
+
+    def item(self, user: str, title: str) -> Locator:
+        return self.panel(user).locator(".item").filter(has_text=title)
+
+    def button(self, user: str, name: str) -> Locator:
+        return self.panel(user).get_by_role("button", name=name)
+
+    def events(self, user: str, name: str) -> Locator:
+        return self.panel(user).locator(".log .name").filter(has_text=re.compile(f"^{name}$"))
+
+    def wait_until_live(self) -> "DemoPage":
+        for user in self.users:
+            expect(self.state(user)).to_have_text(LIVE)
+        return self
+
+    def send(self, to: str, **fields: str) -> None:
+        self.page.get_by_label(to, exact=True).check()
+        for name, text in fields.items():
+            self.page.get_by_label(name.title()).fill(text)
+        self.page.get_by_role("button", name="Send").click()
+
+
+def create(stack: Stack, user: str, *titles: str) -> None:
+    """Create notifications as a producer would, past the page and past the proxy."""
+    batch = [{"user_id": user, "type": "test", "title": title, "message": ""} for title in titles]
+    headers = {"Authorization": f"Bearer {stack.token('producer', 'notifications:write')}"}
+    url = f"{stack.origin_url}/api/notifications/batch"
+    httpx.post(url, json={"notifications": batch}, headers=headers).raise_for_status()
+
+
+def look(page: Page, *, hidden: bool) -> None:
+    """Tell the page that it is looked at, or not; a headless browser shows all its tabs at once."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the target has the focus."""
+    for _ in range(TAB_STOPS):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not reach {target}")
