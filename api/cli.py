@@ -17,7 +17,7 @@ from api.client import Client, ClientError
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
 from api.services import wire
-from api.settings import Settings
+from api.settings import Settings, signing_key
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -76,7 +76,7 @@ def run_proxy(origin: str, port: int, host: str, control_host: str, data_dir: Pa
     proxy.run_proxy(
         proxy.ProxyConfig(
             origin=origin,
-            sig_key=Settings.from_env(load(data_dir)).pushpin_sig_key,
+            sig_key=signing_key(load(data_dir), "PUSHPIN_SIG_KEY"),
             run_dir=proxy.run_directory(data_dir),
             client_host=host,
             client_port=port,

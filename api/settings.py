@@ -43,8 +43,8 @@ class Settings:
         return cls(
             database_url=_required(environ, "DATABASE_URL"),
             grip_url=_grip_urls(_required(environ, "GRIP_URL")),
-            pushpin_sig_key=_key(environ, "PUSHPIN_SIG_KEY"),
-            jwt_secret=_key(environ, "JWT_SECRET"),
+            pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
+            jwt_secret=signing_key(environ, "JWT_SECRET"),
             jwt_issuer=_optional(environ, "JWT_ISSUER"),
             jwt_audience=_optional(environ, "JWT_AUDIENCE"),
             sse_keepalive_timeout=int(_number(environ, "SSE_KEEPALIVE_TIMEOUT", 30, 1, 3600)),
@@ -101,7 +101,12 @@ def _choice(environ: Mapping[str, str], name: str, default: str, *others: str) -
     raise SettingsError(name, f"must be one of {', '.join((default, *others))}, not {text!r}")
 
 
-def _key(environ: Mapping[str, str], name: str) -> str:
+def signing_key(environ: Mapping[str, str], name: str) -> str:
+    """Read and check one key alone, for a process that needs no other setting.
+
+    Raises:
+        SettingsError: if it is missing, cannot be read, or protects nothing.
+    """
     value = _required(environ, name)
     if value == PUSHPIN_STOCK_KEY:
         raise SettingsError(name, f"must not be Pushpin's stock key {PUSHPIN_STOCK_KEY!r}")
