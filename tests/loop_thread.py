@@ -19,6 +19,7 @@ class LoopThread:
     def __init__(self) -> None:
         """Prepare, without starting."""
         self.loop = asyncio.new_event_loop()
+        self._running: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
 
     def __enter__(self) -> Self:
@@ -38,6 +39,15 @@ class LoopThread:
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run it in the loop and wait for its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(CALL_TIMEOUT)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let it run in the loop, to its end or the loop's."""
+        self.call(self._spawn(coroutine))
+
+    async def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._running.add(task)  # the loop itself holds tasks by weak references alone
+        task.add_done_callback(self._running.discard)
 
     async def _cancel_all(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

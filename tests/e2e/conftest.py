@@ -1,0 +1,84 @@
+"""Whole services: one that all tests share which leave it as it is, and one for each test that breaks parts of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.browser_like import Browsers
+from tests.forwarder import Forwarder
+from tests.service import Service, service
+from tests.stack import Stack
+
+HEARTBEAT = 1  # seconds
+PAGE = 100  # missed events in one response
+
+
+@dataclass(frozen=True)
+class Fragile:
+    """A service with something that can fail between its parts."""
+
+    service: Service
+    control: Forwarder  # between the handlers, the relay and Pushpin's control port
+    origin: Forwarder  # between Pushpin and the handlers
+
+    @property
+    def stack(self) -> Stack:
+        return self.service.stack
+
+
+@pytest.fixture(scope="session")
+def browsers() -> Iterator[Browsers]:
+    with Browsers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", name="service", params=["sqlite", "postgresql"])
+def shared_service(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    browsers: Browsers,
+    make_database: Callable[[str], AbstractContextManager[str]],
+) -> Iterator[Service]:
+    """Four workers on either database, for tests that leave it as it is: each takes users of its own."""
+    data_dir = tmp_path_factory.mktemp("shared")
+    env = {"SSE_KEEPALIVE_TIMEOUT": str(HEARTBEAT), "SSE_QUEUE_SIZE": str(PAGE)}
+    with (
+        make_database(request.param) as url,
+        Stack(url, data_dir, workers=4, env=env) as stack,
+        service(stack, browsers) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def fragile(database_url: str, tmp_path: Path, browsers: Browsers) -> Iterator[Fragile]:
+    """A service on either database whose parts a test may kill and cut off."""
+    with fragile_service(database_url, tmp_path, browsers) as running:
+        yield running
+
+
+@pytest.fixture
+def fragile_on_sqlite(sqlite_url: str, tmp_path: Path, browsers: Browsers) -> Iterator[Fragile]:
+    """The same where the database does not matter."""
+    with fragile_service(sqlite_url, tmp_path, browsers) as running:
+        yield running
+
+
+@contextmanager
+def fragile_service(
+    database_url: str, data_dir: Path, browsers: Browsers, env: Mapping[str, str] | None = None
+) -> Iterator[Fragile]:
+    origin, control = Forwarder(browsers), Forwarder(browsers)
+    settings = {"GRIP_URL": control.url, "SSE_KEEPALIVE_TIMEOUT": str(HEARTBEAT), "PUBLISH_TIMEOUT": "1"}
+    stack = Stack(database_url, data_dir, pushpin_origin=origin.address, env=settings | dict(env or {}))
+    origin.target_port = int(stack.origin_url.rpartition(":")[2])
+    control.target_port = stack.proxies[0].control_port
+    try:
+        with stack, service(stack, browsers) as running:
+            yield Fragile(running, control, origin)
+    finally:
+        origin.close()
+        control.close()
