@@ -11,16 +11,16 @@ RUN groupadd --gid 10001 shirase \
     && useradd --uid 10001 --gid shirase --no-create-home --home-dir /run/shirase shirase \
     && install -d -o shirase -g shirase -m 0700 /run/shirase
 
-WORKDIR /opt/shirase
+WORKDIR /opt/shirase/source
 COPY pyproject.toml ./
 COPY api ./api
 COPY migrations ./migrations
 COPY pushpin ./pushpin
-RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir . \
-    && rm -rf /opt/shirase/*
+RUN python3 -m venv /opt/shirase/.venv \
+    && /opt/shirase/.venv/bin/pip install --no-cache-dir . \
+    && rm -rf /opt/shirase/source/*
 
-ENV PATH=/opt/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+ENV PATH=/opt/shirase/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1
 WORKDIR /run/shirase
 USER shirase

@@ -1,0 +1,125 @@
+"""The composition and its image, as far as they can be checked without a container engine."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from api.cli import main
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SECRETS = {"POSTGRES_PASSWORD", "PUSHPIN_SIG_KEY", "JWT_SECRET"}
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_the_parts_are_there() -> None:
+    assert set(SERVICES) == {"postgres", "migrate", "api", "relay", "pushpin"}
+
+
+def test_only_the_client_port_is_published() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+
+    assert published == {"pushpin": ["${PUBLISH:-127.0.0.1:7999}:7999"]}
+
+
+def test_only_pushpin_is_on_a_network_that_leads_outside() -> None:
+    outside = {name for name, network in COMPOSE["networks"].items() if not (network or {}).get("internal")}
+
+    assert {name for name, service in SERVICES.items() if outside & set(service["networks"])} == {"pushpin"}
+
+
+def test_the_secrets_come_from_the_environment_and_have_no_default() -> None:
+    variables = re.findall(r"\$\{(\w+)(:?.?)", TEXT)
+
+    assert {name for name, _ in variables} == SECRETS | {"LOG_LEVEL", "LOG_FORMAT", "WORKERS", "PUBLISH"}
+    assert all(mark == ":?" for name, mark in variables if name in SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "secrets"),
+    [("postgres", {"POSTGRES_PASSWORD"}), ("migrate", {"POSTGRES_PASSWORD"}), ("pushpin", {"PUSHPIN_SIG_KEY"})],
+)
+def test_a_service_gets_no_secret_that_it_does_not_use(name: str, secrets: set[str]) -> None:
+    text = " ".join(map(str, SERVICES[name]["environment"].values()))
+
+    assert SECRETS & set(re.findall(r"\$\{(\w+)", text)) == secrets
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_runs_as_root_or_can_become_it(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["user"] == ("postgres" if name == "postgres" else "shirase")
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_ends_is_started_again(name: str) -> None:
+    assert SERVICES[name]["restart"] == ("no" if name == "migrate" else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", ["postgres", "api", "pushpin"])
+def test_what_listens_has_a_health_check_with_a_bound(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+
+    assert check["test"][0] == "CMD"
+    assert {"interval", "timeout", "retries"} <= set(check)
+
+
+def test_each_starts_after_what_it_needs() -> None:
+    needs = {
+        name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        for name, service in SERVICES.items()
+    }
+
+    assert needs["migrate"] == {"postgres": "service_healthy"}
+    assert needs["api"] == needs["relay"] == {"migrate": "service_completed_successfully"}
+    assert needs["pushpin"] == {"api": "service_healthy"}
+
+
+@pytest.mark.parametrize("name", ["api", "pushpin"])
+def test_there_are_files_for_many_streams(name: str) -> None:
+    limit = SERVICES[name]["ulimits"]["nofile"]
+
+    assert limit["soft"] == limit["hard"] >= 200_000
+
+
+def test_handlers_and_relay_publish_where_pushpin_listens() -> None:
+    command = SERVICES["pushpin"]["command"]
+    port = int(command[command.index("--port") + 1])
+
+    for name in ("api", "relay"):
+        assert SERVICES[name]["environment"]["GRIP_URL"] == f"http://pushpin:{port + 2}"
+    assert SERVICES["pushpin"]["ports"][0].endswith(f":{port}")
+
+
+def test_pushpin_asks_the_handlers_where_they_listen() -> None:
+    command, origin = SERVICES["pushpin"]["command"], SERVICES["api"]["command"]
+
+    host, _, port = command[command.index("--origin") + 1].partition(":")
+    assert host == "api"
+    assert origin[origin.index("--bind") + 1] == f"0.0.0.0:{port}"
+
+
+@pytest.mark.parametrize("name", ["migrate", "relay", "pushpin"])
+def test_the_commands_and_their_options_exist(name: str) -> None:
+    program, subcommand, *options = SERVICES[name]["command"]
+
+    assert program == "shirase"
+    # --help ends the command before it runs, but not before click has objected to an option that it does not know.
+    answer = CliRunner().invoke(main, [subcommand, *options, "--help"])
+    assert answer.exit_code == 0, answer.output
+
+
+def test_the_image_copies_what_exists_and_is_not_run_by_root() -> None:
+    for source in re.findall(r"^COPY (\S+)", DOCKERFILE, re.MULTILINE):
+        assert (ROOT / source).exists()
+        assert f"!{source}" in (ROOT / ".dockerignore").read_text().splitlines()
+    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["shirase"]
