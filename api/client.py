@@ -72,7 +72,8 @@ class Client:
                 answer.read()
                 _check(answer)
             answer.raise_for_status()
-            yield from EventSource(answer).iter_sse()
+            # This decoder also dispatches events without data, which a browser does not (WHATWG HTML, section 9.2.6).
+            yield from (event for event in EventSource(answer).iter_sse() if event.data)
 
 
 def _check(answer: httpx.Response) -> None:

@@ -178,7 +178,7 @@ def expired_unread(session: Session, user_ids: Sequence[str], now: datetime) -> 
         .where(notifications.c.expires_at <= now)
         .group_by(notifications.c.user_id)
     )
-    return dict(found.tuples().all())
+    return {user_id: int(count) for user_id, count in found}
 
 
 def position(session: Session, user_id: str, now: datetime) -> Position:

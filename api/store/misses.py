@@ -35,7 +35,7 @@ def of_node(session: Session, node: str, limit: int) -> dict[str, int]:
     found = session.execute(
         select(missed.c.user_id, missed.c.times).where(missed.c.node == node).order_by(missed.c.user_id).limit(limit)
     )
-    return dict(found.tuples().all())
+    return {user_id: int(times) for user_id, times in found}
 
 
 def forget(session: Session, node: str, told: Mapping[str, int]) -> None:

@@ -20,7 +20,7 @@ def expired(session: Session, now: datetime, limit: int) -> list[tuple[int, str]
     """Notifications whose time is over, as (id, user)."""
     due = notifications.c.expires_at <= now
     wanted = select(notifications.c.id, notifications.c.user_id).where(due).order_by(notifications.c.expires_at)
-    return list(session.execute(wanted.limit(limit)).tuples())
+    return [(number, user_id) for number, user_id in session.execute(wanted.limit(limit))]
 
 
 def outdated(session: Session, before: datetime, limit: int) -> list[tuple[int, str]]:
@@ -30,7 +30,7 @@ def outdated(session: Session, before: datetime, limit: int) -> list[tuple[int, 
     """
     oldest = select(notifications).order_by(notifications.c.id).limit(limit).subquery()
     wanted = select(oldest.c.id, oldest.c.user_id).where(oldest.c.created_at < before)
-    return list(session.execute(wanted).tuples())
+    return [(number, user_id) for number, user_id in session.execute(wanted)]
 
 
 def remove(session: Session, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:

@@ -1,0 +1,111 @@
+"""The order of commit is the order of seq, without gaps, whoever writes at the same time."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from api import notifications
+from api.database import Database
+from api.grip import Publisher
+from api.records import Content, Draft
+from api.settings import Settings
+from api.store import log
+
+CONTENT = Content("a.b", "T", "M")
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Publisher:
+    return Publisher(settings)
+
+
+def create(database: Database, publisher: Publisher, users: list[str]) -> None:
+    drafts = [Draft(user, CONTENT) for user in users]
+    notifications.create(database, publisher, drafts, answer=lambda created: str(len(created)))
+
+
+def seqs(database: Database, user: str) -> list[int]:
+    with database.read() as session:
+        return [one.seq for one in log.read_events(session, user, 1, 10**6, 10**6, datetime.now(UTC))]
+
+
+def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, publisher: Publisher) -> None:
+    users = ["a", "b", "c", "d"]
+    # Broadcasts in opposite orders, batches with repeats and single creates, all over the same users.
+    tasks = [users, users[::-1], ["a"], ["b", "b", "a"], ["d", "a", "d"]] * 12
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda task: create(database, publisher, task), tasks))
+    wanted = Counter(user for task in tasks for user in task)
+    for user in users:
+        assert seqs(database, user) == list(range(1, wanted[user] + 1))
+        assert notifications.unread_count(database, user) == wanted[user]
+
+
+def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publisher: Publisher) -> None:
+    with ThreadPoolExecutor(9) as pool:
+        writing = [pool.submit(create, database, publisher, ["a", "b"]) for _ in range(80)]
+        seen = 0
+        while not all(task.done() for task in writing) or seen < 80:
+            with database.read() as session:
+                head = log.position(session, "a", datetime.now(UTC)).head
+                found = [one.seq for one in log.read_events(session, "a", seen + 1, head, 1000, datetime.now(UTC))]
+            assert found == list(range(seen + 1, head + 1))
+            seen = head
+        for task in writing:
+            task.result()
+    assert seen == 80
+
+
+def test_ids_of_one_user_grow_with_their_seq(database: Database, publisher: Publisher) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: create(database, publisher, ["a", "b", "a"]), range(40)))
+    with database.read() as session:
+        found = session.execute(text("SELECT id FROM notifications WHERE user_id = 'a' ORDER BY seq")).scalars().all()
+    assert list(found) == sorted(found)
+
+
+def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, publisher: Publisher) -> None:
+    create(database, publisher, ["a"] * 10 + ["b"] * 3)
+    with database.read() as session:
+        ids = list(session.execute(text("SELECT id FROM notifications WHERE user_id = 'a' ORDER BY id")).scalars())
+    assert notifications.mark_read(database, publisher, "a", ids[:3]) == (3, 7)
+    assert notifications.mark_read(database, publisher, "a", ids[:4]) == (1, 6)
+    notifications.delete(database, publisher, "a", ids[0])
+    notifications.delete(database, publisher, "a", ids[9])
+    assert notifications.unread_count(database, "a") == 5
+    with database.read() as session:
+        wanted = text("SELECT count(*) FROM notifications WHERE user_id = 'a' AND read_at IS NULL")
+        assert session.execute(wanted).scalar_one() == 5
+    assert notifications.mark_read(database, publisher, "a", None) == (5, 0)
+    assert notifications.mark_read(database, publisher, "a", None) == (0, 0)
+    assert notifications.unread_count(database, "b") == 3
+    assert seqs(database, "a") == list(range(1, 16))  # ten created, two and one reads, two deletes: no empty change
+
+
+def test_create_batch_and_broadcast_cost_the_same_number_of_statements(
+    database: Database, publisher: Publisher
+) -> None:
+    create(database, publisher, ["warm"])
+    counts = [
+        statements(database, publisher, users)
+        for users in (["a"], ["a"] * 1000, [f"u{number}" for number in range(10_000)])
+    ]
+    assert counts == [counts[0]] * 3
+    assert counts[0] <= 4
+
+
+def statements(database: Database, publisher: Publisher, users: list[str]) -> int:
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    create(database, publisher, users)
+    event.remove(database.engine, "before_cursor_execute", note)
+    return len(seen)

@@ -1,0 +1,177 @@
+"""What the proxy is told to hold, and what a client that comes back gets."""
+
+import itertools
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from httpx_sse import ServerSentEvent
+from httpx_sse._decoders import SSEDecoder
+from sqlalchemy import text
+
+from api import cursors, grip, notifications, streams
+from api.database import Database
+from api.grip import Publisher
+from api.records import Content, Draft
+from api.settings import Settings
+
+USER = "a, b; c=é"
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Publisher:
+    return Publisher(settings)
+
+
+def create(database: Database, publisher: Publisher, count: int, expires_at: datetime | None = None) -> None:
+    drafts = [Draft(USER, Content("a.b", f"T{n}", "M", "{}", expires_at)) for n in range(count)]
+    notifications.create(database, publisher, drafts, answer=lambda created: str(len(created)))
+
+
+def events(body: str) -> list[ServerSentEvent]:
+    decoder = SSEDecoder()
+    decoded = [decoder.decode(line) for line in body.split("\n")]
+    return [event for event in decoded if event and event.data]  # this decoder dispatches empty ones too
+
+
+def cursor(database: Database, seq: int) -> str:
+    return cursors.encode(database.name, USER, seq)
+
+
+def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[ServerSentEvent], int, Any]:
+    """Read on as the proxy does, until there is a hold; the events, the number of pages, the hold's headers."""
+    found = events(answer.body)
+    for pages in itertools.count(1):
+        if "Grip-Hold" in answer.headers:
+            return found, pages, answer.headers
+        match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
+        assert match
+        continued = streams.continue_stream(database, settings, match[1])
+        assert continued
+        answer = continued
+        found += events(answer.body)
+    raise AssertionError
+
+
+def test_a_first_stream_begins_at_the_present(database: Database, settings: Settings, publisher: Publisher) -> None:
+    create(database, publisher, 3)
+    answer = streams.open_stream(database, settings, USER, None)
+    (connected,) = events(answer.body)
+    assert (connected.event, connected.id) == ("connected", cursor(database, 3))
+    assert streams.RETRY[0] <= (connected.retry or 0) <= streams.RETRY[1]
+    said = connected.json()
+    assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], "unread_count": 3}
+    channel = f"{grip.user_channel(USER)}; prev-id=3, c-{said['connection_id']}; prev-id=0"
+    assert answer.headers["Grip-Hold"] == "stream"
+    assert answer.headers["Grip-Channel"] == channel
+    assert answer.headers["Grip-Link"] == "</api/sse/next>; rel=next; timeout=3600"
+    assert answer.headers["Grip-Keep-Alive"].endswith("; format=cstring; timeout=30; mode=idle")
+
+
+@pytest.mark.parametrize(("missed", "pages"), [(1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
+def test_what_was_missed_comes_in_pages_with_the_count_at_its_own_cursor(
+    database: Database, settings: Settings, publisher: Publisher, missed: int, pages: int
+) -> None:
+    create(database, publisher, 2 + missed)
+    found, read, headers = follow(database, settings, streams.open_stream(database, settings, USER, cursor(database, 2)))
+    assert [event.id for event in found] == [cursor(database, seq) for seq in range(2, 3 + missed)]
+    assert found[0].json()["unread_count"] == 2
+    assert [event.json()["title"] for event in found[1:]] == [f"T{n}" for n in range(2, 2 + missed)]
+    assert read == pages
+    assert f"prev-id={2 + missed}," in headers["Grip-Channel"]
+
+
+@pytest.mark.parametrize("foreign", ["", "x", "0123456789-2", "0123456789-", "\u2028", "-1", "reset"])
+def test_a_cursor_from_elsewhere_is_answered_with_reset(
+    database: Database, settings: Settings, publisher: Publisher, foreign: str
+) -> None:
+    create(database, publisher, 3)
+    assert_reset(database, settings, foreign)
+
+
+def test_a_cursor_ahead_of_the_head_is_answered_with_reset(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 3)
+    assert_reset(database, settings, cursor(database, 4))
+    assert_reset(database, settings, cursors.encode(database.name, "another", 2))
+
+
+@pytest.mark.parametrize("pruned", ["seq <= 2", "seq = 3", "seq <= 4"])
+def test_a_cursor_older_than_what_is_kept_is_answered_with_reset(
+    database: Database, settings: Settings, publisher: Publisher, pruned: str
+) -> None:
+    create(database, publisher, 5)
+    with database.write() as session:
+        session.execute(text(f"DELETE FROM events WHERE {pruned}"))  # noqa: S608
+    assert_reset(database, settings, cursor(database, 2))
+    assert_reset(database, settings, cursor(database, 0))
+
+
+def assert_reset(database: Database, settings: Settings, given: str) -> None:
+    answer = streams.open_stream(database, settings, USER, given)
+    connected, reset = events(answer.body)
+    head = int(reset.id.rpartition("-")[2])
+    assert (connected.event, reset.event, reset.id) == ("connected", "reset", cursor(database, head))
+    assert set(reset.json()) == {"reason"}
+    assert "Grip-Hold" in answer.headers
+    # Whoever lost the stream between the two lines is told to reset again.
+    assert "event: reset" in streams.open_stream(database, settings, USER, connected.id).body
+    assert "event: reset" not in streams.open_stream(database, settings, USER, reset.id).body
+
+
+def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 3)
+    answer = streams.recover(database, settings, grip.Last(USER, "0a1b", 1))
+    assert [event.id for event in events(answer.body)] == [cursor(database, 2), cursor(database, 3)]
+    assert answer.headers["Grip-Channel"] == f"{grip.user_channel(USER)}; prev-id=3, c-0a1b; prev-id=0"
+    assert streams.recover(database, settings, grip.Last(USER, "0a1b", 3)).body == ""
+
+
+def test_a_page_that_we_did_not_name_is_refused(database: Database, settings: Settings) -> None:
+    for sealed in ("", "x", "e30.x", "e30"):
+        assert streams.continue_stream(database, settings, sealed) is None
+
+
+def test_what_expired_or_was_deleted_is_not_replayed(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 1)
+    create(database, publisher, 1, datetime.now(UTC) - timedelta(seconds=1))
+    create(database, publisher, 1)
+    with database.read() as session:
+        first = session.execute(text("SELECT min(id) FROM notifications")).scalar_one()
+    notifications.delete(database, publisher, USER, first)
+    found, _, _ = follow(database, settings, streams.open_stream(database, settings, USER, cursor(database, 0)))
+    assert [event.event for event in found] == ["connected", "notification", "deleted"]
+    assert found[-1].json() == {"ids": [first], "unread_count": 1}
+
+
+def test_a_stream_opens_while_the_database_is_away_and_begins_when_it_is_back(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 3)
+    away = Database("postgresql://nobody@127.0.0.1:1/none")
+    answer = streams.open_stream(away, settings, USER, cursor(database, 1))
+    away.close()
+    assert events(answer.body) == []
+    found, _, _ = follow(database, settings, answer)
+    assert [event.id for event in found] == [cursor(database, seq) for seq in (1, 2, 3)]
+
+
+def test_the_long_poll_waits_only_when_nothing_was_missed(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 2)
+    at_once = streams.poll(database, settings, USER, cursor(database, 1), 25)
+    said = json.loads(at_once.body)
+    assert not at_once.headers
+    assert [event["id"] for event in said["events"]] == [said["cursor"]] == [cursor(database, 2)]
+    waiting = streams.poll(database, settings, USER, said["cursor"], 25)
+    assert json.loads(waiting.body) == {"events": [], "cursor": cursor(database, 2)}
+    assert waiting.headers["Grip-Hold"] == "response"
+    assert json.loads(streams.poll(database, settings, USER, "x", 25).body)["events"][0]["event"] == "reset"
