@@ -96,7 +96,8 @@ def migrate(url: str) -> None:
     try:
         command.upgrade(configuration, "head")
     except (OperationalError, InterfaceError) as exc:
-        raise DatabaseAway(f"the database does not answer: {exc.orig}") from exc
+        reason = " ".join(str(exc.orig).split())  # libpq's goes over several lines
+        raise DatabaseAway(f"the database does not answer: {reason}") from exc
 
 
 def parse_url(url: str) -> URL:
