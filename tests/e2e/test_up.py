@@ -1,0 +1,256 @@
+"""`shirase up` as the process that an operator starts: what it says, what it survives, and what it leaves behind."""
+
+import json
+import os
+import random
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api import tokens
+from api.data_directory import KEYS, read_settings
+from api.processes import family
+from api.readiness import PATH, stream_opens
+from api.settings import Settings
+from tests.stack import PORTS
+
+ROOT = Path(__file__).parents[2]
+CHILDREN = ("pushpin", "gunicorn", "relay")
+NEEDED = (*KEYS, "DATABASE_URL", "GRIP_URL")
+BOUND = 40.0  # seconds until whatever is waited for must have happened
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < deadline, f"in {BOUND} s there was no {what}"
+        time.sleep(0.05)
+
+
+def five_ports() -> int:
+    """The first of five ports in a row that nothing listens on."""
+    for first in random.sample(PORTS[:-4], k=100):
+        with ExitStack() as probes:
+            try:
+                for port in range(first, first + 5):
+                    probes.enter_context(closing(socket.socket())).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("there are no five free ports in a row")
+
+
+class Copy:
+    """One `shirase up`, in a working directory without a `.env`."""
+
+    def __init__(
+        self, home: Path, *options: str, port: int | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.data_dir, self.port = home / "data", port or five_ports()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._output, self._errors = home / f"{self.port}.out", home / f"{self.port}.err"
+        command = [sys.executable, "-m", "api", "up", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        inherited = {name: value for name, value in os.environ.items() if name not in NEEDED}
+        with self._output.open("wb") as output, self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [*command, "--workers", "1", *options],
+                cwd=home,
+                env={**inherited, "PYTHONPATH": str(ROOT), **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    def wait_ready(self) -> None:
+        wait_for("end of the start", lambda: "ready:" in self.output or self.process.poll() is not None)
+        assert f"ready: {self.url}\n" in self.output, self.errors
+
+    def refusal(self) -> tuple[int, str]:
+        """The exit code, and the one line that says why; nothing of it is left."""
+        code = self.process.wait(BOUND)
+        assert self.errors.count("\n") == 1, self.errors
+        assert "ready" not in self.output
+        assert not self.left()
+        return code, self.errors
+
+    def token(self) -> str:
+        return tokens.mint(Settings.from_env(read_settings(self.data_dir)), "aiko")
+
+    def opens(self) -> bool:
+        return stream_opens(self.url, self.token())
+
+    def family(self, child: str) -> list[int]:
+        return family(f"{self.data_dir}/{child}")
+
+    def left(self) -> list[int]:
+        return [pid for child in CHILDREN for pid in self.family(child)]
+
+    def end(self) -> None:
+        """Leave nothing running, whatever a test has done."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(BOUND)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(BOUND)
+        for pid in self.left():
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def copy_of(home: Path, *options: str, port: int | None = None, env: Mapping[str, str] | None = None) -> Iterator[Copy]:
+    home.mkdir(exist_ok=True)
+    copy = Copy(home, *options, port=port, env=env)
+    try:
+        yield copy
+    finally:
+        copy.end()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    home = tmp_path_factory.mktemp("up")
+    with copy_of(home, "--demo", env={"SSE_KEEPALIVE_TIMEOUT": "2"}) as copy:
+        copy.wait_ready()
+        yield copy
+
+
+def programs(copy: Copy, child: str) -> dict[str, int]:
+    """What runs of a family, as the first argument names it (of Python, the module), and its oldest process."""
+    found: dict[str, int] = {}
+    for pid in sorted(copy.family(child), reverse=True):
+        with suppress(OSError):  # gone meanwhile
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            found[words[2] if words[1:2] == ["-m"] else Path(words[0]).name] = pid
+    return found
+
+
+def test_ready_means_that_a_stream_opens(running: Copy) -> None:
+    assert running.opens()
+    assert running.output.endswith(f"ready: {running.url}\n")
+
+
+def test_the_keepalive_timeout_is_the_pace_of_the_heartbeats(running: Copy) -> None:
+    headers = {"Authorization": f"Bearer {running.token()}"}
+    heartbeats = 0
+    with httpx.stream("GET", running.url + PATH, headers=headers, timeout=10) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data:") and json.loads(line[5:]) == {"type": "heartbeat"}:
+                heartbeats += 1
+            if heartbeats == 3:
+                break
+    assert heartbeats == 3
+
+
+def test_a_second_copy_needs_a_data_directory_of_its_own(running: Copy) -> None:
+    command = [sys.executable, "-m", "api", "up", "--demo", "--port", str(five_ports())]
+    answer = subprocess.run(
+        [*command, "--data-dir", str(running.data_dir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+        check=False,
+    )
+
+    assert answer.returncode == 1
+    assert answer.stderr == f"shirase: {running.data_dir} is in use by process {running.process.pid}\n"
+    assert running.opens()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 4])
+def test_a_taken_port_is_named(running: Copy, tmp_path: Path, offset: int) -> None:
+    with copy_of(tmp_path, "--demo", port=running.port - offset) as copy:
+        code, line = copy.refusal()
+
+    assert code == 1
+    assert "cannot be used: Address already in use; choose another --port" in line
+    assert running.opens()
+
+
+def test_without_demo_and_keys_it_refuses_and_names_the_setting(tmp_path: Path) -> None:
+    with copy_of(tmp_path) as copy:
+        assert copy.refusal() == (2, "shirase: PUSHPIN_SIG_KEY: is not set\n")
+        assert not read_settings(copy.data_dir)
+
+
+def test_a_missing_pushpin_is_said_with_the_mend(tmp_path: Path) -> None:
+    with copy_of(tmp_path, "--demo", env={"PATH": str(tmp_path)}) as copy:
+        code, line = copy.refusal()
+
+    assert code == 1
+    assert line.startswith("shirase: Pushpin is not installed: `make up` installs it")
+
+
+def test_an_unreachable_database_is_said(tmp_path: Path) -> None:
+    away = "postgresql://user:secret@127.0.0.1:1/nothing"
+    with copy_of(tmp_path, "--demo", env={"DATABASE_URL": away}) as copy:
+        code, line = copy.refusal()
+
+    assert code == 1
+    assert line.startswith("shirase: the database does not answer")
+    assert "secret" not in line
+
+
+def test_the_keys_of_the_first_start_are_kept_for_this_user_alone(tmp_path: Path) -> None:
+    with copy_of(tmp_path, "--demo") as first:
+        first.wait_ready()
+        file = first.data_dir / "shirase.env"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        keys = {name: read_settings(first.data_dir)[name] for name in KEYS}
+        token = first.token()
+    with copy_of(tmp_path, "--demo") as second:
+        second.wait_ready()
+        assert {name: read_settings(second.data_dir)[name] for name in KEYS} == keys
+        assert len(set(keys.values())) == 2
+        assert stream_opens(second.url, token)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_it_leaves_no_process_behind(running: Copy, tmp_path: Path, number: signal.Signals) -> None:
+    with copy_of(tmp_path, "--demo") as copy:
+        copy.wait_ready()
+        assert copy.opens()
+        assert all(copy.family(child) for child in CHILDREN)
+
+        copy.process.send_signal(number)
+
+        code = copy.process.wait(BOUND)
+        if number == signal.SIGKILL:  # nobody is there any more to wait for them
+            wait_for("end of the children", lambda: not copy.left())
+        assert code == (-number if number == signal.SIGKILL else 0)
+        assert not copy.left()
+    assert running.opens(), "a copy beside it was ended too"
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_whatever_dies_is_started_again_and_serves(running: Copy, child: str) -> None:
+    for name in programs(running, child):
+        kill(running, child, name)
+        wait_for("new stream", running.opens)
+
+
+def kill(copy: Copy, child: str, name: str) -> None:
+    """End a program with SIGKILL, and wait until another has taken its place."""
+    lines = copy.errors.count(f"{child} ended")
+    os.kill(programs(copy, child)[name], signal.SIGKILL)
+    wait_for(f"line about {child}", lambda: copy.errors.count(f"{child} ended") > lines)
+    wait_for(f"new {name}", lambda: name in programs(copy, child))
