@@ -9,6 +9,8 @@ from api import cursors, grip, sse
 from api.models import rfc3339
 from api.records import Event, Notification
 
+BURST = 50  # events of one user in one publish
+
 
 def notification_fields(notification: Notification) -> dict[str, Any]:
     """The notification as JSON shows it, in REST and in events alike."""
@@ -44,13 +46,25 @@ def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
     return {"id": cursor, "event": event.kind, "data": orjson.Fragment(data)}
 
 
-def to_items(database_name: str, events: Sequence[Event]) -> list[grip.Item]:
-    """The events as the proxy takes them."""
-    return [
-        grip.Item(grip.user_channel(event.user_id), event.seq, sse.encode(shown) if shown else "")
-        for event in events
-        for shown in [to_sse(database_name, event)]
-    ]
+def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[grip.Item, list[Event]]]:
+    """What to tell the proxy, each item with the events that it stands for.
+
+    The proxy keeps 100 items for a connection that is still writing earlier ones, and drops the rest in silence. So a
+    burst to one user is not sent: a hint has its streams read it from the log, and its last event alone follows, which
+    shows a stream that read too early that there is more.
+    """
+    of_user: dict[str, list[Event]] = {}
+    for event in events:
+        of_user.setdefault(event.user_id, []).append(event)
+    items: list[tuple[grip.Item, list[Event]]] = []
+    for user_id, own in of_user.items():
+        channel = grip.user_channel(user_id)
+        if len(own) > BURST:
+            items.append((grip.Item(channel, own[-1].seq, ""), own[:-1]))
+        for event in own[-1:] if len(own) > BURST else own:
+            shown = to_sse(database_name, event)
+            items.append((grip.Item(channel, event.seq, sse.encode(shown) if shown else ""), [event]))
+    return items
 
 
 def _data(event: Event) -> str | None:

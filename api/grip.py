@@ -142,7 +142,7 @@ class Item:
 
     channel: str
     seq: int
-    content: str  # empty if the event has nothing left to say: whoever waits for it reads the log again
+    content: str  # empty for a hint: whoever listens reads the log again
 
 
 class Publisher:
@@ -259,5 +259,7 @@ _HINTS = {"http-stream": {"action": "hint"}, "http-response": {"action": "hint"}
 
 
 def _exported(item: Item) -> dict[str, Any]:
-    formats = {**_HINTS, "http-stream": {"content": item.content}} if item.content else _HINTS
+    if not item.content:
+        return {"channel": item.channel, "formats": _HINTS}
+    formats = {**_HINTS, "http-stream": {"content": item.content}}
     return {"channel": item.channel, "id": str(item.seq), "prev-id": str(item.seq - 1), "formats": formats}

@@ -163,15 +163,14 @@ def publish(database: Database, publisher: Publisher, appended: Sequence[Event])
     """Send committed events to the proxy and note who accepted them; returns how many any node accepted."""
     if not appended:
         return 0
-    accepted = publisher.publish(events.to_items(database.name, appended))
-    sent = [event for event, nodes in zip(appended, accepted, strict=True) if nodes]
-    missed = [
-        (node, event.user_id)
-        for event, nodes in zip(appended, accepted, strict=True)
-        if nodes
-        for node in publisher.nodes
-        if node not in nodes
-    ]
+    items = events.to_items(database.name, appended)
+    accepted = publisher.publish([item for item, _ in items])
+    sent: list[Event] = []
+    missed: list[tuple[str, str]] = []
+    for (_, told), nodes in zip(items, accepted, strict=True):
+        if nodes:
+            sent += told
+            missed += [(node, told[0].user_id) for node in publisher.nodes if node not in nodes]
     if not sent:
         return 0
     try:
