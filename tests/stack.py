@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from shutil import rmtree
 from types import TracebackType
 from typing import Self
 
@@ -116,6 +117,8 @@ class Stack:
         with ExitStack() as stopping:  # goes on when one of them cannot be stopped
             for child in (*self._pushpins, self._gunicorn, *self._relays):
                 stopping.callback(child.kill)
+        for proxy in self.proxies:  # that of a long data directory is outside of it
+            rmtree(proxy.run_dir, ignore_errors=True)
 
     def wait_ready(self) -> None:
         """Wait until a stream can be opened through every node."""
@@ -142,6 +145,10 @@ class Stack:
     def stop_gunicorn(self) -> None:
         """Stop the handlers as an operator would; then nothing listens at the origin."""
         self._gunicorn.stop(GRACE)
+
+    def kill_gunicorn(self) -> None:
+        """End the master and all workers with SIGKILL."""
+        self._gunicorn.kill()
 
     def reload_gunicorn(self) -> None:
         """Replace every worker, and wait until the old ones are gone."""
