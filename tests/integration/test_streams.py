@@ -75,7 +75,9 @@ def test_what_was_missed_comes_in_pages_with_the_count_at_its_own_cursor(
     database: Database, settings: Settings, publisher: Publisher, missed: int, pages: int
 ) -> None:
     create(database, publisher, 2 + missed)
-    found, read, headers = follow(database, settings, streams.open_stream(database, settings, USER, cursor(database, 2)))
+    found, read, headers = follow(
+        database, settings, streams.open_stream(database, settings, USER, cursor(database, 2))
+    )
     assert [event.id for event in found] == [cursor(database, seq) for seq in range(2, 3 + missed)]
     assert found[0].json()["unread_count"] == 2
     assert [event.json()["title"] for event in found[1:]] == [f"T{n}" for n in range(2, 2 + missed)]

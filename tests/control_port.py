@@ -1,0 +1,71 @@
+"""A control port that does as it is told: for what is sent to it, and for what becomes of a failure."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+
+HUNG = 60.0  # seconds; far beyond any timeout in the tests
+
+
+class ControlPort(ThreadingHTTPServer):
+    """Answers 200 and keeps the items, until ``behaviour`` says otherwise."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behaviour = "accept"  # or "fail", "hang"
+        self.posts: list[list[dict[str, Any]]] = []
+        self.released = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        return [item for post in self.posts for item in post]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ControlPort
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.behaviour == "hang":
+            self.server.released.wait(HUNG)
+            return
+        failed = self.server.behaviour == "fail"
+        if not failed:
+            self.server.posts.append(orjson.loads(body)["items"])
+        self.send_response(500 if failed else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def control_port() -> Iterator[ControlPort]:
+    with ControlPort() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.released.set()
+            server.shutdown()
+            thread.join()
+
+
+def wait_until(condition: Any, bound: float = 10.0) -> None:
+    deadline = time.monotonic() + bound
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

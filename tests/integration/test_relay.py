@@ -1,0 +1,131 @@
+"""The relay brings what the first publish did not, and removes what is over."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from api import events, grip, notifications, relay
+from api.database import Database
+from api.grip import Publisher
+from api.records import Content, Draft
+from api.settings import Settings
+from api.store import log
+from tests.control_port import ControlPort, control_port, wait_until
+
+
+@pytest.fixture
+def ports() -> Iterator[list[ControlPort]]:
+    with ExitStack() as running:
+        yield [running.enter_context(control_port()) for _ in range(2)]
+
+
+@pytest.fixture
+def publisher(settings: Settings, ports: list[ControlPort]) -> Publisher:
+    return Publisher(replace(settings, grip_url=tuple(port.url for port in ports)))
+
+
+def create(database: Database, publisher: Publisher, users: list[str], expires_at: datetime | None = None) -> None:
+    drafts = [Draft(user, Content("a.b", "T", "M", "{}", expires_at)) for user in users]
+    notifications.create(database, publisher, drafts, answer=lambda created: str(len(created)))
+
+
+def waiting(database: Database) -> int:
+    with database.read() as session:
+        return len(log.unpublished(session, ("", 0), 10_000, datetime.now(UTC)))
+
+
+def test_what_is_created_is_published_to_every_node_in_order(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    create(database, publisher, ["a", "b", "a"])
+    assert ports[0].items == ports[1].items
+    places = [(item["channel"], item["id"], item["prev-id"]) for item in ports[0].items]
+    assert places == [("u-YQ", "1", "0"), ("u-YQ", "2", "1"), ("u-Yg", "1", "0")]
+    assert waiting(database) == 0
+
+
+def test_what_nobody_accepted_waits_for_the_relay(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    for port in ports:
+        port.behaviour = "fail"
+    create(database, publisher, ["a", "b", "a"])
+    assert waiting(database) == 3
+    assert relay.repair(database, publisher) == 0
+    for port in ports:
+        port.behaviour = "accept"
+    wait_until(lambda: relay.repair(database, publisher) == 3)  # the node was being spared
+    assert [(item["channel"], item["id"]) for item in ports[0].items] == [("u-YQ", "1"), ("u-YQ", "2"), ("u-Yg", "1")]
+    assert waiting(database) == 0
+    assert relay.repair(database, publisher) == 0
+
+
+def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    ports[1].behaviour = "fail"
+    create(database, publisher, ["a", "b", "a"])
+    create(database, publisher, ["a"])
+    assert waiting(database) == 0
+    relay.repair(database, publisher)
+    assert ports[1].items == []
+    ports[1].behaviour = "accept"
+
+    def told() -> list[str]:
+        relay.repair(database, publisher)
+        return [item["channel"] for item in ports[1].items]
+
+    wait_until(told)
+    assert told() == ["u-YQ", "u-Yg"]
+    assert all(item["formats"]["http-stream"] == {"action": "hint"} for item in ports[1].items)
+    assert len(ports[0].items) == 4
+
+
+def test_a_large_backlog_goes_in_posts_under_the_proxys_limit(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    ports[0].behaviour = ports[1].behaviour = "fail"
+    create(database, publisher, [f"u{number}" for number in range(1200)])
+    ports[0].behaviour = ports[1].behaviour = "accept"
+    wait_until(lambda: relay.repair(database, publisher) == 1200)
+    assert {item["channel"] for item in ports[0].items} == {grip.user_channel(f"u{n}") for n in range(1200)}
+    assert len(ports[0].posts) < 10
+
+
+def test_a_burst_is_read_from_the_log_and_not_sent(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    create(database, publisher, ["a"] * (events.BURST + 1))
+    hint, last = ports[0].items
+    assert (hint["formats"]["http-stream"], "id" in hint) == ({"action": "hint"}, False)
+    assert (last["id"], last["prev-id"]) == (str(events.BURST + 1), str(events.BURST))
+    assert waiting(database) == 0
+
+
+def test_what_expires_leaves_every_device(database: Database, publisher: Publisher, ports: list[ControlPort]) -> None:
+    create(database, publisher, ["a", "b"], datetime.now(UTC) - timedelta(seconds=1))
+    create(database, publisher, ["a"])
+    assert relay.remove_expired(database, publisher) == 2
+    assert relay.remove_expired(database, publisher) == 0
+    assert notifications.unread_count(database, "a") == 1
+    said = [item["formats"]["http-stream"]["content"] for item in ports[0].items if int(item["id"]) > 1]
+    assert sum("event: deleted" in content and '"unread_count":' in content for content in said) == 2
+
+
+def test_what_is_older_than_is_kept_goes_in_batches(
+    settings: Settings, database: Database, publisher: Publisher
+) -> None:
+    create(database, publisher, [f"u{number}" for number in range(relay.BATCH + 100)])
+    with database.write() as session:
+        for table in ("notifications", "events"):
+            session.execute(text(f"UPDATE {table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
+    create(database, publisher, ["young", "u1"])
+    assert relay.keep_house(settings, database, publisher)
+    with database.read() as session:
+        left = session.execute(text("SELECT count(*), sum(unread) FROM streams, (SELECT 1) AS one")).one()
+        assert session.execute(text("SELECT count(*) FROM notifications")).scalar_one() == 2
+        assert tuple(left) == (relay.BATCH + 101, 2)

@@ -1,0 +1,80 @@
+"""What every route, setting and event has."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import validate
+
+from api.app import create_app
+from api.routes.openapi import describe
+from api.routes.operation import Operation
+from api.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+# Pages and their files; the demo signs tokens for anyone and is mounted with --demo alone.
+WITHOUT_OPERATION = {"docs.page", "docs.swagger_ui", "docs.static"}
+ENVIRONMENT = {"demo": "SHIRASE_DEMO"}
+EVENTS = ("connected", "notification", "read", "deleted", "heartbeat", "reset")
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    return create_app(
+        Settings(
+            database_url=f"sqlite:///{tmp_path}/none.db",
+            grip_url=("http://127.0.0.1:1",),
+            pushpin_sig_key="k" * 32,
+            jwt_secret="j" * 32,
+        )
+    )
+
+
+def test_every_route_says_who_may_use_it(app: Flask) -> None:
+    silent = {rule.endpoint for rule in app.url_map.iter_rules() if operation(app, rule.endpoint) is None}
+    assert silent == WITHOUT_OPERATION
+
+
+def test_the_demo_is_not_mounted_without_being_asked_for(app: Flask) -> None:
+    assert not [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("demo.")]
+    assert app.test_client().get("/").status_code == 404
+
+
+def test_every_route_but_health_and_documents_needs_a_token_or_the_proxy(app: Flask) -> None:
+    client = app.test_client()
+    public = set()
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in WITHOUT_OPERATION:
+            continue
+        path = rule.rule.replace("<int:number>", "1").replace("<sealed>", "x")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            if client.open(path, method=method).status_code not in (401, 403):
+                public.add(path)
+    assert public == {"/healthz", "/api/openapi.json"}
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    names = [ENVIRONMENT.get(field.name, field.name.upper()) for field in fields(Settings)]
+    assert [name for name in names if f"`{name}`" not in readme] == []
+
+
+def test_the_openapi_document_is_valid(app: Flask) -> None:
+    with app.app_context():
+        document = describe(app)
+    validate(document)
+    assert document["openapi"] == "3.1.0"
+
+
+def test_every_event_is_in_the_streams_description(app: Flask) -> None:
+    with app.app_context():
+        document: dict[str, Any] = describe(app)
+    description = document["paths"]["/api/sse/notifications"]["get"]["description"]
+    assert [event for event in EVENTS if f"| `{event}` |" not in description] == []
+
+
+def operation(app: Flask, endpoint: str) -> Operation | None:
+    found: Operation | None = getattr(app.view_functions[endpoint], "operation", None)
+    return found
