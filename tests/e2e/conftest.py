@@ -1,13 +1,14 @@
 """Whole services: one that all tests share which leave it as it is, and one for each test that breaks parts of it."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.browser_like import Browsers
+from tests.conftest import MakeDatabase
 from tests.forwarder import Forwarder
 from tests.service import Service, service
 from tests.stack import Stack
@@ -40,7 +41,7 @@ def shared_service(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     browsers: Browsers,
-    make_database: Callable[[str], AbstractContextManager[str]],
+    make_database: MakeDatabase,
 ) -> Iterator[Service]:
     """Four workers on either database, for tests that leave it as it is: each takes users of its own."""
     data_dir = tmp_path_factory.mktemp("shared")
