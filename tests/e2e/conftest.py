@@ -73,7 +73,7 @@ def fragile_service(
     database_url: str, data_dir: Path, browsers: Browsers, env: Mapping[str, str] | None = None
 ) -> Iterator[Fragile]:
     origin, control = Forwarder(browsers), Forwarder(browsers)
-    settings = {"GRIP_URL": control.url, "SSE_KEEPALIVE_TIMEOUT": str(HEARTBEAT), "PUBLISH_TIMEOUT": "1"}
+    settings = {"GRIP_URL": control.url, "PUBLISH_TIMEOUT": "1"}
     stack = Stack(database_url, data_dir, pushpin_origin=origin.address, env=settings | dict(env or {}))
     origin.target_port = int(stack.origin_url.rpartition(":")[2])
     control.target_port = stack.proxies[0].control_port

@@ -31,7 +31,8 @@ pytestmark = pytest.mark.timeout(120 + 2 * WINDOW)
 @pytest.fixture
 def on_postgresql(make_database: MakeDatabase, tmp_path: Path, browsers: Browsers) -> Iterator[tuple[Fragile, str]]:
     """A service that talks to its database directly, and the database's address."""
-    with make_database("postgresql") as url, fragile_service(url, tmp_path, browsers) as fragile:
+    env = {"SSE_KEEPALIVE_TIMEOUT": str(HEARTBEAT)}
+    with make_database("postgresql") as url, fragile_service(url, tmp_path, browsers, env) as fragile:
         yield fragile, url
 
 
