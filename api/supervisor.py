@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -63,6 +64,8 @@ def up(options: UpOptions) -> int:
 def _run(options: UpOptions) -> None:
     data_dir = options.data_dir.resolve()
     address = _address(options.host)
+    if options.demo and not ip_address(address).is_loopback:
+        raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
     environ = _environment(options, data_dir, address)
     settings = Settings.from_env(environ)
     version = installed_version()

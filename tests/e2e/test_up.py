@@ -192,6 +192,14 @@ def test_without_demo_and_keys_it_refuses_and_names_the_setting(tmp_path: Path) 
         assert not read_settings(copy.data_dir)
 
 
+def test_a_demo_is_for_this_machine_alone(tmp_path: Path) -> None:
+    with copy_of(tmp_path, "--demo", "--host", "0.0.0.0") as copy:  # noqa: S104 - it is refused
+        assert copy.refusal() == (
+            1,
+            "shirase: --demo signs a token for anyone who asks: it listens on loopback only\n",
+        )
+
+
 def test_a_missing_pushpin_is_said_with_the_mend(tmp_path: Path) -> None:
     with copy_of(tmp_path, "--demo", env={"PATH": str(tmp_path)}) as copy:
         code, line = copy.refusal()
