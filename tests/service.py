@@ -70,6 +70,10 @@ class Service:
         assert answer.status_code in (200, 201), answer.text
         return answer.json()
 
+    def ask_to_create(self, user: str, title: str = "title", **options: Any) -> httpx.Response:
+        """Try to create one notification."""
+        return self.ask("POST", "/api/notifications", scope=WRITE, json=draft(title, user_id=user), **options)
+
     def create(self, user: str, title: str = "title", **options: Any) -> Any:
         """Create one notification."""
         return self.produce("", draft(title, user_id=user), **options)

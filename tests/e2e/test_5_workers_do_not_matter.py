@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.browser_like import Device
-from tests.e2e.conftest import Fragile
+from tests.e2e.conftest import Fragile, on_both
 from tests.stack import Stack
 
 STREAMS = 100
@@ -31,6 +31,7 @@ def kill_the_master(stack: Stack) -> None:
     stack.start_gunicorn()
 
 
+@on_both
 @pytest.mark.parametrize("interrupt", [kill_every_worker, reload, stop_and_start, kill_the_master])
 def test_workers_do_not_matter(fragile: Fragile, interrupt: Callable[[Stack], None]) -> None:
     service = fragile.service
@@ -50,9 +51,9 @@ def test_workers_do_not_matter(fragile: Fragile, interrupt: Callable[[Stack], No
         assert never_broke(device)
 
 
-def test_workers_die_while_they_are_written_to(fragile_on_sqlite: Fragile) -> None:
+def test_workers_die_while_they_are_written_to(fragile: Fragile) -> None:
     """Whatever was committed arrives, although the worker that should have told is gone."""
-    service, alice = fragile_on_sqlite.service, f"user-{uuid4().hex}"
+    service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 5)
 
     for number in range(5):
