@@ -31,8 +31,9 @@ class Mode(Enum):
 class Forwarder:
     """Passes connections from ``port`` to ``target_port`` on loopback, or does to them what ``mode`` says.
 
-    Every connection's first bytes are kept in ``requests``. Where each request has a connection of its own, as at
-    the control port and at the handlers, their number is that of the requests: nothing gets past uncounted.
+    Every connection's first bytes are kept in ``requests``, and in ``answered`` once it was passed on and is over.
+    Where each request has a connection of its own, as at the control port and at the handlers, their number is that
+    of the requests: nothing gets past uncounted.
     """
 
     def __init__(self, thread: LoopThread, target_port: int | None = None) -> None:
@@ -40,6 +41,7 @@ class Forwarder:
         self.port = free_ports(1)[0]
         self.target_port = target_port
         self.requests: list[bytes] = []
+        self.answered: list[bytes] = []
         self._thread = thread
         self._mode = Mode.PASS
         self._server: asyncio.Server | None = None
@@ -167,6 +169,7 @@ class Forwarder:
                 await _copy(there, writer.write, writer.drain)
             else:
                 await there.read()
+            self.answered.append(first)
         finally:
             sending.cancel()
             back.close()

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser_like import Browsers
+from tests.browser_like import Browsers, Device
 from tests.conftest import MakeDatabase
 from tests.forwarder import Forwarder
+from tests.loop_thread import wait_until
 from tests.service import Service, service
 from tests.stack import Stack
 
-HEARTBEAT = 1  # seconds
+HEARTBEAT = 1  # seconds at the most: Pushpin takes up to one off
+NEXT = b"GET /api/sse/next "
+SETTLED = 10.0
 PAGE = 100  # missed events in one response
+
+
+on_both = pytest.mark.parametrize("fragile", ["sqlite", "postgresql"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,19 @@ class Fragile:
     @property
     def stack(self) -> Stack:
         return self.service.stack
+
+    def open_settled(self, users: list[str]) -> list[Device]:
+        """Open a stream for each, and wait until Pushpin has read each once more, as it does in the first second.
+
+        From then on it has no reason to read one again but those that a test gives it.
+        """
+        wanted = self._read_again() + len(users)
+        devices = self.service.open_many(users)
+        wait_until(lambda: self._read_again() >= wanted, SETTLED, "Pushpin did not read the streams again")
+        return devices
+
+    def _read_again(self) -> int:
+        return sum(NEXT in request for request in self.origin.answered)
 
 
 @pytest.fixture(scope="session")
@@ -55,16 +74,12 @@ def shared_service(
 
 
 @pytest.fixture
-def fragile(database_url: str, tmp_path: Path, browsers: Browsers) -> Iterator[Fragile]:
-    """A service on either database whose parts a test may kill and cut off."""
-    with fragile_service(database_url, tmp_path, browsers) as running:
-        yield running
-
-
-@pytest.fixture
-def fragile_on_sqlite(sqlite_url: str, tmp_path: Path, browsers: Browsers) -> Iterator[Fragile]:
-    """The same where the database does not matter."""
-    with fragile_service(sqlite_url, tmp_path, browsers) as running:
+def fragile(
+    request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path: Path, browsers: Browsers
+) -> Iterator[Fragile]:
+    """A service whose parts a test may kill and cut off: on SQLite, or as ``on_both`` says."""
+    kind = getattr(request, "param", "sqlite")
+    with make_database(kind) as url, fragile_service(url, tmp_path, browsers) as running:
         yield running
 
 

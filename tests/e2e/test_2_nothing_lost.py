@@ -11,6 +11,7 @@ from tests.loop_thread import wait_until
 from tests.service import Service, draft
 
 SOON = 6.0  # seconds; the promise is 2 from the part's return on an idle machine
+USERS = 40
 
 
 def user() -> str:
@@ -20,7 +21,7 @@ def user() -> str:
 def test_nothing_lost_while_pushpin_is_away(fragile: Fragile) -> None:
     """The publish meets no one and the browsers are cut off: they come back by themselves, with their cursors."""
     service, alice = fragile.service, user()
-    devices = fragile.service.open_many([alice] * 3)
+    devices = fragile.open_settled([alice] * 3)
     service.create(alice, "before")
     for device in devices:
         device.wait(lambda one: one.titles)
@@ -41,7 +42,7 @@ def test_nothing_lost_while_pushpin_is_away(fragile: Fragile) -> None:
 def test_nothing_lost_while_the_control_port_is_away(fragile: Fragile, mode: Mode) -> None:
     """The streams stay open, the publish is lost, and nothing else happens: the relay must repair it."""
     service, users = fragile.service, [user() for _ in range(3)]
-    devices = fragile.service.open_many(users)
+    devices = fragile.open_settled(users)
 
     fragile.control.mode = mode
     for each in users:
@@ -58,7 +59,7 @@ def test_nothing_lost_while_the_control_port_is_away(fragile: Fragile, mode: Mod
 def test_nothing_lost_when_the_answer_of_the_control_port_is(fragile: Fragile) -> None:
     """The publish took effect and nobody knows: it is published again, and dropped by its id."""
     service, alice = fragile.service, user()
-    (device,) = fragile.service.open_many([alice])
+    (device,) = fragile.open_settled([alice])
 
     fragile.control.mode = Mode.LOSE_ANSWER
     service.create_batch(alice, ["1", "2", "3"])
@@ -75,7 +76,7 @@ def test_nothing_lost_when_the_answer_of_the_control_port_is(fragile: Fragile) -
 def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -> None:
     """The publish never happened and no relay repairs it: the user's next event brings both to the open stream."""
     service, alice = fragile.service, user()
-    (device,) = fragile.service.open_many([alice])
+    (device,) = fragile.open_settled([alice])
     fragile.stack.kill_relay()
 
     fragile.control.mode = Mode.REFUSE
@@ -92,7 +93,7 @@ def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -
 def test_nothing_lost_between_commit_and_publish_of_a_killed_worker(fragile: Fragile) -> None:
     """The publish is held on its way, which is after the commit; then its worker dies, and it never arrives."""
     service, alice = fragile.service, user()
-    (device,) = fragile.service.open_many([alice])
+    (device,) = fragile.open_settled([alice])
     fragile.control.mode = Mode.HOLD
 
     with ThreadPoolExecutor(1) as producer:
@@ -110,6 +111,25 @@ def test_nothing_lost_between_commit_and_publish_of_a_killed_worker(fragile: Fra
 
 
 @on_both
+def test_nothing_lost_and_nothing_leaked_when_many_recover_at_once(fragile: Fragile) -> None:
+    """All read the same next address in the same instant, and each gets its own."""
+    service, users = fragile.service, [user() for _ in range(USERS)]
+    devices = fragile.open_settled(users)
+    fragile.stack.kill_relay()
+
+    fragile.control.mode = Mode.REFUSE
+    missed = [draft(f"{each} missed{more}", user_id=each) for each in users for more in ("", " too")]
+    service.produce("/batch", {"notifications": missed})
+    fragile.control.mode = Mode.PASS
+    service.produce("/broadcast", draft("all", user_ids=users))
+
+    for each, device in zip(users, devices, strict=True):
+        device.wait(lambda one: len(one.titles) >= 3)
+        assert device.titles == [f"{each} missed", f"{each} missed too", "all"]
+        assert {one.json["user_id"] for one in device.log} == {each}
+        assert device.connections == 1
+
+
 def test_nothing_lost_when_a_stream_opens_while_its_user_is_written_to(service: Service) -> None:
     """Between the snapshot and the subscription there is no gap."""
     users = [user() for _ in range(6)]
