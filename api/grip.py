@@ -29,6 +29,7 @@ FAILURES_UNTIL_SPARED = 3
 SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same instant
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
+_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\.([0-9]{1,18})")
 _CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\s*")
 
 
@@ -49,6 +50,11 @@ def connection_channel(connection_id: str) -> str:
     return "c-" + connection_id
 
 
+def _wait_channel(user_id: str) -> str:
+    """A channel that nothing is ever published to: its last id is what a long poll remembers of itself."""
+    return "w-" + user_channel(user_id)[2:]
+
+
 @dataclass(frozen=True, slots=True)
 class Last:
     """What ``Grip-Last`` says: whose stream, which connection, and up to where it got."""
@@ -56,6 +62,14 @@ class Last:
     user_id: str
     connection_id: str
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A long poll that is held: where it began, and when it ends (Unix time)."""
+
+    since: int  # seq
+    until: int
 
 
 def parse_last(header: str) -> Last | None:
@@ -76,10 +90,10 @@ def parse_last(header: str) -> Last | None:
     return Last(user_id, found["c-"][0], seq)
 
 
-def held_at(header: str, user_id: str) -> int | None:
-    """Where ``Grip-Last`` says that a long poll of this user was held before; ``None`` if it was not."""
-    match = _CHANNEL_OF_LAST.fullmatch(header)
-    return int(match[2]) if match and match[1] == user_channel(user_id) else None
+def parse_wait(header: str, user_id: str) -> Wait | None:
+    """What ``Grip-Last`` says of a long poll of this user that was held before; ``None`` if it was not."""
+    match = _WAIT_OF_LAST.search(header)
+    return Wait(int(match[2]), int(match[3])) if match and match[1] == _wait_channel(user_id) else None
 
 
 # --- holds ------------------------------------------------------------------------------------------------------
@@ -108,11 +122,19 @@ def continue_at(next_path: str) -> dict[str, str]:
     return {"Grip-Link": f"<{next_path}>; rel=next"}
 
 
-def hold_response(user_id: str, head: int, timeout: int) -> dict[str, str]:
-    """Headers of a long poll: the proxy asks again as soon as there is news, or sends this body at the timeout."""
+def hold_response(user_id: str, head: int, wait: Wait, timeout: int) -> dict[str, str]:
+    """Headers of a long poll: the proxy asks again as soon as there is news, or sends this body at the timeout.
+
+    It repeats the request unchanged, with ``Grip-Last``. There the user's own channel says what the proxy has seen,
+    news that is to be answered with included; so what the poll waits for is kept beside it.
+    """
+    channels = [
+        Channel(user_channel(user_id), str(head)),
+        Channel(_wait_channel(user_id), f"{wait.since}.{wait.until}"),
+    ]
     return {
         "Grip-Hold": "response",
-        "Grip-Channel": create_grip_channel_header([Channel(user_channel(user_id), str(head))]),
+        "Grip-Channel": create_grip_channel_header(channels),
         "Grip-Timeout": str(timeout),
     }
 

@@ -6,6 +6,7 @@ one answer, the events after a cursor and where to hold.
 
 import random
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,16 +91,20 @@ def recover(database: Database, settings: Settings, last: grip.Last) -> Answer:
 
 
 def poll(
-    database: Database, settings: Settings, user_id: str, cursor: str | None, timeout: int, held_at: int | None = None
+    database: Database,
+    settings: Settings,
+    user_id: str,
+    cursor: str | None,
+    timeout: int,
+    held: grip.Wait | None = None,
 ) -> Answer:
     """The long poll: what was missed, at once; or nothing, held until there is something or the time is over.
 
-    ``held_at`` is where the proxy held this very request already. It repeats it whenever there may be news, and once
-    after about a second in any case. From then on only the rest of the time is waited for, and what a poll without a
-    cursor waits for is what came after its first time.
+    ``held`` is the wait that this request is a repeat of: the proxy repeats it whenever there may be news, and once
+    after about a second in any case.
     """
-    if held_at is not None:
-        cursor, timeout = cursors.encode(database.name, user_id, held_at), timeout - 1
+    if held:
+        cursor = cursors.encode(database.name, user_id, held.since)
     replay = _replay(database, settings, user_id, cursor)
     shown = [entry for event in replay.events if (entry := events.to_poll(database.name, event))]
     if replay.reset:
@@ -111,10 +116,12 @@ def poll(
             }
         ]
     body = _json({"events": shown, "cursor": cursors.encode(database.name, user_id, replay.reached)})
-    too_short = held_at is not None and timeout < SHORTEST_HOLD / 2
+    wait = grip.Wait(replay.reached, held.until if held else int(time.time()) + timeout)
+    rest = min(wait.until - int(time.time()), timeout)
+    too_short = held is not None and rest < SHORTEST_HOLD / 2
     if shown or replay.reached < replay.head or too_short:
         return Answer(body, {})
-    return Answer(body, grip.hold_response(user_id, replay.head, timeout))
+    return Answer(body, grip.hold_response(user_id, replay.head, wait, rest))
 
 
 def _begin(database: Database, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:

@@ -82,8 +82,8 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
     wired = services()
     _require_proxy()
-    held_at = grip.held_at(request.headers.get("Grip-Last", ""), caller.user_id)
-    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held_at)
+    held = grip.parse_wait(request.headers.get("Grip-Last", ""), caller.user_id)
+    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held)
     response = json_answer(answer.body)
     response.headers.update(answer.headers)
     response.headers["Cache-Control"] = "no-store"

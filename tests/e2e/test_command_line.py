@@ -1,0 +1,89 @@
+"""The commands that talk to a running service, as processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.service import Service
+
+TIMEOUT = 30
+
+
+@pytest.fixture
+def environ(service: Service) -> dict[str, str]:
+    return {**os.environ, **service.stack.settings_env, "SHIRASE_URL": service.stack.url, "PYTHONUNBUFFERED": "1"}
+
+
+def shirase(*arguments: str, environ: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "api", *arguments]
+    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+
+def test_token_opens_what_it_names(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+    user = f"user-{uuid4().hex}"
+    service.create(user)
+    made = shirase("token", "--user", user, "--ttl", "60", environ=environ, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    answer = service.http.get(f"{service.stack.url}/api/notifications", headers=headers)
+
+    assert answer.json()["unread_count"] == 1
+    refused = service.http.post(f"{service.stack.url}/api/notifications", headers=headers, json={})
+    assert refused.status_code == 403
+
+
+def test_send_reaches_a_device(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+    user = f"user {uuid4().hex}; 知"
+    device = service.open(user)
+
+    options = {"--user": user, "--type": "t", "--title": "お知らせ", "--message": "m", "--payload": '{"a": 1}'}
+    sent = shirase("send", *[word for pair in options.items() for word in pair], environ=environ, cwd=tmp_path)
+
+    assert sent.returncode == 0, sent.stderr
+    device.wait(lambda one: one.log)
+    assert device.log[0].json == json.loads(sent.stdout)
+    assert device.log[0].json["payload"] == {"a": 1}
+    assert device.titles == ["お知らせ"]
+
+
+def test_send_says_in_one_line_what_is_wrong(environ: dict[str, str], tmp_path: Path) -> None:
+    options = ["--user", "u", "--title", "t", "--message", "m"]
+
+    refused = shirase("send", *options, "--type", "a b", environ=environ, cwd=tmp_path)
+    away = shirase("send", *options, "--type", "t", "--url", "http://127.0.0.1:1", environ=environ, cwd=tmp_path)
+
+    for ended, said in ((refused, "422"), (away, "cannot be reached")):
+        assert ended.returncode == 1
+        assert ended.stdout == ""
+        assert said in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+
+
+def test_listen_prints_one_event_a_line_until_interrupted(
+    service: Service, environ: dict[str, str], tmp_path: Path
+) -> None:
+    user = f"user-{uuid4().hex}"
+    command = [sys.executable, "-m", "api", "listen", "--user", user]
+    with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as listening:
+        try:
+            assert listening.stdout is not None
+            assert json.loads(listening.stdout.readline())["event"] == "connected"
+            created = service.create(user, "live")
+            line = json.loads(listening.stdout.readline())
+            while line["event"] == "heartbeat":
+                line = json.loads(listening.stdout.readline())
+            assert line["event"] == "notification"
+            assert line["data"] == created
+            assert line["id"]
+
+            listening.send_signal(signal.SIGINT)
+            assert listening.wait(TIMEOUT) == 0
+        finally:
+            listening.kill()

@@ -1,0 +1,131 @@
+"""The long poll, the fallback where a middlebox swallows streams: the proxy holds it, no worker waits."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.conftest import PAGE, Fragile
+from tests.loop_thread import wait_until
+from tests.service import Service
+
+POLL = "/api/notifications/poll"
+LONG = 25  # seconds: an answer that comes at all comes long before
+
+Poller = Callable[..., "Future[Any]"]
+
+
+def user() -> str:
+    return f"user-{uuid4().hex}"
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(50) as running:
+        yield running
+
+
+@pytest.fixture
+def poll(fragile: Fragile, pool: ThreadPoolExecutor) -> Poller:
+    """Asks, and returns once the origin has answered the proxy with a hold."""
+
+    def ask(who: str, **query: Any) -> "Future[Any]":
+        held = sum(POLL.encode() in request for request in fragile.origin.answered) + 1
+        query.setdefault("timeout", LONG)
+        answer = pool.submit(lambda: fragile.service.ask("GET", POLL, who, params=query, timeout=2 * LONG).json())
+        wait_until(
+            lambda: sum(POLL.encode() in request for request in fragile.origin.answered) >= held, LONG, "not asked"
+        )
+        return answer
+
+    return ask
+
+
+def test_an_empty_poll_ends_at_its_timeout(service: Service) -> None:
+    alice = user()
+    service.create(alice)
+    cursor = service.ask("GET", POLL, alice, params={"timeout": 1}).json()["cursor"]
+
+    answer = service.ask("GET", POLL, alice, params={"timeout": 1, "after": cursor})
+
+    assert answer.status_code == 200
+    assert answer.json() == {"events": [], "cursor": cursor}
+
+
+def test_a_poll_gets_what_was_missed_at_once_and_in_pages(service: Service) -> None:
+    alice = user()
+    cursor = service.ask("GET", POLL, alice, params={"timeout": 1}).json()["cursor"]
+    titles = [str(number) for number in range(2 * PAGE + 50)]
+    service.create_batch(alice, titles)
+
+    pages: list[list[str]] = []
+    while sum(map(len, pages)) < len(titles):
+        answer = service.ask("GET", POLL, alice, params={"timeout": LONG, "after": cursor}).json()
+        pages.append([event["data"]["title"] for event in answer["events"]])
+        cursor = answer["cursor"]
+
+    assert [len(page) for page in pages] == [PAGE, PAGE, 50]
+    assert [title for page in pages for title in page] == titles
+
+
+def test_a_poll_is_woken_by_an_event(fragile: Fragile, poll: Poller) -> None:
+    service, alice = fragile.service, user()
+    cursor = service.ask("GET", POLL, alice, params={"timeout": 1}).json()["cursor"]
+
+    answer = poll(alice, after=cursor)
+    assert not answer.done()
+    created = service.create(alice, "news")
+
+    woken = answer.result(LONG)
+    assert [(event["event"], event["data"]) for event in woken["events"]] == [("notification", created)]
+    assert woken["cursor"] == woken["events"][-1]["id"]
+
+
+def test_a_first_poll_without_a_cursor_is_woken_too(fragile: Fragile, poll: Poller) -> None:
+    service, alice = fragile.service, user()
+    service.create(alice, "before")
+
+    answer = poll(alice)
+    service.create(alice, "news")
+
+    assert [event["data"]["title"] for event in answer.result(LONG)["events"]] == ["news"]
+
+
+def test_polls_of_many_users_are_never_mixed(fragile: Fragile, poll: Poller) -> None:
+    service, users = fragile.service, [user() for _ in range(20)]
+
+    answers = [poll(each) for each in users]
+    for each in reversed(users):
+        service.create(each, each)
+
+    for each, answer in zip(users, answers, strict=True):
+        assert [(event["data"]["title"], event["data"]["user_id"]) for event in answer.result(LONG)["events"]] == [
+            (each, each)
+        ]
+
+
+def test_a_poll_and_a_stream_see_the_same(fragile: Fragile, poll: Poller) -> None:
+    service, alice = fragile.service, user()
+    device = service.open(alice)
+    begin = device.received[0].id
+
+    answer = poll(alice, after=begin)
+    service.create_batch(alice, ["1", "2"])
+    device.wait(lambda one: len(one.log) == 2)
+
+    polled = answer.result(LONG)["events"]
+    assert [(one["id"], one["event"], one["data"]) for one in polled] == [
+        (one.id, one.event, one.json) for one in device.log
+    ]
+
+
+def test_a_poll_with_a_cursor_from_elsewhere_is_reset(service: Service) -> None:
+    alice = user()
+    service.create(alice)
+
+    answer = service.ask("GET", POLL, alice, params={"timeout": LONG, "after": "nonsense"}).json()
+
+    assert [event["event"] for event in answer["events"]] == ["reset"]
+    assert answer["cursor"] == answer["events"][0]["id"]
