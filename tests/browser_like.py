@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,11 +29,13 @@ class Received:
     event: str
     data: str
     id: str | None  # the event's own; not what lastEventId shows
+    at: float  # Unix time
 
     @property
     def seq(self) -> int | None:
         """The place in the user's log that the cursor stands for; tests may look into what clients may not."""
-        return int(self.id.rpartition("-")[2]) if self.id else None
+        place = (self.id or "").rpartition("-")[2]
+        return int(place) if place.isdecimal() else None
 
     @property
     def json(self) -> Any:
@@ -43,16 +46,20 @@ class Received:
 class Device:
     """One EventSource. What it says of itself is written by the loop's thread and read by the test's."""
 
-    def __init__(self, url: str, token: str, *, cursor: str | None = None, reconnect: bool = True) -> None:
+    def __init__(
+        self, url: str, token: str, *, cursor: str | None = None, reconnect: bool = True, renew: bool = False
+    ) -> None:
         """Prepare to open the stream at ``url`` (the proxy's), behind ``cursor`` as a page would ask for it.
 
-        A device that does not ``reconnect`` stays where its first response ended. A token that is too long for an
-        address goes into a header, as fetch-based clients send it.
+        One that is to ``renew`` is on a page that makes a new EventSource, behind the last cursor, whenever the browser
+        gave up on one. A device that does not ``reconnect`` stays where its first response ended. A token that is too
+        long for an address goes into a header, as fetch-based clients send it.
         """
         self.received: list[Received] = []
         self.connections = 0  # responses that began with 200
         self.failures = 0  # attempts that met no server, or lost it before an answer
         self.refused: int | None = None  # the status that ended it for good
+        self.refusals = 0
         self.retry = FIRST_RETRY
         self.retries_named = 0
         self.longest_retry: float | None = None  # shortens what the service asks for, where that is not the subject
@@ -64,6 +71,7 @@ class Device:
         self._query = ({"token": token} if in_query else {}) | ({"last_event_id": cursor} if cursor else {})
         self._headers = {} if in_query else {"Authorization": f"Bearer {token}"}
         self._reconnect = reconnect
+        self._renew = renew
         self._pending = _NOTHING
         self._reading = asyncio.Event()
         self._reading.set()
@@ -129,11 +137,19 @@ class Device:
                 finally:
                     self.open = False
                     self._abort()
-                if self.refused or not self._reconnect:
+                if not self._goes_on():
                     return
                 await asyncio.sleep(min(self.retry, self.longest_retry or self.retry))
         finally:
             self.done = True
+
+    def _goes_on(self) -> bool:
+        if self.refused and self._renew:
+            self.refused = None
+            self._query["last_event_id"] = self.last_event_id or self._query.get("last_event_id", "")
+            self.last_event_id = ""
+            return self._reconnect
+        return self._reconnect and not self.refused
 
     async def _one_response(self) -> None:
         connection = socket.socket()
@@ -150,6 +166,7 @@ class Device:
         status, headers = await _head(reader)
         if status != HTTPStatus.OK or not headers.get("content-type", "").startswith("text/event-stream"):
             self.refused = status
+            self.refusals += 1
             return
         self.connections += 1
         self._pending = _NOTHING
@@ -183,7 +200,9 @@ class Device:
             self._pending = _NOTHING
             self.last_event_id = self.last_event_id if own_id is None else own_id
             if data:
-                self.received.append(Received(self.connections, event or "message", "\n".join(data), own_id))
+                self.received.append(
+                    Received(self.connections, event or "message", "\n".join(data), own_id, time.time())
+                )
         elif name == "event":
             self._pending = (value, data, own_id)
         elif name == "data":
@@ -213,10 +232,11 @@ class Browsers(LoopThread):
         *,
         cursor: str | None = None,
         reconnect: bool = True,
+        renew: bool = False,
         longest_retry: float | None = None,
     ) -> Device:
         """Open one stream; it may still be on its way when this returns."""
-        device = Device(url, token, cursor=cursor, reconnect=reconnect)
+        device = Device(url, token, cursor=cursor, reconnect=reconnect, renew=renew)
         device.longest_retry = longest_retry
         self.spawn(device.run())
         return device

@@ -71,7 +71,7 @@ class Forwarder:
     @property
     def held(self) -> list[int]:
         """The ports that the held connections come from."""
-        return [writer.get_extra_info("peername")[1] for writer in list(self._held)]
+        return [_port(writer) for writer in list(self._held)]
 
     def wait_held(self, count: int = 1, timeout: float = WAIT) -> None:
         """Wait until so many connections are held."""
@@ -80,6 +80,10 @@ class Forwarder:
     def release(self) -> None:
         """Pass on what is held."""
         self._thread.call(self._release())
+
+    def drop(self, port: int) -> None:
+        """Reset one connection, by the port that it comes from; what is held of it is never passed on."""
+        self._thread.call(self._cut(port))
 
     def cut(self) -> None:
         """Reset every connection that is open now, the held ones unforwarded."""
@@ -104,12 +108,12 @@ class Forwarder:
         for released in self._held.values():
             released.set()
 
-    async def _cut(self) -> None:
-        tasks = list(self._open)
-        for task, writer in list(self._open.items()):
+    async def _cut(self, port: int | None = None) -> None:
+        chosen = [(task, writer) for task, writer in self._open.items() if port in (None, _port(writer))]
+        for task, writer in chosen:
             writer.transport.abort()
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(task for task, _ in chosen), return_exceptions=True)
 
     async def _close(self) -> None:
         await self._set_mode(Mode.REFUSE)
@@ -173,6 +177,12 @@ class Forwarder:
         finally:
             sending.cancel()
             back.close()
+
+
+def _port(writer: asyncio.StreamWriter) -> int:
+    """The port that a connection comes from."""
+    port: int = writer.get_extra_info("peername")[1]
+    return port
 
 
 async def _read_body(first: bytes, reader: asyncio.StreamReader) -> None:

@@ -7,14 +7,14 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
 from typing import Self
 
 from api import tokens
-from api.processes import Child, gunicorn_command, relay_command
+from api.processes import Child, family, gunicorn_command, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.settings import Settings
@@ -115,7 +115,7 @@ class Stack:
     def close(self) -> None:
         """Stop everything, whatever state it is in."""
         with ExitStack() as stopping:  # goes on when one of them cannot be stopped
-            for child in (*self._pushpins, self._gunicorn, *self._relays):
+            for child in self._children:
                 stopping.callback(child.kill)
         for proxy in self.proxies:  # that of a long data directory is outside of it
             rmtree(proxy.run_dir, ignore_errors=True)
@@ -137,6 +137,14 @@ class Stack:
     def kill_pushpin(self, node: int = 0) -> None:
         """End all programs of one node with SIGKILL."""
         self._pushpins[node].kill()
+
+    def pushpin_programs(self, node: int = 0) -> dict[str, int]:
+        """The programs of one node that run now, each with its process id."""
+        found = {}
+        for pid in family(f"{self._data_dir}/{self._pushpins[node].name}"):
+            with suppress(OSError):  # ended meanwhile
+                found[Path(f"/proc/{pid}/comm").read_text().strip()] = pid
+        return found
 
     def start_gunicorn(self) -> None:
         """Start the handlers."""
@@ -163,6 +171,11 @@ class Stack:
             os.kill(pid, signal.SIGKILL)
         self._wait_until_gone(old)
 
+    @property
+    def gunicorn_pid(self) -> int | None:
+        """The master, if it runs."""
+        return self._gunicorn.pid
+
     def worker_pids(self) -> set[int]:
         """The workers of now."""
         pid = self._gunicorn.pid
@@ -175,6 +188,18 @@ class Stack:
     def kill_relay(self, number: int = 0) -> None:
         """End one relay with SIGKILL."""
         self._relays[number].kill()
+
+    def restart_ended(self) -> list[str]:
+        """Start again what has ended, as a supervisor does, and say what it was."""
+        ended = [child for child in self._children if child.exit_code() is not None]
+        for child in ended:
+            child.kill()  # what it has left behind would hold its ports
+            self._start(child)
+        return [child.name for child in ended]
+
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._pushpins, self._gunicorn, *self._relays]
 
     def logs(self) -> str:
         """The end of every log, to explain a failure."""

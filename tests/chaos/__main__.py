@@ -1,0 +1,34 @@
+"""``python -m tests.chaos --seconds 60 --seed 7 --database postgresql``: break everything, then compare everything."""
+
+import argparse
+import random
+import sys
+
+from tests.chaos.chaos import Options, run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for how long parts are broken (60)")
+    parser.add_argument("--seed", type=int, help="of the schedule; by default another each time")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], help="by default both, one after the other")
+    parser.add_argument("--users", type=int, default=12, help="each with two devices (12)")
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    passed = True
+    for database in [options.database] if options.database else ["sqlite", "postgresql"]:
+        report = run(Options(seed, options.seconds, database, options.users), _say)
+        _say(str(report))
+        _say(
+            "passed" if report.passed else f"FAILED: --seed {seed} --database {database} --seconds {options.seconds:g}"
+        )
+        passed = passed and report.passed
+    return 0 if passed else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - this is a command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""One run of the chaos: producers write, a plan breaks one part after the other, and at the end all is compared."""
+
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests.chaos.plan import Step, make_plan
+from tests.chaos.producers import GIVE_UP, Account, Producer
+from tests.chaos.scene import Scene, scene
+from tests.chaos.verdict import Verdict, inbox_of, is_complete, judge, last_count, read_log, trace
+from tests.loop_thread import wait_until
+
+PRODUCERS = 4
+SETTLE = 90.0  # seconds until every device must have everything: more than Pushpin's longest retry
+PAGE = 200
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run."""
+
+    seed: int
+    seconds: float
+    database: str
+    users: int = 12
+
+
+@dataclass
+class Report:
+    """What was done and what came of it."""
+
+    options: Options
+    steps: list[str] = field(default_factory=list)
+    died: Counter[str] = field(default_factory=Counter)  # parts that ended though nothing had killed them
+    account: Account = field(default_factory=Account)
+    verdict: Verdict = field(default_factory=Verdict)
+    failures: list[str] = field(default_factory=list)
+    settled_in: float = 0.0
+    connections: int = 0
+    renewals: int = 0  # an EventSource that met a status other than 200, and that its page made anew
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def __str__(self) -> str:
+        """The figures."""
+        verdict, account = self.verdict, self.account
+        late = sorted(verdict.latencies) or [0.0]
+        percent = quantiles(late, n=100) if len(late) > 1 else late * 99
+        lines = [
+            f"seed {self.options.seed}, {self.options.database}, {len(self.steps)} steps",
+            f"requests: {dict(account.requests)}, sent again after: {dict(account.repeats)}",
+            f"events in the log: {verdict.events}, delivered: {verdict.deliveries}, superseded: {verdict.superseded}",
+            f"connections: {self.connections}, of which {self.renewals} were made anew by the page",
+            f"from commit to device: median {median(late):.3f} s, 95 % {percent[94]:.2f} s, most {late[-1]:.1f} s",
+            f"all devices complete {self.settled_in:.1f} s after the last fault",
+            "  ".join(f"{what}: {count}" for what, count in verdict.count().items()),
+        ]
+        if self.died:
+            lines.append(f"ended by themselves: {dict(self.died)}")
+        return "\n".join(lines + self.failures)
+
+
+def run(options: Options, say: Callable[[str], None]) -> Report:
+    """Run it and compare; ``say`` is told of each step."""
+    report = Report(options)
+    with (
+        tempfile.TemporaryDirectory(prefix="shirase-chaos-", ignore_cleanup_errors=True) as directory,
+        scene(options.database, Path(directory), options.users) as running,
+    ):
+        write_and_break(running, report, say)
+        compare(running, report)
+        if not report.passed:
+            report.failures.append(f"seed {options.seed}; the ends of the logs:\n{running.stack.logs()}")
+    return report
+
+
+def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) -> None:
+    """Producers write while the plan's steps are taken one after the other."""
+    options, stop = report.options, threading.Event()
+    producers = [Producer(running, f"{options.seed}/{n}", stop, report.account) for n in range(PRODUCERS)]
+    for producer in producers:
+        producer.start()
+    chance, began = random.Random(options.seed), time.monotonic()
+    try:
+        for step in make_plan(options.seed, options.seconds, options.database):
+            report.steps.append(f"{time.strftime('%H:%M:%S')} {time.monotonic() - began:6.1f} s: {step}")
+            say(report.steps[-1])
+            take(step, running, chance)
+            report.died.update(running.stack.restart_ended())
+    finally:
+        stop.set()
+        for producer in producers:
+            producer.join(GIVE_UP + 10)
+    running.stack.wait_ready()
+
+
+def take(step: Step, running: Scene, chance: random.Random) -> None:
+    """Be calm, break, let it last, mend."""
+    time.sleep(step.calm)
+    with ExitStack() as broken:
+        for kind in step.kinds:
+            broken.enter_context(kind.fault(running, chance))
+        time.sleep(step.lasts)
+
+
+def compare(running: Scene, report: Report) -> None:
+    """Wait until nothing is on its way, then hold everything against the log."""
+    logs, devices = read_log(running.service.database), running.devices
+    began = time.monotonic()
+    try:
+        wait_until(
+            lambda: all(is_complete(logs.get(user, []), one) for user in devices for one in devices[user]),
+            SETTLE,
+            "some devices never got everything",
+        )
+    except AssertionError as exc:
+        report.failures.append(str(exc))
+    report.settled_in = time.monotonic() - began
+    report.verdict = judge(logs, devices)
+    report.connections = sum(one.connections for one in running.all_devices())
+    report.renewals = sum(one.refusals for one in running.all_devices())
+    if report.verdict.wrong:
+        report.failures.append(trace(report.verdict.wrong[0], logs, devices))
+    report.failures += report.account.surprises[:5]
+    made = sum(row.kind == "notification" for rows in logs.values() for row in rows)
+    if made != (told := sum(report.account.created.values())):
+        report.failures.append(f"{told} notifications were confirmed, {made} are in the log")
+    for user in devices:
+        compare_with_rest(running, user, report)
+
+
+def compare_with_rest(running: Scene, user: str, report: Report) -> None:
+    """What each device would show is what the list says."""
+    stored: dict[int, bool] = {}
+    query: dict[str, int] = {"limit": PAGE}
+    while True:
+        page = running.service.ask("GET", "/api/notifications", user, params=query).json()
+        stored |= {one["id"]: one["is_read"] for one in page["notifications"]}
+        if page["next_before"] is None:
+            break
+        query["before"] = page["next_before"]
+    for number, device in enumerate(running.devices[user]):
+        if inbox_of(device) != stored:
+            report.failures.append(f"device {number} of {user!r} shows another list than REST")
+        if last_count(device) != page["unread_count"]:
+            said = last_count(device)
+            report.failures.append(f"device {number} of {user!r} shows {said} unread, REST {page['unread_count']}")

@@ -1,0 +1,51 @@
+"""The schedule: which faults, for how long and together with which others, all from one seed."""
+
+import random
+from dataclasses import dataclass
+
+from tests.chaos.faults import KINDS, Kind
+
+CALM = (0.1, 1.5)  # seconds between two steps
+LASTS = (0.1, 3.0)
+LONG = 60.0  # seconds that the origin is away once, in a run that is long enough
+LONG_RUN = 300.0
+TOGETHER = 0.4  # how often a second fault comes to the first, and a third to those
+
+
+@dataclass(frozen=True)
+class Step:
+    """Faults in force together."""
+
+    calm: float
+    kinds: tuple[Kind, ...]
+    lasts: float
+
+    def __str__(self) -> str:
+        """For the log."""
+        names = " + ".join(kind.fault.__name__.replace("_", " ") for kind in self.kinds)
+        return f"{names}, {self.lasts:.1f} s"
+
+
+def make_plan(seed: int, seconds: float, database: str) -> list[Step]:
+    """Steps for so many seconds. All kinds come in turn, in an order of the seed's, before one comes again."""
+    chance = random.Random(seed)
+    kinds = [kind for kind in KINDS if database in kind.databases]
+    steps: list[Step] = []
+    left: list[Kind] = []
+    planned = 0.0
+    while planned < seconds:
+        if not left:
+            left = chance.sample(kinds, k=len(kinds))
+        together = [left.pop()]
+        while left and chance.random() < TOGETHER:
+            other = left[-1]
+            if other.part in {kind.part for kind in together}:
+                break
+            together.append(left.pop())
+        step = Step(chance.uniform(*CALM), tuple(together), chance.uniform(*LASTS))
+        steps.append(step)
+        planned += step.calm + step.lasts
+    if seconds >= LONG_RUN:
+        origin = next(kind for kind in kinds if kind.fault.__name__ == "origin_away")
+        steps.insert(len(steps) // 2, Step(1.0, (origin,), LONG))
+    return steps

@@ -1,0 +1,129 @@
+"""Producers and users who write all the while, each request again and again until it is answered."""
+
+import random
+import secrets
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from api.tokens import WRITE
+from tests.chaos.scene import Scene
+from tests.service import draft
+
+PAUSE = 0.1  # seconds between two requests of one producer, at the most
+AGAIN = 0.2  # seconds until a request that failed is sent again
+TIMEOUT = 15.0  # seconds that an answer may take: more than the database's own bound
+GIVE_UP = 120.0  # seconds after which a request that does not get through is itself a failure
+RECENT = 200  # notifications of one user that may still be marked read or deleted
+BATCH, AUDIENCE = 60, 8  # at the most; a batch of more than 50 to one user is published in another way
+
+
+@dataclass
+class Account:
+    """What the producers know to be done."""
+
+    created: dict[str, int] = field(default_factory=dict)  # by idempotency key: how many notifications it made
+    requests: Counter[str] = field(default_factory=Counter)
+    repeats: Counter[str] = field(default_factory=Counter)  # by what came instead of an answer
+    surprises: list[str] = field(default_factory=list)  # what must not be answered at all
+
+
+class Producer(threading.Thread):
+    """One that creates, and marks and deletes for users as they would."""
+
+    def __init__(self, scene: Scene, seed: str, stop: threading.Event, account: Account) -> None:
+        super().__init__(name=f"producer {seed}", daemon=True)
+        self._scene = scene
+        self._random = random.Random(seed)
+        self._stop_asked = stop
+        self._account = account
+        self._recent: dict[str, deque[int]] = {user: deque(maxlen=RECENT) for user in scene.users}
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(timeout=TIMEOUT, limits=alone, trust_env=False)
+
+    def run(self) -> None:
+        actions = [self.create, self.create_batch, self.broadcast, self.read, self.read_all, self.delete]
+        with self._http:
+            while not self._stop_asked.wait(self._random.uniform(0, PAUSE)):
+                action = self._random.choices(actions, weights=[50, 8, 6, 15, 2, 15])[0]
+                self._account.requests[action.__name__] += 1
+                action()
+
+    def create(self) -> None:
+        made = self._produce("", draft(self._title(), user_id=self._user()))
+        self._remember([made])
+
+    def create_batch(self) -> None:
+        users = self._random.sample(self._scene.users, k=self._random.choice([1, 1, 3]))
+        count = self._random.randint(1, BATCH)
+        drafts = [draft(self._title(), user_id=self._random.choice(users)) for _ in range(count)]
+        self._remember(self._produce("/batch", {"notifications": drafts}, count)["notifications"])
+
+    def broadcast(self) -> None:
+        users = self._random.sample(self._scene.users, k=self._random.randint(1, min(AUDIENCE, len(self._scene.users))))
+        self._produce("/broadcast", draft(self._title(), user_ids=users), len(users))
+
+    def read(self) -> None:
+        user = self._user()
+        if ids := self._some(user):
+            self._send("POST", "/api/notifications/read", user, json={"ids": ids})
+
+    def read_all(self) -> None:
+        self._send("POST", "/api/notifications/read-all", self._user())
+
+    def delete(self) -> None:
+        user = self._user()
+        for number in self._some(user)[:2]:
+            self._recent[user].remove(number)
+            self._send("DELETE", f"/api/notifications/{number}", user)
+
+    def _produce(self, path: str, body: dict[str, Any], count: int = 1) -> Any:
+        key = secrets.token_hex(8)
+        answer = self._send(
+            "POST", f"/api/notifications{path}", "producer", json=body, headers={"Idempotency-Key": key}
+        )
+        self._account.created[key] = count
+        return answer.json() if answer else {"notifications": []}
+
+    def _send(self, method: str, path: str, user: str, **options: Any) -> httpx.Response | None:
+        """Until it is done; a second try of a deletion may find nothing left."""
+        headers = {"Authorization": f"Bearer {self._scene.stack.token(user, WRITE)}", **options.pop("headers", {})}
+        end = time.monotonic() + GIVE_UP
+        while time.monotonic() < end:
+            url = self._random.choice(self._scene.stack.urls)
+            try:
+                answer = self._http.request(method, url + path, headers=headers, **options)
+            except httpx.HTTPError as exc:
+                self._account.repeats[type(exc).__name__] += 1
+            else:
+                if answer.is_success or (method == "DELETE" and answer.status_code == 404):
+                    return answer
+                self._note(method, path, answer)
+            time.sleep(AGAIN)
+        self._account.surprises.append(f"{method} {path} did not get through in {GIVE_UP} s")
+        return None
+
+    def _note(self, method: str, path: str, answer: httpx.Response) -> None:
+        self._account.repeats[str(answer.status_code)] += 1
+        ours = answer.headers.get("Content-Type") == "application/problem+json"
+        if ours and answer.status_code not in (409, 503):  # the proxy itself may well say 502
+            self._account.surprises.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+
+    def _remember(self, made: list[dict[str, Any]]) -> None:
+        for one in made:
+            if "user_id" in one:
+                self._recent[one["user_id"]].append(one["id"])
+
+    def _some(self, user: str) -> list[int]:
+        recent = self._recent[user]
+        return self._random.sample(list(recent), k=min(len(recent), self._random.randint(1, 5)))
+
+    def _user(self) -> str:
+        return self._random.choice(self._scene.users)
+
+    def _title(self) -> str:
+        return f"{self._random.getrandbits(64):x}"

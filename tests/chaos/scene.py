@@ -1,0 +1,87 @@
+"""Where the chaos happens: two nodes, two relays, handlers and a database, with a forwarder between any two of them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from api.database import migrate
+from tests.browser_like import Browsers, Device
+from tests.forwarder import Forwarder
+from tests.postgres import Cluster, cluster
+from tests.service import Service, service
+from tests.stack import Stack
+
+NODES = 2
+RELAYS = 2
+WORKERS = 3
+ENV = {"SSE_KEEPALIVE_TIMEOUT": "5", "SSE_QUEUE_SIZE": "20", "PUBLISH_TIMEOUT": "1", "LOG_LEVEL": "WARNING"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a fault can reach."""
+
+    service: Service
+    browsers: Browsers
+    controls: list[Forwarder]  # before each node's control port
+    origin: Forwarder  # between the nodes and the handlers
+    database_line: Forwarder | None  # between everything and PostgreSQL
+    postgres: Cluster | None
+    sqlite: Path | None
+    users: list[str]
+    devices: dict[str, list[Device]]
+
+    @property
+    def stack(self) -> Stack:
+        return self.service.stack
+
+    def all_devices(self) -> list[Device]:
+        return [device for devices in self.devices.values() for device in devices]
+
+
+@contextmanager
+def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
+    """Start everything, and open two devices a user, one at each node."""
+    with ExitStack() as running:
+        browsers = running.enter_context(Browsers())
+        postgres = running.enter_context(cluster() if kind == "postgresql" else nullcontext())
+        line = running.enter_context(forwarder(browsers, postgres.port)) if postgres else None
+        sqlite = None if postgres else data_dir / "shirase.db"
+        url = postgres.create("chaos") if postgres else f"sqlite:///{sqlite}"
+        migrate(url)
+        if line:
+            url = make_url(url).set(port=line.port).render_as_string(hide_password=False)
+        controls = [running.enter_context(forwarder(browsers)) for _ in range(NODES)]
+        origin = running.enter_context(forwarder(browsers))
+        stack = Stack(
+            url,
+            data_dir,
+            workers=WORKERS,
+            nodes=NODES,
+            relays=RELAYS,
+            pushpin_origin=origin.address,
+            env=ENV | {"GRIP_URL": " ".join(control.url for control in controls)},
+        )
+        origin.target_port = int(stack.origin_url.rpartition(":")[2])
+        for control, proxy in zip(controls, stack.proxies, strict=True):
+            control.target_port = proxy.control_port
+        running.enter_context(stack)
+        of_stack = running.enter_context(service(stack, browsers))
+        names = [f"user {number}; 知" for number in range(users)]
+        devices = {user: [browsers.open(url, stack.token(user), renew=True) for url in stack.urls] for user in names}
+        made = Scene(of_stack, browsers, controls, origin, line, postgres, sqlite, names, devices)
+        for device in made.all_devices():
+            device.wait(lambda one: one.named("connected"))
+        yield made
+
+
+@contextmanager
+def forwarder(browsers: Browsers, target_port: int | None = None) -> Iterator[Forwarder]:
+    made = Forwarder(browsers, target_port)
+    try:
+        yield made
+    finally:
+        made.close()

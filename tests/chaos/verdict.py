@@ -1,0 +1,170 @@
+"""The verdict: every device's events compared with the database's log."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import select
+
+from api.database import Database
+from api.models import Event, Notification
+from tests.browser_like import Device, Received
+
+KINDS_OF_LOSS = ("lost", "doubled", "out of order", "disagree", "reset")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of a user's log as it is stored."""
+
+    seq: int
+    kind: str
+    notification_id: int | None
+    created_at: datetime
+    published_at: datetime | None
+    silent: bool  # its notification was deleted since: who had not seen it need not see it any more
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One wrong event of one device."""
+
+    what: str
+    user: str
+    device: int
+    seq: int | None
+    note: str = ""
+
+
+@dataclass
+class Verdict:
+    """What was counted, and what was wrong."""
+
+    events: int = 0
+    deliveries: int = 0
+    superseded: int = 0  # not delivered since the notification was deleted before the device came back
+    latencies: list[float] = field(default_factory=list)
+    wrong: list[Wrong] = field(default_factory=list)
+
+    def count(self) -> dict[str, int]:
+        """How many of each kind of wrong."""
+        found = Counter(one.what for one in self.wrong)
+        return {what: found[what] for what in KINDS_OF_LOSS}
+
+
+def read_log(database: Database) -> dict[str, list[Row]]:
+    """All logs."""
+    columns = (Event.user_id, Event.seq, Event.kind, Event.notification_id, Event.created_at, Event.published_at)
+    wanted = (
+        select(*columns, Notification.id)
+        .join(Notification, Notification.id == Event.notification_id, isouter=True)
+        .order_by(Event.user_id, Event.seq)
+    )
+    logs: dict[str, list[Row]] = {}
+    with database.read() as session:
+        for user, seq, kind, number, created, published, stored in session.execute(wanted):
+            silent = kind == "notification" and stored is None
+            logs.setdefault(user, []).append(Row(seq, kind, number, created, published, silent))
+    return logs
+
+
+def judge(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> Verdict:
+    """Compare what each device got with its user's log, and the devices of one user with each other."""
+    verdict = Verdict()
+    for user, of_user in devices.items():
+        rows = logs.get(user, [])
+        verdict.events += len(rows)
+        if [row.seq for row in rows] != list(range(1, len(rows) + 1)):
+            verdict.wrong.append(Wrong("out of order", user, -1, None, "the log itself has gaps"))
+        said: dict[int, set[str]] = {}
+        for number, device in enumerate(of_user):
+            verdict.wrong += (Wrong(what, user, number, seq, note) for what, seq, note in _wrongs(rows, device))
+            _measure(verdict, rows, device)
+            for one in device.log:
+                if one.seq is not None:
+                    said.setdefault(one.seq, set()).add(f"{one.event} {one.data}")
+        verdict.wrong += (Wrong("disagree", user, -1, seq) for seq, texts in said.items() if len(texts) > 1)
+    return verdict
+
+
+def _wrongs(rows: list[Row], device: Device) -> Iterator[tuple[str, int | None, str]]:
+    got = [(one.seq, one.event) for one in device.log if one.event != "reset" and one.seq is not None]
+    for seq, times in Counter(seq for seq, _ in got).items():
+        if times > 1:
+            yield "doubled", seq, f"{times} times"
+    for (before, _), (after, _) in pairwise(got):
+        if after < before:
+            yield "out of order", after, f"after {before}"
+    seen = {seq for seq, _ in got}
+    yield from (("lost", row.seq, row.kind) for row in rows if row.seq not in seen and not row.silent)
+    yield from (("reset", one.seq, one.data) for one in device.named("reset"))
+    kinds = {row.seq: row.kind for row in rows}
+    for seq, event in got:
+        if kinds.get(seq) != event:
+            yield "disagree", seq, f"the log has {kinds.get(seq)}, the device {event}"
+
+
+def _measure(verdict: Verdict, rows: list[Row], device: Device) -> None:
+    created = {row.seq: row.created_at.timestamp() for row in rows}
+    seen = {one.seq for one in device.log}
+    verdict.deliveries += len(device.log)
+    verdict.superseded += sum(row.silent and row.seq not in seen for row in rows)
+    verdict.latencies += [one.at - created[one.seq] for one in device.log if one.seq in created]
+
+
+def is_complete(rows: list[Row], device: Device) -> bool:
+    """Whether nothing is on its way any more."""
+    seen = {one.seq for one in device.log}
+    return all(row.seq in seen or row.silent for row in rows)
+
+
+def inbox_of(device: Device) -> dict[int, bool]:
+    """The list that a page would show: notification ids, each with whether it is read."""
+    inbox: dict[int, bool] = {}
+    for one in device.log:
+        content: Any = one.json
+        if one.event == "notification":
+            inbox[content["id"]] = False
+        elif one.event == "read":
+            for number in list(inbox) if content["ids"] == "all" else content["ids"]:
+                if number in inbox:
+                    inbox[number] = True
+        elif one.event == "deleted":
+            for number in content["ids"]:
+                inbox.pop(number, None)
+    return inbox
+
+
+def last_count(device: Device) -> int:
+    """The badge that a page would show."""
+    count = 0
+    for one in device.received:
+        if one.event == "connected" or (one.event in ("read", "deleted")):
+            count = one.json["unread_count"]
+        elif one.event == "notification":
+            count += 1
+    return count
+
+
+def trace(wrong: Wrong, logs: dict[str, list[Row]], devices: dict[str, list[Device]], around: int = 4) -> str:
+    """All that is known of one wrong event: the log, its publish state, and what each device saw."""
+    seq = wrong.seq or 0
+    lines = [f"{wrong.what}: user {wrong.user!r}, device {wrong.device}, seq {wrong.seq} {wrong.note}"]
+    lines += [
+        f"  log {row.seq}: {row.kind} of {row.notification_id}, created {row.created_at}, published {row.published_at}"
+        for row in logs.get(wrong.user, [])
+        if abs(row.seq - seq) <= around
+    ]
+    for number, device in enumerate(devices[wrong.user]):
+        lines.append(f"  device {number}: {device!r}")
+        near = [one for one in device.received if one.seq is not None and abs(one.seq - seq) <= around]
+        lines += [f"    {_shown(one)}" for one in near]
+    return "\n".join(lines)
+
+
+def _shown(one: Received) -> str:
+    moment = datetime.fromtimestamp(one.at).astimezone()
+    return f"{moment:%H:%M:%S.%f} connection {one.connection}: {one.event} {one.seq}"
