@@ -1,6 +1,6 @@
 """Whole services: one that all tests share which leave it as it is, and one for each test that breaks parts of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,13 +85,19 @@ def fragile(
 
 @contextmanager
 def fragile_service(
-    database_url: str, data_dir: Path, browsers: Browsers, env: Mapping[str, str] | None = None
+    database_url: str,
+    data_dir: Path,
+    browsers: Browsers,
+    env: Mapping[str, str] | None = None,
+    configure: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[Fragile]:
+    """A service with forwarders between its parts; ``configure`` may change Pushpin's configuration file."""
     origin, control = Forwarder(browsers), Forwarder(browsers)
     settings = {"GRIP_URL": control.url, "PUBLISH_TIMEOUT": "1"}
     stack = Stack(database_url, data_dir, pushpin_origin=origin.address, env=settings | dict(env or {}))
     origin.target_port = int(stack.origin_url.rpartition(":")[2])
     control.target_port = stack.proxies[0].control_port
+    configure(stack.proxies[0].run_dir / "pushpin.conf")
     try:
         with stack, service(stack, browsers) as running:
             yield Fragile(running, control, origin)

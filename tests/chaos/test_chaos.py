@@ -1,0 +1,18 @@
+"""The short form: a quarter of a minute of chaos on either database. ``make chaos`` runs the long one."""
+
+import logging
+import os
+
+import pytest
+
+from tests.chaos.chaos import Options, run
+
+SECONDS = 15
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_nothing_lost_nothing_twice_whatever_dies(database: str) -> None:
+    report = run(Options(SEED, SECONDS, database), logging.getLogger(__name__).warning)
+    assert report.passed, str(report)
+    assert report.verdict.events > 100

@@ -1,0 +1,75 @@
+"""The clock of the handlers and the relay steps, forward and back, under them.
+
+Pushpin's own stays: its timers run on the wall clock, and it has to be started anew when that steps.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.browser_like import Browsers
+from tests.service import Service, service
+from tests.stack import Stack
+
+HOUR, DAY = 3600, 86_400
+# Seconds that the clock is wrong by. Pushpin's signatures hold for an hour, so no more than that ahead of it.
+STEPS = [3000, -3 * HOUR, -2 * DAY, 3000, 0]
+SOURCE = Path(__file__).with_name("clock.c")
+FAR = 2**33  # Unix time
+
+
+class Timeless(Stack):
+    """A stack whose tokens hold at all times."""
+
+    def token(self, user: str, scope: str = "") -> str:
+        claims = {"sub": user, "scope": scope, "exp": FAR}
+        return jwt.encode(claims, self.settings.jwt_secret, algorithm="HS256")
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Path:
+    """What is written here is added to the time, from the next time that a part asks for it."""
+    path = tmp_path / "clock"
+    path.write_text("0")
+    return path
+
+
+@pytest.fixture
+def stepped(database_url: str, tmp_path: Path, clock: Path) -> Iterator[Service]:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler to make a clock with")
+    library = tmp_path / "clock.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE)], check=True)
+    env = {"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(clock), "CLOCK_PROGRAMS": "python"}
+    with (
+        Browsers() as browsers,
+        Timeless(database_url, tmp_path, env=env) as stack,
+        service(stack, browsers) as running,
+    ):
+        yield running
+
+
+def test_a_clock_that_steps_loses_and_doubles_nothing(stepped: Service, clock: Path) -> None:
+    alice = "alice"
+    steady, restless = stepped.open_many([alice] * 2)
+    restless.longest_retry = 0.1
+    said = []
+    for step in STEPS:
+        clock.write_text(str(step))
+        said.append(stepped.create(alice, str(step))["created_at"])
+        restless.drop()
+        stepped.create_batch(alice, [f"{step} {number}" for number in range(3)])
+        stepped.ask("POST", "/api/notifications/read-all", alice)
+        stepped.stack.kill_relay()
+        stepped.stack.start_relay()
+
+    assert said != sorted(said)  # it did step
+    for device in (steady, restless):
+        device.wait(lambda one: len(one.log) >= 5 * len(STEPS))
+        assert device.seqs == stepped.seqs_of(alice)
+    assert steady.connections == 1

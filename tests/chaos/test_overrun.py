@@ -1,0 +1,55 @@
+"""Pushpin drops, in silence, what it has accepted: the streams find it by themselves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.browser_like import Browsers, Device
+from tests.e2e.conftest import Fragile, fragile_service
+from tests.service import draft
+
+USERS = [f"user {number}" for number in range(50)]
+TITLES = [str(number) for number in range(6)]
+RATE, QUEUE = 20, 20  # deliveries a second, and how many wait for their turn; all above is dropped
+RESYNC = 3  # seconds
+DROPPED = f"exceeded publish hwm ({QUEUE}), dropping message"
+
+
+@contextmanager
+def overrun(database_url: str, data_dir: Path, env: dict[str, str]) -> Iterator[tuple[Fragile, list[Device]]]:
+    """A node that is told to be slow and to remember little, as none should be; it has dropped most of a burst."""
+
+    def mistune(configuration: Path) -> None:
+        text = configuration.read_text()
+        for name, normal, wrong in (("message_rate", 0, RATE), ("message_hwm", 1_000_000, QUEUE)):
+            assert f"{name}={normal}\n" in text
+            text = text.replace(f"{name}={normal}\n", f"{name}={wrong}\n")
+        configuration.write_text(text)
+
+    with (
+        Browsers() as browsers,
+        fragile_service(database_url, data_dir, browsers, env, mistune) as fragile,
+    ):
+        fragile.stack.kill_relay()
+        devices = fragile.open_settled(USERS)
+        for title in TITLES:
+            fragile.service.produce("/broadcast", draft(title, user_ids=USERS))
+        assert DROPPED in fragile.stack.logs()
+        yield fragile, devices
+
+
+def test_the_next_event_of_a_user_brings_what_was_dropped(sqlite_url: str, tmp_path: Path) -> None:
+    with overrun(sqlite_url, tmp_path, {}) as (fragile, devices):
+        for user, device in zip(USERS, devices, strict=True):
+            fragile.service.create(user, "next")
+            device.wait(lambda one: len(one.titles) > len(TITLES))
+            assert device.titles == [*TITLES, "next"]
+            assert device.connections == 1
+
+
+def test_where_nothing_follows_the_streams_are_read_again_at_last(sqlite_url: str, tmp_path: Path) -> None:
+    with overrun(sqlite_url, tmp_path, {"SSE_RESYNC_INTERVAL": str(RESYNC)}) as (_, devices):
+        for device in devices:
+            device.wait(lambda one: len(one.titles) >= len(TITLES))
+            assert device.titles == TITLES
+            assert device.connections == 1
