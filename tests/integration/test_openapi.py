@@ -1,0 +1,54 @@
+"""Each operation of the OpenAPI document is answered as it says; the fixture ``app`` holds all tests of REST to it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+from flask.testing import FlaskClient
+
+from api.settings import Settings
+from api.tokens import WRITE
+from tests.contract import Contract
+
+NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M", "payload": {"x": 1}}
+CONTENT = {name: value for name, value in NEW.items() if name != "user_id"}
+
+
+def test_every_success_that_is_promised_is_answered_as_described(
+    client: FlaskClient, contract: Contract, settings: Settings, token: Callable[..., str]
+) -> None:
+    signed = jwt.encode({"iss": "pushpin", "exp": int(time.time()) + 60}, settings.pushpin_sig_key, algorithm="HS256")
+    headers = {"Authorization": f"Bearer {token('42', WRITE)}", "Grip-Sig": signed}
+
+    def ask(method: str, path: str, body: Any = None, **more: str) -> Any:
+        return client.open(path, method=method, json=body, headers=headers | more).json
+
+    for _ in range(2):
+        made = ask("POST", "/api/notifications", NEW, **{"Idempotency-Key": "one"})
+        ask("POST", "/api/notifications/batch", {"notifications": [NEW]}, **{"Idempotency-Key": "two"})
+        ask("POST", "/api/notifications/broadcast", {**CONTENT, "user_ids": ["42"]}, **{"Idempotency-Key": "three"})
+    path = f"/api/notifications/{made['id']}"
+    ask("GET", "/api/notifications/poll?after=x")
+    ask("GET", "/api/notifications/poll")
+    ask("GET", "/api/sse/notifications")
+    ask("GET", "/api/notifications?limit=1")
+    ask("GET", path)
+    ask("POST", "/api/notifications/read", {"ids": [made["id"]]})
+    ask("GET", path)
+    ask("DELETE", path)
+    ask("POST", "/api/notifications/read-all")
+    ask("GET", "/api/notifications/unread-count")
+    ask("GET", "/api/openapi.json")
+    ask("GET", "/healthz")
+
+    assert contract.successes - contract.seen == set()
+
+
+def test_what_the_contract_would_not_allow_is_noticed(client: FlaskClient, contract: Contract) -> None:
+    """The check itself: an answer that breaks its schema must not pass."""
+    schemas = contract.document["components"]["schemas"]
+    schemas["Problem"]["properties"]["status"] = {"type": "string"}
+    client.get("/api/notifications")
+    assert [line.partition(":")[0] for line in contract.broken] == ["GET /api/notifications 401"]
+    contract.broken.clear()

@@ -1,0 +1,200 @@
+"""The stream, its recovery and the long poll over HTTP: who may ask, and what the proxy is told."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api import cursors, grip, notifications, streams
+from api.app import create_app
+from api.database import Database
+from api.grip import Publisher
+from api.records import Content, Draft
+from api.settings import Settings
+from tests.event_stream import parse
+
+USER = "a, b; c"
+STREAM = "/api/sse/notifications"
+POLL = "/api/notifications/poll"
+OTHER_KEY = "o" * 32
+
+Ask = Callable[..., TestResponse]
+
+
+def signature(key: str, issuer: str | None = "pushpin", lifetime: int = 3600) -> str:
+    claims: dict[str, Any] = {"exp": int(time.time()) + lifetime} | ({"iss": issuer} if issuer else {})
+    return jwt.encode(claims, key, algorithm="HS256")
+
+
+def last(seq: int, connection: str = "0a1b", user: str = USER) -> str:
+    return f"{grip.user_channel(user)}; last-id={seq},{grip.connection_channel(connection)}; last-id=0"
+
+
+@pytest.fixture
+def ask(client: FlaskClient, settings: Settings) -> Ask:
+    """Asks as the proxy does for a client."""
+
+    def send(path: str, query: dict[str, str] | None = None, **headers: str) -> TestResponse:
+        signed = {"Grip-Sig": signature(settings.pushpin_sig_key)}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.get(path, query_string=query, headers=signed | named)
+
+    return send
+
+
+@pytest.fixture
+def bearer(token: Callable[..., str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token(USER)}"}
+
+
+@pytest.fixture
+def three(database: Database, settings: Settings) -> list[str]:
+    """A user who got three notifications; the cursors from 0 to 3."""
+    drafts = [Draft(USER, Content("a.b", f"T{number}", "")) for number in (1, 2, 3)]
+    notifications.create(database, Publisher(settings), drafts, answer=lambda _: "")
+    return [cursors.encode(database.name, USER, seq) for seq in range(4)]
+
+
+def titles(answer: TestResponse) -> list[str]:
+    return [event.json()["title"] for event in parse(answer.text).events if event.event == "notification"]
+
+
+def test_a_stream_is_answered_with_a_hold_that_nobody_caches_or_buffers(
+    ask: Ask, bearer: dict[str, str], three: list[str]
+) -> None:
+    answer = ask(STREAM, **bearer)
+    assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
+    assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store", "no")
+    assert (answer.headers["Grip-Hold"], parse(answer.text).last_event_id) == ("stream", three[3])
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_the_token_may_be_in_the_query_of_a_stream_and_of_a_long_poll(ask: Ask, token: Callable[..., str]) -> None:
+    for path in (STREAM, POLL):
+        assert ask(path, {"token": token(USER)}).status_code == 200
+        assert ask(path, {"token": token(USER) + "x"}).status_code == 401
+        assert ask(path).status_code == 401
+        # The header comes first, so that a token which is no good is not helped by another.
+        assert ask(path, {"token": token(USER)}, Authorization="Bearer x").status_code == 401
+        assert ask(path, Authorization="Basic YTpi").status_code == 401
+
+
+def test_the_cursor_is_the_header_or_the_query_and_the_header_comes_first(
+    ask: Ask, bearer: dict[str, str], three: list[str]
+) -> None:
+    assert titles(ask(STREAM, **bearer)) == []
+    assert titles(ask(STREAM, **bearer, Last_Event_ID=three[1])) == ["T2", "T3"]
+    assert titles(ask(STREAM, {"last_event_id": three[2]}, **bearer)) == ["T3"]
+    assert titles(ask(STREAM, {"last_event_id": three[0]}, **bearer, Last_Event_ID=three[2])) == ["T3"]
+    assert ask(STREAM, {"last_event_id": "x" * 1025}, **bearer).status_code == 422
+    assert ask(STREAM, {"other": "x"}, **bearer).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda _: "",
+        lambda _: "x",
+        lambda _: signature(OTHER_KEY),
+        lambda key: signature(key, issuer="another"),
+        lambda key: signature(key, issuer=None),
+        lambda key: signature(key, lifetime=-60),
+        lambda _: jwt.encode({"iss": "pushpin", "exp": int(time.time()) + 60}, "", algorithm="none"),
+    ],
+)
+def test_without_the_proxys_own_signature_there_is_no_stream_and_no_recovery(
+    ask: Ask, bearer: dict[str, str], settings: Settings, three: list[str], forged: Callable[[str], str]
+) -> None:
+    sent = forged(settings.pushpin_sig_key)
+    for path in (STREAM, POLL):
+        refused = ask(path, **bearer, Grip_Sig=sent)
+        assert refused.status_code == 501
+        assert "7999" in refused.text
+    recovery = ask(streams.NEXT_PATH, Grip_Sig=sent, Grip_Last=last(1))
+    assert (recovery.status_code, titles(recovery)) == (403, [])
+    assert three
+
+
+def test_a_node_may_have_a_key_and_an_issuer_of_its_own(settings: Settings, token: Callable[..., str]) -> None:
+    node = f"http://127.0.0.1:1/?verify-iss=mine&verify-key={OTHER_KEY}"
+    app = create_app(replace(settings, grip_url=(node,)))
+    wanted = {signature(OTHER_KEY, "mine"): 200, signature(OTHER_KEY): 501, signature(settings.pushpin_sig_key): 200}
+    for sent, status in wanted.items():
+        query = {"token": token(USER)}
+        assert app.test_client().get(STREAM, query_string=query, headers={"Grip-Sig": sent}).status_code == status
+    app.extensions["shirase"].database.close()
+
+
+def test_a_recovery_is_whose_grip_last_says(ask: Ask, three: list[str]) -> None:
+    answer = ask(streams.NEXT_PATH, Grip_Last=last(1))
+    assert (answer.status_code, answer.mimetype, answer.headers["Cache-Control"]) == (
+        200,
+        "text/event-stream",
+        "no-store",
+    )
+    assert [event.id for event in parse(answer.text).events] == three[2:]
+    assert answer.headers["Grip-Channel"] == f"{grip.user_channel(USER)}; prev-id=3, c-0a1b; prev-id=0"
+    other = ask(streams.NEXT_PATH, Grip_Last=last(0, user="another"))
+    assert (other.status_code, other.text) == (200, "")
+
+
+@pytest.mark.parametrize("sent", [{}, {"Grip_Last": ""}, {"Grip_Last": "u-YQ; last-id=1"}, {"Grip_Last": "x, y"}])
+def test_a_recovery_without_a_whole_grip_last_is_refused(ask: Ask, sent: dict[str, str]) -> None:
+    assert ask(streams.NEXT_PATH, **sent).status_code == 403
+
+
+def test_a_long_replay_goes_on_at_an_address_that_only_the_proxy_may_use(
+    app: Flask, ask: Ask, bearer: dict[str, str], client: FlaskClient, three: list[str]
+) -> None:
+    app.extensions["shirase"] = replace(
+        app.extensions["shirase"], settings=replace(app.extensions["shirase"].settings, sse_queue_size=2)
+    )
+    first = ask(STREAM, **bearer, Last_Event_ID=three[0])
+    assert titles(first) == ["T1", "T2"]
+    assert "Grip-Hold" not in first.headers
+    match = re.fullmatch(r"<(\S+)>; rel=next", first.headers["Grip-Link"])
+    assert match
+    assert client.get(match[1]).status_code == 403
+    assert ask(match[1] + "x").status_code == 403
+    rest = ask(match[1])
+    assert (titles(rest), rest.headers["Grip-Hold"]) == (["T3"], "stream")
+
+
+def test_a_long_poll_is_held_until_there_is_news(ask: Ask, bearer: dict[str, str], three: list[str]) -> None:
+    waiting = ask(POLL, {"timeout": "20"}, **bearer)
+    assert (waiting.status_code, waiting.json) == (200, {"events": [], "cursor": three[3]})
+    assert (waiting.headers["Grip-Hold"], waiting.headers["Grip-Timeout"]) == ("response", "20")
+    assert waiting.headers["Cache-Control"] == "no-store"
+    held = {"Grip_Last": f"{grip.user_channel(USER)}; last-id=2"}
+    said: Any = ask(POLL, {"timeout": "20"}, **bearer, **held).json
+    assert ([event["id"] for event in said["events"]], said["cursor"]) == (three[3:], three[3])
+    # Held where it still stands, it waits for the rest of its time; one that was held for another means nothing.
+    held["Grip_Last"] = f"{grip.user_channel(USER)}; last-id=3"
+    assert ask(POLL, {"timeout": "20"}, **bearer, **held).headers["Grip-Timeout"] == "19"
+    held["Grip_Last"] = f"{grip.user_channel('another')}; last-id=1"
+    assert ask(POLL, {"timeout": "20"}, **bearer, **held).headers["Grip-Timeout"] == "20"
+
+
+@pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}, {"other": "1"}])
+def test_a_wrong_query_of_a_long_poll_is_named(ask: Ask, bearer: dict[str, str], query: dict[str, str]) -> None:
+    answer = ask(POLL, query, **bearer)
+    said: Any = answer.json
+    assert (answer.status_code, [error["field"] for error in said["errors"]]) == (422, list(query))
+
+
+def test_no_answer_tells_of_another_user(ask: Ask, token: Callable[..., str], three: list[str]) -> None:
+    """Whatever characters an id holds, it is one id: ``a`` is not the first of ``a, b; c``."""
+    for stranger in ("a", "b", " b", "a, b", "a, b; c ", grip.user_channel(USER), three[0]):
+        mine = {"Authorization": f"Bearer {token(stranger)}"}
+        answer = ask(STREAM, **mine, Last_Event_ID=three[0])
+        assert titles(answer) == []
+        assert grip.user_channel(USER) not in json.dumps(dict(answer.headers))
+        assert "reset" in answer.text

@@ -1,0 +1,275 @@
+"""Whatever happens, in whatever order: a device that comes back from any cursor shows what is true."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import text
+
+from api import cursors, grip, notifications, relay, streams
+from api.database import Database
+from api.errors import NotFound
+from api.grip import Publisher
+from api.records import Content, Draft
+from api.settings import Settings
+from api.store import retention
+from tests.event_stream import Dispatched, parse
+from tests.property.device import Device
+from tests.property.truth import Truth
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+NAMES = ("a", "a,b; c", "é\u2028😀")
+PAGE = 3  # events in one answer, so that most replays take several
+FOREIGN = ("", "x", "é", "0123456789-1", "0123456789-", "1", "reset", "\u0660-1")  # cursors of nobody
+
+WHO = st.integers(0, len(NAMES) - 1)
+PICK = st.integers(0, 2**16)  # one of what there is, by its place modulo the number
+numbers = itertools.count()
+
+# A failure is reported as it was found. To have it made smaller, which takes minutes, add Phase.shrink.
+EFFORT = hypothesis_settings(max_examples=20, stateful_step_count=30, phases=[Phase.generate])
+
+
+class LogMachine(RuleBasedStateMachine):
+    """Three users, their truths, and for each the devices that were left at some cursor."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__()
+        self.database, self.settings, self.publisher = database, settings, Publisher(settings)
+        example = next(numbers)  # examples share a database: that others were there before must not matter
+        self.users = [f"{name} {example}" for name in NAMES]
+        self.truths = {user: Truth() for user in self.users}
+        # A device stays behind at every place that the log was seen at: what comes later is missed by all of them.
+        self.left = {user: [Device(), Device(cursors.encode(database.name, user, 0))] for user in self.users}
+
+    # --- what happens to the notifications
+
+    @initialize(counts=st.lists(st.integers(0, 2 * PAGE + 1), min_size=len(NAMES), max_size=len(NAMES)))
+    def begin_with_some(self, counts: list[int]) -> None:
+        """The first step of all: most of what can go wrong needs a log that is longer than a page."""
+        users = [user for user, count in zip(self.users, counts, strict=True) for _ in range(count)]
+        if users:
+            self.create(users)
+
+    @rule(who=st.lists(WHO, min_size=1, max_size=8))
+    def create_batch(self, who: list[int]) -> None:
+        self.create([self.users[number] for number in who])
+
+    @rule()
+    def broadcast(self) -> None:
+        self.create(self.users)
+
+    def create(self, users: list[str]) -> None:
+        drafts = [Draft(user, Content("a.b", "T", "M")) for user in users]
+        said, _ = notifications.create(
+            self.database, self.publisher, drafts, answer=lambda made: json.dumps([one.id for one in made])
+        )
+        for user, number in zip(users, json.loads(said), strict=True):
+            self.truths[user].create(number)
+
+    @rule(who=WHO, picks=st.lists(PICK, min_size=1, max_size=5))
+    def mark_read(self, who: int, picks: list[int]) -> None:
+        ids = [self.anyones(pick) for pick in picks]  # ids of others too: they must not change
+        truth = self.truths[self.users[who]]
+        expected = truth.read(ids), truth.counts[-1]
+        assert notifications.mark_read(self.database, self.publisher, self.users[who], ids) == expected
+
+    @rule(who=WHO)
+    def mark_all_read(self, who: int) -> None:
+        truth = self.truths[self.users[who]]
+        expected = truth.read(list(truth.unread)), 0
+        assert notifications.mark_read(self.database, self.publisher, self.users[who], None) == expected
+
+    @rule(who=WHO, pick=PICK)
+    def delete(self, who: int, pick: int) -> None:
+        number = self.anyones(pick)
+        if self.truths[self.users[who]].remove([number]):
+            notifications.delete(self.database, self.publisher, self.users[who], number)
+        else:
+            with pytest.raises(NotFound):
+                notifications.delete(self.database, self.publisher, self.users[who], number)
+
+    @rule(picks=st.lists(PICK, min_size=1, max_size=5))
+    def expire(self, picks: list[int]) -> None:
+        ids = {self.anyones(pick) for pick in picks}
+        past = "2001-01-01T00:00:00.000000Z"
+        with self.database.write() as session:
+            for number in ids:
+                session.execute(
+                    text("UPDATE notifications SET expires_at = :past WHERE id = :id"), {"past": past, "id": number}
+                )
+        gone = sum(truth.remove(ids) for truth in self.truths.values())
+        assert relay.remove_expired(self.database, self.publisher) == gone
+
+    @precondition(lambda self: any(truth.head for truth in self.truths.values()))
+    @rule(who=WHO, pick=PICK)
+    def prune(self, who: int, pick: int) -> None:
+        user, truth = self.users[who], self.truths[self.users[who]]
+        upto = pick % (truth.head + 1)
+        with self.database.write() as session:
+            aged = text("UPDATE events SET created_at = :old WHERE user_id = :user AND seq <= :upto")
+            session.execute(aged, {"old": "1999-01-01T00:00:00.000000Z", "user": user, "upto": upto})
+            gone = retention.remove_events(session, LONG_AGO + timedelta(days=1), 10_000)
+        assert gone == max(0, upto + 1 - truth.kept_from)
+        truth.kept_from = max(truth.kept_from, upto + 1)
+
+    # --- what devices do
+
+    @rule(who=WHO, lost_after=st.integers(0, 12))
+    def come_back_and_be_lost_again(self, who: int, lost_after: int) -> None:
+        """From each cursor, the stream being cut off after some events; all are left where they got to."""
+        user = self.users[who]
+        self.left[user] += [self.come_back(user, device, lost_after) for device in self.left[user][-8:]]
+
+    @rule()
+    def come_back_from_everywhere(self) -> None:
+        for user in self.users:
+            for device in self.left[user]:
+                self.check_shown(user, self.come_back(user, device))
+
+    @rule(who=WHO, pick=PICK)
+    def poll(self, who: int, pick: int) -> None:
+        """The same by long polls, until there is nothing more."""
+        user = self.users[who]
+        device = self.left[user][pick % len(self.left[user])].copy()
+        if device.cursor is None:
+            device = Device(None, self.listed(user), self.truths[user].counts[-1])
+        held: object = None
+        while not held:
+            answer = streams.poll(self.database, self.settings, user, device.cursor, 20)
+            said, held = json.loads(answer.body), answer.headers
+            for one in said["events"]:
+                event = Dispatched(one["event"], json.dumps(one["data"]), one["id"])
+                device.take(event, lambda: self.listed(user))
+            device.cursor = said["cursor"]
+        assert self.seq_of(user, device.cursor) == self.truths[user].head
+        self.check_shown(user, device)
+
+    @rule(ahead=st.integers(1, 10**17))
+    def come_with_a_cursor_from_elsewhere(self, ahead: int) -> None:
+        (user, other, _), name = self.users, self.database.name
+        head = self.truths[user].head
+        of_others = [cursors.encode(name, other, head), cursors.encode("x", user, head)]
+        for cursor in (*FOREIGN, *of_others, cursors.encode(name, user, head + ahead)):
+            answer = streams.open_stream(self.database, self.settings, user, cursor)
+            connected, reset = self.followed(answer)
+            assert (connected.event, reset.event) == ("connected", "reset")
+            assert self.seq_of(user, connected.id) is None
+            assert self.seq_of(user, reset.id) == head
+
+    @rule(who=WHO, limit=st.integers(1, 4))
+    def page_through_the_list(self, who: int, limit: int) -> None:
+        user = self.users[who]
+        found = self.listed(user, limit)
+        assert list(found) == sorted(self.truths[user].unread, reverse=True)
+
+    # --- what is always so
+
+    @invariant()
+    def rest_and_counts_are_true(self) -> None:
+        for user, truth in self.truths.items():
+            assert self.listed(user) == truth.unread
+            assert notifications.unread_count(self.database, user) == truth.counts[-1] == sum(truth.unread.values())
+
+    @invariant()
+    def a_stream_that_is_held_shows_what_is_true(self) -> None:
+        """The proxy missed all of the last step, and recovers it; the device stays behind there."""
+        for user, truth in self.truths.items():
+            device = self.left[user][-1].copy()
+            seq = self.seq_of(user, device.cursor)
+            if seq in (None, truth.head):
+                continue
+            answer = streams.recover(self.database, self.settings, grip.Last(user, "0a", seq or 0))
+            events = list(self.followed(answer))
+            assert "connected" not in [event.event for event in events]
+            assert ([event.event for event in events] == ["reset"]) == (not truth.is_kept_after(seq or 0))
+            for event in events:
+                device.take(event, lambda user=user: self.listed(user))  # type: ignore[misc]
+            self.check_shown(user, device)
+            self.left[user].append(device)
+
+    def come_back(self, user: str, left: Device, lost_after: int | None = None) -> Device:
+        device = left.copy()
+        events = list(self.followed(streams.open_stream(self.database, self.settings, user, left.cursor)))
+        self.check_begin(user, left.cursor, events)
+        for event in events[:lost_after]:
+            device.take(event, lambda: self.listed(user))
+        return device
+
+    def check_begin(self, user: str, came_with: str | None, events: list[Dispatched]) -> None:
+        """``connected`` first, then either a reset or every kept event that has something to say, once, in order."""
+        truth, connected = self.truths[user], events[0]
+        assert connected.event == "connected"
+        seq = truth.head if came_with is None else self.seq_of(user, came_with)
+        if seq is None or not truth.is_kept_after(seq):
+            assert [event.event for event in events[1:]] == ["reset"]
+            return
+        assert "reset" not in [event.event for event in events]
+        assert self.seq_of(user, connected.id) == seq
+        assert connected.json()["unread_count"] == truth.counts[seq]
+        seqs = [self.seq_of(user, event.id) or 0 for event in events]
+        assert seqs == sorted(set(seqs))
+        assert seqs[-1] <= truth.head
+
+    def check_shown(self, user: str, device: Device) -> None:
+        assert device.unread == self.truths[user].unread
+        assert device.badge == self.truths[user].counts[-1]
+
+    def followed(self, answer: streams.Answer) -> Iterator[Dispatched]:
+        """Read on as the proxy does, page after page, until there is a hold."""
+        body = answer.body
+        while "Grip-Hold" not in answer.headers:
+            match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
+            continued = streams.continue_stream(self.database, self.settings, match[1]) if match else None
+            assert continued
+            answer = continued
+            assert answer.body.count("\nid: ") <= PAGE
+            body += answer.body
+        head = re.search(r"prev-id=(\d+), c-\w+; prev-id=0$", answer.headers["Grip-Channel"])
+        assert head, "the hold begins where the replay ended"
+        yield from parse(body).events
+
+    def listed(self, user: str, limit: int = 10_000) -> dict[int, bool]:
+        found: dict[int, bool] = {}
+        before: int | None = None
+        while True:
+            page, _, before = notifications.page(
+                self.database, user, limit=limit, before=before, unread=None, type_=None
+            )
+            assert not found.keys() & {one.id for one in page}, "the same is on two pages"
+            found |= {one.id: one.read_at is None for one in page}
+            if before is None:
+                return found
+
+    def seq_of(self, user: str, cursor: str | None) -> int | None:
+        return None if cursor is None else cursors.decode(self.database.name, user, cursor)
+
+    def anyones(self, pick: int) -> int:
+        """The id of someone's notification, or of none."""
+        ids = [number for truth in self.truths.values() for number in truth.unread]
+        return ids[pick % len(ids)] if ids and pick % 7 else 10**12 + pick
+
+
+def test_a_device_from_any_cursor_shows_what_is_true(database: Database, settings: Settings) -> None:
+    paged = replace(settings, sse_queue_size=PAGE)
+
+    class Machine(LogMachine):
+        def __init__(self) -> None:
+            super().__init__(database, paged)
+
+    run_state_machine_as_test(Machine, settings=EFFORT)
