@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,10 +16,15 @@ from api import tokens
 from api.app import create_app
 from api.database import Database, migrate
 from api.settings import Settings
+from tests.contract import Contract
 from tests.postgres import Cluster, cluster
 
 TEMPLATE = "shirase_template"
 REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on
+
+# The same examples in every run: a failure is one that everybody sees. No deadline: a busy machine is not a defect.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 MakeDatabase = Callable[[str], AbstractContextManager[str]]
 
@@ -98,9 +104,19 @@ def database(settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
+    """An application; a test fails if one of its answers is not as the OpenAPI document says."""
     made = create_app(settings)
+    contract = made.extensions["contract"] = Contract(made)
+    made.after_request(contract.check)
     yield made
     made.extensions["shirase"].database.close()
+    assert contract.broken == []
+
+
+@pytest.fixture
+def contract(app: Flask) -> Contract:
+    seen: Contract = app.extensions["contract"]
+    return seen
 
 
 @pytest.fixture

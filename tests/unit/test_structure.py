@@ -75,6 +75,19 @@ def test_every_event_is_in_the_streams_description(app: Flask) -> None:
     assert [event for event in EVENTS if f"| `{event}` |" not in description] == []
 
 
+def test_the_page_to_read_the_document_is_served_with_its_reader_and_nothing_else(app: Flask) -> None:
+    client = app.test_client()
+    for path, status in (
+        ("", 200),
+        ("/show.js", 200),
+        ("/swagger-ui/swagger-ui.css", 200),
+        ("/swagger-ui/../../settings.py", 404),
+        ("/../operation.py", 404),
+    ):
+        with client.get(f"/api/docs{path}") as answer:
+            assert answer.status_code == status, path
+
+
 def operation(app: Flask, endpoint: str) -> Operation | None:
     found: Operation | None = getattr(app.view_functions[endpoint], "operation", None)
     return found
