@@ -32,9 +32,12 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     "page, type": lambda session: inbox.page(session, "u7", NOW, limit=50, type_="a.b"),
     "get": lambda session: inbox.get(session, "u7", 5, NOW),
     "mark_read": lambda session: inbox.mark_read(session, "u7", [1, 2], NOW),
+    "mark_read, all": lambda session: inbox.mark_read(session, "u7", None, NOW),
     "remove": lambda session: inbox.remove(session, "u7", 3, NOW),
     "expired": lambda session: retention.expired(session, NOW, 500),
     "outdated": lambda session: retention.outdated(session, NOW, 500),
+    "remove, due": lambda session: retention.remove(session, [(3, "u2"), (4, "u3")], NOW),
+    "mark_published": lambda session: log.mark_published(session, log.read_events(session, "u7", 1, 9, 9, NOW), NOW),
     "remove_events": lambda session: retention.remove_events(session, datetime(2020, 1, 1, tzinfo=UTC), 500),
     "misses": lambda session: misses.of_node(session, "n", 500),
 }
