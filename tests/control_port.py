@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,6 +20,7 @@ class ControlPort(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.behaviour = "accept"  # or "fail", "hang"
+        self.on_post: Callable[[], object] = lambda: None
         self.posts: list[list[dict[str, Any]]] = []
         self.released = threading.Event()
 
@@ -37,6 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.on_post()
         if self.server.behaviour == "hang":
             self.server.released.wait(HUNG)
             return

@@ -1,0 +1,190 @@
+"""A database that is away, slow or locked: 503 within its timeout, nothing half done, and all well when it is back."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import make_url
+from werkzeug.test import TestResponse
+
+from api import database as databases
+from api import notifications, relay
+from api.app import create_app
+from api.database import Database
+from api.errors import DatabaseAway
+from api.grip import Publisher
+from api.settings import Settings
+from api.store import keys, log
+from api.tokens import WRITE, mint
+from tests.control_port import ControlPort, control_port
+from tests.forwarder import Forwarder, Mode
+from tests.loop_thread import LoopThread
+
+NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
+TIMEOUT = 1.0
+
+
+@pytest.fixture
+def network() -> Iterator[LoopThread]:
+    with LoopThread() as thread:
+        yield thread
+
+
+@pytest.fixture
+def line(network: LoopThread, postgres_url: str) -> Iterator[Forwarder]:
+    """What stands between the application and PostgreSQL."""
+    with closing(Forwarder(network, make_url(postgres_url).port)) as forwarder:
+        yield forwarder
+
+
+@pytest.fixture
+def settings(line: Forwarder, postgres_url: str) -> Settings:
+    url = make_url(postgres_url).set(port=line.port).render_as_string(hide_password=False)
+    return Settings(
+        database_url=url,
+        grip_url=("http://127.0.0.1:1",),
+        pushpin_sig_key="k" * 32,
+        jwt_secret="j" * 32,
+        database_timeout=TIMEOUT,
+    )
+
+
+@pytest.fixture
+def port() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def direct(postgres_url: str) -> Iterator[Database]:
+    """The same database, past the line."""
+    with closing(Database(postgres_url)) as database:
+        yield database
+
+
+def ask(app: Flask, method: str, path: str = "", body: Any = None, **headers: str) -> TestResponse:
+    bearer = {"Authorization": f"Bearer {mint(app.extensions['shirase'].settings, '42', scope=WRITE)}"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return app.test_client().open(f"/api/notifications{path}", method=method, json=body, headers=bearer | named)
+
+
+def cut(line: Forwarder, mode: Mode) -> None:
+    line.mode = mode
+    line.cut()
+
+
+def unpublished(database: Database) -> int:
+    with database.read() as session:
+        return len(log.unpublished(session, ("", 0), 100, datetime.now(UTC)))
+
+
+@pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT])
+def test_every_request_is_answered_503_and_the_next_is_well_once_it_is_back(
+    app: Flask, line: Forwarder, mode: Mode
+) -> None:
+    made: Any = ask(app, "POST", "", NEW).json
+    cut(line, mode)
+    for answer in (
+        ask(app, "GET"),
+        ask(app, "POST", "", NEW),
+        ask(app, "POST", "/read", {"ids": [made["id"]]}),
+        ask(app, "DELETE", f"/{made['id']}"),
+    ):
+        assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
+        assert answer.headers["Retry-After"] == "1"
+        assert "127.0.0.1" not in answer.text
+    line.mode = Mode.PASS
+    said: Any = ask(app, "GET").json
+    assert [one["id"] for one in said["notifications"]] == [made["id"]]
+    assert said["unread_count"] == 1
+    assert ask(app, "POST", "", NEW).status_code == 201
+
+
+def test_one_that_accepts_and_says_nothing_is_waited_for_no_longer_than_the_timeout(
+    app: Flask, line: Forwarder
+) -> None:
+    assert ask(app, "POST", "", NEW).status_code == 201
+    cut(line, Mode.HANG)
+    assert ask(app, "POST", "", NEW).status_code == 503
+    line.mode = Mode.PASS
+    assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}
+
+
+def test_connections_that_died_meanwhile_are_not_met_by_a_request(app: Flask, line: Forwarder) -> None:
+    assert ask(app, "GET").status_code == 200
+    line.cut()
+    assert ask(app, "GET").status_code == 200
+
+
+def test_one_that_goes_away_between_commit_and_publish_fails_no_one(
+    settings: Settings, line: Forwarder, port: ControlPort, direct: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(replace(settings, grip_url=(port.url,)))
+    with closing(app.extensions["shirase"].database):
+        assert ask(app, "POST", "", NEW).status_code == 201
+        port.on_post = lambda: cut(line, Mode.REFUSE)
+        with caplog.at_level(logging.WARNING):
+            assert ask(app, "POST", "", NEW).status_code == 201
+    assert "could be marked as published" in caplog.text
+    assert [item["id"] for item in port.items] == ["1", "2"]
+    assert unpublished(direct) == 1
+    port.on_post = lambda: None
+    assert relay.repair(direct, Publisher(replace(settings, grip_url=(port.url,)))) == 1
+    assert unpublished(direct) == 0
+
+
+def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Database) -> None:
+    with direct.write() as session:
+        keys.claim(session, "42", "k", "fingerprint", datetime.now(UTC))
+        answer = ask(app, "POST", "", NEW, Idempotency_Key="k")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
+    assert ask(app, "POST", "", {**NEW, "title": "other"}, Idempotency_Key="k").status_code == 422
+
+
+def test_a_log_that_another_transaction_holds_for_long_is_503(app: Flask, direct: Database) -> None:
+    assert ask(app, "POST", "", NEW).status_code == 201
+    with direct.write() as session:
+        log.lock(session, ["42"])
+        assert ask(app, "POST", "", NEW).status_code == 503
+        assert ask(app, "POST", "/read-all").status_code == 503
+        assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}  # who only looks waits for nobody
+    assert ask(app, "POST", "/read-all").json == {"updated": 1, "unread_count": 0}
+
+
+def test_a_locked_sqlite_file_is_503_to_those_who_write_alone(settings: Settings, sqlite_url: str) -> None:
+    app = create_app(replace(settings, database_url=sqlite_url, database_timeout=0.2))
+    with closing(Database(sqlite_url)) as other, closing(app.extensions["shirase"].database):
+        assert ask(app, "POST", "", NEW).status_code == 201
+        with other.write():
+            assert ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 503
+            assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}
+        assert ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201
+
+
+def test_more_requests_than_connections_wait_no_longer_than_the_timeout(app: Flask) -> None:
+    database: Database = app.extensions["shirase"].database
+    taken = [database.engine.connect() for _ in range(2 * databases.POOL_SIZE)]
+    assert ask(app, "GET").status_code == 503
+    for connection in taken:
+        connection.close()
+    assert ask(app, "GET").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda database: notifications.unread_count(database, "42"),
+        lambda database: databases.migrate(str(database.engine.url)),
+    ],
+)
+def test_nothing_but_its_own_error_leaves_the_database(
+    line: Forwarder, settings: Settings, call: Callable[..., Any]
+) -> None:
+    line.mode = Mode.REFUSE
+    with closing(Database(settings.database_url, TIMEOUT)) as away, pytest.raises(DatabaseAway):
+        call(away)
