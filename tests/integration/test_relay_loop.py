@@ -1,0 +1,90 @@
+"""The relay's loop, as its process runs it: whatever is away is waited out, and it ends when told to."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import make_url, text
+
+from api import notifications, relay
+from api.database import Database
+from api.grip import Publisher
+from api.records import Content, Draft
+from api.settings import Settings
+from tests.control_port import ControlPort, control_port
+from tests.forwarder import Forwarder, Mode
+from tests.loop_thread import LoopThread, wait_until
+
+BOUND = 15.0
+REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on
+
+
+@pytest.fixture
+def port() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[threading.Thread]:
+    stop = threading.Event()
+    with closing(Database(settings.database_url, settings.database_timeout)) as database:
+        thread = threading.Thread(target=relay.run, args=(settings, database, Publisher(settings), stop))
+        thread.start()
+        try:
+            yield thread
+        finally:
+            stop.set()
+            thread.join(BOUND)
+            assert not thread.is_alive()
+
+
+def create(settings: Settings, database: Database, expires_at: datetime | None = None) -> None:
+    drafts = [Draft("42", Content("a.b", "T", "M", "{}", expires_at))]
+    notifications.create(database, Publisher(settings), drafts, answer=lambda _: "")
+
+
+def test_it_repairs_removes_what_expired_and_keeps_house(
+    settings: Settings, database: Database, port: ControlPort
+) -> None:
+    create(settings, database)
+    create(settings, database, datetime.now(UTC) - timedelta(seconds=1))
+    with database.write() as session:
+        session.execute(text("INSERT INTO idempotency_keys VALUES ('o', 'k', 'f', 'a', '2020-01-01T00:00:00.000000Z')"))
+    with running(replace(settings, grip_url=(port.url,))):
+        wait_until(lambda: len(port.items) == 3, BOUND, lambda: str(port.items))
+        wait_until(lambda: not count(database, "idempotency_keys"), BOUND, "the key is still there")
+    assert notifications.unread_count(database, "42") == 1
+    # The second has nothing left to say: streams are told to read on past it. The third tells its removal.
+    assert [item.get("id") for item in port.items] == ["1", None, "3"]
+
+
+def test_it_waits_out_a_database_that_is_away(
+    postgres_url: str, port: ControlPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = make_url(postgres_url)
+    with (
+        LoopThread() as thread,
+        closing(Forwarder(thread, url.port)) as line,
+        closing(Database(postgres_url)) as direct,
+    ):
+        through = url.set(port=line.port).render_as_string(hide_password=False)
+        settings = Settings(database_url=through, grip_url=(port.url,), pushpin_sig_key="k" * 32, jwt_secret="j" * 32)
+        line.mode = Mode.REFUSE
+        caplog.set_level(logging.WARNING)
+        with running(settings):
+            wait_until(lambda: "the relay waits" in caplog.text, BOUND, "it did not meet the outage")
+            create(replace(settings, grip_url=(REFUSED,)), direct)
+            assert port.items == []
+            line.mode = Mode.PASS
+            wait_until(lambda: port.items, BOUND, "it did not come back")
+    assert [item["id"] for item in port.items] == ["1"]
+
+
+def count(database: Database, table: str) -> int:
+    with database.read() as session:
+        return int(session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
