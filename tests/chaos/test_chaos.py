@@ -1,4 +1,4 @@
-"""The short form: a quarter of a minute of chaos on either database. ``make chaos`` runs the long one."""
+"""The short form: ten seconds of chaos on either database. ``make chaos`` runs the long one."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.chaos import Options, run
 
-SECONDS = 15
+SECONDS = 10
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 

@@ -1,17 +1,18 @@
 """Pushpin drops, in silence, what it has accepted: the streams find it by themselves."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.browser_like import Browsers, Device
 from tests.e2e.conftest import Fragile, fragile_service
 from tests.service import draft
 
-USERS = [f"user {number}" for number in range(50)]
+USERS = [f"user {number}" for number in range(20)]
 TITLES = [str(number) for number in range(6)]
-RATE, QUEUE = 20, 20  # deliveries a second, and how many wait for their turn; all above is dropped
+RATE, QUEUE = 10, 10  # deliveries a second, and how many wait for their turn; all above is dropped
 RESYNC = 3  # seconds
+MOST_NEXTS = 10
 DROPPED = f"exceeded publish hwm ({QUEUE}), dropping message"
 
 
@@ -38,12 +39,18 @@ def overrun(database_url: str, data_dir: Path, env: dict[str, str]) -> Iterator[
         yield fragile, devices
 
 
-def test_the_next_event_of_a_user_brings_what_was_dropped(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_next_event_that_passes_brings_what_was_dropped(sqlite_url: str, tmp_path: Path) -> None:
     with overrun(sqlite_url, tmp_path, {}) as (fragile, devices):
         for user, device in zip(USERS, devices, strict=True):
-            fragile.service.create(user, "next")
-            device.wait(lambda one: len(one.titles) > len(TITLES))
-            assert device.titles == [*TITLES, "next"]
+            nexts = 0
+            while len(device.titles) < len(TITLES):  # while there is still a queue, this too may be dropped
+                nexts += 1
+                assert nexts < MOST_NEXTS
+                fragile.service.create(user, "next")
+                with suppress(AssertionError):
+                    device.wait(lambda one: len(one.titles) >= len(TITLES), timeout=2)
+            device.wait(lambda one: len(one.titles) >= len(TITLES) + nexts)  # noqa: B023 - called before the next turn
+            assert device.titles == TITLES + ["next"] * nexts
             assert device.connections == 1
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.browser_like import Browsers, Device
+from tests.browser_like import WAIT, Browsers, Device
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import HEARTBEAT, Fragile, fragile_service
 from tests.loop_thread import wait_until
@@ -61,7 +61,10 @@ def idle(devices: list[Device]) -> None:
     """Let the window pass while every stream does nothing but its heartbeats."""
     end = time.monotonic() + WINDOW
     wait_until(lambda: time.monotonic() > end, WINDOW + 10, "time does not pass")
-    for device in devices:
-        before = len(device.named("heartbeat"))
-        device.wait(lambda one: len(one.named("heartbeat")) > before)  # noqa: B023 - called before the next turn
-        assert before >= WINDOW // (2 * HEARTBEAT)
+    counts = [len(device.named("heartbeat")) for device in devices]
+    assert min(counts) >= WINDOW // (2 * HEARTBEAT)
+    wait_until(
+        lambda: all(len(device.named("heartbeat")) > count for device, count in zip(devices, counts, strict=True)),
+        WAIT,
+        "a stream has no heartbeat any more",
+    )
