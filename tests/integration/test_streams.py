@@ -3,12 +3,11 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from httpx_sse import ServerSentEvent
-from httpx_sse._decoders import SSEDecoder
 from sqlalchemy import text
 
 from api import cursors, grip, notifications, streams
@@ -16,6 +15,7 @@ from api.database import Database
 from api.grip import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
+from tests.event_stream import Dispatched, parse
 
 USER = "a, b; c=é"
 
@@ -30,17 +30,15 @@ def create(database: Database, publisher: Publisher, count: int, expires_at: dat
     notifications.create(database, publisher, drafts, answer=lambda created: str(len(created)))
 
 
-def events(body: str) -> list[ServerSentEvent]:
-    decoder = SSEDecoder()
-    decoded = [decoder.decode(line) for line in body.split("\n")]
-    return [event for event in decoded if event and event.data]  # this decoder dispatches empty ones too
+def events(body: str) -> list[Dispatched]:
+    return parse(body).events
 
 
 def cursor(database: Database, seq: int) -> str:
     return cursors.encode(database.name, USER, seq)
 
 
-def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[ServerSentEvent], int, Any]:
+def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[Dispatched], int, Any]:
     """Read on as the proxy does, until there is a hold; the events, the number of pages, the hold's headers."""
     found = events(answer.body)
     for pages in itertools.count(1):
@@ -60,7 +58,7 @@ def test_a_first_stream_begins_at_the_present(database: Database, settings: Sett
     answer = streams.open_stream(database, settings, USER, None)
     (connected,) = events(answer.body)
     assert (connected.event, connected.id) == ("connected", cursor(database, 3))
-    assert streams.RETRY[0] <= (connected.retry or 0) <= streams.RETRY[1]
+    assert streams.RETRY[0] <= (parse(answer.body).retry or 0) <= streams.RETRY[1]
     said = connected.json()
     assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], "unread_count": 3}
     channel = f"{grip.user_channel(USER)}; prev-id=3, c-{said['connection_id']}; prev-id=0"
@@ -177,3 +175,25 @@ def test_the_long_poll_waits_only_when_nothing_was_missed(
     assert json.loads(waiting.body) == {"events": [], "cursor": cursor(database, 2)}
     assert waiting.headers["Grip-Hold"] == "response"
     assert json.loads(streams.poll(database, settings, USER, "x", 25).body)["events"][0]["event"] == "reset"
+
+
+def test_a_long_poll_is_not_held_at_a_page_that_has_nothing_to_say(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 5)
+    with database.write() as session:
+        session.execute(text("DELETE FROM notifications WHERE seq <= 3"))
+    answer = streams.poll(database, replace(settings, sse_queue_size=2), USER, cursor(database, 0), 25)
+    assert not answer.headers
+    assert json.loads(answer.body) == {"events": [], "cursor": cursor(database, 2)}
+
+
+def test_a_page_of_a_stream_that_has_nothing_to_say_leads_on(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 5)
+    with database.write() as session:
+        session.execute(text("DELETE FROM notifications WHERE seq <= 3"))
+    small = replace(settings, sse_queue_size=2)
+    found, pages, _ = follow(database, small, streams.open_stream(database, small, USER, cursor(database, 0)))
+    assert ([event.id for event in found], pages) == ([cursor(database, seq) for seq in (0, 4, 5)], 3)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import grip, sse
+from api import grip
 from api.grip import Item, Publisher
 from api.settings import Settings
 from tests.control_port import ControlPort, control_port, wait_until
@@ -51,23 +51,6 @@ def test_a_hostile_grip_last_is_none(header: str) -> None:
 )
 def test_a_grip_last_without_both_channels_is_none(header: str) -> None:
     assert grip.parse_last(header) is None
-
-
-@given(st.text(), st.text(st.characters(exclude_characters="\r\n\x00"), max_size=20))
-def test_data_survives_the_encoder(data: str, name: str) -> None:
-    encoded = sse.encode(sse.Event(name, data, id=name))
-    lines = [line.removeprefix("data: ") for line in encoded.split("\n") if line.startswith("data: ")]
-    assert "\n".join(lines) == data.replace("\r\n", "\n").replace("\r", "\n")
-    assert "\r" not in encoded
-    assert encoded.endswith("\n\n")
-
-
-@pytest.mark.parametrize("field", ["a\nb", "a\rb", "a\x00b"])
-def test_a_field_cannot_forge_another(field: str) -> None:
-    with pytest.raises(ValueError, match="line break"):
-        sse.encode(sse.Event(field, "{}"))
-    with pytest.raises(ValueError, match="line break"):
-        sse.encode(sse.Event("x", "{}", id=field))
 
 
 @pytest.fixture
