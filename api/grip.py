@@ -176,7 +176,8 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         """Prepare; connections are made with the first publish."""
-        share = settings.publish_timeout / len(settings.grip_url)
+        self._timeout = settings.publish_timeout
+        share = self._timeout / len(settings.grip_url)
         self._nodes = {node.name: node for node in (_Node(url, share) for url in settings.grip_url)}
 
     @property
@@ -187,8 +188,11 @@ class Publisher:
     def publish(self, items: Sequence[Item]) -> list[frozenset[str]]:
         """The nodes that accepted each item. Accepted does not mean delivered (pushpin.md, Publishing)."""
         accepted: list[frozenset[str]] = []
+        deadline = time.monotonic() + self._timeout
         for body, count in _bodies([_exported(item) for item in items]):
-            taken = frozenset(name for name, node in self._nodes.items() if node.post(body))
+            # A slow node could take its timeout for each of many posts. What comes too late is left to the relay.
+            nodes = self._nodes if time.monotonic() < deadline else {}
+            taken = frozenset(name for name, node in nodes.items() if node.post(body))
             accepted += [taken] * count
         return accepted
 

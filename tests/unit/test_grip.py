@@ -13,6 +13,7 @@ from api import grip
 from api.grip import Item, Publisher
 from api.settings import Settings
 from tests.control_port import ControlPort, control_port, wait_until
+from tests.event_stream import parse
 
 SETTINGS = Settings(
     database_url="sqlite:////x.db",
@@ -34,9 +35,35 @@ def test_a_user_id_spells_its_own_channel_and_no_other(one: str, other: str) -> 
     assert grip.parse_last(f"c-0a; last-id=0,{channel}; last-id=7") == grip.Last(one, "0a", 7)
 
 
-@given(st.text())
-def test_a_hostile_grip_last_is_none(header: str) -> None:
+@given(st.text(), USER_IDS)
+def test_a_hostile_grip_last_is_none(header: str, user_id: str) -> None:
     assert grip.parse_last(header) is None
+    assert grip.parse_wait(header, user_id) is None
+
+
+@given(USER_IDS, USER_IDS, st.integers(0, 10**18 - 1))
+def test_a_hold_names_the_users_own_channels_and_no_other(user_id: str, other: str, head: int) -> None:
+    stream = grip.hold_stream(user_id, "0a1b", head, next_path="/next", settings=SETTINGS)
+    poll = grip.hold_response(user_id, head, grip.Wait(head, 7), 20)
+    for headers, count in ((stream, 2), (poll, 2)):
+        channels = [part.strip().partition("; prev-id=") for part in headers["Grip-Channel"].split(",")]
+        assert (len(channels), channels[0][0], channels[0][2]) == (count, grip.user_channel(user_id), str(head))
+        assert all(set(name) <= SAFE and set(prev_id) <= {*string.digits, "."} for name, _, prev_id in channels)
+    # What the proxy says when it asks again is what the hold said to it.
+    said = {headers["Grip-Hold"]: headers["Grip-Channel"].replace("prev-id", "last-id") for headers in (stream, poll)}
+    assert grip.parse_last(said["stream"]) == grip.Last(user_id, "0a1b", head)
+    assert grip.parse_wait(said["response"], user_id) == grip.Wait(head, 7)
+    assert grip.parse_last(said["response"]) is None
+    assert grip.parse_wait(said["stream"], user_id) is None
+    assert (grip.parse_wait(said["response"], other) is None) == (user_id != other)
+
+
+def test_the_heartbeat_is_an_event_in_the_proxys_own_notation() -> None:
+    header = grip.hold_stream("a", "0a1b", 0, next_path="/next", settings=SETTINGS)["Grip-Keep-Alive"]
+    content, *parameters = header.split("; ")  # a ";" in the content would end it
+    assert parameters == ["format=cstring", "timeout=30", "mode=idle"]
+    (event,) = parse(content.replace("\\n", "\n")).events
+    assert (event.event, event.json(), event.id) == ("heartbeat", {"type": "heartbeat"}, "")
 
 
 @pytest.mark.parametrize(
@@ -96,3 +123,35 @@ def test_a_control_port_that_is_back_is_used_again(port: ControlPort) -> None:
 def test_a_control_port_that_refuses_fails_no_one() -> None:
     assert Publisher(SETTINGS).publish([ITEM]) == [frozenset()]
     assert Publisher(SETTINGS).publish([]) == []
+
+
+def test_a_slow_control_port_takes_no_more_than_a_publish_may(port: ControlPort) -> None:
+    """Each of its answers is just in time: only the publish as a whole is over its bound."""
+    port.on_post = lambda: time.sleep(SETTINGS.publish_timeout * 2 / 3)
+    items = [Item("u-YQ", number, "x" * 500_000) for number in range(1, 31)]
+    accepted = publisher(port).publish(items)
+    assert len(accepted) == len(items)
+    taken = sum(map(bool, accepted))
+    assert 0 < taken == len(port.posts) < 10  # the relay brings the rest
+    assert accepted == [frozenset({port.url})] * taken + [frozenset()] * (30 - taken)
+
+
+def test_what_the_environment_says_of_proxies_is_not_heard(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert publisher(port).publish([ITEM]) == [frozenset({port.url})]
+
+
+def test_one_node_that_fails_costs_the_others_nothing(port: ControlPort) -> None:
+    both = Publisher(replace(SETTINGS, grip_url=("http://127.0.0.1:1", port.url)))
+    for _ in range(grip.FAILURES_UNTIL_SPARED + 2):
+        assert both.publish([ITEM]) == [frozenset({port.url})]
+    assert both.nodes == ("http://127.0.0.1:1", port.url)
+
+
+def test_a_hint_goes_to_one_node_alone(port: ControlPort) -> None:
+    both = Publisher(replace(SETTINGS, grip_url=("http://127.0.0.1:1", port.url)))
+    assert both.hint(port.url, ["u-YQ", "u-Yg"])
+    assert not both.hint("http://127.0.0.1:1", ["u-YQ"])
+    assert [item["channel"] for item in port.items] == ["u-YQ", "u-Yg"]
+    assert all("id" not in item and "prev-id" not in item for item in port.items)
