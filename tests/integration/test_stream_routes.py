@@ -173,14 +173,19 @@ def test_a_long_poll_is_held_until_there_is_news(ask: Ask, bearer: dict[str, str
     assert (waiting.status_code, waiting.json) == (200, {"events": [], "cursor": three[3]})
     assert (waiting.headers["Grip-Hold"], waiting.headers["Grip-Timeout"]) == ("response", "20")
     assert waiting.headers["Cache-Control"] == "no-store"
-    held = {"Grip_Last": f"{grip.user_channel(USER)}; last-id=2"}
-    said: Any = ask(POLL, {"timeout": "20"}, **bearer, **held).json
+    held = re.sub("; prev-id=", "; last-id=", waiting.headers["Grip-Channel"])
+
+    def again(grip_last: str) -> TestResponse:
+        return ask(POLL, {"timeout": "20"}, **bearer, Grip_Last=grip_last)
+
+    # The proxy repeats the request: what it waits for is where it began, whatever the proxy has seen since.
+    said: Any = again(held.replace("last-id=3.", "last-id=2.")).json
     assert ([event["id"] for event in said["events"]], said["cursor"]) == (three[3:], three[3])
-    # Held where it still stands, it waits for the rest of its time; one that was held for another means nothing.
-    held["Grip_Last"] = f"{grip.user_channel(USER)}; last-id=3"
-    assert ask(POLL, {"timeout": "20"}, **bearer, **held).headers["Grip-Timeout"] == "19"
-    held["Grip_Last"] = f"{grip.user_channel('another')}; last-id=1"
-    assert ask(POLL, {"timeout": "20"}, **bearer, **held).headers["Grip-Timeout"] == "20"
+    assert again(held).headers["Grip-Hold"] == "response"
+    assert "Grip-Hold" not in again(re.sub(r"last-id=3\.\d+", f"last-id=3.{int(time.time()) + 1}", held)).headers
+    # A wait of another user means nothing.
+    of_another = held.replace("w-" + grip.user_channel(USER)[2:], "w-" + grip.user_channel("another")[2:])
+    assert again(of_another.replace("last-id=3.", "last-id=1.")).json == {"events": [], "cursor": three[3]}
 
 
 @pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}, {"other": "1"}])
