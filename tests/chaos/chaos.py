@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
+from api.errors import DatabaseAway
 from tests.chaos.plan import Step, make_plan
 from tests.chaos.producers import GIVE_UP, Account, Producer
-from tests.chaos.scene import Scene, scene
-from tests.chaos.verdict import Verdict, inbox_of, is_complete, judge, last_count, read_log, trace
+from tests.chaos.scene import NODES, Scene, scene
+from tests.chaos.verdict import Row, Verdict, inbox_of, is_complete, judge, last_count, read_log, trace
 from tests.loop_thread import wait_until
 
 PRODUCERS = 4
 SETTLE = 90.0  # seconds until every device must have everything: more than Pushpin's longest retry
 PAGE = 200
+SHOWN = 3  # recoveries, the longest first
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Report:
     account: Account = field(default_factory=Account)
     verdict: Verdict = field(default_factory=Verdict)
     failures: list[str] = field(default_factory=list)
-    settled_in: float = 0.0
+    recoveries: list[tuple[float, str]] = field(default_factory=list)  # seconds of silence until all was delivered
     connections: int = 0
     renewals: int = 0  # an EventSource that met a status other than 200, and that its page made anew
 
@@ -58,15 +60,20 @@ class Report:
         lines = [
             f"seed {self.options.seed}, {self.options.database}, {len(self.steps)} steps",
             f"requests: {dict(account.requests)}, sent again after: {dict(account.repeats)}",
-            f"events in the log: {verdict.events}, delivered: {verdict.deliveries}, superseded: {verdict.superseded}",
+            f"events in the log: {verdict.events}, delivered: {verdict.deliveries}",
             f"connections: {self.connections}, of which {self.renewals} were made anew by the page",
             f"from commit to device: median {median(late):.3f} s, 95 % {percent[94]:.2f} s, most {late[-1]:.1f} s",
-            f"all devices complete {self.settled_in:.1f} s after the last fault",
+            f"all delivered after a fault: {_longest(self.recoveries)}",
             "  ".join(f"{what}: {count}" for what, count in verdict.count().items()),
         ]
         if self.died:
             lines.append(f"ended by themselves: {dict(self.died)}")
         return "\n".join(lines + self.failures)
+
+
+def _longest(recoveries: list[tuple[float, str]]) -> str:
+    last = sorted(recoveries, reverse=True)
+    return ", ".join(f"{seconds:.1f} s ({after})" for seconds, after in last[:SHOWN]) or "-"
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
@@ -85,8 +92,9 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) -> None:
     """Producers write while the plan's steps are taken one after the other."""
-    options, stop = report.options, threading.Event()
-    producers = [Producer(running, f"{options.seed}/{n}", stop, report.account) for n in range(PRODUCERS)]
+    options, write = report.options, threading.Event()
+    write.set()
+    producers = [Producer(running, f"{options.seed}/{n}", write, report.account) for n in range(PRODUCERS)]
     for producer in producers:
         producer.start()
     chance, began = random.Random(options.seed), time.monotonic()
@@ -94,37 +102,67 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
         for step in make_plan(options.seed, options.seconds, options.database):
             report.steps.append(f"{time.strftime('%H:%M:%S')} {time.monotonic() - began:6.1f} s: {step}")
             say(report.steps[-1])
-            take(step, running, chance)
+            take(step, running, chance, write)
             report.died.update(running.stack.restart_ended())
+            if step.silence:
+                wait_complete(running, report, step.name)
+                write.set()
     finally:
-        stop.set()
+        for producer in producers:
+            producer.stop()
+        write.set()
         for producer in producers:
             producer.join(GIVE_UP + 10)
     running.stack.wait_ready()
+    wait_complete(running, report, "the end")
 
 
-def take(step: Step, running: Scene, chance: random.Random) -> None:
-    """Be calm, break, let it last, mend."""
+def take(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
+    """Be calm, break, let it last, mend; a silence begins while the parts are still broken."""
     time.sleep(step.calm)
     with ExitStack() as broken:
         for kind in step.kinds:
             broken.enter_context(kind.fault(running, chance))
         time.sleep(step.lasts)
+        if step.silence:
+            write.clear()
 
 
-def compare(running: Scene, report: Report) -> None:
-    """Wait until nothing is on its way, then hold everything against the log."""
-    logs, devices = read_log(running.service.database), running.devices
+def wait_complete(running: Scene, report: Report, after: str) -> None:
+    """Wait until every device has all that was committed by now."""
     began = time.monotonic()
     try:
+        logs = read_log_when_back(running)
         wait_until(
-            lambda: all(is_complete(logs.get(user, []), one) for user in devices for one in devices[user]),
+            lambda: all(
+                is_complete(logs.get(user, []), one) for user in running.users for one in running.devices[user]
+            ),
             SETTLE,
-            "some devices never got everything",
+            f"some devices never got everything, after: {after}",
         )
     except AssertionError as exc:
         report.failures.append(str(exc))
-    report.settled_in = time.monotonic() - began
+    report.recoveries.append((time.monotonic() - began, after))
+
+
+def read_log_when_back(running: Scene) -> dict[str, list[Row]]:
+    """All logs, from a database that may just be starting."""
+    logs: dict[str, list[Row]] = {}
+
+    def answers() -> bool:
+        try:
+            logs.update(read_log(running.service.database))
+        except DatabaseAway:
+            return False
+        return True
+
+    wait_until(answers, SETTLE, "the database does not come back")
+    return logs
+
+
+def compare(running: Scene, report: Report) -> None:
+    """Hold everything against the log."""
+    logs, devices = read_log(running.service.database), running.devices
     report.verdict = judge(logs, devices)
     report.connections = sum(one.connections for one in running.all_devices())
     report.renewals = sum(one.refusals for one in running.all_devices())
@@ -148,7 +186,7 @@ def compare_with_rest(running: Scene, user: str, report: Report) -> None:
         if page["next_before"] is None:
             break
         query["before"] = page["next_before"]
-    for number, device in enumerate(running.devices[user]):
+    for number, device in enumerate(running.devices[user][:NODES]):  # those that were there from the beginning
         if inbox_of(device) != stored:
             report.failures.append(f"device {number} of {user!r} shows another list than REST")
         if last_count(device) != page["unread_count"]:

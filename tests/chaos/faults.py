@@ -182,6 +182,17 @@ def devices_lose_the_network(scene: Scene, random: random.Random) -> Iterator[No
     yield
 
 
+@contextmanager
+def devices_join(scene: Scene, random: random.Random) -> Iterator[None]:
+    """New ones, which may lose the network before they got an event of the log."""
+    for user in random.sample(scene.users, k=3):
+        device = scene.open(user, random.randrange(len(scene.controls)))
+        with suppress(AssertionError):  # another fault keeps it waiting
+            device.wait(lambda one: one.received, HELD)
+        device.drop()
+    yield
+
+
 CONTROL_MODES = [Mode.REFUSE, Mode.CUT, Mode.HANG, Mode.FAIL, Mode.SLOW, Mode.LOSE_ANSWER]
 KINDS = [
     Kind("worker", worker_killed_between_commit_and_publish),
@@ -201,6 +212,7 @@ KINDS = [
     Kind("database", sqlite_locked, ("sqlite",)),
     Kind("devices", devices_stop_reading),
     Kind("devices", devices_lose_the_network),
+    Kind("devices", devices_join),
 ]
 
 

@@ -35,11 +35,12 @@ class Account:
 class Producer(threading.Thread):
     """One that creates, and marks and deletes for users as they would."""
 
-    def __init__(self, scene: Scene, seed: str, stop: threading.Event, account: Account) -> None:
+    def __init__(self, scene: Scene, seed: str, write: threading.Event, account: Account) -> None:
         super().__init__(name=f"producer {seed}", daemon=True)
         self._scene = scene
         self._random = random.Random(seed)
-        self._stop_asked = stop
+        self._write = write
+        self._done = False
         self._account = account
         self._recent: dict[str, deque[int]] = {user: deque(maxlen=RECENT) for user in scene.users}
         alone = httpx.Limits(max_keepalive_connections=0)
@@ -48,10 +49,15 @@ class Producer(threading.Thread):
     def run(self) -> None:
         actions = [self.create, self.create_batch, self.broadcast, self.read, self.read_all, self.delete]
         with self._http:
-            while not self._stop_asked.wait(self._random.uniform(0, PAUSE)):
+            while self._write.wait() and not self._done:
+                time.sleep(self._random.uniform(0, PAUSE))
                 action = self._random.choices(actions, weights=[50, 8, 6, 15, 2, 15])[0]
                 self._account.requests[action.__name__] += 1
                 action()
+
+    def stop(self) -> None:
+        """Bring the request in hand to its end and no other."""
+        self._done = True
 
     def create(self) -> None:
         made = self._produce("", draft(self._title(), user_id=self._user()))

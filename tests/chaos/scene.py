@@ -38,6 +38,12 @@ class Scene:
     def stack(self) -> Stack:
         return self.service.stack
 
+    def open(self, user: str, node: int) -> Device:
+        """Open one more device of a user."""
+        device = self.browsers.open(self.stack.urls[node], self.stack.token(user), renew=True)
+        self.devices[user].append(device)
+        return device
+
     def all_devices(self) -> list[Device]:
         return [device for devices in self.devices.values() for device in devices]
 
@@ -71,8 +77,10 @@ def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
         running.enter_context(stack)
         of_stack = running.enter_context(service(stack, browsers))
         names = [f"user {number}; 知" for number in range(users)]
-        devices = {user: [browsers.open(url, stack.token(user), renew=True) for url in stack.urls] for user in names}
-        made = Scene(of_stack, browsers, controls, origin, line, postgres, sqlite, names, devices)
+        made = Scene(of_stack, browsers, controls, origin, line, postgres, sqlite, names, {user: [] for user in names})
+        for user in names:
+            for node in range(NODES):
+                made.open(user, node)
         for device in made.all_devices():
             device.wait(lambda one: one.named("connected"))
         yield made

@@ -45,7 +45,6 @@ class Verdict:
 
     events: int = 0
     deliveries: int = 0
-    superseded: int = 0  # not delivered since the notification was deleted before the device came back
     latencies: list[float] = field(default_factory=list)
     wrong: list[Wrong] = field(default_factory=list)
 
@@ -98,8 +97,7 @@ def _wrongs(rows: list[Row], device: Device) -> Iterator[tuple[str, int | None, 
     for (before, _), (after, _) in pairwise(got):
         if after < before:
             yield "out of order", after, f"after {before}"
-    seen = {seq for seq, _ in got}
-    yield from (("lost", row.seq, row.kind) for row in rows if row.seq not in seen and not row.silent)
+    yield from (("lost", row.seq, row.kind) for row in _missing(rows, device))
     yield from (("reset", one.seq, one.data) for one in device.named("reset"))
     kinds = {row.seq: row.kind for row in rows}
     for seq, event in got:
@@ -109,16 +107,20 @@ def _wrongs(rows: list[Row], device: Device) -> Iterator[tuple[str, int | None, 
 
 def _measure(verdict: Verdict, rows: list[Row], device: Device) -> None:
     created = {row.seq: row.created_at.timestamp() for row in rows}
-    seen = {one.seq for one in device.log}
     verdict.deliveries += len(device.log)
-    verdict.superseded += sum(row.silent and row.seq not in seen for row in rows)
     verdict.latencies += [one.at - created[one.seq] for one in device.log if one.seq in created]
+
+
+def _missing(rows: list[Row], device: Device) -> Iterator[Row]:
+    """What was committed after the device's stream began, still has something to say, and did not reach it."""
+    seen = {one.seq for one in device.log}
+    begin = next((one.seq for one in device.received if one.seq is not None), len(rows))
+    return (row for row in rows if row.seq > begin and row.seq not in seen and not row.silent)
 
 
 def is_complete(rows: list[Row], device: Device) -> bool:
     """Whether nothing is on its way any more."""
-    seen = {one.seq for one in device.log}
-    return all(row.seq in seen or row.silent for row in rows)
+    return bool(device.received) and not any(True for _ in _missing(rows, device))
 
 
 def inbox_of(device: Device) -> dict[int, bool]:
