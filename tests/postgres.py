@@ -26,13 +26,10 @@ def cluster() -> Iterator["Cluster"]:
     if user:
         shutil.chown(directory, user, user)
     running = Cluster(directory, free_ports(1)[0], user)
-    try:
+    with running.ended_with_us():
         running.run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
         running.start()
         yield running
-    finally:
-        running.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Cluster:
@@ -53,6 +50,24 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             timeout=START_TIMEOUT * 2,
         )
+
+    @contextmanager
+    def ended_with_us(self) -> Iterator[None]:
+        """Have another process stop the server and clean up as soon as it sees its standard input end.
+
+        That is at the end of this block, and also when we are killed before it.
+        """
+        stop = 'cat; "$0"/pg_ctl -D "$1"/data -m immediate stop; rm -rf "$1"'
+        with subprocess.Popen(
+            ["sh", "-c", stop, str(self._programs), str(self.directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user,
+            cwd="/",
+            start_new_session=True,  # what ends all of us at once, such as Ctrl-C, is not for it
+        ):
+            yield
 
     def start(self) -> None:
         chosen = {**OPTIONS, "port": str(self.port), "unix_socket_directories": str(self.directory)}
