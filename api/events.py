@@ -46,6 +46,16 @@ def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
     return {"id": cursor, "event": event.kind, "data": orjson.Fragment(data)}
 
 
+def to_repair(database_name: str, user_ids: Sequence[str], latest: Sequence[Event]) -> list[grip.Item]:
+    """What to tell a node that missed something of these users.
+
+    The hint has streams read again at once. One that is being opened or read at that very instant does not notice it;
+    the latest event, whose id the proxy remembers, shows it that there is more.
+    """
+    hints = [grip.Item(grip.user_channel(user_id), 0, "") for user_id in user_ids]
+    return hints + [item for item, _ in to_items(database_name, latest)]
+
+
 def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[grip.Item, list[Event]]]:
     """What to tell the proxy, each item with the events that it stands for.
 

@@ -196,10 +196,9 @@ class Publisher:
             accepted += [taken] * count
         return accepted
 
-    def hint(self, node: str, channels: Sequence[str]) -> bool:
-        """Have one node read these channels' streams again, whatever it has of them; whether it accepted."""
-        hints = [{"channel": channel, "formats": _HINTS} for channel in channels]
-        return all(self._nodes[node].post(body) for body, _ in _bodies(hints))
+    def publish_to(self, node: str, items: Sequence[Item]) -> bool:
+        """Send items to one node alone; whether it accepted all of them."""
+        return all(self._nodes[node].post(body) for body, _ in _bodies([_exported(item) for item in items]))
 
 
 class _Node:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from api import grip, notifications
+from api import events, notifications
 from api.database import Database
 from api.errors import DatabaseAway
 from api.grip import Publisher
@@ -72,7 +72,8 @@ def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
     while True:
         with database.read() as session:
             told = misses.of_node(session, node, BATCH)
-        if not told or not publisher.hint(node, [grip.user_channel(user_id) for user_id in told]):
+            latest = log.latest(session, list(told), datetime.now(UTC)) if told else []
+        if not told or not publisher.publish_to(node, events.to_repair(database.name, list(told), latest)):
             return
         with database.write() as session:
             misses.forget(session, node, told)

@@ -205,6 +205,14 @@ def read_events(session: Session, user_id: str, first: int, last: int, limit: in
     return [_event(row) for row in session.execute(found.order_by(events.c.seq).limit(limit))]
 
 
+def latest(session: Session, user_ids: Sequence[str], now: datetime) -> list[Event]:
+    """The event at the head of each of these users' logs, where it is still kept."""
+    found = _with_notifications(now).join(
+        streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
+    )
+    return [_event(row) for row in session.execute(found.where(streams.c.user_id.in_(user_ids)))]
+
+
 def unpublished(session: Session, after: tuple[str, int], limit: int, now: datetime) -> list[Event]:
     """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``."""
     user_id, seq = after

@@ -149,9 +149,9 @@ def test_one_node_that_fails_costs_the_others_nothing(port: ControlPort) -> None
     assert both.nodes == ("http://127.0.0.1:1", port.url)
 
 
-def test_a_hint_goes_to_one_node_alone(port: ControlPort) -> None:
+def test_a_repair_goes_to_one_node_alone(port: ControlPort) -> None:
     both = Publisher(replace(SETTINGS, grip_url=("http://127.0.0.1:1", port.url)))
-    assert both.hint(port.url, ["u-YQ", "u-Yg"])
-    assert not both.hint("http://127.0.0.1:1", ["u-YQ"])
+    assert both.publish_to(port.url, [Item("u-YQ", 0, ""), Item("u-Yg", 0, "")])
+    assert not both.publish_to("http://127.0.0.1:1", [ITEM])
     assert [item["channel"] for item in port.items] == ["u-YQ", "u-Yg"]
     assert all("id" not in item and "prev-id" not in item for item in port.items)
