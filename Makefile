@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint format clean
+.PHONY: help up test check chaos lint format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
+SECONDS ?= 60
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,6 +24,10 @@ lint: ## Check format, lint, types and layers
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+chaos: ## Break everything by a seeded schedule, then compare everything (SECONDS=60 on each database)
+	@.ci/install test
+	.venv/bin/python -m tests.chaos --seconds $(SECONDS)
 
 format: ## Format the Python code
 	.venv/bin/ruff format .
