@@ -1,4 +1,4 @@
-"""Where a command that is run by hand finds its settings."""
+"""Where settings come from, before anything checks them."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,12 @@ from dotenv import dotenv_values
 from api.data_directory import read_settings
 
 
-def load(data_dir: Path) -> dict[str, str]:
-    """The environment, then ``.env``, then what a running demo left with its data."""
+def given() -> dict[str, str]:
+    """The environment, then ``.env`` in the working directory."""
     file = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
-    return {**read_settings(data_dir), **file, **os.environ}
+    return {**file, **os.environ}
+
+
+def load(data_dir: Path) -> dict[str, str]:
+    """What a command that is run by hand goes by: the same, then what a running demo left with its data."""
+    return {**read_settings(data_dir), **given()}

@@ -1,6 +1,5 @@
 """``shirase up``: Pushpin, gunicorn and the relay in the foreground, started and stopped as one."""
 
-import os
 import signal
 import socket
 import sys
@@ -10,11 +9,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from api import logs, tokens
 from api.data_directory import held, keep_settings, make_keys
 from api.database import migrate
+from api.environment import given
 from api.errors import SettingsError, ShiraseError
 from api.processes import Child, gunicorn_command, reap_orphans, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
@@ -134,11 +132,10 @@ def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, 
         "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",
         **(make_keys(data_dir) if options.demo else {}),
     }
-    file = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
-    given = {**file, **os.environ}
+    chosen = given()
     return {
-        **given,
-        **{name: value for name, value in derived.items() if not given.get(name, "").strip()},
+        **chosen,
+        **{name: value for name, value in derived.items() if not chosen.get(name, "").strip()},
         "SHIRASE_DEMO": "on" if options.demo else "off",
         "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",
     }
