@@ -1,7 +1,6 @@
 """A control port that does as it is told: for what is sent to it, and for what becomes of a failure."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,10 +63,3 @@ def control_port() -> Iterator[ControlPort]:
             server.released.set()
             server.shutdown()
             thread.join()
-
-
-def wait_until(condition: Any, bound: float = 10.0) -> None:
-    deadline = time.monotonic() + bound
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)

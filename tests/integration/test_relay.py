@@ -14,7 +14,10 @@ from api.grip import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from api.store import log
-from tests.control_port import ControlPort, control_port, wait_until
+from tests.control_port import ControlPort, control_port
+from tests.loop_thread import wait_until
+
+BOUND = 10.0  # seconds
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_what_nobody_accepted_waits_for_the_relay(
     assert relay.repair(database, publisher) == 0
     for port in ports:
         port.behaviour = "accept"
-    wait_until(lambda: relay.repair(database, publisher) == 3)  # the node was being spared
+    wait_until(lambda: relay.repair(database, publisher) == 3, BOUND, "a spared node was not tried again")
     assert [(item["channel"], item["id"]) for item in ports[0].items] == [("u-YQ", "1"), ("u-YQ", "2"), ("u-Yg", "1")]
     assert waiting(database) == 0
     assert relay.repair(database, publisher) == 0
@@ -79,7 +82,7 @@ def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
         relay.repair(database, publisher)
         return [item["channel"] for item in ports[1].items]
 
-    wait_until(told)
+    wait_until(told, BOUND, "the node was not told")
     assert sorted(told()) == ["u-YQ", "u-YQ", "u-Yg", "u-Yg"]
     hints, latest = ports[1].items[:2], ports[1].items[2:]
     assert all(item["formats"]["http-stream"] == {"action": "hint"} and "id" not in item for item in hints)
@@ -97,7 +100,7 @@ def test_a_large_backlog_goes_in_posts_under_the_proxys_limit(
     ports[0].behaviour = ports[1].behaviour = "fail"
     create(database, publisher, [f"u{number}" for number in range(1200)])
     ports[0].behaviour = ports[1].behaviour = "accept"
-    wait_until(lambda: relay.repair(database, publisher) == 1200)
+    wait_until(lambda: relay.repair(database, publisher) == 1200, BOUND, "the backlog was not drained")
     assert {item["channel"] for item in ports[0].items} == {grip.user_channel(f"u{n}") for n in range(1200)}
     assert len(ports[0].posts) < 10
 

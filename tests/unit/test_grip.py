@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from api import grip
 from api.grip import Item, Publisher
 from api.settings import Settings
-from tests.control_port import ControlPort, control_port, wait_until
+from tests.control_port import ControlPort, control_port
 from tests.event_stream import parse
+from tests.loop_thread import wait_until
+
+BOUND = 10.0  # seconds
 
 SETTINGS = Settings(
     database_url="sqlite:////x.db",
@@ -117,7 +120,7 @@ def test_a_control_port_that_is_back_is_used_again(port: ControlPort) -> None:
     for _ in range(grip.FAILURES_UNTIL_SPARED):
         assert under_test.publish([ITEM]) == [frozenset()]
     port.behaviour = "accept"
-    wait_until(lambda: under_test.publish([ITEM]) == [frozenset({port.url})])
+    wait_until(lambda: under_test.publish([ITEM]) == [frozenset({port.url})], BOUND, "it was not used again")
 
 
 def test_a_control_port_that_refuses_fails_no_one() -> None:
