@@ -14,6 +14,7 @@ up: ## Install what is missing, then run everything with the demo page (PORT=799
 
 test: ## Install what is missing, then run all tests
 	@.ci/install test
+	npm --prefix frontend test
 	.venv/bin/pytest
 
 check: test lint ## Run all tests and every other check
@@ -24,14 +25,16 @@ lint: ## Check format, lint, types and layers
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	npm --prefix frontend run lint
 
 chaos: ## Break everything by a seeded schedule, then compare everything (SECONDS=60 on each database)
 	@.ci/install test
 	.venv/bin/python -m tests.chaos --seconds $(SECONDS)
 
-format: ## Format the Python code
+format: ## Format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+	npm --prefix frontend run format
 
 clean: ## Remove the environment and caches; the data in var/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv frontend/node_modules frontend/dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -1,0 +1,3 @@
+export const DEMO_ENTRIES: readonly string[];
+export const DEMO_DIRECTORY: string;
+export function bundle(entry: string, more?: Partial<import("esbuild").BuildOptions>): Promise<string>;

@@ -1,0 +1,46 @@
+// Builds what is committed or measured: `node bundle.js` writes the demo's scripts, which the service serves as they
+// are, so that a machine without Node can show them.
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Every script at the top of `demo/` is an entry of its own. */
+export const DEMO_ENTRIES = readdirSync(here("demo"), { withFileTypes: true })
+  .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
+  .map((entry) => `demo/${entry.name}`)
+  .sort();
+
+/** Where the demo's scripts are served from. */
+export const DEMO_DIRECTORY = here("../api/demo");
+
+/**
+ * One entry as a single minified module.
+ * @param {string} entry a path in this directory
+ * @param {Partial<import("esbuild").BuildOptions>} [more]
+ * @returns {Promise<string>}
+ */
+export async function bundle(entry, more = {}) {
+  const made = await build({
+    absWorkingDir: here("."),
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    legalComments: "none",
+    define: { "process.env.NODE_ENV": '"production"' },
+    write: false,
+    ...more,
+  });
+  return made.outputFiles[0].text;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { writeFileSync } = await import("node:fs");
+  for (const entry of DEMO_ENTRIES) {
+    const name = entry.replace(/^demo\/(.*)\.tsx?$/, "$1.js");
+    writeFileSync(`${DEMO_DIRECTORY}/${name}`, await bundle(entry));
+  }
+}

@@ -1,0 +1,1 @@
+export type { Inbox, InboxOptions, InboxSnapshot } from "./types.js";

@@ -1,0 +1,45 @@
+import type { Notification } from "../events.js";
+
+/** What an inbox looks like at one moment. Never changed: each change makes a new one. */
+export interface InboxSnapshot {
+  /** `loading` until the list was first fetched; `failed` if that failed, until it succeeds. */
+  readonly status: "loading" | "ready" | "failed";
+  /** The notifications loaded so far, newest first. */
+  readonly notifications: readonly Notification[];
+  /** How many are unread, of all and not only of the loaded; `null` until it is known. */
+  readonly unreadCount: number | null;
+  /** Whether there are older ones to load. */
+  readonly hasMore: boolean;
+  /** Whether older ones are being loaded. */
+  readonly isLoadingMore: boolean;
+  /** What the last fetch failed with. */
+  readonly error: unknown;
+}
+
+/** What `createInbox` takes beside the stream. */
+export interface InboxOptions {
+  /** How many notifications a page has, 1 to 200. 30. */
+  pageSize?: number;
+}
+
+/** A user's notifications, kept true by the stream. `createInbox` makes it. */
+export interface Inbox {
+  /** The same object until something changes, as `useSyncExternalStore` wants it. */
+  getSnapshot(): InboxSnapshot;
+  /** Hear that the snapshot has changed. Returns the function that ends it. */
+  subscribe(listener: () => void): () => void;
+  /** Load the next page of older ones. Does nothing at the end of the list, or while one is being loaded. */
+  loadMore(): Promise<void>;
+  /** Mark some read. Shown at once, and taken back if the service refuses; then it rejects. */
+  markAsRead(ids: readonly number[]): Promise<void>;
+  /** Mark all read, also those that are not loaded. Shown at once, and taken back if refused; then it rejects. */
+  markAllAsRead(): Promise<void>;
+  /** Remove one. Shown at once, and taken back if the service refuses; then it rejects. */
+  remove(id: number): Promise<void>;
+  /** Fetch the list again, from the newest. */
+  refresh(): Promise<void>;
+  /** Ask for the unread count. Only of use while the stream is down: otherwise the stream tells it. */
+  refreshUnreadCount(): Promise<void>;
+  /** Stop following the stream. The stream itself stays open. */
+  close(): void;
+}

@@ -1,0 +1,57 @@
+import type { Environment } from "./environment.js";
+
+/** What a function that gets a credential is told. */
+export interface CredentialRequest {
+  /** The last one was refused: do not return it again from a cache. */
+  refresh: boolean;
+}
+
+/** Returns a token or a ticket. Throw an error with `status: 401` to say that the user is signed out. */
+export type GetCredential = (request: CredentialRequest) => string | Promise<string>;
+
+/**
+ * Who is calling: a token, a ticket or the browser's cookies.
+ *
+ * - `getToken` returns a JWT. It goes into the `Authorization` header of REST requests and, unless there is
+ *   `getTicket` too, into the address of the stream.
+ * - `getTicket` returns a ticket, which opens one stream once and is worth nothing afterwards; it is asked for at each
+ *   connection. `ticketsFrom(…)` makes one of a `getToken`. An inbox needs `getToken` or `cookies` beside it.
+ * - `cookies` sends the browser's cookies, also to another origin (which must allow it, see `CORS_ORIGINS`).
+ */
+export interface Credentials {
+  getToken?: GetCredential;
+  getTicket?: GetCredential;
+  cookies?: boolean;
+}
+
+/** What `createNotificationStream` takes. Durations are in milliseconds. */
+export interface StreamOptions extends Credentials {
+  /** Where the service is, without `/api`: `https://push.example.com`. The page's own origin by default. */
+  url?: string;
+  /** The user's id. Tabs share a connection only if it is given, and a stream of anyone else is refused. */
+  user?: string;
+  /** Whether tabs of one `user` share one connection, where the browser can (Web Locks, BroadcastChannel). `true`. */
+  shareTabs?: boolean;
+  /** Whether to connect at once; otherwise `connect()` does it. `true`. */
+  autoConnect?: boolean;
+  /** Where to begin: events after this cursor. At the present by default. */
+  cursor?: string;
+  /** Whether to come back after a loss. `true`. */
+  reconnect?: boolean;
+  /** The service's `SSE_KEEPALIVE_TIMEOUT`: two of them in silence, and a connection counts as dead. 30,000. */
+  heartbeat?: number;
+  /** How long a connection may take until `connected` arrives. 10,000. */
+  connectTimeout?: number;
+  /** The bound of the first random wait between two attempts; it doubles with each failure. 1,000. */
+  minDelay?: number;
+  /** The bound of the longest. 30,000. */
+  maxDelay?: number;
+  /** After how many failures in a row to change to the long poll, if the service itself answers; 0: never. 3. */
+  pollAfter?: number;
+  /** How long one long poll waits for events. 25,000. */
+  pollTimeout?: number;
+  /** How long to stay with the long poll before a stream is tried again; doubles up to ten times as long. 60,000. */
+  streamRetry?: number;
+  /** What the client uses of the browser, part by part: for tests, and for runtimes that lack something. */
+  environment?: Partial<Environment>;
+}

@@ -1,0 +1,29 @@
+import type { EventData, EventName, EventOf, StreamEvent } from "./events.js";
+import type { StreamState } from "./state.js";
+
+/** One user's live events. `createNotificationStream` makes it. */
+export interface NotificationStream {
+  /** The state now: the same object until it changes. */
+  getState(): StreamState;
+  /** Hear that the state has changed. Returns the function that ends it. */
+  subscribe(listener: () => void): () => void;
+  /** Hear the events of one name, in the stream's order, each once. Returns the function that ends it. */
+  on<Name extends EventName>(name: Name, listener: (data: EventData[Name], event: EventOf<Name>) => void): () => void;
+  /** Hear every event, in the stream's order, each once. Returns the function that ends it. */
+  listen(listener: (event: StreamEvent) => void): () => void;
+  /** Where this tab stands in the user's log: what to begin behind another time. `null` before the first event. */
+  readonly cursor: string | null;
+  /** Start a stream that is `idle`. */
+  connect(): void;
+  /** Try at once what is being waited for, and open again what was closed by anything but `close()`. */
+  retryNow(): void;
+  /**
+   * Ask the REST API with this stream's credentials: `request("GET", "/api/notifications/unread-count")`.
+   *
+   * @returns the JSON of the answer; `undefined` if it has no body.
+   * @throws ApiError if the service refuses; whatever `fetch` throws if it does not answer.
+   */
+  request(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** End it for good, and release everything. */
+  close(): void;
+}

@@ -1,0 +1,32 @@
+import { existsSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { expect, test } from "vitest";
+import { bundle, DEMO_DIRECTORY, DEMO_ENTRIES } from "../bundle.js";
+
+const CORE_LIMIT = 5 * 1024;
+
+const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
+
+test("the core is under 5 KB compressed", async () => {
+  const core = await bundle("src/index.ts");
+  expect(gzipSync(core).length).toBeLessThan(CORE_LIMIT);
+});
+
+test.each(DEMO_ENTRIES)("the committed build of %s is that of its source", async (entry) => {
+  const committed = `${DEMO_DIRECTORY}/${entry.replace(/^demo\/(.*)\.tsx?$/, "$1.js")}`;
+  // If this fails: npm run demo
+  expect(readFileSync(committed, "utf8") === (await bundle(entry)), `${committed} is out of date`).toBe(true);
+});
+
+test("every subpath of the package has a source", () => {
+  const { exports } = JSON.parse(read("../package.json")) as { exports: Record<string, { default: string } | string> };
+  const sources = Object.values(exports)
+    .filter((target) => typeof target === "object")
+    .map((target) => target.default.replace(/^\.\/dist\/(.*)\.js$/, "../src/$1.ts"));
+  expect(sources.filter((source) => !existsSync(new URL(source, import.meta.url)))).toEqual([]);
+});
+
+test("the package has no dependency, and its lock file names no registry", () => {
+  expect(JSON.parse(read("../package.json"))).not.toHaveProperty("dependencies");
+  expect(read("../package-lock.json")).not.toContain('"resolved"');
+});
