@@ -1,11 +1,13 @@
-"""The application: settings in, a Flask application out."""
+"""The application: settings in, a Flask application out. Or its routes, for another Flask application to mount."""
 
 import secrets
 
-from flask import Flask, Response, g
+from flask import Blueprint, Flask, Response, g, request
+from flask.blueprints import BlueprintSetupState
 
+from api.auth import HostSignIn
 from api.routes import demo, health, notifications, openapi, problems, streams
-from api.routes.operation import MAX_BODY
+from api.routes.operation import HOST_SIGN_IN, MAX_BODY
 from api.services import wire
 from api.settings import Settings
 
@@ -13,11 +15,8 @@ from api.settings import Settings
 def create_app(settings: Settings) -> Flask:
     """An application that answers every request by itself and remembers nothing between two of them."""
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.extensions["shirase"] = wire(settings)
-    app.before_request(_name_request)
-    app.after_request(_say_request_name)
-    problems.register(app)
+    _prepare(app)
     for routes in (streams, notifications, health, openapi):
         app.register_blueprint(routes.blueprint)
     if settings.demo:
@@ -25,10 +24,45 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _name_request() -> None:
+def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) -> Blueprint:
+    """What users ask of the service, as a part of another application: the stream, the long poll and the inbox.
+
+    Mount it with ``app.register_blueprint(…, url_prefix="/inbox")``: below the prefix all paths are those of the
+    service, so a client that is given the prefix as part of its address works as with the service itself.
+    Errors are answered, and bodies limited, for these routes alone; those of the application stay as they are.
+
+    Args:
+        settings: the same as those of the proxy and the relay.
+        identify: who a request is from, by the application's own sign-in; without it, by a token as the service does.
+    """
+    made = Blueprint("shirase", __name__)
+    wired = wire(settings)
+    _prepare(made)
+    for routes in (streams, notifications):
+        made.register_blueprint(routes.blueprint)
+
+    @made.record_once
+    def place(state: BlueprintSetupState) -> None:
+        state.app.extensions["shirase"] = wired
+        if identify:
+            state.app.extensions[HOST_SIGN_IN] = identify
+
+    return made
+
+
+def _prepare(routes: Flask | Blueprint) -> None:
+    """What surrounds every request."""
+    routes.before_request(_begin)
+    routes.after_request(_say_request_name)
+    problems.register(routes)
+
+
+def _begin() -> None:
+    request.max_content_length = MAX_BODY
     g.request_id = secrets.token_hex(8)
 
 
 def _say_request_name(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
+    if "request_id" in g:  # an application that mounted us may have answered before we were asked
+        response.headers["X-Request-Id"] = g.request_id
     return response

@@ -21,7 +21,7 @@ from api.records import Event
 from api.settings import Settings
 from api.store import log
 
-NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone
+NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
 RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
@@ -44,6 +44,7 @@ class _Stream:
 
     user_id: str
     connection_id: str
+    next_path: str  # where the proxy reads it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,11 @@ class _Replay:
         return self.events[-1].seq if self.events else self.start
 
 
-def open_stream(database: Database, settings: Settings, user_id: str, cursor: str | None) -> Answer:
+def open_stream(
+    database: Database, settings: Settings, user_id: str, cursor: str | None, *, next_path: str = NEXT_PATH
+) -> Answer:
     """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed."""
-    stream = _Stream(user_id, secrets.token_hex(8))
+    stream = _Stream(user_id, secrets.token_hex(8), next_path)
     try:
         return _begin(database, settings, stream, cursor)
     except DatabaseAway:
@@ -72,22 +75,24 @@ def open_stream(database: Database, settings: Settings, user_id: str, cursor: st
         return Answer(": the database is away\n\n", _continue(settings, stream, cursor, begun=False))
 
 
-def continue_stream(database: Database, settings: Settings, sealed: str) -> Answer | None:
+def continue_stream(
+    database: Database, settings: Settings, sealed: str, *, next_path: str = NEXT_PATH
+) -> Answer | None:
     """The next page of a stream; ``None`` if the page's name is not one that we gave."""
     page = tokens.unseal(settings, PAGE, sealed)
     if page is None:
         return None
-    stream = _Stream(page["user"], page["connection"])
+    stream = _Stream(page["user"], page["connection"], next_path)
     if not page["begun"]:
         return _begin(database, settings, stream, page["cursor"])
     return _answer(database, settings, stream, _replay(database, settings, stream.user_id, page["cursor"]))
 
 
-def recover(database: Database, settings: Settings, last: grip.Last) -> Answer:
+def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
     cursor = cursors.encode(database.name, last.user_id, last.seq)
     replay = _replay(database, settings, last.user_id, cursor)
-    return _answer(database, settings, _Stream(last.user_id, last.connection_id), replay)
+    return _answer(database, settings, _Stream(last.user_id, last.connection_id, next_path), replay)
 
 
 def poll(
@@ -156,7 +161,9 @@ def _answer(database: Database, settings: Settings, stream: _Stream, replay: _Re
     if replay.reached < replay.head:
         cursor = cursors.encode(database.name, stream.user_id, replay.reached)
         return Answer(body, _continue(settings, stream, cursor, begun=True))
-    hold = grip.hold_stream(stream.user_id, stream.connection_id, replay.head, next_path=NEXT_PATH, settings=settings)
+    hold = grip.hold_stream(
+        stream.user_id, stream.connection_id, replay.head, next_path=stream.next_path, settings=settings
+    )
     return Answer(body, hold)
 
 
@@ -167,7 +174,7 @@ def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun:
     Pushpin from sharing one page between two streams.
     """
     page = {"user": stream.user_id, "connection": stream.connection_id, "cursor": cursor, "begun": begun}
-    return grip.continue_at(f"{NEXT_PATH}/{tokens.seal(settings, PAGE, page)}")
+    return grip.continue_at(f"{stream.next_path}/{tokens.seal(settings, PAGE, page)}")
 
 
 def _replay(database: Database, settings: Settings, user_id: str, cursor: str | None) -> _Replay:

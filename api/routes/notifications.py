@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
 from api import events, notifications
 from api.errors import FieldError, Invalid
@@ -54,7 +54,7 @@ CREATING = (400, 403, 409, 413, 415, 422)
 def create(caller: Identity, body: NewNotification) -> Response:
     """Store one notification and tell every open stream of its user."""
     answer = _create(caller, [body.draft()], lambda created: events.notification_fields(created[0]))
-    answer.headers["Location"] = f"{blueprint.url_prefix}/{orjson.loads(answer.data)['id']}"
+    answer.headers["Location"] = url_for(".show", number=orjson.loads(answer.data)["id"])
     return answer
 
 

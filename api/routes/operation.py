@@ -12,8 +12,10 @@ from pydantic import BaseModel, ValidationError
 from api import auth
 from api.errors import FieldError, Forbidden, Invalid, Malformed, TooLarge, UnsupportedMedia
 from api.services import Services
+from api.tokens import Identity
 
 MAX_BODY = 1024 * 1024
+HOST_SIGN_IN = "shirase.identify"  # where an application that mounted these routes keeps its own way to identify
 
 PUBLIC = "public"  # anyone
 PROXY = "proxy"  # the proxy alone, proven by its signature
@@ -55,7 +57,7 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
         def wrapper(**path: Any) -> Response:
             if described.access not in (PUBLIC, PROXY):
                 in_query = described.access == USER_IN_QUERY
-                caller = auth.identify(request, services().settings, in_query=in_query)
+                caller = _caller(in_query=in_query)
                 if described.scope and not caller.may(described.scope):
                     raise Forbidden(f"the token lacks the scope {described.scope}")
                 path["caller"] = caller
@@ -69,6 +71,13 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
         return wrapper
 
     return decorate
+
+
+def _caller(*, in_query: bool) -> Identity:
+    identify: auth.HostSignIn | None = current_app.extensions.get(HOST_SIGN_IN)
+    if identify:
+        return auth.identify_by_host(request, identify)
+    return auth.identify(request, services().settings, in_query=in_query)
 
 
 def json_answer(value: Any, status: int = 200, **headers: str) -> Response:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from api import errors
@@ -27,11 +27,11 @@ STATUS: dict[type[errors.ShiraseError], int] = {
 }
 
 
-def register(app: Flask) -> None:
-    """Answer every error of the application in one form."""
-    app.register_error_handler(errors.ShiraseError, _known)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _crash)
+def register(routes: Flask | Blueprint) -> None:
+    """Answer every error in one form: those of the whole application, or those of a blueprint's routes alone."""
+    routes.register_error_handler(errors.ShiraseError, _known)
+    routes.register_error_handler(HTTPException, _http)
+    routes.register_error_handler(Exception, _crash)
 
 
 def problem(status: int, detail: str, **more: Any) -> Response:

@@ -1,6 +1,6 @@
 """The stream, its continuation by the proxy, and the long poll."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
 from api import grip, streams
 from api.errors import Forbidden, ProxyRequired
@@ -42,7 +42,8 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     wired = services()
     _require_proxy()
     cursor = request.headers.get("Last-Event-ID") or query.last_event_id
-    return _stream(streams.open_stream(wired.database, wired.settings, caller.user_id, cursor))
+    answer = streams.open_stream(wired.database, wired.settings, caller.user_id, cursor, next_path=_next_path())
+    return _stream(answer)
 
 
 @blueprint.get(streams.NEXT_PATH)
@@ -53,7 +54,7 @@ def recover() -> Response:
     last = grip.parse_last(request.headers.get("Grip-Last", ""))
     if not _is_from_proxy() or last is None:
         raise Forbidden(NOT_THE_PROXY)
-    return _stream(streams.recover(wired.database, wired.settings, last))
+    return _stream(streams.recover(wired.database, wired.settings, last, next_path=_next_path()))
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
@@ -61,7 +62,9 @@ def recover() -> Response:
 def continue_stream(sealed: str) -> Response:
     """The next page of what was missed. Its name was sealed by us and told to the proxy alone."""
     wired = services()
-    answer = streams.continue_stream(wired.database, wired.settings, sealed) if _is_from_proxy() else None
+    if not _is_from_proxy():
+        raise Forbidden(NOT_THE_PROXY)
+    answer = streams.continue_stream(wired.database, wired.settings, sealed, next_path=_next_path())
     if answer is None:
         raise Forbidden(NOT_THE_PROXY)
     return _stream(answer)
@@ -88,6 +91,11 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     response.headers.update(answer.headers)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _next_path() -> str:
+    """Where ``recover`` is, as the proxy asks for it: behind whatever prefix a host has mounted these routes at."""
+    return url_for(".recover")
 
 
 def _is_from_proxy() -> bool:
