@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from sqlalchemy import func, select
 
 from api.database import Database
+from api.models import Event as Stored
 from api.records import Event
 from api.store import log
 from api.tokens import ADMIN, WRITE
@@ -89,6 +91,11 @@ class Service:
         with self.database.read() as session:
             head = log.position(session, user, now).head
             return log.read_events(session, user, 1, head, head + 1, now)
+
+    def unpublished(self) -> int:
+        """How many events no proxy has accepted yet."""
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).where(Stored.published_at.is_(None))) or 0
 
     def seqs_of(self, user: str) -> list[int]:
         """The places in the user's log."""

@@ -90,11 +90,13 @@ def fragile_service(
     browsers: Browsers,
     env: Mapping[str, str] | None = None,
     configure: Callable[[Path], None] = lambda _: None,
+    relays: int = 1,
 ) -> Iterator[Fragile]:
     """A service with forwarders between its parts; ``configure`` may change Pushpin's configuration file."""
     origin, control = Forwarder(browsers), Forwarder(browsers)
     settings = {"GRIP_URL": control.url, "PUBLISH_TIMEOUT": "1"}
-    stack = Stack(database_url, data_dir, pushpin_origin=origin.address, env=settings | dict(env or {}))
+    env = settings | dict(env or {})
+    stack = Stack(database_url, data_dir, relays=relays, pushpin_origin=origin.address, env=env)
     origin.target_port = int(stack.origin_url.rpartition(":")[2])
     control.target_port = stack.proxies[0].control_port
     configure(stack.proxies[0].run_dir / "pushpin.conf")
