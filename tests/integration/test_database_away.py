@@ -134,7 +134,7 @@ def test_one_that_goes_away_between_commit_and_publish_fails_no_one(
     assert [item["id"] for item in port.items] == ["1", "2"]
     assert unpublished(direct) == 1
     port.on_post = lambda: None
-    assert relay.repair(direct, Publisher(replace(settings, grip_url=(port.url,)))) == 1
+    assert relay.repair(direct, Publisher(replace(settings, grip_url=(port.url,)))).events == 1
     assert unpublished(direct) == 0
 
 
