@@ -73,7 +73,9 @@ def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[grip.Ite
             items.append((grip.Item(channel, own[-1].seq, ""), own[:-1]))
         for event in own[-1:] if len(own) > BURST else own:
             shown = to_sse(database_name, event)
-            items.append((grip.Item(channel, event.seq, sse.encode(shown) if shown else ""), [event]))
+            # One that has nothing left to say keeps its id: a hint in its place would be lost on a stream that is just
+            # being read, and nothing would show that stream what it lacks.
+            items.append((grip.Item(channel, event.seq, sse.encode(shown) if shown else sse.NOTHING), [event]))
     return items
 
 

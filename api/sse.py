@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+NOTHING = ":\n\n"  # a comment, which no client dispatches
+
 _FIELD = re.compile(r"[^\x00\r\n]*")
 
 

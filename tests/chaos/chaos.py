@@ -15,7 +15,7 @@ from api.errors import DatabaseAway
 from tests.chaos.plan import Step, make_plan
 from tests.chaos.producers import GIVE_UP, Account, Producer
 from tests.chaos.scene import NODES, Scene, scene
-from tests.chaos.verdict import Row, Verdict, inbox_of, is_complete, judge, last_count, read_log, trace
+from tests.chaos.verdict import Row, Verdict, inbox_of, incomplete, is_complete, judge, last_count, read_log, trace
 from tests.loop_thread import wait_until
 
 PRODUCERS = 4
@@ -131,6 +131,7 @@ def take(step: Step, running: Scene, chance: random.Random, write: threading.Eve
 def wait_complete(running: Scene, report: Report, after: str) -> None:
     """Wait until every device has all that was committed by now."""
     began = time.monotonic()
+    logs: dict[str, list[Row]] = {}
     try:
         logs = read_log_when_back(running)
         wait_until(
@@ -138,7 +139,7 @@ def wait_complete(running: Scene, report: Report, after: str) -> None:
                 is_complete(logs.get(user, []), one) for user in running.users for one in running.devices[user]
             ),
             SETTLE,
-            f"some devices never got everything, after: {after}",
+            lambda: f"some devices lack something, after: {after}\n{incomplete(logs, running.devices)}",
         )
     except AssertionError as exc:
         report.failures.append(str(exc))

@@ -123,6 +123,23 @@ def is_complete(rows: list[Row], device: Device) -> bool:
     return bool(device.received) and not any(True for _ in _missing(rows, device))
 
 
+def incomplete(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> str:
+    """What every device still lacks, with when it was written and published, and what the device got last."""
+    lines = []
+    for user, of_user in devices.items():
+        rows = logs.get(user, [])
+        for number, device in enumerate(of_user):
+            if is_complete(rows, device):
+                continue
+            lines.append(f"  device {number} of {user!r}, head {len(rows)}: {device!r}")
+            lines += [f"    {_shown(one)}" for one in device.received[-3:]]
+            lines += [
+                f"    lacks {row.seq}: {row.kind}, created {row.created_at:%H:%M:%S.%f}, published {row.published_at}"
+                for row in list(_missing(rows, device))[:3]
+            ]
+    return "\n".join(lines)
+
+
 def inbox_of(device: Device) -> dict[int, bool]:
     """The list that a page would show: notification ids, each with whether it is read."""
     inbox: dict[int, bool] = {}

@@ -58,13 +58,13 @@ def test_what_nobody_accepted_waits_for_the_relay(
         port.behaviour = "fail"
     create(database, publisher, ["a", "b", "a"])
     assert waiting(database) == 3
-    assert relay.repair(database, publisher) == 0
+    assert relay.repair(database, publisher).events == 0
     for port in ports:
         port.behaviour = "accept"
-    wait_until(lambda: relay.repair(database, publisher) == 3, BOUND, "a spared node was not tried again")
+    wait_until(lambda: relay.repair(database, publisher).events == 3, BOUND, "a spared node was not tried again")
     assert [(item["channel"], item["id"]) for item in ports[0].items] == [("u-YQ", "1"), ("u-YQ", "2"), ("u-Yg", "1")]
     assert waiting(database) == 0
-    assert relay.repair(database, publisher) == 0
+    assert relay.repair(database, publisher).events == 0
 
 
 def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
@@ -94,13 +94,33 @@ def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
     assert len(ports[0].items) == 4
 
 
+def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    """Without an id the proxy would take it for a hint, which a stream that is being read does not notice."""
+    ports[1].behaviour = "fail"
+    create(database, publisher, ["a"])
+    over = [Draft("a", Content("a.b", "T", "M", "{}", datetime.now(UTC) - timedelta(seconds=1)))]
+    notifications.create(database, publisher, over, answer=lambda _: "")
+    ports[1].behaviour = "accept"
+
+    def told() -> bool:
+        relay.repair(database, publisher)
+        return bool(ports[1].items)
+
+    wait_until(told, BOUND, "the node was not told")
+    hint, latest = ports[1].items
+    assert hint["formats"]["http-stream"] == {"action": "hint"}
+    assert (latest["id"], latest["prev-id"], latest["formats"]["http-stream"]) == ("2", "1", {"content": ":\n\n"})
+
+
 def test_a_large_backlog_goes_in_posts_under_the_proxys_limit(
     database: Database, publisher: Publisher, ports: list[ControlPort]
 ) -> None:
     ports[0].behaviour = ports[1].behaviour = "fail"
     create(database, publisher, [f"u{number}" for number in range(1200)])
     ports[0].behaviour = ports[1].behaviour = "accept"
-    wait_until(lambda: relay.repair(database, publisher) == 1200, BOUND, "the backlog was not drained")
+    wait_until(lambda: relay.repair(database, publisher).events == 1200, BOUND, "the backlog was not drained")
     assert {item["channel"] for item in ports[0].items} == {grip.user_channel(f"u{n}") for n in range(1200)}
     assert len(ports[0].posts) < 10
 

@@ -59,8 +59,9 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
         wait_until(lambda: len(port.items) == 3, BOUND, lambda: str(port.items))
         wait_until(lambda: not count(database, "idempotency_keys"), BOUND, "the key is still there")
     assert notifications.unread_count(database, "42") == 1
-    # The second has nothing left to say: streams are told to read on past it. The third tells its removal.
-    assert [item.get("id") for item in port.items] == ["1", None, "3"]
+    # The second has nothing left to say, and says so in its place. The third tells its removal.
+    assert [item["id"] for item in port.items] == ["1", "2", "3"]
+    assert port.items[1]["formats"]["http-stream"] == {"content": ":\n\n"}
 
 
 def test_it_waits_out_a_database_that_is_away(
