@@ -1,10 +1,12 @@
 """The application: settings in, a Flask application out. Or its routes, for another Flask application to mount."""
 
 import secrets
+import time
 
 from flask import Blueprint, Flask, Response, g, request
 from flask.blueprints import BlueprintSetupState
 
+from api import metrics
 from api.auth import HostSignIn
 from api.routes import demo, health, notifications, openapi, problems, streams
 from api.routes.operation import HOST_SIGN_IN, MAX_BODY
@@ -53,16 +55,20 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
 def _prepare(routes: Flask | Blueprint) -> None:
     """What surrounds every request."""
     routes.before_request(_begin)
-    routes.after_request(_say_request_name)
+    routes.after_request(_end)
     problems.register(routes)
 
 
 def _begin() -> None:
     request.max_content_length = MAX_BODY
     g.request_id = secrets.token_hex(8)
+    g.started = time.perf_counter()
 
 
-def _say_request_name(response: Response) -> Response:
+def _end(response: Response) -> Response:
     if "request_id" in g:  # an application that mounted us may have answered before we were asked
         response.headers["X-Request-Id"] = g.request_id
+        operation = (request.endpoint or "none").rpartition(".")[2]  # a path that does not exist has none
+        metrics.REQUESTS.labels(operation, response.status_code).inc()
+        metrics.REQUEST_SECONDS.labels(operation).observe(time.perf_counter() - g.started)
     return response

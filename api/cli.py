@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from api import database, logs, proxy, relay, supervisor, tokens
+from api import database, logs, metrics, proxy, relay, supervisor, tokens
 from api.client import Client, ClientError
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
@@ -151,11 +151,18 @@ def listen(user_id: str, cursor: str | None, url: str | None, data_dir: Path) ->
 
 
 @main.command("relay")
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve /metrics of this process here.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
 @_one_line
-def run_relay() -> None:
+def run_relay(metrics_port: int | None, metrics_host: str) -> None:
     """Publish what a crash or an outage left unpublished; any number may run."""
     settings = Settings.from_env(os.environ)
     logs.configure(settings)
+    if metrics_port:
+        try:
+            metrics.serve(metrics_host, metrics_port)
+        except OSError as exc:
+            raise ShiraseError(f"port {metrics_port} cannot be used: {exc.strerror}") from exc
     services = wire(settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -19,6 +19,7 @@ from gripcontrol import Channel, GripPubControl, create_grip_channel_header, par
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
+from api import metrics
 from api.settings import Settings, key_bytes
 
 log = logging.getLogger(__name__)
@@ -200,6 +201,10 @@ class Publisher:
         """Send items to one node alone; whether it accepted all of them."""
         return all(self._nodes[node].post(body) for body, _ in _bodies([_exported(item) for item in items]))
 
+    def unreachable(self) -> list[str]:
+        """The nodes whose control port does not answer now; it takes no longer than a publish."""
+        return [name for name, node in self._nodes.items() if not node.answers()]
+
 
 class _Node:
     def __init__(self, url: str, timeout: float) -> None:
@@ -213,19 +218,30 @@ class _Node:
                 session.mount(scheme, _BoundedAdapter(timeout))
         self._failures = 0
         self._spared_until = 0.0
+        self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
+        self._spared_posts = metrics.CONTROL_SPARED.labels(self.name)
 
     def post(self, body: bytes) -> bool:
         if self._is_spared():
+            self._spared_posts.inc()
             return False
-        results = self._control.http_call("/publish/", body, {"Content-Type": "application/json"})
-        for result in results.values():
-            if isinstance(result[0], Exception):  # pubcontrol hands errors back instead of raising them
-                self._failed(result[0])
-                return False
+        error = self._send(body)
+        if error:
+            self._failed(error)
+            return False
         if self._failures >= FAILURES_UNTIL_SPARED:
             log.warning("control port %s answers again", self.name)
         self._failures = 0
         return True
+
+    def answers(self) -> bool:
+        """Whether the control port takes a post now, also while the node is spared; it is not counted."""
+        return self._send(_body([])) is None
+
+    def _send(self, body: bytes) -> Exception | None:
+        """Post, and return what went wrong: pubcontrol hands errors back instead of raising them."""
+        results = self._control.http_call("/publish/", body, {"Content-Type": "application/json"})
+        return next((result[0] for result in results.values() if isinstance(result[0], Exception)), None)
 
     def _is_spared(self) -> bool:
         """Whether to leave the node alone; after a pause one caller tries while the others still pass by."""
@@ -238,6 +254,7 @@ class _Node:
         return False
 
     def _failed(self, error: Exception) -> None:
+        self._failed_posts.inc()
         self._failures += 1
         self._pause(time.monotonic())
         if self._failures == FAILURES_UNTIL_SPARED:

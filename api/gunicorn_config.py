@@ -1,5 +1,11 @@
 """How gunicorn runs the handlers: ``gunicorn -c python:api.gunicorn_config api.wsgi:app``."""
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
 from gunicorn.http import wsgi
 
 # Every answer names its server, and Pushpin passes it on: say which service, not which version of what.
@@ -21,3 +27,22 @@ control_socket_disable = True
 # Gunicorn's access log prints query strings, and tokens travel in them.
 accesslog = None
 loglevel = "warning"
+
+# Where the workers leave their figures for /metrics, so that whichever of them is asked answers for all. `shirase up`
+# names a directory that the relay shares.
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_made = None if os.environ.get(METRICS) else tempfile.mkdtemp(prefix="shirase-metrics-")
+Path(os.environ.setdefault(METRICS, _made or "")).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """A worker that has ended stands for nothing any more; what it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - the directory is named by now
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    """Remove the directory that was made here, unless a new master has taken over with it."""
+    if _made and not server.reexec_pid:
+        shutil.rmtree(_made, ignore_errors=True)

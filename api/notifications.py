@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from api import events
+from api import events, metrics
 from api.database import Database
 from api.errors import DatabaseAway, KeyReused, NotFound
 from api.grip import Publisher
@@ -69,6 +69,7 @@ def create(
         body = answer([event.notification for event in appended if event.notification])
         if once:
             keys.answer(session, once.owner, once.key, body)
+    metrics.CREATED.inc(len(appended))
     publish(database, publisher, appended)
     return body, False
 
@@ -159,23 +160,28 @@ def _change(
     return result, count
 
 
-def publish(database: Database, publisher: Publisher, appended: Sequence[Event]) -> int:
+def publish(database: Database, publisher: Publisher, appended: Sequence[Event], way: str = "publish") -> int:
     """Send committed events to the proxy and note who accepted them; returns how many any node accepted."""
     if not appended:
         return 0
     items = events.to_items(database.name, appended)
-    accepted = publisher.publish([item for item, _ in items])
+    with metrics.PUBLISH_SECONDS.time():
+        accepted = publisher.publish([item for item, _ in items])
     sent: list[Event] = []
     missed: list[tuple[str, str]] = []
     for (_, told), nodes in zip(items, accepted, strict=True):
         if nodes:
             sent += told
             missed += [(node, told[0].user_id) for node in publisher.nodes if node not in nodes]
+        result = "failed" if not nodes else "accepted" if len(nodes) == len(publisher.nodes) else "partial"
+        metrics.PUBLISHED.labels(result).inc(len(told))
     if not sent:
         return 0
+    now = datetime.now(UTC)
+    metrics.observe_ages(way, (event.created_at for event in sent), now)
     try:
         with database.write() as session:
-            log.mark_published(session, sent, datetime.now(UTC))
+            log.mark_published(session, sent, now)
             if missed:
                 misses.remember(session, missed)
     except DatabaseAway:

@@ -50,6 +50,7 @@ class Event:
     seq: int
     kind: str
     unread: int  # the count after this event
+    created_at: datetime
     data: str | None = None
     notification: Notification | None = None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from api import events, notifications
+from api import events, metrics, notifications
 from api.database import Database
 from api.errors import DatabaseAway
 from api.grip import Publisher
@@ -42,6 +42,7 @@ def run(settings: Settings, database: Database, publisher: Publisher, stop: thre
             if time.monotonic() >= next_housekeeping:
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
+            metrics.RELAY_ROUND.set_to_current_time()
         except DatabaseAway as exc:
             well = False
             logger.warning("the relay waits: %s", exc)
@@ -66,8 +67,9 @@ def repair(database: Database, publisher: Publisher) -> Repaired:
     while True:
         with database.read() as session:
             found = log.unpublished(session, after, BATCH, datetime.now(UTC))
-        sent = notifications.publish(database, publisher, found)
+        sent = notifications.publish(database, publisher, found, way="relay")
         repaired += sent
+        metrics.RELAY_REPAIRED.inc(sent)
         if not sent:  # there is nothing, or the proxy is away and the rest would only wait for it too
             break
         after = (found[-1].user_id, found[-1].seq)
@@ -87,6 +89,7 @@ def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
             return
         with database.write() as session:
             misses.forget(session, node, told)
+        metrics.RELAY_HINTED.labels(node).inc(len(told))
         logger.info("told %s to read %d streams again", node, len(told))
 
 
@@ -102,9 +105,11 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
     for _ in range(BATCHES):
         gone = _remove(database, publisher, retention.outdated, before, batches=1)
         with database.write() as session:
-            gone += retention.remove_events(session, before, BATCH)
-            gone += retention.remove_keys(session, now - KEYS_KEPT, BATCH)
-        if not gone:
+            events_gone = retention.remove_events(session, before, BATCH)
+            keys_gone = retention.remove_keys(session, now - KEYS_KEPT, BATCH)
+        metrics.RELAY_REMOVED.labels("events").inc(events_gone)
+        metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
+        if not gone + events_gone + keys_gone:
             return True
     return False
 
@@ -126,4 +131,5 @@ def _remove(
             appended = retention.remove(session, due, datetime.now(UTC))
         notifications.publish(database, publisher, appended)
         removed += len(due)
+        metrics.RELAY_REMOVED.labels("notifications").inc(len(due))
     return removed

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from api import cursors, events, grip, sse, tokens
+from api import cursors, events, grip, metrics, sse, tokens
 from api.database import Database
 from api.errors import DatabaseAway
 from api.records import Event
@@ -70,6 +70,7 @@ def open_stream(
     try:
         return _begin(database, settings, stream, cursor)
     except DatabaseAway:
+        metrics.CONNECTS.labels("deferred").inc()
         # A native EventSource stops for good at any status but 200. So the stream opens, empty, and the proxy asks
         # for its beginning until the database is back: after 1, 2, 4, 8 and 16 s, then it ends and the client returns.
         return Answer(": the database is away\n\n", _continue(settings, stream, cursor, begun=False))
@@ -90,6 +91,7 @@ def continue_stream(
 
 def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
+    metrics.RECOVERIES.inc()
     cursor = cursors.encode(database.name, last.user_id, last.seq)
     replay = _replay(database, settings, last.user_id, cursor)
     return _answer(database, settings, _Stream(last.user_id, last.connection_id, next_path), replay)
@@ -108,6 +110,7 @@ def poll(
     ``held`` is the wait that this request is a repeat of: the proxy repeats it whenever there may be news, and once
     after about a second in any case.
     """
+    metrics.POLLS.inc()
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
     replay = _replay(database, settings, user_id, cursor)
@@ -131,6 +134,7 @@ def poll(
 
 def _begin(database: Database, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
     replay = _replay(database, settings, stream.user_id, cursor)
+    metrics.CONNECTS.labels("reset" if replay.reset else "new" if cursor is None else "resumed").inc()
     # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
     # has read the reset, is told to reset again.
     begin = cursors.encode(database.name, stream.user_id, replay.start)
@@ -178,7 +182,18 @@ def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun:
 
 
 def _replay(database: Database, settings: Settings, user_id: str, cursor: str | None) -> _Replay:
+    """What was missed, counted: every way to the log leads through here."""
     now = datetime.now(UTC)
+    replay = _read_missed(database, settings, user_id, cursor, now)
+    if replay.reset:
+        metrics.RESETS.inc()
+    if replay.events:
+        metrics.REPLAYED.inc(len(replay.events))
+        metrics.observe_ages("replay", (event.created_at for event in replay.events), now)
+    return replay
+
+
+def _read_missed(database: Database, settings: Settings, user_id: str, cursor: str | None, now: datetime) -> _Replay:
     with database.read() as session:
         # The head first: whatever is at or below a head that was read has been committed.
         at = log.position(session, user_id, now)

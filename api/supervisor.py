@@ -1,5 +1,6 @@
 """``shirase up``: Pushpin, gunicorn and the relay in the foreground, started and stopped as one."""
 
+import shutil
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ LOOK = 0.1  # seconds between two looks at the children
 GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each may take to stop
 LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 LAST_PORT = 65535
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's: where the children leave their figures for /metrics
 FAILED, WRONG_SETTING = 1, 2  # exit codes
 
 
@@ -86,6 +88,7 @@ def _run(options: UpOptions) -> None:
     for child in children:
         child.kill()  # what a copy that was killed together with its children may have left behind
     _check_ports(options.port, address)
+    _empty(Path(environ[METRICS_DIRECTORY]))
     migrate(settings.database_url)
     _say("database migrated")
     if options.demo:
@@ -120,6 +123,12 @@ def _serve(children: list[Child], url: str, token: str) -> None:
         _say("stopping")
 
 
+def _empty(directory: Path) -> None:
+    """Figures are of this run; what an earlier one counted would be added to them."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+
+
 def _all_run(children: list[Child]) -> bool:
     return all(child.exit_code() is None for child in children)
 
@@ -136,6 +145,7 @@ def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, 
     return {
         **chosen,
         **{name: value for name, value in derived.items() if not chosen.get(name, "").strip()},
+        METRICS_DIRECTORY: f"{data_dir}/metrics",
         "SHIRASE_DEMO": "on" if options.demo else "off",
         "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",
     }

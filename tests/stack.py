@@ -53,18 +53,18 @@ class Stack:
             pushpin_origin: what Pushpin asks instead of gunicorn: HOST:PORT of something between the two.
             env: settings beyond those that are needed.
         """
-        ports = free_ports(1 + 4 * nodes)
-        origin = f"127.0.0.1:{ports.pop()}"
+        ports = free_row(1 + 4 * nodes)
+        origin = f"127.0.0.1:{ports.pop(0)}"
         sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
         self.proxies = [
             ProxyConfig(
                 origin=pushpin_origin or origin,
                 sig_key=sig_key,
                 run_dir=run_directory(data_dir, f"run-{node}"),
-                client_port=ports.pop(),
-                control_port=ports.pop(),
-                stats_port=ports.pop(),
-                prometheus_port=ports.pop(),
+                client_port=ports.pop(0),
+                control_port=ports.pop(0),  # and the next two above it, as `shirase up` has them
+                stats_port=ports.pop(0),
+                prometheus_port=ports.pop(0),
             )
             for node in range(nodes)
         ]
@@ -72,7 +72,10 @@ class Stack:
         self.url = self.urls[0]
         self.origin_url = f"http://{origin}"
         self.control_urls = [f"http://127.0.0.1:{proxy.control_port}" for proxy in self.proxies]
+        metrics = data_dir / "metrics"
+        metrics.mkdir(parents=True, exist_ok=True)
         self.settings_env = {
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve()),
             "DATABASE_URL": database_url,
             "GRIP_URL": " ".join(self.control_urls),
             "PUSHPIN_SIG_KEY": sig_key,
@@ -219,6 +222,21 @@ class Stack:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the workers {old & now} are still there\n{self.logs()}")
             time.sleep(0.05)
+
+
+def free_row(count: int) -> list[int]:
+    """Ports in a row that nothing listens on now."""
+    for first in random.sample(PORTS[:-count], k=100):
+        with ExitStack() as probes:
+            try:
+                for port in range(first, first + count):
+                    probe = probes.enter_context(closing(socket.socket()))
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return list(range(first, first + count))
+    raise RuntimeError(f"there are no {count} free ports in a row")
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,10 +1,18 @@
-"""Whether this process is up."""
+"""For operators and their machines: whether this process is up, whether the service can work, and its figures."""
+
+from contextlib import closing
 
 from flask import Blueprint, Response
 
-from api.routes.operation import PUBLIC, Operation, json_answer, operation
+from api import scrape
+from api.database import Database
+from api.errors import DatabaseAway
+from api.routes.operation import PUBLIC, Operation, json_answer, operation, services
+from api.routes.problems import problem
 
 blueprint = Blueprint("health", __name__)
+
+READY_TIMEOUT = 2.0  # seconds that the database may take; who asks does not wait for long
 
 
 @blueprint.get("/healthz")
@@ -12,3 +20,40 @@ blueprint = Blueprint("health", __name__)
 def healthz() -> Response:
     """Touches nothing else: a database that is away is no reason to restart this process."""
     return json_answer({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+@operation(
+    Operation(
+        "Whether the database and the control port answer",
+        PUBLIC,
+        {200: ("They do", "application/json")},
+        description="On the origin, not through the proxy. 503 names what is away in `away`. With several proxy nodes"
+        " one that answers is enough; the others are named in `away` all the same.",
+    )
+)
+def readyz() -> Response:
+    """Whether a notification that is created now is stored and published."""
+    wired = services()
+    nodes = wired.publisher.unreachable()
+    away = [*(["database"] if _database_is_away() else []), *nodes]
+    if "database" in away or len(nodes) == len(wired.publisher.nodes):
+        return problem(503, f"no answer from: {', '.join(away)}", away=away)
+    return json_answer({"status": "ready", "away": away})
+
+
+@blueprint.get("/metrics")
+@operation(Operation("Figures for Prometheus", PUBLIC, {200: ("Prometheus text, version 0.0.4", "text/plain")}))
+def metrics() -> Response:
+    """On the origin alone. What does not answer is missing from the figures and said to be down."""
+    wired = services()
+    return Response(scrape.render(wired.database, wired.publisher.nodes), content_type=scrape.CONTENT_TYPE)
+
+
+def _database_is_away() -> bool:
+    # On a connection of its own: one that the pool kept says nothing of the next, and this has its own bound.
+    with closing(Database(services().settings.database_url, READY_TIMEOUT)) as database:
+        try:
+            return not database.name
+        except DatabaseAway:
+            return True

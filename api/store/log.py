@@ -41,6 +41,8 @@ streams = models.Base.metadata.tables["streams"]
 events = models.Base.metadata.tables["events"]
 notifications = models.Base.metadata.tables["notifications"]
 
+MOST_COUNTED = 100_000
+
 _CONTENT = {
     "k": Integer(),
     "type": String(),
@@ -119,7 +121,7 @@ def append_notifications(session: Session, drafts: Sequence[Draft], now: datetim
         user, seq = draft.user_id, at["seq"]
         end = ends[user]
         stored_one = Notification(ids[user, seq], user, draft.content, now)
-        appended.append(Event(user, seq, NOTIFICATION, end.unread - (end.head - seq), None, stored_one))
+        appended.append(Event(user, seq, NOTIFICATION, end.unread - (end.head - seq), now, None, stored_one))
     _insert_events(session, appended, now)
     return appended
 
@@ -134,7 +136,7 @@ def append_changes(session: Session, changes: Sequence[Change], now: datetime) -
         end = ends[change.user_id]
         data = {**change.data, "unread_count": end.unread - hidden.get(change.user_id, 0)}
         text = orjson.dumps(data).decode()
-        appended.append(Event(change.user_id, end.head, change.kind, end.unread, text))
+        appended.append(Event(change.user_id, end.head, change.kind, end.unread, now, text))
     _insert_events(session, appended, now)
     return appended
 
@@ -226,6 +228,16 @@ def unpublished(session: Session, after: tuple[str, int], limit: int, now: datet
     return [_event(row) for row in session.execute(found)]
 
 
+def outbox(session: Session) -> tuple[int, datetime | None]:
+    """How many events no proxy has accepted yet, and since when the oldest of them waits.
+
+    No more than ``MOST_COUNTED`` are looked at, so that a long outage does not make the question dear.
+    """
+    waiting = select(events.c.created_at).where(events.c.published_at.is_(None)).limit(MOST_COUNTED).subquery()
+    count, oldest = session.execute(select(func.count(), func.min(waiting.c.created_at))).one()
+    return int(count), oldest
+
+
 def mark_published(session: Session, published: Iterable[Event], now: datetime) -> None:
     """Take events out of the outbox."""
     values = [{"user_id": event.user_id, "seq": event.seq} for event in published]
@@ -243,6 +255,7 @@ def _with_notifications(now: datetime, source: FromClause = events) -> Select[An
     alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
     return select(
         *(source.c[name] for name in ("user_id", "seq", "kind", "unread", "data")),
+        source.c.created_at.label("happened_at"),
         *(notifications.c[name] for name in ("id", "type", "title", "message", "payload", "expires_at")),
         notifications.c.created_at,
     ).join_from(source, notifications, and_(notifications.c.id == source.c.notification_id, alive), isouter=True)
@@ -254,7 +267,7 @@ def _event(row: Any) -> Event:
         content = Content(row.type, row.title, row.message, row.payload, row.expires_at)
         # As it was when the event happened: that it was read is told by a later event.
         stored = Notification(row.id, row.user_id, content, row.created_at)
-    return Event(row.user_id, row.seq, row.kind, row.unread, row.data, stored)
+    return Event(row.user_id, row.seq, row.kind, row.unread, row.happened_at, row.data, stored)
 
 
 def _content_row(k: int, content: Content) -> dict[str, Any]:

@@ -5,13 +5,15 @@ They are counted by user, not by event, so that a node that is away for long cos
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Integer, String, delete, literal, select, true
+from sqlalchemy import Integer, String, delete, func, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from api import models
 from api.models import UserId
 from api.store.rows import rows
+
+MOST_COUNTED = 100_000
 
 missed = models.Base.metadata.tables["missed"]
 
@@ -36,6 +38,12 @@ def of_node(session: Session, node: str, limit: int) -> dict[str, int]:
         select(missed.c.user_id, missed.c.times).where(missed.c.node == node).order_by(missed.c.user_id).limit(limit)
     )
     return {user_id: int(times) for user_id, times in found}
+
+
+def count(session: Session, node: str) -> int:
+    """How many users a node missed something of, as far as ``MOST_COUNTED``."""
+    found = select(missed.c.user_id).where(missed.c.node == node).limit(MOST_COUNTED).subquery()
+    return int(session.execute(select(func.count()).select_from(found)).scalar_one())
 
 
 def forget(session: Session, node: str, told: Mapping[str, int]) -> None:

@@ -2,15 +2,13 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -21,7 +19,7 @@ from api.data_directory import KEYS, read_settings
 from api.processes import family
 from api.readiness import PATH, stream_opens
 from api.settings import Settings
-from tests.stack import PORTS
+from tests.stack import free_row
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = ("pushpin", "gunicorn", "relay")
@@ -36,26 +34,13 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def five_ports() -> int:
-    """The first of five ports in a row that nothing listens on."""
-    for first in random.sample(PORTS[:-4], k=100):
-        with ExitStack() as probes:
-            try:
-                for port in range(first, first + 5):
-                    probes.enter_context(closing(socket.socket())).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise RuntimeError("there are no five free ports in a row")
-
-
 class Copy:
     """One `shirase up`, in a working directory without a `.env`."""
 
     def __init__(
         self, home: Path, *options: str, port: int | None = None, env: Mapping[str, str] | None = None
     ) -> None:
-        self.data_dir, self.port = home / "data", port or five_ports()
+        self.data_dir, self.port = home / "data", port or free_row(5)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self._output, self._errors = home / f"{self.port}.out", home / f"{self.port}.err"
         command = [sys.executable, "-m", "api", "up", "--port", str(self.port), "--data-dir", str(self.data_dir)]
@@ -161,7 +146,7 @@ def test_the_keepalive_timeout_is_the_pace_of_the_heartbeats(running: Copy) -> N
 
 
 def test_a_second_copy_needs_a_data_directory_of_its_own(running: Copy) -> None:
-    command = [sys.executable, "-m", "api", "up", "--demo", "--port", str(five_ports())]
+    command = [sys.executable, "-m", "api", "up", "--demo", "--port", str(free_row(5)[0])]
     answer = subprocess.run(
         [*command, "--data-dir", str(running.data_dir)],
         cwd=ROOT,

@@ -1,18 +1,27 @@
 """Each operation of the OpenAPI document is answered as it says; the fixture ``app`` holds all tests of REST to it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import jwt
+import pytest
 from flask.testing import FlaskClient
 
 from api.settings import Settings
 from api.tokens import WRITE
 from tests.contract import Contract
+from tests.control_port import control_port
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M", "payload": {"x": 1}}
 CONTENT = {name: value for name, value in NEW.items() if name != "user_id"}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Iterator[Settings]:
+    with control_port() as running:
+        yield replace(settings, grip_url=(running.url,))
 
 
 def test_every_success_that_is_promised_is_answered_as_described(
@@ -40,7 +49,8 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("POST", "/api/notifications/read-all")
     ask("GET", "/api/notifications/unread-count")
     ask("GET", "/api/openapi.json")
-    ask("GET", "/healthz")
+    for path in ("/healthz", "/readyz", "/metrics"):
+        client.get(path)
 
     assert contract.successes - contract.seen == set()
 

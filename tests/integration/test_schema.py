@@ -40,6 +40,8 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     "remove, due": lambda session: retention.remove(session, [(3, "u2"), (4, "u3")], NOW),
     "mark_published": lambda session: log.mark_published(session, log.read_events(session, "u7", 1, 9, 9, NOW), NOW),
     "remove_events": lambda session: retention.remove_events(session, datetime(2020, 1, 1, tzinfo=UTC), 500),
+    "outbox": log.outbox,
+    "misses, count": lambda session: misses.count(session, "n"),
     "misses": lambda session: misses.of_node(session, "n", 500),
 }
 

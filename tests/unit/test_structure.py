@@ -52,7 +52,7 @@ def test_every_route_but_health_and_documents_needs_a_token_or_the_proxy(app: Fl
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             if client.open(path, method=method).status_code not in (401, 403):
                 public.add(path)
-    assert public == {"/healthz", "/api/openapi.json"}
+    assert public == {"/healthz", "/readyz", "/metrics", "/api/openapi.json"}
 
 
 def test_every_setting_is_in_the_readme() -> None:

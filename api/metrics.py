@@ -1,0 +1,91 @@
+"""Every metric that a process counts, in one place. Whoever does the thing counts it; ``scrape.py`` shows it.
+
+They are global, as the Prometheus library has it: with ``PROMETHEUS_MULTIPROC_DIR`` set, each process counts in files
+of its own there, and a scrape adds up those of all workers and of the relay. Labels are values from short, closed
+lists, never a user's or a connection's.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
+LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86_400)  # seconds
+
+REQUESTS = Counter(
+    "shirase_http_requests_total", "Requests that the handlers answered, by operation.", ["operation", "status"]
+)
+REQUEST_SECONDS = Histogram(
+    "shirase_http_request_duration_seconds",
+    "From a request's arrival at a handler to its answer.",
+    ["operation"],
+    buckets=FAST,
+)
+
+CREATED = Counter("shirase_notifications_created_total", "Notifications that were committed.")
+PUBLISHED = Counter(
+    "shirase_events_published_total",
+    "Events sent to the proxy: accepted by all nodes, by some, or by none and so left to the relay.",
+    ["result"],  # accepted, partial, failed
+)
+PUBLISH_SECONDS = Histogram(
+    "shirase_publish_duration_seconds", "Time that a publish took, all nodes together.", buckets=FAST
+)
+AGE = Histogram(
+    "shirase_event_age_seconds",
+    "From an event's creation until the proxy had it: by its first publish, by the relay, or in a replay.",
+    ["way"],  # publish, relay, replay
+    buckets=LONG,
+)
+CONTROL_FAILURES = Counter(
+    "shirase_control_port_failures_total", "Posts that a node's control port did not accept.", ["node"]
+)
+CONTROL_SPARED = Counter(
+    "shirase_control_port_spared_total", "Posts that were not tried, because the node had just failed.", ["node"]
+)
+
+CONNECTS = Counter(
+    "shirase_connects_total",
+    "Streams that were asked for: new ones, resumed at a cursor (reconnects), reset, or deferred (database away).",
+    ["result"],  # new, resumed, reset, deferred
+)
+POLLS = Counter("shirase_polls_total", "Long polls that were asked for, the proxy's repeats included.")
+RECOVERIES = Counter("shirase_recoveries_total", "Times that the proxy read a held stream again.")
+REPLAYED = Counter("shirase_replayed_events_total", "Events sent from the log: to who reconnects, recovers or polls.")
+RESETS = Counter("shirase_resets_total", "Times that a client was told to fetch its list again.")
+
+RELAY_REPAIRED = Counter("shirase_relay_repaired_events_total", "Events that the relay published.")
+RELAY_HINTED = Counter("shirase_relay_hinted_streams_total", "Streams that the relay had a node read again.", ["node"])
+RELAY_REMOVED = Counter(
+    "shirase_relay_removed_total", "What the relay removed because its time was over.", ["what"]
+)  # notifications, events, keys
+RELAY_ROUND = Gauge(
+    "shirase_relay_last_round_timestamp_seconds",
+    "When a relay last ended a round in which the database answered (Unix time).",
+    multiprocess_mode="mostrecent",
+)
+
+for _counter, _values in (
+    (PUBLISHED, ("accepted", "partial", "failed")),
+    (CONNECTS, ("new", "resumed", "reset", "deferred")),
+    (RELAY_REMOVED, ("notifications", "events", "keys")),
+):
+    for _value in _values:
+        _counter.labels(_value)  # shown as 0 from the start, so that the first one is an increase
+
+
+def serve(host: str, port: int) -> None:
+    """Show what this process counts at a port of its own, from a thread that ends with it.
+
+    Raises:
+        OSError: if the port cannot be used.
+    """
+    start_http_server(port, host)
+
+
+def observe_ages(way: str, created: Iterable[datetime], now: datetime) -> None:
+    """Note how old events were when the proxy had them; a clock that was set back makes none younger than new."""
+    ages = AGE.labels(way)
+    for moment in created:
+        ages.observe(max(0.0, (now - moment).total_seconds()))

@@ -1,0 +1,133 @@
+"""What a scrape of ``/metrics`` shows: what the processes counted, where the database stands, and each proxy node.
+
+The database's part is asked for at the scrape, by a few bounded queries; so is each node's, within a bounded time.
+What does not answer is missing from the figures and said to be down, and never fails the scrape.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from api.database import Database
+from api.errors import DatabaseAway
+from api.store import log, misses
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NODE_TIMEOUT = 0.5  # seconds without a byte from a node's statistics
+NODES_TIMEOUT = 2.0  # seconds for the nodes together; those that are not asked count as down
+LARGEST_ANSWER = 64 * 1024  # bytes
+PROMETHEUS_PORT = 2  # above the control port, as `shirase up` and `shirase proxy` place it
+
+# Pushpin's names say neither whose they are nor, with several nodes, of which.
+TOTALS = {
+    "request_received": "shirase_pushpin_requests_received",
+    "connection_connected": "shirase_pushpin_connections",
+    "connection_minute": "shirase_pushpin_connection_minutes",
+    "message_received": "shirase_pushpin_messages_received",
+    "message_sent": "shirase_pushpin_messages_sent",
+}
+
+
+def render(database: Database, nodes: tuple[str, ...]) -> bytes:
+    """The Prometheus text of this moment; ``nodes`` are control addresses."""
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        counted = generate_latest(registry)
+    else:
+        counted = generate_latest(REGISTRY)
+    asked = CollectorRegistry()
+    asked.register(_Asked(database, nodes))
+    return counted + generate_latest(asked)
+
+
+class _Asked(Collector):
+    """The figures that are found out at the scrape."""
+
+    def __init__(self, database: Database, nodes: tuple[str, ...]) -> None:
+        self._database = database
+        self._nodes = nodes
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand: registering must not ask."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask now."""
+        up = GaugeMetricFamily("shirase_database_up", "Whether the database answered this scrape.")
+        try:
+            yield from self._database_figures()
+        except DatabaseAway:
+            up.add_metric([], 0)
+        else:
+            up.add_metric([], 1)
+        yield up
+        yield from _node_figures(self._nodes)
+
+    def _database_figures(self) -> list[Metric]:
+        with self._database.read() as session:
+            waiting, oldest = log.outbox(session)
+            missed = [(node, misses.count(session, node)) for node in self._nodes]
+        age = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
+        streams = GaugeMetricFamily(
+            "shirase_missed_streams", "Streams that a node has to be told to read again.", labels=["node"]
+        )
+        for node, count in missed:
+            streams.add_metric([node], count)
+        return [
+            GaugeMetricFamily(
+                "shirase_unpublished_events",
+                f"Events that no node has accepted yet; {log.MOST_COUNTED} at the most.",
+                waiting,
+            ),
+            GaugeMetricFamily(
+                "shirase_oldest_unpublished_event_age_seconds", "Age of the oldest of them; 0 if there is none.", age
+            ),
+            streams,
+        ]
+
+
+def _node_figures(nodes: tuple[str, ...]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("shirase_pushpin_up", "Whether a node's own statistics answered.", labels=["node"])
+    families: dict[str, Metric] = {}
+    deadline = time.monotonic() + NODES_TIMEOUT
+    for node in nodes:
+        found = _totals(node) if time.monotonic() < deadline else None
+        up.add_metric([node], found is not None)
+        for family in found or ():
+            name = TOTALS.get(family.name)
+            if name and family.samples:
+                kind = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
+                shown = families.setdefault(name, kind(name, family.documentation + ".", labels=["node"]))
+                shown.add_metric([node], family.samples[0].value)  # type: ignore[attr-defined]
+    yield up
+    yield from families.values()
+
+
+def _totals(node: str) -> list[Metric] | None:
+    """What a node says of itself; ``None`` if it says nothing."""
+    control = urlsplit(node)
+    connection = HTTPConnection(control.hostname or "", (control.port or 80) + PROMETHEUS_PORT, timeout=NODE_TIMEOUT)
+    with closing(connection):
+        try:
+            connection.request("GET", "/metrics")
+            answer = connection.getresponse()
+            text = answer.read(LARGEST_ANSWER).decode()
+            return list(text_string_to_metric_families(text)) if answer.status == HTTPStatus.OK else None
+        except (OSError, HTTPException, ValueError) as exc:
+            logger.debug("the statistics of %s do not answer: %s", node, exc)
+            return None

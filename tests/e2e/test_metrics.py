@@ -1,0 +1,179 @@
+"""The figures of a whole service: of all its workers, of the relay and of Pushpin, at one address."""
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from api.processes import Child, gunicorn_command, relay_command
+from tests.e2e.conftest import Fragile, on_both
+from tests.forwarder import Mode
+from tests.integration.test_metrics import read
+from tests.loop_thread import wait_until
+from tests.service import Service
+from tests.stack import free_ports
+
+BOUND = 30.0
+
+on_one = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+
+
+def user() -> str:
+    return f"user-{uuid4().hex}"
+
+
+def figures(service: Service) -> dict[str, float]:
+    answer = service.http.get(f"{service.stack.origin_url}/metrics")
+    assert answer.status_code == 200
+    return read(answer.text)
+
+
+def test_the_figures_are_those_of_all_workers(service: Service) -> None:
+    def created() -> float:
+        return figures(service)["shirase_notifications_created_total"]
+
+    before, seen = created(), set()
+    for number in range(1, 41):
+        service.create(user())
+        seen.add(created() - before - number)
+
+    assert len(service.stack.worker_pids()) == 4
+    assert seen == {0}
+
+
+def test_streams_and_what_they_are_sent_are_counted(service: Service) -> None:
+    alice = user()
+    before = figures(service)
+
+    device = service.open(alice)
+    service.create(alice)
+    device.wait(lambda one: one.log)
+    device.drop()
+    device.wait(lambda one: one.connections == 2)
+    service.open(user(), cursor="0123456789-7")
+
+    def grown(name: str) -> float:
+        return figures(service)[name] - before[name]
+
+    assert grown("shirase_connects_total{result=new}") == 1
+    assert grown("shirase_connects_total{result=resumed}") == 1
+    assert grown("shirase_connects_total{result=reset}") == 1
+    assert grown("shirase_resets_total") == 1
+    assert grown("shirase_event_age_seconds_count{way=publish}") == 1
+
+
+def test_pushpins_own_totals_are_beside_them(service: Service) -> None:
+    name = "shirase_pushpin_requests_received_total"
+    before = figures(service)[name]
+    service.open(user())
+
+    # Pushpin brings its totals up to date from time to time.
+    wait_until(lambda: figures(service)[name] > before, BOUND, "the request is not counted")
+    assert figures(service)["shirase_pushpin_connections"] >= 1
+    assert figures(service)["shirase_pushpin_up"] == 1
+
+
+@on_both
+def test_the_relays_work_and_a_spared_control_port_are_shown(fragile: Fragile) -> None:
+    service, alice = fragile.service, user()
+    fragile.control.mode = Mode.REFUSE
+    for _ in range(5):
+        service.create(alice)
+    found = figures(service)
+    assert found["shirase_unpublished_events"] == 5
+    assert found["shirase_control_port_failures_total"] + found["shirase_control_port_spared_total"] >= 5
+
+    fragile.control.mode = Mode.PASS
+
+    wait_until(lambda: figures(service)["shirase_unpublished_events"] == 0, BOUND, "the relay did not come")
+    assert figures(service)["shirase_relay_repaired_events_total"] == 5
+    assert figures(service)["shirase_relay_last_round_timestamp_seconds"] > 0
+
+
+def test_what_workers_counted_outlives_them(fragile: Fragile) -> None:
+    fragile.service.create(user())
+    before = figures(fragile.service)["shirase_notifications_created_total"]
+
+    fragile.stack.kill_workers()
+    fragile.service.create(user())
+
+    assert before == 1
+    assert figures(fragile.service)["shirase_notifications_created_total"] == 2
+
+
+@on_one
+def test_gunicorn_alone_makes_a_directory_for_its_workers_figures(service: Service, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environ = {**os.environ, **service.stack.settings_env, "TMPDIR": str(temporary)}
+    del environ["PROMETHEUS_MULTIPROC_DIR"]
+    origin = f"127.0.0.1:{free_ports(1)[0]}"
+    gunicorn = Child("gunicorn", gunicorn_command(origin, 2), environ, mark=str(tmp_path))
+    with ExitStack() as running, (tmp_path / "log").open("wb") as log:
+        running.callback(gunicorn.kill)
+        gunicorn.start(log)
+
+        def asked() -> list[int]:
+            # The answer is counted after it was made: each shows those before it.
+            found = [read(service.http.get(f"http://{origin}/metrics").text) for _ in range(10)]
+            return [int(one.get("shirase_http_requests_total{operation=metrics,status=200}", 0)) for one in found]
+
+        wait_until(lambda: _answers(service, origin), BOUND, (tmp_path / "log").read_text)
+        assert asked() == list(range(10))
+        assert [path.name[:15] for path in temporary.iterdir()] == ["shirase-metrics"]
+
+        gunicorn.stop(BOUND)
+    assert list(temporary.iterdir()) == []
+
+
+@on_one
+def test_a_relay_elsewhere_shows_its_figures_at_a_port_of_its_own(service: Service, tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    environ = {**os.environ, **service.stack.settings_env}
+    del environ["PROMETHEUS_MULTIPROC_DIR"]
+    command = [*relay_command(), "--metrics-port", str(port)]
+    with ExitStack() as running, (tmp_path / "log").open("wb") as log:
+        relay = Child("relay", command, environ, mark=str(tmp_path))
+        running.callback(relay.kill)
+        relay.start(log)
+
+        def rounds() -> float:
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+            except httpx.HTTPError:
+                return 0
+            return read(answer.text)["shirase_relay_last_round_timestamp_seconds"]
+
+        wait_until(lambda: rounds() > 0, BOUND, (tmp_path / "log").read_text)
+
+
+@on_one
+def test_a_taken_port_of_the_relays_figures_is_one_line(service: Service, tmp_path: Path) -> None:
+    taken = service.stack.proxies[0].control_port
+    command = [sys.executable, "-m", "api", "relay", "--metrics-port", str(taken)]
+    environ = {**os.environ, **service.stack.settings_env}
+
+    ended = subprocess.run(
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=BOUND, check=False
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"shirase: port {taken}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/healthz"])
+def test_operators_are_answered_at_the_origin(service: Service, path: str) -> None:
+    assert service.http.get(service.stack.origin_url + path).status_code == 200
+
+
+def _answers(service: Service, origin: str) -> bool:
+    try:
+        return service.http.get(f"http://{origin}/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False

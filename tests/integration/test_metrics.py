@@ -1,0 +1,199 @@
+"""What `/metrics` and `/readyz` say, of an application that is asked in the same process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from api import relay
+from api.app import create_app
+from api.settings import Settings
+from api.tokens import WRITE
+from tests.control_port import ControlPort, control_port
+
+Figures = dict[str, float]
+
+
+@pytest.fixture
+def port() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(settings: Settings, port: ControlPort) -> Settings:
+    return replace(settings, grip_url=(port.url,), publish_timeout=1.0)
+
+
+@pytest.fixture
+def create(client: FlaskClient, token: Callable[..., str]) -> Callable[[int], None]:
+    def create(count: int) -> None:
+        drafts = [{"user_id": "42", "type": "t", "title": "T", "message": ""}] * count
+        headers = {"Authorization": f"Bearer {token('producer', WRITE)}"}
+        answer = client.post("/api/notifications/batch", json={"notifications": drafts}, headers=headers)
+        assert answer.status_code == 201
+
+    return create
+
+
+def figures(client: FlaskClient) -> Figures:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    return read(answer.text)
+
+
+def read(exposition: str) -> Figures:
+    found: Figures = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()) if name != "node")
+            name = f"{sample.name}{{{labels}}}" if labels else sample.name
+            assert name not in found or "node" in sample.labels, f"{name} is there twice"
+            found[name] = found.get(name, 0) + sample.value
+    return found
+
+
+class Grown:
+    """By how much figures grew: they are the process's, which other tests count in too."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._client = client
+        self._before = figures(client)
+
+    def __getitem__(self, name: str) -> float:
+        now = figures(self._client)
+        return now[name] - self._before.get(name, 0)
+
+
+def test_what_is_created_and_published_is_counted(client: FlaskClient, create: Callable[[int], None]) -> None:
+    grown = Grown(client)
+
+    create(3)
+
+    assert grown["shirase_notifications_created_total"] == 3
+    assert grown["shirase_events_published_total{result=accepted}"] == 3
+    assert grown["shirase_events_published_total{result=failed}"] == 0
+    assert grown["shirase_publish_duration_seconds_count"] == 1
+    assert grown["shirase_event_age_seconds_count{way=publish}"] == 3
+    assert grown["shirase_http_requests_total{operation=create_batch,status=201}"] == 1
+    assert grown["shirase_http_request_duration_seconds_count{operation=create_batch}"] == 1
+
+
+def test_the_outbox_and_the_relays_work_are_counted(
+    app: Flask, client: FlaskClient, create: Callable[[int], None], port: ControlPort
+) -> None:
+    port.behaviour = "fail"
+    grown = Grown(client)
+
+    create(2)
+
+    assert grown["shirase_events_published_total{result=failed}"] == 2
+    assert figures(client)["shirase_unpublished_events"] == 2
+    assert figures(client)["shirase_oldest_unpublished_event_age_seconds"] > 0
+    assert grown["shirase_control_port_failures_total"] == 1
+
+    port.behaviour = "accept"
+    wired = app.extensions["shirase"]
+    assert relay.repair(wired.database, wired.publisher).events == 2
+
+    assert grown["shirase_relay_repaired_events_total"] == 2
+    assert grown["shirase_event_age_seconds_count{way=relay}"] == 2
+    assert figures(client)["shirase_unpublished_events"] == 0
+    assert figures(client)["shirase_oldest_unpublished_event_age_seconds"] == 0
+
+
+def test_a_spared_control_port_is_counted(
+    client: FlaskClient, create: Callable[[int], None], port: ControlPort
+) -> None:
+    port.behaviour = "fail"
+    grown = Grown(client)
+
+    for _ in range(10):
+        create(1)
+
+    failures, spared = grown["shirase_control_port_failures_total"], grown["shirase_control_port_spared_total"]
+    assert failures >= 3
+    assert failures + spared == 10
+    assert spared > 0
+
+
+def test_figures_are_shown_while_the_database_is_away(settings: Settings) -> None:
+    away = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")).test_client()
+
+    found = figures(away)
+
+    assert found["shirase_database_up"] == 0
+    assert "shirase_unpublished_events" not in found
+    assert "shirase_notifications_created_total" in found
+
+
+def test_a_node_without_statistics_is_said_to_be_down(client: FlaskClient) -> None:
+    found = figures(client)
+
+    assert found["shirase_pushpin_up"] == 0
+    assert found["shirase_database_up"] == 1
+
+
+def test_no_figure_names_a_user(client: FlaskClient, create: Callable[[int], None]) -> None:
+    create(1)
+
+    labels = {
+        name
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+        for name in sample.labels
+    }
+
+    assert labels <= {"operation", "status", "result", "way", "node", "what", "le", "version", "implementation"} | {
+        "major",
+        "minor",
+        "patchlevel",
+        "generation",
+    }
+
+
+def test_ready_means_that_database_and_control_port_answer(client: FlaskClient) -> None:
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "away": []})
+
+
+@pytest.mark.parametrize("behaviour", ["fail", "hang"])
+def test_what_is_away_is_named(client: FlaskClient, port: ControlPort, behaviour: str) -> None:
+    port.behaviour = behaviour
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.mimetype == "application/problem+json"
+    assert body(answer)["away"] == [port.url]
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_database_that_is_away_is_named(settings: Settings) -> None:
+    away = create_app(replace(settings, database_url="postgresql://nobody:secret@127.0.0.1:1/none")).test_client()
+
+    answer = away.get("/readyz")
+
+    assert answer.status_code == 503
+    assert body(answer)["away"] == ["database"]
+    assert "secret" not in answer.text
+    assert away.get("/healthz").status_code == 200
+
+
+def test_one_node_of_several_is_enough(settings: Settings, port: ControlPort) -> None:
+    gone = "http://127.0.0.1:1"
+    both = create_app(replace(settings, grip_url=(gone, port.url))).test_client()
+
+    answer = both.get("/readyz")
+
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "away": [gone]})
+
+
+def body(answer: Any) -> dict[str, Any]:
+    found: dict[str, Any] = answer.json
+    return found
