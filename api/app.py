@@ -8,7 +8,7 @@ from flask.blueprints import BlueprintSetupState
 
 from api import metrics
 from api.auth import HostSignIn
-from api.routes import demo, health, notifications, openapi, problems, streams
+from api.routes import cors, demo, health, notifications, openapi, problems, streams, tickets
 from api.routes.operation import HOST_SIGN_IN, MAX_BODY
 from api.services import wire
 from api.settings import Settings
@@ -18,8 +18,8 @@ def create_app(settings: Settings) -> Flask:
     """An application that answers every request by itself and remembers nothing between two of them."""
     app = Flask(__name__, static_folder=None)
     app.extensions["shirase"] = wire(settings)
-    _prepare(app)
-    for routes in (streams, notifications, health, openapi):
+    _prepare(app, settings)
+    for routes in (streams, tickets, notifications, health, openapi):
         app.register_blueprint(routes.blueprint)
     if settings.demo:
         app.register_blueprint(demo.blueprint)
@@ -39,8 +39,8 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
     """
     made = Blueprint("shirase", __name__)
     wired = wire(settings)
-    _prepare(made)
-    for routes in (streams, notifications):
+    _prepare(made, settings)
+    for routes in (streams, notifications) if identify else (streams, tickets, notifications):
         made.register_blueprint(routes.blueprint)
 
     @made.record_once
@@ -52,11 +52,12 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
     return made
 
 
-def _prepare(routes: Flask | Blueprint) -> None:
+def _prepare(routes: Flask | Blueprint, settings: Settings) -> None:
     """What surrounds every request."""
     routes.before_request(_begin)
     routes.after_request(_end)
     problems.register(routes)
+    cors.register(routes, settings)
 
 
 def _begin() -> None:

@@ -27,6 +27,9 @@ DATA_DIR = click.option(
     help="Where `shirase up` keeps its data and keys.",
 )
 USER = click.option("--user", "user_id", required=True, help="The user's id.")
+TOKEN = click.option(
+    "--token", help="A token that the service accepts; by default SHIRASE_TOKEN, or one that is signed with JWT_SECRET."
+)
 URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
 DEFAULT_URL = "http://127.0.0.1:7999"
 CLI_TTL = 3600  # seconds that the tokens of send and listen hold
@@ -118,16 +121,17 @@ def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
 @click.option("--title", required=True)
 @click.option("--message", required=True)
 @click.option("--payload", default="{}", show_default=True, help="A JSON object.")
+@TOKEN
 @URL
 @DATA_DIR
 @_one_line
-def send(user_id: str, type_: str, title: str, message: str, payload: str, url: str | None, data_dir: Path) -> None:
+def send(*, user_id: str, type_: str, title: str, message: str, payload: str, data_dir: Path, **where: Any) -> None:
     """Create a notification through the API."""
     try:
         parsed = json.loads(payload)
     except ValueError as exc:
         raise Invalid(FieldError("--payload", f"is not JSON: {exc}")) from exc
-    client = _client(load(data_dir), url, "shirase-send", tokens.WRITE)
+    client = _client(load(data_dir), "shirase-send", tokens.WRITE, **where)
     notification = {"user_id": user_id, "type": type_, "title": title, "message": message, "payload": parsed}
     click.echo(json.dumps(client.create(notification), ensure_ascii=False))
 
@@ -135,13 +139,14 @@ def send(user_id: str, type_: str, title: str, message: str, payload: str, url: 
 @main.command()
 @USER
 @click.option("--after", "cursor", help="Resume behind this cursor.")
+@TOKEN
 @URL
 @DATA_DIR
 @_one_line
-def listen(user_id: str, cursor: str | None, url: str | None, data_dir: Path) -> None:
+def listen(*, user_id: str, cursor: str | None, data_dir: Path, **where: Any) -> None:
     """Open the stream and print the events, one a line, until Ctrl-C."""
     tokens.check_user_id(user_id)
-    client = _client(load(data_dir), url, user_id, "")
+    client = _client(load(data_dir), user_id, "", **where)
     try:
         for event in client.listen(cursor):
             line = {"event": event.event, "id": event.id or None, "data": event.json()}
@@ -170,7 +175,8 @@ def run_relay(metrics_port: int | None, metrics_host: str) -> None:
     relay.run(settings, services.database, services.publisher, stop)
 
 
-def _client(environ: dict[str, str], url: str | None, user_id: str, scope: str) -> Client:
-    settings = Settings.from_env(environ)
-    signed = tokens.mint(settings, user_id, scope=scope, ttl=CLI_TTL)
-    return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, signed)
+def _client(environ: dict[str, str], user_id: str, scope: str, *, url: str | None, token: str | None) -> Client:
+    token = token or environ.get("SHIRASE_TOKEN")
+    if not token:
+        token = tokens.mint(Settings.from_env(environ), user_id, scope=scope, ttl=CLI_TTL)
+    return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token)

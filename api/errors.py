@@ -65,6 +65,10 @@ class DatabaseAway(ShiraseError):
     """The database does not answer."""
 
 
+class KeysAway(ShiraseError):
+    """The keys that tokens are checked with cannot be had, so that nobody can be let in or refused."""
+
+
 class ProxyMissing(ShiraseError):
     """There is no Pushpin on this machine that could be run."""
 

@@ -20,7 +20,8 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 from api import metrics
-from api.settings import Settings, key_bytes
+from api.settings import Settings
+from api.verification_keys import key_bytes
 
 log = logging.getLogger(__name__)
 

@@ -155,3 +155,14 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (Index("idempotency_keys_created_at", "created_at"),)
+
+
+class UsedTicket(Base):
+    """A ticket that has opened its stream. Only used ones have a row: who asks for tickets writes nothing."""
+
+    __tablename__ = "used_tickets"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("used_tickets_used_at", "used_at"),)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from api.errors import ProxyMissing
 from api.resources import directory
-from api.settings import key_bytes
+from api.verification_keys import key_bytes
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds

@@ -13,22 +13,25 @@ LINES = 100  # within which the first event must come
 PAUSE = 0.1  # seconds between two attempts
 
 
-def wait_for_stream(url: str, token: str, timeout: float, still_starting: Callable[[], bool]) -> bool:
-    """Wait until a stream says ``connected``; false at the timeout, or once nothing is starting any more."""
+def wait_for_stream(url: str, ticket: Callable[[], str], timeout: float, still_starting: Callable[[], bool]) -> bool:
+    """Wait until a stream says ``connected``; false at the timeout, or once nothing is starting any more.
+
+    It opens with a ticket, a new one for each attempt: where tokens are signed elsewhere, we can make no other.
+    """
     deadline = time.monotonic() + timeout
     while still_starting() and time.monotonic() < deadline:
-        if stream_opens(url, token):
+        if stream_opens(url, ticket()):
             return True
         time.sleep(PAUSE)
     return False
 
 
-def stream_opens(url: str, token: str) -> bool:
+def stream_opens(url: str, ticket: str) -> bool:
     """Try once."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=TRY_TIMEOUT)
     with closing(connection):
         try:
-            connection.request("GET", PATH, headers={"Authorization": f"Bearer {token}"})
+            connection.request("GET", f"{PATH}?ticket={ticket}")
             answer = connection.getresponse()
             if answer.status != HTTPStatus.OK:
                 return False

@@ -17,7 +17,8 @@ from api.database import Database
 from api.errors import DatabaseAway
 from api.grip import Publisher
 from api.settings import Settings
-from api.store import log, misses, retention
+from api.store import log, misses, retention, used_tickets
+from api.tickets import KEPT as TICKETS_KEPT
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +108,10 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
         with database.write() as session:
             events_gone = retention.remove_events(session, before, BATCH)
             keys_gone = retention.remove_keys(session, now - KEYS_KEPT, BATCH)
+            tickets_gone = used_tickets.remove(session, now - TICKETS_KEPT, BATCH)
         metrics.RELAY_REMOVED.labels("events").inc(events_gone)
         metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
-        if not gone + events_gone + keys_gone:
+        if not gone + events_gone + keys_gone + tickets_gone:
             return True
     return False
 

@@ -1,10 +1,12 @@
-"""What one process works with: a handler's application and the relay are wired from the same three parts."""
+"""What one process works with: a handler's application and the relay are wired from the same parts."""
 
 from dataclasses import dataclass
 
 from api.database import Database
 from api.grip import Publisher
+from api.jwks import Jwks
 from api.settings import Settings
+from api.verification_keys import FixedKeys, Keys, public_keys, secret_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +16,18 @@ class Services:
     settings: Settings
     database: Database
     publisher: Publisher
+    keys: Keys  # that tokens are checked with
 
 
 def wire(settings: Settings) -> Services:
     """Put the parts together; nothing connects before it is used."""
-    return Services(settings, Database(settings.database_url, settings.database_timeout), Publisher(settings))
+    database = Database(settings.database_url, settings.database_timeout)
+    return Services(settings, database, Publisher(settings), _keys(settings))
+
+
+def _keys(settings: Settings) -> Keys:
+    if settings.jwt_jwks_url:
+        return Jwks(settings.jwt_jwks_url, settings.jwt_jwks_timeout)
+    if settings.jwt_public_key:
+        return FixedKeys(public_keys(settings.jwt_public_key))
+    return FixedKeys(secret_keys(settings.jwt_secret))

@@ -1,15 +1,16 @@
 """The settings: read once from the environment, checked at the start, frozen afterwards."""
 
 import re
-from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from api.errors import SettingsError
+from api.verification_keys import Key, key_bytes, public_keys, secret_keys
 
-MIN_KEY_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the size of the hash
+MIN_KEY_BYTES = 32
+TOKEN_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")  # exactly one of them is set
 PUSHPIN_STOCK_KEY = "changeme"  # what Debian's pushpin.conf ships: anyone can sign with it
 
 
@@ -20,9 +21,15 @@ class Settings:
     database_url: str = field(repr=False)
     grip_url: tuple[str, ...] = field(repr=False)  # control addresses, one a proxy node
     pushpin_sig_key: str = field(repr=False)
-    jwt_secret: str = field(repr=False)
+    jwt_secret: str = field(default="", repr=False)  # one key or several; the first signs
+    jwt_public_key: str = ""  # PEM, one key or several
+    jwt_jwks_url: str = ""
+    jwt_jwks_timeout: float = 2.0  # seconds that the key set may take
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
+    auth_cookie: str | None = None  # the cookie that carries the token
+    auth_query_token: bool = True  # whether ?token= opens a stream; ?ticket= always does
+    cors_origins: frozenset[str] = frozenset()  # as browsers send them in Origin
     sse_keepalive_timeout: int = 30  # seconds between heartbeats
     sse_queue_size: int = 100  # missed events replayed in one response
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
@@ -44,9 +51,13 @@ class Settings:
             database_url=_required(environ, "DATABASE_URL"),
             grip_url=_grip_urls(_required(environ, "GRIP_URL")),
             pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
-            jwt_secret=signing_key(environ, "JWT_SECRET"),
+            **_token_keys(environ),
+            jwt_jwks_timeout=_number(environ, "JWT_JWKS_TIMEOUT", 2.0, 0.05, 60, whole=False),
             jwt_issuer=_optional(environ, "JWT_ISSUER"),
             jwt_audience=_optional(environ, "JWT_AUDIENCE"),
+            auth_cookie=_cookie_name(environ),
+            auth_query_token=_choice(environ, "AUTH_QUERY_TOKEN", "on", "off") == "on",
+            cors_origins=_origins(environ),
             sse_keepalive_timeout=int(_number(environ, "SSE_KEEPALIVE_TIMEOUT", 30, 1, 3600)),
             sse_queue_size=int(_number(environ, "SSE_QUEUE_SIZE", 100, 1, 10_000)),
             sse_resync_interval=int(_number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
@@ -122,13 +133,52 @@ def signing_key(environ: Mapping[str, str], name: str) -> str:
     return value
 
 
-def key_bytes(text: str) -> bytes:
-    """A key as Pushpin writes it: plain, ``base64:…`` or ``file:…``."""
-    if text.startswith("base64:"):
-        return b64decode(text.removeprefix("base64:"), validate=True)
-    if text.startswith("file:"):
-        return Path(text.removeprefix("file:")).read_bytes().strip()
-    return text.encode()
+def _token_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    given = {name: value for name in TOKEN_KEYS if (value := _optional(environ, name))}
+    if not given:
+        raise SettingsError("JWT_SECRET", "is not set, and neither is JWT_PUBLIC_KEY or JWT_JWKS_URL")
+    if len(given) > 1:
+        raise SettingsError(" and ".join(given), "are set at once; a token is checked in one way only")
+    for name, value in given.items():
+        try:
+            _TOKEN_CHECKS[name](value)
+        except (OSError, ValueError) as exc:
+            raise SettingsError(name, str(exc)) from exc
+    return {name.lower(): value for name, value in given.items()}
+
+
+def _check_jwks_url(value: str) -> None:
+    parts = urlsplit(value)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host or parts.port == 0:
+        raise ValueError("must be https://HOST/PATH")
+    # Whoever can change the answer on its way signs tokens for anyone.
+    if parts.scheme == "http" and "." in host and not (re.fullmatch(r"[0-9.]+", host) and ip_address(host).is_private):
+        raise ValueError("must be https:// unless the host is in a private network")
+
+
+_TOKEN_CHECKS: dict[str, Callable[[str], tuple[Key, ...] | None]] = {
+    "JWT_SECRET": secret_keys,
+    "JWT_PUBLIC_KEY": public_keys,
+    "JWT_JWKS_URL": _check_jwks_url,
+}
+
+
+def _cookie_name(environ: Mapping[str, str]) -> str | None:
+    name = _optional(environ, "AUTH_COOKIE")
+    if name and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):  # RFC 6265 section 4.1.1
+        raise SettingsError("AUTH_COOKIE", f"must be the name of a cookie, not {name!r}")
+    return name
+
+
+def _origins(environ: Mapping[str, str]) -> frozenset[str]:
+    found = frozenset(re.split(r"[\s,]+", _optional(environ, "CORS_ORIGINS") or "")) - {""}
+    for origin in found:
+        # As browsers write it: no path, no default port, no wildcard. Anything else would never match, or too much.
+        match = re.fullmatch(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?", origin)
+        if not match or (match[1], match[3]) in (("http", "80"), ("https", "443")):
+            raise SettingsError("CORS_ORIGINS", f"must be like https://app.example.com, without a path, not {origin!r}")
+    return found
 
 
 def _grip_urls(value: str) -> tuple[str, ...]:

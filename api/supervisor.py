@@ -5,12 +5,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from api import logs, tokens
+from api import logs, tickets
 from api.data_directory import held, keep_settings, make_keys
 from api.database import migrate
 from api.environment import given
@@ -19,7 +20,8 @@ from api.processes import Child, gunicorn_command, reap_orphans, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.restarts import RestartedChild
-from api.settings import Settings
+from api.settings import TOKEN_KEYS, Settings
+from api.tokens import Identity
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open
 LOOK = 0.1  # seconds between two looks at the children
@@ -67,6 +69,8 @@ def _run(options: UpOptions) -> None:
     if options.demo and not ip_address(address).is_loopback:
         raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
     environ = _environment(options, data_dir, address)
+    if options.demo and (other := [name for name in TOKEN_KEYS[1:] if environ.get(name, "").strip()]):
+        raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
     settings = Settings.from_env(environ)
     version = installed_version()
     proxy = ProxyConfig(
@@ -94,10 +98,10 @@ def _run(options: UpOptions) -> None:
     if options.demo:
         keep_settings(data_dir, environ)
     logs.configure(settings)
-    _serve(children, environ["SHIRASE_URL"], tokens.mint(settings, "shirase-ready"))
+    _serve(children, environ["SHIRASE_URL"], lambda: tickets.issue(settings, Identity("shirase-ready")))
 
 
-def _serve(children: list[Child], url: str, token: str) -> None:
+def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: stopping.append(number))
@@ -109,7 +113,7 @@ def _serve(children: list[Child], url: str, token: str) -> None:
             started.callback(each.child.stop, GRACE[each.child.name])
             each.start()
             _say(f"{each.child.name} started")
-        if not wait_for_stream(url, token, READY_TIMEOUT, lambda: not stopping and _all_run(children)):
+        if not wait_for_stream(url, ticket, READY_TIMEOUT, lambda: not stopping and _all_run(children)):
             if stopping:
                 return
             ended = [child.name for child in children if child.exit_code() is not None]

@@ -1,15 +1,18 @@
 """Tokens: who a request says it is, proven by a signed JWT (RFC 7519). No HTTP and no database here."""
 
+import hashlib
 import re
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
+import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
-from api.errors import FieldError, Invalid, Unauthenticated
+from api.errors import FieldError, Invalid, SettingsError, Unauthenticated
 from api.settings import Settings
+from api.verification_keys import SHARED, Key, Keys, key_bytes, secrets
 
 WRITE = "notifications:write"
 ADMIN = "notifications:admin"
@@ -49,7 +52,13 @@ def check_user_id(value: str) -> None:
 
 
 def mint(settings: Settings, user_id: str, *, scope: str = "", ttl: int = 3600) -> str:
-    """Sign a token as a host application would: for the command line, the demo and the tests."""
+    """Sign a token as a host application would: for the command line, the demo and the tests.
+
+    Raises:
+        SettingsError: without ``JWT_SECRET``. Whoever has only public keys can check tokens and make none.
+    """
+    if not settings.jwt_secret:
+        raise SettingsError("JWT_SECRET", "is not set, and nothing else can sign a token: have its issuer sign one")
     now = int(time.time())
     claims: dict[str, str | int] = {"sub": user_id, "iat": now, "exp": now + ttl}
     if scope:
@@ -58,27 +67,17 @@ def mint(settings: Settings, user_id: str, *, scope: str = "", ttl: int = 3600) 
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
         claims["aud"] = settings.jwt_audience
-    return jwt.encode(claims, settings.jwt_secret, algorithm="HS256")
+    return jwt.encode(claims, secrets(settings.jwt_secret)[0], algorithm=SHARED)
 
 
-def verify(settings: Settings, token: str) -> Identity:
+def verify(keys: Keys, settings: Settings, token: str) -> Identity:
     """Who a token speaks for. The algorithm is ours to say, never the token's (RFC 8725, section 3.1).
 
     Raises:
         Unauthenticated: if it is forged, expired, for someone else, or has no usable ``sub``.
+        KeysAway: if there are no keys to check it with.
     """
-    try:
-        claims = jwt.decode(
-            token,
-            settings.jwt_secret,
-            algorithms=["HS256"],
-            issuer=settings.jwt_issuer,
-            audience=settings.jwt_audience,
-            leeway=LEEWAY,
-            options={"require": ["exp", "sub"], "verify_aud": settings.jwt_audience is not None},
-        )
-    except (jwt.PyJWTError, ValueError) as exc:
-        raise Unauthenticated("the token is not valid: " + _reason(exc)) from exc
+    claims = _signed_claims(keys, settings, token)
     subject, scope = claims["sub"], claims.get("scope", "")
     if not is_user_id(subject):
         raise Unauthenticated("the token's sub is not a user id")
@@ -86,18 +85,57 @@ def verify(settings: Settings, token: str) -> Identity:
     return Identity(subject, scopes, int(claims["exp"]))
 
 
+def _signed_claims(keys: Keys, settings: Settings, token: str) -> dict[str, Any]:
+    failure: Exception = jwt.InvalidKeyError()
+    # JSON that is nested by the thousand ends the interpreter's recursion before anything is verified.
+    unreadable = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+    try:
+        for key in keys.candidates(jwt.get_unverified_header(token).get("kid")):
+            try:
+                return _decode(key, settings, token)
+            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:
+                failure = exc  # another of the keys may have signed it
+    except unreadable as exc:
+        failure = exc
+    raise Unauthenticated("the token is not valid: " + _reason(failure)) from failure
+
+
+def _decode(key: Key, settings: Settings, token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key.material,
+        algorithms=[key.algorithm],
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=LEEWAY,
+        options={"require": ["exp", "sub"], "verify_aud": settings.jwt_audience is not None},
+    )
+    return claims
+
+
 def seal(settings: Settings, purpose: str, value: dict[str, Any]) -> str:
     """Text in URL-safe characters that only we can make, for one purpose; anyone can read it."""
-    return URLSafeSerializer(settings.pushpin_sig_key, salt=f"shirase.{purpose}").dumps(value)
+    sealed = _sealer(settings, purpose).dumps(value)
+    return sealed if isinstance(sealed, str) else sealed.decode()
 
 
 def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, Any] | None:
     """What was sealed, or ``None`` if it was not sealed by us for this purpose."""
     try:
-        opened: dict[str, Any] = URLSafeSerializer(settings.pushpin_sig_key, salt=f"shirase.{purpose}").loads(sealed)
+        opened: dict[str, Any] = _sealer(settings, purpose).loads(sealed)
     except BadData:
         return None
     return opened
+
+
+def _sealer(settings: Settings, purpose: str) -> "URLSafeSerializer":
+    # orjson leaves an id's characters as they are. Escaped, 255 of them could pass what a request line may hold.
+    return URLSafeSerializer(
+        key_bytes(settings.pushpin_sig_key),
+        salt=f"shirase.{purpose}",
+        serializer=orjson,
+        signer_kwargs={"digest_method": hashlib.sha256},
+    )
 
 
 def _reason(exc: Exception) -> str:
@@ -105,6 +143,8 @@ def _reason(exc: Exception) -> str:
     reasons = {
         jwt.ExpiredSignatureError: "it has expired",
         jwt.InvalidSignatureError: "its signature does not match",
+        jwt.InvalidAlgorithmError: "it is not signed as this service requires",
+        jwt.InvalidKeyError: "its key is not known",
         jwt.InvalidIssuerError: "it is from another issuer",
         jwt.InvalidAudienceError: "it is for another audience",
         jwt.ImmatureSignatureError: "it is not valid yet",

@@ -13,11 +13,12 @@ from shutil import rmtree
 from types import TracebackType
 from typing import Self
 
-from api import tokens
+from api import tickets, tokens
 from api.processes import Child, family, gunicorn_command, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.settings import Settings
+from api.tokens import Identity
 
 READY_TIMEOUT = 30.0
 GRACE = 10.0
@@ -126,12 +127,16 @@ class Stack:
     def wait_ready(self) -> None:
         """Wait until a stream can be opened through every node."""
         for url in self.urls:
-            if not wait_for_stream(url, self.token("stack-ready"), READY_TIMEOUT, lambda: True):
+            if not wait_for_stream(url, self.ticket, READY_TIMEOUT, lambda: True):
                 raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
 
     def token(self, user: str, scope: str = "") -> str:
         """A token that this stack accepts."""
         return tokens.mint(self.settings, user, scope=scope)
+
+    def ticket(self, user: str = "stack-ready") -> str:
+        """A ticket of this stack, with no token behind it."""
+        return tickets.issue(self.settings, Identity(user))
 
     def start_pushpin(self, node: int = 0) -> None:
         """Start one node; ``wait_ready`` tells when it serves."""

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.routes import schemas
 from api.routes.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
+from api.settings import Settings
 
 blueprint = Blueprint("docs", __name__, static_folder=str(Path(__file__).parent / "docs"), static_url_path="/api/docs")
 
@@ -53,7 +54,11 @@ def describe(app: Flask) -> dict[str, Any]:
         },
     )
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    spec.components.security_scheme("token", {"type": "apiKey", "in": "query", "name": "token"})
+    settings: Settings = app.extensions["shirase"].settings
+    if settings.auth_cookie:
+        spec.components.security_scheme("cookie", {"type": "apiKey", "in": "cookie", "name": settings.auth_cookie})
+    for name in in_query(settings):
+        spec.components.security_scheme(name, {"type": "apiKey", "in": "query", "name": name})
     for name, schema in _schemas().items():
         spec.components.schema(name, schema)
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
@@ -64,7 +69,8 @@ def describe(app: Flask) -> dict[str, Any]:
         name = rule.endpoint.rpartition(".")[2]
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         spec.path(
-            path=path, operations={method.lower(): _operation(name, rule.arguments, described) for method in methods}
+            path=path,
+            operations={method.lower(): _operation(name, rule.arguments, described, settings) for method in methods},
         )
     return spec.to_dict()
 
@@ -80,7 +86,19 @@ def _schemas() -> dict[str, Any]:
     return definitions
 
 
-def _operation(name: str, arguments: set[str], described: Operation) -> dict[str, Any]:
+def in_query(settings: Settings) -> tuple[str, ...]:
+    """What may say who is calling in the address of a stream."""
+    return ("ticket", "token") if settings.auth_query_token else ("ticket",)
+
+
+def _security(described: Operation, settings: Settings) -> list[dict[str, list[str]]]:
+    ways = ["bearer", *(["cookie"] if settings.auth_cookie else [])]
+    if described.access == USER_IN_QUERY:
+        ways += in_query(settings)
+    return [{way: []} for way in ways]
+
+
+def _operation(name: str, arguments: set[str], described: Operation, settings: Settings) -> dict[str, Any]:
     made: dict[str, Any] = {"operationId": name, "summary": described.summary, "tags": ["Notifications"]}
     if described.description:
         made["description"] = described.description
@@ -92,7 +110,7 @@ def _operation(name: str, arguments: set[str], described: Operation) -> dict[str
     problems = set(described.problems) | set(ALWAYS)
     if described.access != PUBLIC:
         problems |= {401} | ({403} if described.scope else set())
-        made["security"] = [{"bearer": []}, {"token": []}] if described.access == USER_IN_QUERY else [{"bearer": []}]
+        made["security"] = _security(described, settings)
     for status in sorted(problems):
         made["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
     return made
@@ -108,7 +126,7 @@ def _parameters(arguments: set[str], described: Operation) -> list[dict[str, Any
         found += [
             {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema}
             for name, schema in shape["properties"].items()
-            if name != "token"  # told as a security scheme
+            if name not in ("ticket", "token")  # told as security schemes
         ]
     return found + [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}

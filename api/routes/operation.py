@@ -20,7 +20,7 @@ HOST_SIGN_IN = "shirase.identify"  # where an application that mounted these rou
 PUBLIC = "public"  # anyone
 PROXY = "proxy"  # the proxy alone, proven by its signature
 USER = "user"  # any valid token
-USER_IN_QUERY = "user, also by ?token="  # EventSource cannot send headers
+USER_IN_QUERY = "user, also by ?ticket= or ?token="  # EventSource cannot send headers
 # Any other word is a scope that the token must carry.
 
 
@@ -76,8 +76,8 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
 def _caller(*, in_query: bool) -> Identity:
     identify: auth.HostSignIn | None = current_app.extensions.get(HOST_SIGN_IN)
     if identify:
-        return auth.identify_by_host(request, identify)
-    return auth.identify(request, services().settings, in_query=in_query)
+        return auth.identify_by_host(request, services(), identify)
+    return auth.identify(request, services(), in_query=in_query)
 
 
 def json_answer(value: Any, status: int = 200, **headers: str) -> Response:

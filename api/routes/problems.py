@@ -5,10 +5,11 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from api import errors
+from api.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ STATUS: dict[type[errors.ShiraseError], int] = {
     errors.KeyReused: 422,
     errors.ProxyRequired: 501,
     errors.DatabaseAway: 503,
+    errors.KeysAway: 503,
 }
 
 
@@ -49,11 +51,16 @@ def _known(error: errors.ShiraseError) -> Response:
     answer = problem(status, str(error), errors=fields)
     if status == HTTPStatus.UNAUTHORIZED:
         # RFC 6750 section 3: the error attribute only where a token was sent.
-        sent = "Authorization" in request.headers or "token" in request.args
+        sent = "Authorization" in request.headers or {"ticket", "token"} & request.args.keys() or _has_cookie()
         answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
     if status in (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE):
         answer.headers["Retry-After"] = "1"
     return answer
+
+
+def _has_cookie() -> bool:
+    settings: Settings = current_app.extensions["shirase"].settings
+    return settings.auth_cookie in request.cookies
 
 
 def _http(error: HTTPException) -> Response:

@@ -179,6 +179,7 @@ class PollQuery(Request):
 
     after: Annotated[str, Field(max_length=128)] | None = None
     timeout: Annotated[int, Field(ge=1, le=60)] = 25
+    ticket: str | None = None
     token: str | None = None
 
 
@@ -186,7 +187,15 @@ class StreamQuery(Request):
     """Where to begin. The header ``Last-Event-ID`` comes first."""
 
     last_event_id: Annotated[str, Field(max_length=1024)] | None = None
+    ticket: str | None = None
     token: str | None = None
+
+
+class TicketView(BaseModel):
+    """Permission to open one stream, once."""
+
+    ticket: str
+    expires_in: int
 
 
 class FieldProblem(BaseModel):

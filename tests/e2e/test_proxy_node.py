@@ -72,7 +72,9 @@ def node() -> Iterator[Node]:
         try:
             with log.open("wb") as output:
                 child.start(output)
-            assert wait_for_stream(f"http://127.0.0.1:{client}", TOKEN, READY_TIMEOUT, lambda: True), log.read_text()
+            assert wait_for_stream(f"http://127.0.0.1:{client}", lambda: TOKEN, READY_TIMEOUT, lambda: True), (
+                log.read_text()
+            )
             yield Node(config, child, name, log)
         finally:
             child.kill()

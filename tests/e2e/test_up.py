@@ -14,11 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api import tokens
+from api import tickets, tokens
 from api.data_directory import KEYS, read_settings
 from api.processes import family
 from api.readiness import PATH, stream_opens
 from api.settings import Settings
+from api.tokens import Identity
 from tests.stack import free_row
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,13 @@ class Copy:
         return tokens.mint(Settings.from_env(read_settings(self.data_dir)), "aiko")
 
     def opens(self) -> bool:
-        return stream_opens(self.url, self.token())
+        settings = Settings.from_env(read_settings(self.data_dir))
+        return stream_opens(self.url, tickets.issue(settings, Identity("aiko")))
+
+    def accepts(self, token: str) -> bool:
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self.url}/api/notifications/unread-count"
+        return httpx.get(url, headers=headers, timeout=BOUND, trust_env=False).is_success
 
     def family(self, child: str) -> list[int]:
         return family(f"{self.data_dir}/{child}")
@@ -214,7 +221,7 @@ def test_the_keys_of_the_first_start_are_kept_for_this_user_alone(tmp_path: Path
         second.wait_ready()
         assert {name: read_settings(second.data_dir)[name] for name in KEYS} == keys
         assert len(set(keys.values())) == 2
-        assert stream_opens(second.url, token)
+        assert second.accepts(token)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)

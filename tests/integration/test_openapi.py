@@ -41,6 +41,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("GET", "/api/notifications/poll?after=x")
     ask("GET", "/api/notifications/poll")
     ask("GET", "/api/sse/notifications")
+    ask("POST", "/api/sse/tickets")
     ask("GET", "/api/notifications?limit=1")
     ask("GET", path)
     ask("POST", "/api/notifications/read", {"ids": [made["id"]]})

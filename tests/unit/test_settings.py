@@ -1,5 +1,7 @@
 """A wrong or missing setting is named, and nothing starts."""
 
+from pathlib import Path
+
 import pytest
 
 from api.errors import SettingsError
@@ -27,7 +29,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_missing_setting_is_named(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{name}: is not set$"):
+    with pytest.raises(SettingsError, match=f"^{name}: is not set(, and neither is |$)"):
         Settings.from_env(GOOD | {name: "  "})
 
 
@@ -42,6 +44,20 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("PUSHPIN_SIG_KEY", "base64:eHg="),
         ("PUSHPIN_SIG_KEY", "file:/nonexistent"),
         ("JWT_SECRET", "short"),
+        ("JWT_SECRET", "j" * 32 + ",short"),
+        ("JWT_SECRET", "file:/nonexistent"),
+        ("JWT_JWKS_TIMEOUT", "0"),
+        ("AUTH_COOKIE", "a b"),
+        ("AUTH_COOKIE", "a;b"),
+        ("AUTH_QUERY_TOKEN", "no"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://app.example.com:443"),
+        ("CORS_ORIGINS", "https://APP.example.com"),
+        ("CORS_ORIGINS", "https://a.example.com https://b.example.com/x"),
         ("SSE_KEEPALIVE_TIMEOUT", "0"),
         ("SSE_KEEPALIVE_TIMEOUT", "1.5"),
         ("SSE_QUEUE_SIZE", "-1"),
@@ -58,6 +74,45 @@ def test_a_missing_setting_is_named(name: str) -> None:
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         Settings.from_env(GOOD | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_PUBLIC_KEY", "x"),
+        ("JWT_PUBLIC_KEY", "file:/nonexistent"),
+        ("JWT_JWKS_URL", "x"),
+        ("JWT_JWKS_URL", "file:///etc/passwd"),
+        ("JWT_JWKS_URL", "http://issuer.example.com/keys"),
+        ("JWT_JWKS_URL", "http://1.1.1.1/keys"),
+    ],
+)
+def test_a_wrong_way_to_check_tokens_is_named(name: str, value: str) -> None:
+    without = {key: text for key, text in GOOD.items() if key != "JWT_SECRET"}
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        Settings.from_env(without | {name: value})
+
+
+@pytest.mark.parametrize("url", ["https://issuer.example.com/keys", "http://issuer:8080/", "http://10.1.2.3/keys"])
+def test_a_key_set_comes_over_tls_or_from_a_private_network(url: str) -> None:
+    without = {key: text for key, text in GOOD.items() if key != "JWT_SECRET"}
+    assert Settings.from_env(without | {"JWT_JWKS_URL": url}).jwt_jwks_url == url
+
+
+def test_tokens_are_checked_in_one_way(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET and JWT_JWKS_URL: are set at once"):
+        Settings.from_env(GOOD | {"JWT_JWKS_URL": "https://issuer.example.com/keys"})
+    (tmp_path / "key").write_text("k" * 32)
+    assert Settings.from_env(GOOD | {"JWT_SECRET": f"{'j' * 32} file:{tmp_path}/key"}).jwt_secret
+
+
+def test_listed_origins_are_separated_by_spaces_or_commas() -> None:
+    listed = "https://a.example.com,http://localhost:5173  http://[::1]:8080"
+    assert Settings.from_env(GOOD | {"CORS_ORIGINS": listed}).cors_origins == {
+        "https://a.example.com",
+        "http://localhost:5173",
+        "http://[::1]:8080",
+    }
 
 
 def test_no_secret_is_in_the_representation() -> None:
