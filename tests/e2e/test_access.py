@@ -1,5 +1,6 @@
 """What clients can and cannot reach, through the proxy and past it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import jwt
@@ -8,6 +9,7 @@ import pytest
 from api.grip import connection_channel, user_channel
 from api.streams import NEXT_PATH
 from tests.browser_like import PATH
+from tests.e2e.conftest import PAGE
 from tests.service import Service
 
 PROBLEM = "application/problem+json"
@@ -35,6 +37,25 @@ def test_a_stream_without_a_token_is_401(service: Service) -> None:
     device = service.browsers.open(service.stack.url, "forged")
     device.wait(lambda one: one.done)
     assert device.refused == 401
+
+
+def test_a_ticket_opens_one_stream_across_all_workers(service: Service) -> None:
+    """It is recovered and continued without it: those requests are the proxy's own."""
+    alice = user()
+    service.create_batch(alice, [str(number) for number in range(PAGE + 5)])
+    ticket = service.ask("POST", "/api/sse/tickets", alice).json()["ticket"]
+
+    def attempts(count: int) -> list[int]:
+        with ThreadPoolExecutor(count) as pool:
+            return [answer.result() for answer in [pool.submit(attempt) for _ in range(count)]]
+
+    def attempt() -> int:
+        with service.http.stream("GET", f"{service.stack.url}{PATH}?ticket={ticket}") as answer:
+            if answer.status_code == 200:
+                assert next(line for line in answer.iter_lines() if line.startswith("data:")).count(alice)
+            return answer.status_code
+
+    assert sorted(attempts(12)) == [200] + [401] * 11
 
 
 @pytest.mark.parametrize("path", [NEXT_PATH, f"{NEXT_PATH}/forged"])

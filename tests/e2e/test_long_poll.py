@@ -31,10 +31,15 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def poll(fragile: Fragile, pool: ThreadPoolExecutor) -> Poller:
     """Asks, and returns once the origin has answered the proxy with a hold."""
 
-    def ask(who: str, **query: Any) -> "Future[Any]":
+    def ask(who: str, *, authorized: bool = True, **query: Any) -> "Future[Any]":
         held = sum(POLL.encode() in request for request in fragile.origin.answered) + 1
         query.setdefault("timeout", LONG)
-        answer = pool.submit(lambda: fragile.service.ask("GET", POLL, who, params=query, timeout=2 * LONG).json())
+        service = fragile.service
+        options: dict[str, Any] = {"params": query, "timeout": 2 * LONG}
+        if authorized:
+            answer = pool.submit(lambda: service.ask("GET", POLL, who, **options).json())
+        else:
+            answer = pool.submit(lambda: service.http.get(f"{service.stack.url}{POLL}", **options).json())
         wait_until(
             lambda: sum(POLL.encode() in request for request in fragile.origin.answered) >= held, LONG, "not asked"
         )
@@ -119,6 +124,18 @@ def test_a_poll_and_a_stream_see_the_same(fragile: Fragile, poll: Poller) -> Non
     assert [(one["id"], one["event"], one["data"]) for one in polled] == [
         (one.id, one.event, one.json) for one in device.log
     ]
+
+
+def test_a_poll_by_ticket_is_woken_though_the_proxy_repeats_it(fragile: Fragile, poll: Poller) -> None:
+    service, alice = fragile.service, user()
+    ticket = fragile.stack.ticket(alice)
+
+    answer = poll(alice, ticket=ticket, authorized=False)
+    service.create(alice, "news")
+
+    assert [event["data"]["title"] for event in answer.result(LONG)["events"]] == ["news"]
+    used = service.http.get(f"{service.stack.url}{POLL}", params={"ticket": ticket})
+    assert used.status_code == 401
 
 
 def test_a_poll_with_a_cursor_from_elsewhere_is_reset(service: Service) -> None:

@@ -12,7 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from api import tickets, tokens
 from api.data_directory import KEYS, read_settings
@@ -208,6 +211,39 @@ def test_an_unreachable_database_is_said(tmp_path: Path) -> None:
     assert code == 1
     assert line.startswith("shirase: the database does not answer")
     assert "secret" not in line
+
+
+def test_it_starts_where_tokens_are_signed_elsewhere(tmp_path: Path) -> None:
+    """With a public key alone nothing here can sign: readiness needs no token, and the commands say what they need."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    env = {"JWT_PUBLIC_KEY": public, "PUSHPIN_SIG_KEY": "k" * 32}
+    with copy_of(tmp_path, env=env) as copy:
+        copy.wait_ready()
+        claims = {"sub": "svc", "exp": int(time.time()) + 60, "scope": tokens.WRITE}
+        token = jwt.encode(claims, key, algorithm="EdDSA")
+        assert copy.accepts(token)
+
+        def shirase(*arguments: str) -> subprocess.CompletedProcess[str]:
+            known = {"DATABASE_URL": "sqlite:////none.db", "GRIP_URL": "http://127.0.0.1:1", **env}
+            environ = {**os.environ, **known, "SHIRASE_URL": copy.url, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-m", "api", *arguments]
+            return subprocess.run(
+                command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=BOUND, check=False
+            )
+
+        message = ("send", "--user", "aiko", "--type", "t", "--title", "T", "--message", "M")
+        for unable in (shirase("token", "--user", "aiko"), shirase(*message)):
+            assert (unable.returncode, unable.stderr) == (
+                2,
+                "shirase: JWT_SECRET: is not set, and nothing else can sign a token: have its issuer sign one\n",
+            )
+        assert json.loads(shirase(*message, "--token", token).stdout)["user_id"] == "aiko"
+    with copy_of(tmp_path, "--demo", env=env) as copy:
+        assert copy.refusal() == (
+            1,
+            "shirase: --demo signs tokens, which JWT_PUBLIC_KEY does not allow: leave it out, or --demo\n",
+        )
 
 
 def test_the_keys_of_the_first_start_are_kept_for_this_user_alone(tmp_path: Path) -> None:
