@@ -28,5 +28,5 @@ test("every subpath of the package has a source", () => {
 
 test("the package has no dependency, and its lock file names no registry", () => {
   expect(JSON.parse(read("../package.json"))).not.toHaveProperty("dependencies");
-  expect(read("../package-lock.json")).not.toContain('"resolved"');
+  expect(read("../package-lock.json")).not.toMatch(/"resolved": "\w+:/);
 });
