@@ -3,8 +3,8 @@ export interface ApiError extends Error {
   name: "ApiError";
   /** The HTTP status. */
   status: number;
-  /** Seconds after which to ask again, where the service said so. */
-  retryAfter: number | null;
+  /** Milliseconds after which to ask again, where the service said so; otherwise 0. */
+  retryAfter: number;
   /** The `problem+json` body, if there was one: `title`, `detail`, `errors`. */
   problem: Record<string, unknown> | null;
 }
@@ -12,4 +12,22 @@ export interface ApiError extends Error {
 /** Whether an error is an answer of the service, as opposed to a network that failed. */
 export function isApiError(error: unknown): error is ApiError {
   return error instanceof Error && error.name === "ApiError";
+}
+
+/** What an answer that is not 2xx says, as an error. */
+export async function readApiError(response: Response): Promise<ApiError> {
+  const problem = (await response.json().catch(() => null)) as ApiError["problem"];
+  const said = problem?.["detail"] ?? problem?.["title"] ?? response.statusText;
+  return Object.assign(new Error(`${response.status}: ${said}`), {
+    name: "ApiError" as const,
+    status: response.status,
+    // Shirase's own are in seconds; one that is a date comes from elsewhere, and the backoff does for it.
+    retryAfter: (Number(response.headers.get("Retry-After")) || 0) * 1000,
+    problem,
+  });
+}
+
+/** The HTTP status that an error carries, whoever made it; 0 if it has none. */
+export function statusOf(error: unknown): number {
+  return Number((error as { status?: unknown } | null)?.status) || 0;
 }

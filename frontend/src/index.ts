@@ -1,8 +1,10 @@
 export type { ApiError } from "./api-error.js";
 export { isApiError } from "./api-error.js";
+export { ticketsFrom } from "./caller.js";
 export type { Environment, PageEvents } from "./environment.js";
 export type { EventData, EventName, EventOf, Notification, StreamEvent } from "./events.js";
 export { EVENT_NAMES } from "./events.js";
 export type { CredentialRequest, Credentials, GetCredential, StreamOptions } from "./options.js";
 export type { ClosedReason, StreamError, StreamState } from "./state.js";
+export { createNotificationStream } from "./stream.js";
 export type { NotificationStream } from "./types.js";

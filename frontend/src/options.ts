@@ -55,3 +55,58 @@ export interface StreamOptions extends Credentials {
   /** What the client uses of the browser, part by part: for tests, and for runtimes that lack something. */
   environment?: Partial<Environment>;
 }
+
+/** The options with every default in its place. */
+export type Settings = Required<
+  Pick<
+    StreamOptions,
+    | "url"
+    | "cookies"
+    | "shareTabs"
+    | "autoConnect"
+    | "reconnect"
+    | "heartbeat"
+    | "connectTimeout"
+    | "minDelay"
+    | "maxDelay"
+    | "pollAfter"
+    | "pollTimeout"
+    | "streamRetry"
+  >
+> & { user: string | undefined };
+
+const DEFAULTS = {
+  url: "",
+  user: undefined,
+  cookies: false,
+  shareTabs: true,
+  autoConnect: true,
+  reconnect: true,
+  heartbeat: 30_000,
+  connectTimeout: 10_000,
+  minDelay: 1_000,
+  maxDelay: 30_000,
+  pollAfter: 3,
+  pollTimeout: 25_000,
+  streamRetry: 60_000,
+} satisfies Settings;
+
+/**
+ * Put the defaults in.
+ *
+ * @throws TypeError naming the option that is wrong.
+ */
+export function completeOptions(options: StreamOptions): Settings {
+  if (!options.getToken && !options.getTicket && !options.cookies) {
+    throw new TypeError("shirase: one of getToken, getTicket and cookies is needed");
+  }
+  const given = Object.entries(options).filter(([name, value]) => name in DEFAULTS && value !== undefined);
+  const settings: Settings = { ...DEFAULTS, ...Object.fromEntries(given) };
+  for (const [name, value] of Object.entries(settings)) {
+    // setTimeout takes what is not a number, or too large a one, for 0: the wait would become a flood.
+    if (typeof DEFAULTS[name as keyof typeof DEFAULTS] === "number" && !(Number(value) >= 0 && Number(value) <= 1e9)) {
+      throw new TypeError(`shirase: ${name} must be a number from 0 to 1,000,000,000`);
+    }
+  }
+  return settings;
+}

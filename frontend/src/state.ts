@@ -9,7 +9,9 @@ export type StreamError =
   /** `getToken` or `getTicket` failed; `cause` is what it threw. */
   | { kind: "credentials"; cause: unknown }
   /** The service ended this connection and asks to come back: a token expired, for example. */
-  | { kind: "ending"; reason: string };
+  | { kind: "ending"; reason: string }
+  /** The browser had put the page to sleep: frozen, or kept for "back". */
+  | { kind: "suspended" };
 
 /** Why a stream is closed, and that nothing will reopen it but `retryNow()`. */
 export type ClosedReason =

@@ -1,0 +1,267 @@
+import { statusOf } from "./api-error.js";
+import type { Caller, PollAnswer } from "./caller.js";
+import type { Environment } from "./environment.js";
+import { openEventSource } from "./event-source.js";
+import type { StreamEvent } from "./events.js";
+import type { Settings } from "./options.js";
+import type { ClosedReason, StreamError, StreamState } from "./state.js";
+
+const STABLE = 5_000; // a stream that has lived so long did not fail
+const GRACE = 1_000; // how much later than due a heartbeat may come
+const LONGEST_STAY = 10; // with the long poll, in `streamRetry`s
+const QUICK = 500; // a long poll that is answered sooner, and with nothing, was not held
+
+/** What a connection tells, and what it needs to know of the log. */
+export interface ConnectionHost {
+  cursor(): string | null;
+  receive(event: StreamEvent): void;
+  /** The log was read up to here, maybe beyond the last event that came. */
+  moveTo(cursor: string): void;
+  show(state: StreamState): void;
+}
+
+/** What may be a reason to try at once. */
+export type Wake = "asked" | "online" | "visible";
+
+/** The one connection of a stream: an EventSource, or long polls, never both. */
+export interface Connection {
+  start(): void;
+  wake(why: Wake): void;
+  stop(): void;
+}
+
+/** A connection that is not started. It can be stopped and started again, and goes on behind the host's cursor. */
+export function createConnection(
+  settings: Settings,
+  { EventSource, random }: Environment,
+  caller: Caller,
+  host: ConnectionHost,
+): Connection {
+  const silence = 2 * settings.heartbeat + GRACE;
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+
+  let phase: "stopped" | "trying" | "open" | "polling" | "waiting" | "closed" = "stopped";
+  let underWay = new AbortController(); // what is being asked now; aborted when it is overtaken
+  let closeSource = () => {};
+  let shown: StreamState["status"] = "idle";
+  let error: StreamError | null = null; // the last failure; null until there was one
+  let failures = 0; // in a row
+  let refusals = 0; // answers of 401 in a row
+  let refresh = false; // whether the credential we had is known to be of no use
+  let heardAt = 0;
+  let notBefore = 0; // when the service said to ask again
+  let blocked = false; // whether streams are known to fail here, so that events come by long poll
+  let streamAt = 0; // when to try one nevertheless
+  let streamTries = 0;
+
+  function start(): void {
+    failures = refusals = notBefore = 0;
+    attempt();
+  }
+
+  function attempt(): void {
+    if (EventSource && (!blocked || Date.now() >= streamAt)) tryStream(EventSource);
+    else poll();
+  }
+
+  async function tryStream(Source: NonNullable<Environment["EventSource"]>): Promise<void> {
+    if (blocked) planNextStream();
+    else showAttempt(null);
+    const { signal } = begin("trying");
+    after(settings.connectTimeout, () => lost({ kind: "network" }, true));
+    let address: string;
+    try {
+      address = await caller.streamAddress(host.cursor(), refresh);
+    } catch (cause) {
+      if (!signal.aborted) refused(cause, { kind: "credentials", cause });
+      return;
+    }
+    if (signal.aborted) return;
+    closeSource = openEventSource(Source, address, settings.cookies, {
+      receive: (event) => {
+        heardAt = Date.now();
+        if (!isOurs(event)) return close("wrong-user");
+        if (event.event === "connected") settle();
+        host.receive(event);
+        if (event.event === "closing" && !signal.aborted) end(event.data);
+      },
+      fail: (refused) => lost({ kind: "network" }, refused),
+    });
+  }
+
+  function isOurs(event: StreamEvent): boolean {
+    const user = (event.data as { user_id?: string }).user_id;
+    return user === undefined || settings.user === undefined || user === settings.user;
+  }
+
+  function settle(): void {
+    clearTimers();
+    phase = "open";
+    blocked = refresh = false;
+    refusals = 0;
+    after(STABLE, () => {
+      failures = streamTries = 0;
+    });
+    watch();
+    show({ status: "open", shared: false });
+  }
+
+  /** By the clock, since a timer stands still while a laptop sleeps. */
+  function watch(): void {
+    if (Date.now() - heardAt > silence) lost({ kind: "silent" });
+    else after(silence / 4, watch);
+  }
+
+  function end({ reason, reconnect }: { reason: string; reconnect: boolean }): void {
+    if (!reconnect) return close("ended", reason);
+    refresh = true;
+    failures = 0;
+    wait({ kind: "ending", reason });
+  }
+
+  /** The stream failed; `ask` tells that an answer of the service may be the reason. */
+  function lost(fault: StreamError, ask = false): void {
+    if (blocked) return void poll(); // it was only a try
+    failures += 1;
+    error = fault;
+    const enough = settings.pollAfter > 0 && failures >= settings.pollAfter;
+    if (ask || enough) askWhy(fault, enough);
+    else wait(fault);
+  }
+
+  async function askWhy(fault: StreamError, enough: boolean): Promise<void> {
+    const { signal } = begin("trying");
+    showAttempt(null);
+    after(settings.connectTimeout, () => wait(fault));
+    try {
+      await caller.ask(signal);
+    } catch (cause) {
+      if (!signal.aborted) refused(cause, fault);
+      return;
+    }
+    if (signal.aborted) return;
+    if (!enough || !settings.reconnect) return wait(fault);
+    blocked = true; // the service answers, and streams do not come through
+    planNextStream();
+    show({ status: "polling", shared: false });
+    poll();
+  }
+
+  /** An answer of 401 gets one more chance, with a fresh credential. Everything else may pass. */
+  function refused(cause: unknown, fault: StreamError): void {
+    const status = statusOf(cause);
+    if (status === 401) {
+      refusals += 1;
+      refresh = true;
+      return refusals > 1 ? close("unauthorized") : attempt();
+    }
+    if (fault.kind === "credentials") failures += 1;
+    notBefore = Date.now() + ((cause as { retryAfter?: number } | null)?.retryAfter ?? 0);
+    wait(status ? { kind: "refused", status } : fault);
+  }
+
+  function planNextStream(): void {
+    streamAt = Date.now() + settings.streamRetry * Math.min(2 ** streamTries++, LONGEST_STAY);
+  }
+
+  async function poll(): Promise<void> {
+    const { signal } = begin("polling");
+    const asked = Date.now();
+    after(settings.pollTimeout + settings.connectTimeout, () => pollFailed(null));
+    try {
+      const answer = await caller.poll(host.cursor(), settings.pollTimeout, refresh, signal);
+      if (signal.aborted) return;
+      take(answer, signal);
+      if (signal.aborted) return;
+      if (answer.events.length > 0 || Date.now() - asked > QUICK) return attempt();
+      clearTimers();
+      after(settings.minDelay, attempt);
+    } catch (cause) {
+      if (!signal.aborted) pollFailed(cause);
+    }
+  }
+
+  function take({ events, cursor }: PollAnswer, signal: AbortSignal): void {
+    failures = refusals = 0;
+    refresh = false;
+    if (shown !== "polling") show({ status: "polling", shared: false });
+    for (const event of events) {
+      if (!isOurs(event)) return close("wrong-user");
+      host.receive(event);
+      if (signal.aborted) return; // a listener has closed the stream
+    }
+    host.moveTo(cursor);
+  }
+
+  function pollFailed(cause: unknown): void {
+    failures += 1;
+    refused(cause, { kind: "network" });
+  }
+
+  function wait(fault: StreamError): void {
+    if (!settings.reconnect) return close("lost");
+    error = fault;
+    begin("waiting");
+    const bound = Math.min(settings.maxDelay, settings.minDelay * 2 ** Math.max(0, failures - 1));
+    const delay = Math.max(random() * bound, notBefore - Date.now());
+    showAttempt(Date.now() + delay);
+    after(delay, attempt);
+  }
+
+  function wake(why: Wake): void {
+    const asked = why === "asked";
+    if (phase === "waiting" && (asked || Date.now() >= notBefore)) attempt();
+    else if (phase === "open" && Date.now() - heardAt > silence) lost({ kind: "silent" });
+    else if (phase === "polling" && why !== "visible") {
+      streamAt = 0; // another network, or somebody who knows more: a stream may come through now
+      attempt();
+    } else if (phase === "closed" && asked) {
+      refresh = true;
+      start();
+    }
+  }
+
+  function close(reason: ClosedReason, detail?: string): void {
+    begin("closed");
+    show(detail === undefined ? { status: "closed", reason } : { status: "closed", reason, detail });
+  }
+
+  function stop(): void {
+    begin("stopped");
+    error = { kind: "suspended" };
+  }
+
+  /** Overtake whatever is under way, so that there are never two. */
+  function begin(next: typeof phase): AbortController {
+    phase = next;
+    underWay.abort();
+    underWay = new AbortController();
+    closeSource();
+    clearTimers();
+    return underWay;
+  }
+
+  function after(delay: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      act();
+    }, delay);
+    timers.add(timer);
+  }
+
+  function clearTimers(): void {
+    for (const timer of timers) clearTimeout(timer);
+    timers.clear();
+  }
+
+  function showAttempt(retryAt: number | null): void {
+    show(error ? { status: "reconnecting", attempt: failures, retryAt, error } : { status: "connecting" });
+  }
+
+  function show(state: StreamState): void {
+    shown = state.status;
+    host.show(state);
+  }
+
+  return { start, wake, stop };
+}

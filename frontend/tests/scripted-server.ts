@@ -1,0 +1,284 @@
+import type { EventData, EventName, Notification } from "../src/events.js";
+
+type LogEntry = { id: string; event: EventName; data: unknown };
+
+/** One EventSource that the client has opened. */
+export interface OpenStream {
+  url: URL;
+  withCredentials: boolean;
+  closed: boolean;
+  /** Dispatch an event as a browser does. */
+  send<Name extends EventName>(event: Name, data: EventData[Name], id?: string): void;
+  /** Dispatch something that is no event of the contract's. */
+  sendRaw(event: string, data: string): void;
+  /** The connection breaks: a browser would come back by itself. */
+  break(): void;
+}
+
+/**
+ * The service, for one user, without a network: a log, streams, long polls and REST, which do as the script says.
+ *
+ * Whatever it is asked, it answers in a microtask, so that fake timers alone decide what happens when.
+ */
+export function createScriptedServer() {
+  const log: LogEntry[] = [];
+  const notifications = new Map<number, Notification>();
+  const streams: OpenStream[] = [];
+  const asked: string[] = [];
+  const waiting = new Set<() => void>();
+  const usedTickets = new Set<string>();
+  let seq = 0;
+  let numbers = 0;
+
+  const server = {
+    /** Every stream that was opened, the newest last. */
+    streams,
+    /** Every request: `STREAM` or a method, and the path. */
+    asked,
+    notifications,
+    /** What happens to a stream that is opened. `silent` is a middlebox that holds everything back. */
+    onStream: "serve" as "serve" | "silent" | "break" | number,
+    /** What happens to any other request. A number is the status of a refusal, `hang` never answers. */
+    onRequest: "serve" as "serve" | "break" | "hang" | number,
+    retryAfter: "",
+    userId: "aiko",
+    accepts: (_credential: string) => true,
+    /** Cursors before this are not kept any longer. */
+    keptFrom: 0,
+    /** Wait for this before a REST request is answered, after it was carried out. */
+    delay: Promise.resolve() as Promise<unknown>,
+
+    get unread() {
+      return [...notifications.values()].filter((one) => !one.is_read).length;
+    },
+    get open() {
+      return streams.filter((stream) => !stream.closed);
+    },
+    get latest(): OpenStream {
+      const latest = streams.at(-1);
+      if (!latest) throw new Error("no stream was opened");
+      return latest;
+    },
+    count: (prefix: string) => asked.filter((line) => line.startsWith(prefix)).length,
+
+    create(title = "A notification"): Notification {
+      const id = ++numbers;
+      const created: Notification = {
+        id,
+        user_id: server.userId,
+        type: "test",
+        title,
+        message: "",
+        payload: {},
+        is_read: false,
+        read_at: null,
+        created_at: "2026-11-23T21:00:00Z",
+        expires_at: null,
+      };
+      notifications.set(id, created);
+      append("notification", created);
+      return created;
+    },
+
+    read(ids: number[] | "all"): number {
+      const unread = [...notifications.values()].filter(
+        (one) => !one.is_read && (ids === "all" || ids.includes(one.id)),
+      );
+      for (const one of unread) notifications.set(one.id, { ...one, is_read: true, read_at: "2026-11-23T21:00:01Z" });
+      if (unread.length > 0) {
+        append("read", { ids: ids === "all" ? ids : unread.map((one) => one.id), unread_count: server.unread });
+      }
+      return unread.length;
+    },
+
+    remove(id: number): boolean {
+      const found = notifications.delete(id);
+      if (found) append("deleted", { ids: [id], unread_count: server.unread });
+      return found;
+    },
+  };
+
+  function append(event: EventName, data: unknown): void {
+    const entry = { id: `c-${++seq}`, event, data };
+    log.push(entry);
+    if (server.onStream === "serve") {
+      for (const stream of server.open) stream.send(entry.event, entry.data as never, entry.id);
+    }
+    for (const wake of [...waiting]) wake();
+  }
+
+  function after(cursor: string | null): LogEntry[] | "reset" {
+    if (cursor === null) return [];
+    const from = Number(/^c-(\d+)$/.exec(cursor)?.[1] ?? Number.NaN);
+    return Number.isNaN(from) || from > seq || from < server.keptFrom ? "reset" : log.slice(from);
+  }
+
+  /** The count at a cursor: what the events after it undo. */
+  function unreadAt(missed: LogEntry[]): number {
+    const before = log.slice(0, log.length - missed.length);
+    let count = 0;
+    for (const { event, data } of before) {
+      count = event === "notification" ? count + 1 : (data as EventData["read"]).unread_count;
+    }
+    return count;
+  }
+
+  function begin(stream: OpenStream): void {
+    const missed = after(stream.url.searchParams.get("last_event_id"));
+    const events = missed === "reset" ? [] : missed;
+    const cursor = missed === "reset" ? "c-unusable" : `c-${seq - events.length}`;
+    const connected = { user_id: server.userId, status: "connected", connection_id: `n-${streams.length}` } as const;
+    stream.send("connected", { ...connected, unread_count: unreadAt(events) }, cursor);
+    if (missed === "reset") stream.send("reset", { reason: "too old" }, `c-${seq}`);
+    for (const { id, event, data } of events) stream.send(event, data as never, id);
+  }
+
+  function refuses(credential: string | null): boolean {
+    return credential !== null && !server.accepts(credential);
+  }
+
+  function refusesTicket(ticket: string | null): boolean {
+    if (ticket === null) return false;
+    const refused = usedTickets.has(ticket) || refuses(ticket);
+    usedTickets.add(ticket);
+    return refused;
+  }
+
+  class ScriptedEventSource extends EventTarget {
+    readyState = 0;
+    onerror: (() => void) | null = null;
+
+    constructor(url: string, init?: EventSourceInit) {
+      super();
+      const source = this;
+      const stream: OpenStream = {
+        url: new URL(url, "http://page"),
+        withCredentials: init?.withCredentials ?? false,
+        get closed() {
+          return source.readyState === 2;
+        },
+        send: (event, data, id) => {
+          if (id !== undefined) source.lastEventId = id;
+          stream.sendRaw(event, JSON.stringify(data));
+        },
+        sendRaw: (event, data) => {
+          if (source.readyState === 2) return;
+          source.readyState = 1;
+          source.dispatchEvent(Object.assign(new Event(event), { data, lastEventId: source.lastEventId }));
+        },
+        break: () => source.fail(0),
+      };
+      streams.push(stream);
+      asked.push(`STREAM ${stream.url.pathname}${stream.url.search}`);
+      queueMicrotask(() => source.answer(stream));
+    }
+
+    lastEventId = "";
+
+    private answer(stream: OpenStream): void {
+      const { searchParams } = stream.url;
+      const unauthorized = refuses(searchParams.get("token")) || refusesTicket(searchParams.get("ticket"));
+      if (this.readyState === 2) return;
+      if (server.onStream === "break") this.fail(0);
+      else if (typeof server.onStream === "number" || unauthorized) this.fail(2);
+      else if (server.onStream === "serve") begin(stream);
+    }
+
+    private fail(readyState: number): void {
+      if (this.readyState === 2) return;
+      this.readyState = readyState;
+      this.onerror?.();
+    }
+
+    close(): void {
+      this.readyState = 2;
+    }
+  }
+
+  async function fetch(address: string, init: RequestInit = {}): Promise<Response> {
+    const url = new URL(address, "http://page");
+    const method = init.method ?? "GET";
+    asked.push(`${method} ${url.pathname}${url.search}`);
+    await Promise.resolve();
+    if (server.onRequest === "break") throw new TypeError("Failed to fetch");
+    if (server.onRequest === "hang") return new Promise((_, reject) => onAbort(init.signal, reject));
+    if (server.onRequest !== "serve") return problem(server.onRequest);
+    const authorization = (init.headers as Record<string, string> | undefined)?.["Authorization"];
+    const token = authorization?.replace("Bearer ", "") ?? null;
+    if (refuses(token) || refusesTicket(url.searchParams.get("ticket"))) return problem(401);
+    if (url.pathname === "/api/notifications/poll") return poll(url.searchParams, init.signal);
+    const answer = rest(method, url, init.body ? JSON.parse(String(init.body)) : {});
+    await server.delay;
+    return answer;
+  }
+
+  function rest(method: string, url: URL, body: Record<string, unknown>): Response {
+    switch (`${method} ${url.pathname}`) {
+      case "GET /api/notifications":
+        return json(200, page(url.searchParams));
+      case "GET /api/notifications/unread-count":
+        return json(200, { unread_count: server.unread });
+      case "POST /api/notifications/read":
+        return json(200, { updated: server.read(body["ids"] as number[]), unread_count: server.unread });
+      case "POST /api/notifications/read-all":
+        return json(200, { updated: server.read("all"), unread_count: server.unread });
+      case "POST /api/sse/tickets":
+        return json(201, { ticket: `ticket-${++numbers}`, expires_in: 60 });
+      default: {
+        const id = /^\/api\/notifications\/(\d+)$/.exec(url.pathname)?.[1];
+        if (method !== "DELETE" || !id) return problem(404);
+        return server.remove(Number(id)) ? new Response(null, { status: 204 }) : problem(404);
+      }
+    }
+  }
+
+  function page(query: URLSearchParams) {
+    const limit = Number(query.get("limit") ?? 50);
+    const before = Number(query.get("before") ?? Number.POSITIVE_INFINITY);
+    const older = [...notifications.values()].filter((one) => one.id < before).sort((a, b) => b.id - a.id);
+    const shown = older.slice(0, limit);
+    return {
+      notifications: shown,
+      unread_count: server.unread,
+      next_before: older.length > limit ? (shown.at(-1)?.id ?? null) : null,
+    };
+  }
+
+  function poll(query: URLSearchParams, signal: AbortSignal | null | undefined): Promise<Response> {
+    const cursor = query.get("after") ?? `c-${seq}`;
+    return new Promise((resolve, reject) => {
+      onAbort(signal, reject);
+      const timer = setTimeout(() => answer(true), Number(query.get("timeout") ?? 25) * 1000);
+      const answer = (late: boolean) => {
+        const missed = after(cursor);
+        const reset = [{ id: `c-${seq}`, event: "reset", data: { reason: "too old" } }];
+        const events = missed === "reset" ? reset : missed;
+        if (events.length === 0 && !late) return;
+        waiting.delete(wake);
+        clearTimeout(timer);
+        resolve(json(200, { events, cursor: `c-${seq}` }));
+      };
+      const wake = () => answer(false);
+      waiting.add(wake);
+      wake();
+    });
+  }
+
+  function problem(status: number): Response {
+    const headers = { "Retry-After": server.retryAfter, "Content-Type": "application/problem+json" };
+    return new Response(JSON.stringify({ title: "Refused", status, detail: "it is refused" }), { status, headers });
+  }
+
+  return Object.assign(server, { EventSource: ScriptedEventSource as unknown as typeof EventSource, fetch });
+}
+
+/** The service that a test talks to. */
+export type ScriptedServer = ReturnType<typeof createScriptedServer>;
+
+function json(status: number, body: unknown): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
+}
+
+function onAbort(signal: AbortSignal | null | undefined, reject: (reason: unknown) => void): void {
+  signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+}
