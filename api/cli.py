@@ -17,7 +17,7 @@ from api.client import Client, ClientError
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
 from api.services import wire
-from api.settings import Settings, signing_key
+from api.settings import Settings, schema_name, signing_key
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -96,10 +96,11 @@ def run_proxy(origin: str, port: int, host: str, control_host: str, data_dir: Pa
 @_one_line
 def migrate(data_dir: Path) -> None:
     """Bring the database to the newest schema."""
-    url = load(data_dir).get("DATABASE_URL", "").strip()
+    environ = load(data_dir)
+    url = environ.get("DATABASE_URL", "").strip()
     if not url:
         raise SettingsError("DATABASE_URL", "is not set")
-    database.migrate(url)
+    database.migrate(url, schema_name(environ))
     click.echo("the schema is up to date")
 
 

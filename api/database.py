@@ -7,10 +7,10 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from api import resources
 from api.errors import DatabaseAway, SettingsError
@@ -22,17 +22,18 @@ POOL_SIZE = 8  # one connection a thread of a worker
 class Database:
     """Opens transactions. Safe to share between threads; make it after a fork, not before."""
 
-    def __init__(self, url: str, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, timeout: float = 10.0, schema: str | None = None) -> None:
         """Prepare, without connecting.
 
         Args:
             url: as in ``DATABASE_URL``.
             timeout: seconds that a connection, a lock or a statement may take.
+            schema: as in ``DATABASE_SCHEMA``.
 
         Raises:
-            SettingsError: if the address is neither of SQLite nor of PostgreSQL.
+            SettingsError: if the address is neither of SQLite nor of PostgreSQL, or SQLite is to have a schema.
         """
-        parsed = parse_url(url)
+        parsed = parse_url(url, schema)
         self._sqlite = parsed.get_backend_name() == "sqlite"
         self.engine = create_engine(
             parsed,
@@ -40,7 +41,7 @@ class Database:
             max_overflow=POOL_SIZE,
             pool_timeout=timeout,
             pool_pre_ping=not self._sqlite,  # the database may have been restarted meanwhile
-            connect_args=_sqlite_arguments(timeout) if self._sqlite else _postgresql_arguments(timeout),
+            connect_args=_sqlite_arguments(timeout) if self._sqlite else _postgresql_arguments(timeout, schema),
         )
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -84,27 +85,55 @@ class Database:
         self.engine.dispose()
 
 
-def migrate(url: str) -> None:
-    """Bring the schema to the newest state; nothing happens if it is there already.
+@contextmanager
+def join(connection: Connection, schema: str | None) -> Iterator[Session]:
+    """A session inside someone else's transaction, which it neither commits nor rolls back.
+
+    The connection's search_path is its owner's, so statements name the schema themselves.
+    """
+    joined = Session(connection, expire_on_commit=False, autoflush=False, join_transaction_mode="rollback_only")
+    if schema:
+
+        def name_schema(state: ORMExecuteState) -> None:
+            state.update_execution_options(schema_translate_map={None: schema})
+
+        event.listen(joined, "do_orm_execute", name_schema)
+    with joined as session:
+        yield session
+
+
+def migrate(url: str, schema: str | None = None) -> None:
+    """Bring the tables to the newest state; nothing happens if they are there already.
 
     Raises:
         DatabaseAway: if the database does not answer.
+        SettingsError: as by ``Database``.
     """
-    configuration = Config()
-    configuration.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
-    configuration.attributes["url"] = parse_url(url)
+    parsed = parse_url(url, schema)
+    engine = create_engine(parsed, poolclass=NullPool, connect_args={"options": _search_path(schema)} if schema else {})
     try:
-        command.upgrade(configuration, "head")
+        with engine.connect() as connection:
+            migrate_on(connection, schema)
     except (OperationalError, InterfaceError) as exc:
         reason = " ".join(str(exc.orig).split())  # libpq's goes over several lines
         raise DatabaseAway(f"the database does not answer: {reason}") from exc
+    finally:
+        engine.dispose()
 
 
-def parse_url(url: str) -> URL:
+def migrate_on(connection: Connection, schema: str | None) -> None:
+    """The same on a connection that is there already, whose search_path leads to the schema, if there is to be one."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
+    configuration.attributes.update(connection=connection, schema=schema)
+    command.upgrade(configuration, "head")
+
+
+def parse_url(url: str, schema: str | None = None) -> URL:
     """Read an address; ``postgresql://`` means psycopg 3 here.
 
     Raises:
-        SettingsError: if it is neither of SQLite nor of PostgreSQL.
+        SettingsError: if it is neither of SQLite nor of PostgreSQL, or of SQLite, which has no schemas, with one.
     """
     try:
         parsed = make_url(url)
@@ -113,6 +142,8 @@ def parse_url(url: str) -> URL:
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        if schema:
+            raise SettingsError("DATABASE_SCHEMA", "is for PostgreSQL: SQLite has no schemas")
         return parsed
     raise SettingsError("DATABASE_URL", "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 
@@ -121,14 +152,20 @@ def _sqlite_arguments(timeout: float) -> dict[str, Any]:
     return {"timeout": timeout, "isolation_level": None}  # we say BEGIN ourselves
 
 
-def _postgresql_arguments(timeout: float) -> dict[str, Any]:
+def _postgresql_arguments(timeout: float, schema: str | None) -> dict[str, Any]:
     milliseconds = int(timeout * 1000)
     return {
         "connect_timeout": max(2, int(timeout)),  # whole seconds; libpq takes 2 at least
         "tcp_user_timeout": milliseconds,
         # A wait for a lock ends first, or it would be reported as a slow statement and not as what it is.
-        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds * 9 // 10} -c timezone=UTC",
+        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds * 9 // 10} -c timezone=UTC"
+        f" {_search_path(schema)}",
     }
+
+
+def _search_path(schema: str | None) -> str:
+    """Leads every statement on our own connections to the schema, so that no table has to name it."""
+    return f"-c search_path={schema}" if schema else ""
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

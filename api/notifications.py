@@ -5,7 +5,7 @@ the second step fail, nothing is lost: the event stays in the outbox and the rel
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -158,6 +158,21 @@ def _change(
         count = log.position(session, user_id, now).unread
     publish(database, publisher, appended)
     return result, count
+
+
+def publish_places(database: Database, publisher: Publisher, places: Iterable[tuple[str, int]]) -> None:
+    """Send what was appended at these (user, seq) in a transaction of a host's; never raises.
+
+    What the database does not show was rolled back, with a savepoint or as a whole, or is not committed yet since the
+    host's session was itself joined into a longer transaction. The relay sends that one when it is.
+    """
+    try:
+        with database.read() as session:
+            found = log.unpublished_among(session, places, datetime.now(UTC))
+        publish(database, publisher, found)
+    except Exception:
+        # The host's change is committed: an error here must not look as if it were not.
+        logger.exception("a host's notifications were not published, and are left to the relay")
 
 
 def publish(database: Database, publisher: Publisher, appended: Sequence[Event], way: str = "publish") -> int:

@@ -21,7 +21,7 @@ class Services:
 
 def wire(settings: Settings) -> Services:
     """Put the parts together; nothing connects before it is used."""
-    database = Database(settings.database_url, settings.database_timeout)
+    database = Database(settings.database_url, settings.database_timeout, settings.database_schema)
     return Services(settings, database, Publisher(settings), _keys(settings))
 
 

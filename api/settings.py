@@ -19,6 +19,7 @@ class Settings:
     """What an operator can choose. The names in the environment are these in capitals."""
 
     database_url: str = field(repr=False)
+    database_schema: str | None = None  # where the tables are in PostgreSQL; None: where the user's search_path leads
     grip_url: tuple[str, ...] = field(repr=False)  # control addresses, one a proxy node
     pushpin_sig_key: str = field(repr=False)
     jwt_secret: str = field(default="", repr=False)  # one key or several; the first signs
@@ -49,6 +50,7 @@ class Settings:
         """
         return cls(
             database_url=_required(environ, "DATABASE_URL"),
+            database_schema=schema_name(environ),
             grip_url=_grip_urls(_required(environ, "GRIP_URL")),
             pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
             **_token_keys(environ),
@@ -110,6 +112,20 @@ def _choice(environ: Mapping[str, str], name: str, default: str, *others: str) -
         if text.casefold() == allowed.casefold():
             return allowed
     raise SettingsError(name, f"must be one of {', '.join((default, *others))}, not {text!r}")
+
+
+def schema_name(environ: Mapping[str, str]) -> str | None:
+    """Read and check ``DATABASE_SCHEMA`` alone, for the command that makes the tables.
+
+    Raises:
+        SettingsError: if it is not a name that PostgreSQL takes without quotes, or is one of its own.
+    """
+    name = _optional(environ, "DATABASE_SCHEMA")
+    if name and (not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) or name.startswith("pg_")):
+        raise SettingsError(
+            "DATABASE_SCHEMA", f"must be 1 to 63 of a-z, 0-9 and _, not beginning with a digit or pg_, not {name!r}"
+        )
+    return name
 
 
 def signing_key(environ: Mapping[str, str], name: str) -> str:

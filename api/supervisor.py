@@ -93,7 +93,7 @@ def _run(options: UpOptions) -> None:
         child.kill()  # what a copy that was killed together with its children may have left behind
     _check_ports(options.port, address)
     _empty(Path(environ[METRICS_DIRECTORY]))
-    migrate(settings.database_url)
+    migrate(settings.database_url, settings.database_schema)
     _say("database migrated")
     if options.demo:
         keep_settings(data_dir, environ)

@@ -12,8 +12,8 @@ APP_LOAD_ERROR = 4  # tells gunicorn's master that another try would end the sam
 
 try:
     settings = Settings.from_env(os.environ)
+    app = create_app(settings)
 except SettingsError as exc:
     print(f"shirase: {exc}", file=sys.stderr)  # noqa: T201 - there is no log yet
     sys.exit(APP_LOAD_ERROR)
 logs.configure(settings)
-app = create_app(settings)

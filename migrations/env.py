@@ -1,21 +1,24 @@
-"""How Alembic reaches the database: with the address that ``api.database.migrate`` hands over."""
+"""How Alembic reaches the database: on the connection that ``api.database.migrate_on`` hands over."""
 
 from alembic import context
-from sqlalchemy import create_engine, pool
+from sqlalchemy import inspect
+from sqlalchemy.schema import CreateSchema
 
 from api.models import Base
 
-engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
-with engine.connect() as connection:
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        render_as_batch=connection.dialect.name == "sqlite",
-        transaction_per_migration=True,
-    )
-    with context.begin_transaction():
-        if connection.dialect.name == "postgresql":
-            # Several copies may start at once; one migrates and the others wait for it.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7266473)")
-        context.run_migrations()
-engine.dispose()
+connection = context.config.attributes["connection"]
+schema = context.config.attributes["schema"]
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    if connection.dialect.name == "postgresql":
+        # Several copies may start at once; one migrates and the others wait for it.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7266473)")
+        # Asked first, since "IF NOT EXISTS" needs the right to create one even where there is nothing to do.
+        if schema and not inspect(connection).has_schema(schema):
+            connection.execute(CreateSchema(schema))
+    context.run_migrations()

@@ -15,7 +15,13 @@ from tests.stack import free_ports
 
 PROGRAMS = Path("/usr/lib/postgresql")
 START_TIMEOUT = 60  # seconds
-OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300", "listen_addresses": "127.0.0.1"}
+OPTIONS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "max_prepared_transactions": "10",  # a host may commit in two phases
+    "listen_addresses": "127.0.0.1",
+}
 
 
 @contextmanager

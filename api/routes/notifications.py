@@ -73,7 +73,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
     """Store up to 1,000 notifications in one transaction."""
     return _create(
         caller,
-        [one.draft() for one in body.notifications],
+        body.drafts(),
         lambda created: {"notifications": [events.notification_fields(one) for one in created]},
     )
 
@@ -91,9 +91,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
 )
 def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
     """Store the same for up to 10,000 users; one who is named twice gets one."""
-    content = body.content()
-    drafts = [Draft(user_id, content) for user_id in dict.fromkeys(body.user_ids)]
-    return _create(caller, drafts, lambda created: {"created": len(created)})
+    return _create(caller, body.drafts(), lambda created: {"created": len(created)})
 
 
 @blueprint.get("")

@@ -79,7 +79,7 @@ def _schemas() -> dict[str, Any]:
     models = [
         (kind, "validation")
         for kind in vars(schemas).values()
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == schemas.__name__
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not BaseModel
     ]
     _, made = models_json_schema(models, ref_template=REF)  # type: ignore[arg-type]
     definitions: dict[str, Any] = made["$defs"]

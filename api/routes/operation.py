@@ -10,7 +10,8 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from api import auth
-from api.errors import FieldError, Forbidden, Invalid, Malformed, TooLarge, UnsupportedMedia
+from api.drafts import invalid
+from api.errors import Forbidden, Malformed, TooLarge, UnsupportedMedia
 from api.services import Services
 from api.tokens import Identity
 
@@ -101,26 +102,11 @@ def _body(model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as exc:
-        raise _invalid(exc) from exc
+        raise invalid(exc) from exc
 
 
 def _query(model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate(request.args.to_dict())
     except ValidationError as exc:
-        raise _invalid(exc) from exc
-
-
-def _invalid(error: ValidationError) -> Invalid:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return Invalid(*(FieldError(_path(one["loc"]), _message(one["msg"])) for one in found[:100]))
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """``("notifications", 3, "title")`` as ``notifications[3].title``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".") or "(body)"
-
-
-def _message(text: str) -> str:
-    return text.removeprefix("Value error, ")
+        raise invalid(exc) from exc

@@ -1,99 +1,14 @@
 """What requests and answers look like. The OpenAPI document is made from these same classes."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, Field
 
-from api.records import Content, Draft
-from api.tokens import MAX_USER_ID, is_user_id
+from api.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, Type
 
-MAX_PAYLOAD = 16 * 1024  # bytes of JSON
+__all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
 
-
-def _user_id(value: str) -> str:
-    if not is_user_id(value):
-        raise ValueError("must not have control characters")
-    return value
-
-
-def _text(value: str) -> str:
-    if "\x00" in value:  # PostgreSQL cannot store it
-        raise ValueError("must not have the character NUL")
-    return value
-
-
-def _payload(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        text = orjson.dumps(value)
-    except TypeError as exc:  # deeper than the encoder goes, or an integer of more than 64 bits
-        raise ValueError("must be a JSON object of moderate depth and numbers") from exc
-    if len(text) > MAX_PAYLOAD:
-        raise ValueError(f"must have at most {MAX_PAYLOAD} bytes as JSON")
-    if b"\\u0000" in text.replace(b"\\\\", b""):
-        raise ValueError("must not have the character NUL")
-    return value
-
-
-def _future(value: datetime) -> datetime:
-    try:
-        moment = value.astimezone(UTC)
-    except OverflowError as exc:
-        raise ValueError("must be a time before the year 10000") from exc
-    if moment <= datetime.now(UTC):
-        raise ValueError("must be in the future")
-    return moment
-
-
-UserIdField = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(_user_id)]
-Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
-Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_text)]
-Message = Annotated[str, Field(max_length=4000), AfterValidator(_text)]
-Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
 NotificationId = Annotated[int, Field(ge=1, le=2**63 - 1)]
-
-
-class Request(BaseModel):
-    """What all requests share: an unknown field is an error, and text is not taken for a number."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewContent(Request):
-    """What a producer says."""
-
-    type: Type
-    title: Title
-    message: Message
-    payload: Payload = {}
-    expires_at: Annotated[AwareDatetime, AfterValidator(_future)] | None = None
-
-    def content(self) -> Content:
-        """The same for the layers below."""
-        return Content(self.type, self.title, self.message, orjson.dumps(self.payload).decode(), self.expires_at)
-
-
-class NewNotification(NewContent):
-    """A notification to create."""
-
-    user_id: UserIdField
-
-    def draft(self) -> Draft:
-        """The same for the layers below."""
-        return Draft(self.user_id, self.content())
-
-
-class NewBatch(Request):
-    """Several notifications to create, all or nothing."""
-
-    notifications: Annotated[list[NewNotification], Field(min_length=1, max_length=1000)]
-
-
-class NewBroadcast(NewContent):
-    """One notification for many users, all or nothing."""
-
-    user_ids: Annotated[list[UserIdField], Field(min_length=1, max_length=10_000)]
 
 
 class MarkRead(Request):

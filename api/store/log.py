@@ -238,6 +238,15 @@ def outbox(session: Session) -> tuple[int, datetime | None]:
     return int(count), oldest
 
 
+def unpublished_among(session: Session, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
+    """What no proxy has accepted yet of these (user, seq), as far as it has been committed."""
+    values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
+    place = rows(session, "places", {"user_id": UserId, "seq": BigInteger()}, values)
+    at = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
+    found = _with_notifications(now).join(place, at).where(events.c.published_at.is_(None))
+    return [_event(row) for row in session.execute(found.order_by(events.c.user_id, events.c.seq))]
+
+
 def mark_published(session: Session, published: Iterable[Event], now: datetime) -> None:
     """Take events out of the outbox."""
     values = [{"user_id": event.user_id, "seq": event.seq} for event in published]

@@ -26,6 +26,7 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     "position": lambda session: log.position(session, "u7", NOW),
     "read_events": lambda session: log.read_events(session, "u7", 1, 50, 100, NOW),
     "unpublished": lambda session: log.unpublished(session, ("", 0), 500, NOW),
+    "unpublished_among": lambda session: log.unpublished_among(session, [("u7", 3), ("u8", 4)], NOW),
     "latest": lambda session: log.latest(session, ["u7", "u8"], NOW),
     "expired_unread": lambda session: log.expired_unread(session, ["u7", "u8"], NOW),
     "page": lambda session: inbox.page(session, "u7", NOW, limit=50, before=5000),

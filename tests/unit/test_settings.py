@@ -36,6 +36,10 @@ def test_a_missing_setting_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("DATABASE_SCHEMA", "Shirase"),
+        ("DATABASE_SCHEMA", "a b"),
+        ("DATABASE_SCHEMA", "pg_own"),
+        ("DATABASE_SCHEMA", "a" * 64),
         ("GRIP_URL", "127.0.0.1:5561"),
         ("GRIP_URL", "http://a:5561, ftp://b"),
         ("GRIP_URL", "http://a:99999"),

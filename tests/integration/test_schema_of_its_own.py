@@ -1,0 +1,99 @@
+"""``DATABASE_SCHEMA``: the tables beside a host's, in a schema of their own."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.orm import Session
+
+from api import relay, streams
+from api.database import Database, migrate, parse_url
+from api.errors import SettingsError
+from api.models import Base
+from api.notify import Notifier, broadcast, notify
+from api.services import Services, wire
+from api.settings import Settings
+from api.store import log
+from tests.control_port import ControlPort, control_port
+from tests.postgres import Cluster
+
+SCHEMA = "shirase_own"
+
+
+@pytest.fixture
+def control() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def services(postgres: Cluster, control: ControlPort) -> Iterator[Services]:
+    """On a database of a host's that has tables of the same names."""
+    url = postgres.create("test_schema_of_its_own")
+    engine = create_engine(parse_url(url))
+    with engine.begin() as connection:
+        for table in Base.metadata.tables:
+            connection.execute(text(f"CREATE TABLE {table} (of_the_host text)"))
+    engine.dispose()
+    migrate(url, SCHEMA)
+    settings = Settings(
+        database_url=url,
+        database_schema=SCHEMA,
+        grip_url=(control.url,),
+        pushpin_sig_key="k" * 32,
+        jwt_secret="j" * 32,
+    )
+    wired = wire(settings)
+    yield wired
+    wired.database.close()
+    postgres.drop("test_schema_of_its_own")
+
+
+def test_all_tables_are_in_the_schema(services: Services) -> None:
+    with services.database.engine.connect() as connection:
+        assert set(inspect(connection).get_table_names(SCHEMA)) == {*Base.metadata.tables, "alembic_version"}
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        host = inspect(connection).get_columns("events", "public")
+        assert [column["name"] for column in host] == ["of_the_host"]
+
+
+def test_migrating_again_changes_nothing(services: Services) -> None:
+    migrate(services.settings.database_url, SCHEMA)
+    with services.database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM database_name")) == 1
+
+
+def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Services, control: ControlPort) -> None:
+    engine = create_engine(parse_url(services.settings.database_url))
+    notifier = Notifier(services.settings)
+    with Session(engine) as session:
+        notifier.attach(session)
+        session.execute(text("INSERT INTO events VALUES ('the host itself')"))
+        notify(session, user_id="42", type="t", title="one", message="")
+        notify(session, user_id="42", type="t", title="two", message="")
+        broadcast(session, user_ids=["42", "43"], type="t", title="all", message="")
+        session.commit()
+        assert session.scalar(text("SELECT count(*) FROM events")) == 1
+
+    assert len(control.items) == 4
+    answer = streams.open_stream(services.database, services.settings, "42", None)
+    assert '"unread_count":3' in answer.body
+    assert relay.repair(services.database, services.publisher) == 0
+    with services.database.read() as reading:
+        assert len(log.read_events(reading, "42", 1, 9, 9, datetime.now(UTC))) == 3
+    notifier.close()
+    engine.dispose()
+
+
+def test_sqlite_has_no_schemas(services: Services) -> None:
+    for refused in (
+        lambda: migrate("sqlite:////x.db", SCHEMA),
+        lambda: Database("sqlite:////x.db", schema=SCHEMA),
+        lambda: wire(replace(services.settings, database_url="sqlite:////x.db")),
+    ):
+        with pytest.raises(SettingsError, match=r"^DATABASE_SCHEMA: "):
+            refused()
