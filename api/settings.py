@@ -42,8 +42,12 @@ class Settings:
     demo: bool = False
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+    def from_env(cls, environ: Mapping[str, str], *, tokens: bool = True) -> "Settings":
         """Read and check every setting.
+
+        Args:
+            environ: their values.
+            tokens: whether tokens are checked; an application that mounts our routes has a sign-in of its own.
 
         Raises:
             SettingsError: for the first one that is missing or wrong, by its name.
@@ -53,7 +57,7 @@ class Settings:
             database_schema=schema_name(environ),
             grip_url=_grip_urls(_required(environ, "GRIP_URL")),
             pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
-            **_token_keys(environ),
+            **(_token_keys(environ) if tokens else {}),
             jwt_jwks_timeout=_number(environ, "JWT_JWKS_TIMEOUT", 2.0, 0.05, 60, whole=False),
             jwt_issuer=_optional(environ, "JWT_ISSUER"),
             jwt_audience=_optional(environ, "JWT_AUDIENCE"),

@@ -82,7 +82,7 @@ def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Se
     assert len(control.items) == 4
     answer = streams.open_stream(services.database, services.settings, "42", None)
     assert '"unread_count":3' in answer.body
-    assert relay.repair(services.database, services.publisher) == 0
+    assert relay.repair(services.database, services.publisher).events == 0
     with services.database.read() as reading:
         assert len(log.read_events(reading, "42", 1, 9, 9, datetime.now(UTC))) == 3
     notifier.close()

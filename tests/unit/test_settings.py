@@ -119,6 +119,11 @@ def test_listed_origins_are_separated_by_spaces_or_commas() -> None:
     }
 
 
+def test_a_host_with_a_sign_in_of_its_own_needs_no_keys_of_tokens() -> None:
+    environ = {name: value for name, value in GOOD.items() if name != "JWT_SECRET"}
+    assert Settings.from_env(environ, tokens=False).jwt_secret == ""
+
+
 def test_no_secret_is_in_the_representation() -> None:
     shown = repr(Settings.from_env(GOOD | {"DATABASE_URL": "postgresql://u:hunter2@h/n"}))
     assert not [secret for secret in ("kkkk", "jjjj", "hunter2") if secret in shown]
