@@ -1,17 +1,22 @@
 """The application: settings in, a Flask application out. Or its routes, for another Flask application to mount."""
 
+import logging
 import secrets
 import time
 
 from flask import Blueprint, Flask, Response, g, request
 from flask.blueprints import BlueprintSetupState
 
-from api import metrics
+from api import logs, metrics
 from api.auth import HostSignIn
 from api.routes import cors, demo, health, notifications, openapi, problems, streams, tickets
 from api.routes.operation import HOST_SIGN_IN, MAX_BODY
 from api.services import wire
 from api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PROBES = ("healthz", "readyz", "metrics")  # asked for all the time, by machines
 
 
 def create_app(settings: Settings) -> Flask:
@@ -56,6 +61,7 @@ def _prepare(routes: Flask | Blueprint, settings: Settings) -> None:
     """What surrounds every request."""
     routes.before_request(_begin)
     routes.after_request(_end)
+    routes.teardown_request(lambda _: logs.forget())
     problems.register(routes)
     cors.register(routes, settings)
 
@@ -63,6 +69,7 @@ def _prepare(routes: Flask | Blueprint, settings: Settings) -> None:
 def _begin() -> None:
     request.max_content_length = MAX_BODY
     g.request_id = secrets.token_hex(8)
+    logs.begin(g.request_id)
     g.started = time.perf_counter()
 
 
@@ -71,5 +78,9 @@ def _end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         operation = (request.endpoint or "none").rpartition(".")[2]  # a path that does not exist has none
         metrics.REQUESTS.labels(operation, response.status_code).inc()
-        metrics.REQUEST_SECONDS.labels(operation).observe(time.perf_counter() - g.started)
+        seconds = time.perf_counter() - g.started
+        metrics.REQUEST_SECONDS.labels(operation).observe(seconds)
+        # By its name alone: its path and its query may hold what no log should.
+        level = logging.DEBUG if operation in PROBES else logging.INFO
+        log.log(level, "%s %s %d in %.1f ms", request.method, operation, response.status_code, seconds * 1000)
     return response

@@ -37,6 +37,7 @@ class Database:
         self._sqlite = parsed.get_backend_name() == "sqlite"
         self.engine = create_engine(
             parsed,
+            hide_parameters=True,  # its errors would quote the values of the statement
             pool_size=POOL_SIZE,
             max_overflow=POOL_SIZE,
             pool_timeout=timeout,

@@ -6,7 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gunicorn import glogging
 from gunicorn.http import wsgi
+
+from api import logs
 
 # Every answer names its server, and Pushpin passes it on: say which service, not which version of what.
 wsgi.SERVER = "shirase"
@@ -27,6 +30,26 @@ control_socket_disable = True
 # Gunicorn's access log prints query strings, and tokens travel in them.
 accesslog = None
 loglevel = "warning"
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """Gunicorn's own lines, written as all the others."""
+
+    def setup(self, cfg: Any) -> None:
+        """Hand them on; what is wrong with the settings is said when the application reads them."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        logs.start("INFO", as_json=os.environ.get("LOG_FORMAT", "").strip().lower() == "json")
+
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Say of a request that cannot be read what is wrong with it, and nothing of what it holds."""
+        if msg.startswith("Invalid request from"):
+            msg = ": ".join(msg.split(": ")[:2])
+        super().warning(msg, *args, **kwargs)
+
+
+logger_class = Logger
 
 # Where the workers leave their figures for /metrics, so that whichever of them is asked answers for all. `shirase up`
 # names a directory that the relay shares.

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from api import events, metrics
+from api import events, logs, metrics
 from api.database import Database
 from api.errors import DatabaseAway, KeyReused, NotFound
 from api.grip import Publisher
-from api.records import DELETED, READ, Draft, Event, Notification
+from api.records import DELETED, NOTIFICATION, READ, Draft, Event, Notification
 from api.store import inbox, keys, log, misses
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ def create(
         if once:
             keys.answer(session, once.owner, once.key, body)
     metrics.CREATED.inc(len(appended))
+    _name(appended)
     publish(database, publisher, appended)
     return body, False
 
@@ -156,8 +157,16 @@ def _change(
         changed, result = change(session)
         appended = log.append_changes(session, [changed], now) if changed else []
         count = log.position(session, user_id, now).unread
+    _name(appended)
     publish(database, publisher, appended)
     return result, count
+
+
+def _name(appended: Sequence[Event]) -> None:
+    """Have the lines of this request say which events are its own, as ``USER/SEQ``."""
+    if appended:
+        more = f" and {len(appended) - 1} more" if len(appended) > 1 else ""
+        logs.know(event=f"{appended[0].user_id}/{appended[0].seq}{more}")
 
 
 def publish_places(database: Database, publisher: Publisher, places: Iterable[tuple[str, int]]) -> None:
@@ -169,6 +178,7 @@ def publish_places(database: Database, publisher: Publisher, places: Iterable[tu
     try:
         with database.read() as session:
             found = log.unpublished_among(session, places, datetime.now(UTC))
+        metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in found))
         publish(database, publisher, found)
     except Exception:
         # The host's change is committed: an error here must not look as if it were not.
@@ -190,6 +200,8 @@ def publish(database: Database, publisher: Publisher, appended: Sequence[Event],
             missed += [(node, told[0].user_id) for node in publisher.nodes if node not in nodes]
         result = "failed" if not nodes else "accepted" if len(nodes) == len(publisher.nodes) else "partial"
         metrics.PUBLISHED.labels(result).inc(len(told))
+    if len(sent) < len(appended) and way == "publish":
+        logger.info("%d of %d events are left to the relay", len(appended) - len(sent), len(appended))
     if not sent:
         return 0
     now = datetime.now(UTC)

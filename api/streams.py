@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from api import cursors, events, grip, metrics, sse, tokens
+from api import cursors, events, grip, logs, metrics, sse, tokens
 from api.database import Database
 from api.errors import DatabaseAway
 from api.records import Event
@@ -67,6 +67,7 @@ def open_stream(
 ) -> Answer:
     """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed."""
     stream = _Stream(user_id, secrets.token_hex(8), next_path)
+    logs.know(connection=stream.connection_id)
     try:
         return _begin(database, settings, stream, cursor)
     except DatabaseAway:
@@ -84,6 +85,7 @@ def continue_stream(
     if page is None:
         return None
     stream = _Stream(page["user"], page["connection"], next_path)
+    logs.know(user=stream.user_id, connection=stream.connection_id)
     if not page["begun"]:
         return _begin(database, settings, stream, page["cursor"])
     return _answer(database, settings, stream, _replay(database, settings, stream.user_id, page["cursor"]))
@@ -92,6 +94,7 @@ def continue_stream(
 def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
     metrics.RECOVERIES.inc()
+    logs.know(user=last.user_id, connection=last.connection_id)
     cursor = cursors.encode(database.name, last.user_id, last.seq)
     replay = _replay(database, settings, last.user_id, cursor)
     return _answer(database, settings, _Stream(last.user_id, last.connection_id, next_path), replay)

@@ -52,7 +52,8 @@ def metrics() -> Response:
 
 def _database_is_away() -> bool:
     # On a connection of its own: one that the pool kept says nothing of the next, and this has its own bound.
-    with closing(Database(services().settings.database_url, READY_TIMEOUT)) as database:
+    settings = services().settings
+    with closing(Database(settings.database_url, READY_TIMEOUT, settings.database_schema)) as database:
         try:
             return not database.name
         except DatabaseAway:

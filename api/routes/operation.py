@@ -9,7 +9,7 @@ import orjson
 from flask import Response, current_app, request
 from pydantic import BaseModel, ValidationError
 
-from api import auth
+from api import auth, logs
 from api.drafts import invalid
 from api.errors import Forbidden, Malformed, TooLarge, UnsupportedMedia
 from api.services import Services
@@ -59,6 +59,7 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
             if described.access not in (PUBLIC, PROXY):
                 in_query = described.access == USER_IN_QUERY
                 caller = _caller(in_query=in_query)
+                logs.know(user=caller.user_id)
                 if described.scope and not caller.may(described.scope):
                     raise Forbidden(f"the token lacks the scope {described.scope}")
                 path["caller"] = caller
