@@ -7,13 +7,12 @@ import type { Settings } from "./options.js";
 import type { ClosedReason, StreamError, StreamState } from "./state.js";
 
 const STABLE = 5_000; // a stream that has lived so long did not fail
-const GRACE = 1_000; // how much later than due a heartbeat may come
 const LONGEST_STAY = 10; // with the long poll, in `streamRetry`s
 const QUICK = 500; // a long poll that is answered sooner, and with nothing, was not held
 
 /** What a connection tells, and what it needs to know of the log. */
 export interface ConnectionHost {
-  cursor(): string | null;
+  readonly cursor: string | null;
   receive(event: StreamEvent): void;
   /** The log was read up to here, maybe beyond the last event that came. */
   moveTo(cursor: string): void;
@@ -25,19 +24,19 @@ export type Wake = "asked" | "online" | "visible";
 
 /** The one connection of a stream: an EventSource, or long polls, never both. */
 export interface Connection {
-  start(): void;
+  /** Go on behind the host's cursor; `again` tells that it is not the first time. */
+  start(again?: boolean): void;
   wake(why: Wake): void;
   stop(): void;
 }
 
-/** A connection that is not started. It can be stopped and started again, and goes on behind the host's cursor. */
+/** A connection that is not started. It can be stopped and started again. */
 export function createConnection(
   settings: Settings,
   { EventSource, random }: Environment,
   caller: Caller,
   host: ConnectionHost,
 ): Connection {
-  const silence = 2 * settings.heartbeat + GRACE;
   const timers = new Set<ReturnType<typeof setTimeout>>();
 
   let phase: "stopped" | "trying" | "open" | "polling" | "waiting" | "closed" = "stopped";
@@ -54,7 +53,8 @@ export function createConnection(
   let streamAt = 0; // when to try one nevertheless
   let streamTries = 0;
 
-  function start(): void {
+  function start(again = false): void {
+    if (again) error = { kind: "suspended" };
     failures = refusals = notBefore = 0;
     attempt();
   }
@@ -71,7 +71,7 @@ export function createConnection(
     after(settings.connectTimeout, () => lost({ kind: "network" }, true));
     let address: string;
     try {
-      address = await caller.streamAddress(host.cursor(), refresh);
+      address = await caller.streamAddress(host.cursor, refresh);
     } catch (cause) {
       if (!signal.aborted) refused(cause, { kind: "credentials", cause });
       return;
@@ -108,8 +108,8 @@ export function createConnection(
 
   /** By the clock, since a timer stands still while a laptop sleeps. */
   function watch(): void {
-    if (Date.now() - heardAt > silence) lost({ kind: "silent" });
-    else after(silence / 4, watch);
+    if (Date.now() - heardAt > settings.silence) lost({ kind: "silent" });
+    else after(settings.silence / 4, watch);
   }
 
   function end({ reason, reconnect }: { reason: string; reconnect: boolean }): void {
@@ -169,7 +169,7 @@ export function createConnection(
     const asked = Date.now();
     after(settings.pollTimeout + settings.connectTimeout, () => pollFailed(null));
     try {
-      const answer = await caller.poll(host.cursor(), settings.pollTimeout, refresh, signal);
+      const answer = await caller.poll(host.cursor, settings.pollTimeout, refresh, signal);
       if (signal.aborted) return;
       take(answer, signal);
       if (signal.aborted) return;
@@ -211,7 +211,7 @@ export function createConnection(
   function wake(why: Wake): void {
     const asked = why === "asked";
     if (phase === "waiting" && (asked || Date.now() >= notBefore)) attempt();
-    else if (phase === "open" && Date.now() - heardAt > silence) lost({ kind: "silent" });
+    else if (phase === "open" && Date.now() - heardAt > settings.silence) lost({ kind: "silent" });
     else if (phase === "polling" && why !== "visible") {
       streamAt = 0; // another network, or somebody who knows more: a stream may come through now
       attempt();
@@ -228,7 +228,6 @@ export function createConnection(
 
   function stop(): void {
     begin("stopped");
-    error = { kind: "suspended" };
   }
 
   /** Overtake whatever is under way, so that there are never two. */

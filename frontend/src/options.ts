@@ -73,7 +73,9 @@ export type Settings = Required<
     | "pollTimeout"
     | "streamRetry"
   >
-> & { user: string | undefined };
+> & { user: string | undefined; silence: number };
+
+const GRACE = 1_000; // how much later than due a heartbeat may come
 
 const DEFAULTS = {
   url: "",
@@ -89,7 +91,7 @@ const DEFAULTS = {
   pollAfter: 3,
   pollTimeout: 25_000,
   streamRetry: 60_000,
-} satisfies Settings;
+} satisfies Omit<Settings, "silence">;
 
 /**
  * Put the defaults in.
@@ -101,12 +103,12 @@ export function completeOptions(options: StreamOptions): Settings {
     throw new TypeError("shirase: one of getToken, getTicket and cookies is needed");
   }
   const given = Object.entries(options).filter(([name, value]) => name in DEFAULTS && value !== undefined);
-  const settings: Settings = { ...DEFAULTS, ...Object.fromEntries(given) };
+  const settings = { ...DEFAULTS, ...(Object.fromEntries(given) as Partial<Settings>) };
   for (const [name, value] of Object.entries(settings)) {
     // setTimeout takes what is not a number, or too large a one, for 0: the wait would become a flood.
     if (typeof DEFAULTS[name as keyof typeof DEFAULTS] === "number" && !(Number(value) >= 0 && Number(value) <= 1e9)) {
       throw new TypeError(`shirase: ${name} must be a number from 0 to 1,000,000,000`);
     }
   }
-  return settings;
+  return { ...settings, silence: 2 * settings.heartbeat + GRACE };
 }

@@ -2,13 +2,15 @@ import { createCaller } from "./caller.js";
 import { createConnection } from "./connection.js";
 import { completeEnvironment } from "./environment.js";
 import type { StreamEvent } from "./events.js";
+import { createHistory } from "./history.js";
 import { createListeners } from "./listeners.js";
 import { completeOptions, type StreamOptions } from "./options.js";
 import { watchPage } from "./page.js";
 import type { StreamState } from "./state.js";
+import { createTabs } from "./tabs.js";
 import type { NotificationStream } from "./types.js";
 
-const REMEMBERED = 1_000; // cursors of the latest events, to know a repeat by
+const PROTOCOL = 1; // of the messages between tabs: pages of two versions of the client do not talk to each other
 
 /**
  * Open a user's stream: it connects, comes back after every loss behind the last event that it had, and tells each
@@ -22,63 +24,56 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
   const settings = completeOptions(options);
   const environment = completeEnvironment(options.environment);
   const caller = createCaller(settings.url, options, environment.fetch);
+  const history = createHistory(options.cursor ?? null);
   const events = createListeners<StreamEvent>();
   const changes = createListeners<void>();
-  const seen = new Set<string>();
   let state: StreamState = { status: "idle" };
-  let cursor = options.cursor ?? null;
   let unwatch: (() => void) | null = null;
 
-  const connection = createConnection(settings, environment, caller, {
-    cursor: () => cursor,
+  const host = {
+    get cursor() {
+      return history.cursor;
+    },
     receive,
-    moveTo,
     show,
-  });
+    moveTo: history.moveTo,
+    since: history.since,
+    getState: () => state,
+  };
+  const connection = createConnection(settings, environment, caller, host);
+  const name = `shirase/${PROTOCOL} ${JSON.stringify([settings.url, settings.user])}`;
+  const tabs =
+    settings.shareTabs && settings.user !== undefined
+      ? createTabs(environment, name, settings.silence, connection, host)
+      : null;
+  const link = tabs ?? connection;
 
   function connect(): void {
     if (state.status !== "idle" || !(environment.window || environment.EventSource)) return;
     unwatch = watchPage(environment, {
-      wake: connection.wake,
-      suspend: connection.stop,
-      resume: connection.start,
+      wake: link.wake,
+      suspend: link.stop,
+      resume: () => link.start(true),
     });
-    connection.start();
+    link.start();
   }
 
   function receive(event: StreamEvent): void {
-    if (event.id !== null) {
-      // `connected` begins at a cursor and is not itself what happened there.
-      if (event.event !== "connected" && seen.has(event.id)) return;
-      moveTo(event.id);
-    }
+    if (!history.take(event)) return;
+    tabs?.passOn(event);
     events.tell(event);
-  }
-
-  function moveTo(reached: string): void {
-    cursor = reached;
-    seen.delete(reached);
-    seen.add(reached);
-    for (const oldest of seen) {
-      if (seen.size <= REMEMBERED) break;
-      seen.delete(oldest);
-    }
   }
 
   function show(next: StreamState): void {
     state = Object.freeze(next);
+    tabs?.passOnState(next);
     changes.tell();
   }
 
   function close(): void {
     unwatch?.();
-    unwatch = null;
-    connection.stop();
-    if (!isClosed()) show({ status: "closed", reason: "closed" });
-  }
-
-  function isClosed(): boolean {
-    return state.status === "closed" && state.reason === "closed";
+    link.stop();
+    if (!(state.status === "closed" && state.reason === "closed")) show({ status: "closed", reason: "closed" });
   }
 
   if (settings.autoConnect) connect();
@@ -93,10 +88,10 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
         if (event.event === name) listener(event.data as never, event as never);
       }),
     get cursor() {
-      return cursor;
+      return history.cursor;
     },
     connect,
-    retryNow: () => connection.wake("asked"),
+    retryNow: () => link.wake("asked"),
     request: caller.request,
     close,
   };

@@ -98,6 +98,12 @@ export function createScriptedServer() {
     },
   };
 
+  /** Bring back an older state of the database. */
+  function restore(head: number): void {
+    log.splice(head);
+    seq = head;
+  }
+
   function append(event: EventName, data: unknown): void {
     const entry = { id: `c-${++seq}`, event, data };
     log.push(entry);
@@ -269,7 +275,7 @@ export function createScriptedServer() {
     return new Response(JSON.stringify({ title: "Refused", status, detail: "it is refused" }), { status, headers });
   }
 
-  return Object.assign(server, { EventSource: ScriptedEventSource as unknown as typeof EventSource, fetch });
+  return Object.assign(server, { restore, EventSource: ScriptedEventSource as unknown as typeof EventSource, fetch });
 }
 
 /** The service that a test talks to. */

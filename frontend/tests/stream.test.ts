@@ -224,13 +224,19 @@ test("a closing that asks to come back does so with a fresh token", async () => 
   expect(getToken.mock.calls).toEqual([[{ refresh: false }], [{ refresh: true }]]);
 });
 
-test("a reset moves the cursor to where the log begins now", async () => {
-  server.create();
-  server.keptFrom = 5;
-  const stream = tab.open({ cursor: "c-1" });
+test("after a reset the log begins anew, also with cursors that were used before", async () => {
+  const stream = tab.open();
   await settle();
-  expect(stream.names()).toEqual(["connected", "reset"]);
-  expect(stream.cursor).toBe("c-1");
+  server.create("One");
+  server.create("Two");
+  server.create("Three");
+  server.latest.break();
+  server.restore(2);
+  await pass(1);
+  expect(stream.names().slice(4)).toEqual(["connected", "reset"]);
+  expect(stream.cursor).toBe("c-2");
+  server.create("Another third");
+  expect(stream.titles()).toEqual(["One", "Two", "Three", "Another third"]);
 });
 
 test("another user's stream is refused before anything of it is told", async () => {

@@ -1,0 +1,68 @@
+import type { EventData, StreamEvent } from "./events.js";
+import { createUnreadCounter } from "./unread.js";
+
+const REMEMBERED = 500; // events, so that a tab which was away can be told what it missed
+
+/** Where a tab stands in the log, and what came last. */
+export interface History {
+  readonly cursor: string | null;
+  /** Take an event in. False if it was here before. */
+  take(event: StreamEvent): boolean;
+  /** The log was read up to here. */
+  moveTo(cursor: string): void;
+  /** What somebody at `cursor` has to be told to stand where this tab does. */
+  since(cursor: string | null): StreamEvent[];
+}
+
+/** The history of a tab that begins at `cursor`. */
+export function createHistory(start: string | null): History {
+  const entries = new Map<string, StreamEvent | null>(); // by cursor, in the log's order
+  const unread = createUnreadCounter();
+  let cursor: string | null = null;
+  let connected: EventData["connected"] | null = null;
+  if (start !== null) remember(start, null);
+
+  function take(event: StreamEvent): boolean {
+    if (event.event === "reset") entries.clear(); // the log begins anew, maybe with cursors that were used before
+    if (event.id !== null) {
+      // `connected` begins at a cursor and is not itself what happened there.
+      if (event.event !== "connected" && entries.has(event.id)) return false;
+      remember(event.id, event);
+    }
+    if (event.event === "connected") connected = event.data;
+    unread.apply(event);
+    return true;
+  }
+
+  function remember(id: string, event: StreamEvent | null): void {
+    cursor = id;
+    if (!entries.has(id)) entries.set(id, event);
+    for (const oldest of entries.keys()) {
+      if (entries.size <= REMEMBERED) return;
+      entries.delete(oldest);
+    }
+  }
+
+  function since(known: string | null): StreamEvent[] {
+    if (cursor === null || known === cursor) return [];
+    if (known !== null && entries.has(known)) {
+      const ids = [...entries.keys()];
+      return ids.slice(ids.indexOf(known) + 1).flatMap((id) => entries.get(id) ?? []);
+    }
+    const begin: StreamEvent[] = [];
+    if (connected && unread.count !== null) {
+      begin.push({ event: "connected", id: cursor, data: { ...connected, unread_count: unread.count } });
+    }
+    if (known === null) return begin;
+    return [...begin, { event: "reset", id: cursor, data: { reason: "away for longer than the other tabs remember" } }];
+  }
+
+  return {
+    get cursor() {
+      return cursor;
+    },
+    take,
+    moveTo: (reached) => remember(reached, null),
+    since,
+  };
+}

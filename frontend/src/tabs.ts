@@ -1,0 +1,209 @@
+import type { Connection, Wake } from "./connection.js";
+import type { Environment } from "./environment.js";
+import type { StreamEvent } from "./events.js";
+import type { StreamState } from "./state.js";
+
+const ANSWER = 5_000; // how long the leader may take to answer; a page that is frozen never does
+
+/** What tabs need of the stream in this one. */
+export interface TabsHost {
+  readonly cursor: string | null;
+  receive(event: StreamEvent): void;
+  moveTo(cursor: string): void;
+  show(state: StreamState): void;
+  getState(): StreamState;
+  /** What a tab at `cursor` has missed of what this one knows. */
+  since(cursor: string | null): StreamEvent[];
+}
+
+/** One connection for all tabs: the leader has it, the others hear of it. */
+export interface Tabs extends Connection {
+  /** Tell the other tabs, if this is the leader. */
+  passOn(event: StreamEvent): void;
+  passOnState(state: StreamState): void;
+}
+
+type Message = { from: string } & (
+  | { type: "lead" } // I have the connection now
+  | { type: "resign" } // I have it no longer
+  | { type: "hello"; cursor: string | null } // this is where I stand
+  | { type: "welcome"; to: string; state: StreamState; cursor: string | null; events: StreamEvent[] }
+  | { type: "event"; event: StreamEvent }
+  | { type: "state"; state: StreamState }
+  | { type: "wake"; why: Wake }
+);
+
+/**
+ * Share `connection` with the other tabs that use the same `name`.
+ *
+ * Whoever holds the lock leads. The browser gives it to the next in line when its holder's tab is closed, and a tab
+ * whose leader does not answer takes it. A new leader goes on behind its own cursor, and the others say where they
+ * stand: what one of them has missed is in the leader's history.
+ */
+export function createTabs(
+  { locks, BroadcastChannel }: Environment,
+  name: string,
+  silence: number,
+  connection: Connection,
+  host: TabsHost,
+): Tabs {
+  const self = Math.random().toString(36).slice(2);
+
+  let role: "out" | "following" | "leading" = "out";
+  let channel: BroadcastChannel | null = null;
+  let turn = 0; // numbers our requests for the lock, so that an earlier one's end is not taken for this one's
+  let queued = new AbortController();
+  let release = () => {};
+  let leader: string | null = null; // whom we follow, once we stand where it does
+  let again = false; // whether this tab has had a connection before
+  let heardAt = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function start(restart = false): void {
+    again ||= restart;
+    if (!locks || !BroadcastChannel) return connection.start(again);
+    try {
+      channel = new BroadcastChannel(name);
+    } catch {
+      return connection.start(again); // a sandboxed page may have the API and not be allowed it
+    }
+    channel.onmessage = ({ data }: MessageEvent<Message>) => hear(data);
+    role = "following";
+    host.show(
+      again
+        ? { status: "reconnecting", attempt: 0, retryAt: null, error: { kind: "suspended" } }
+        : { status: "connecting" },
+    );
+    takeTurn();
+    hello();
+  }
+
+  function takeTurn(steal = false): void {
+    const mine = ++turn;
+    queued.abort();
+    queued = new AbortController();
+    const options = steal ? { steal } : { signal: queued.signal };
+    locks
+      ?.request(name, options, () => {
+        if (mine !== turn) return;
+        lead();
+        return new Promise<void>((resolve) => {
+          release = resolve;
+        });
+      })
+      .catch(() => {
+        if (mine !== turn) return;
+        if (role === "leading") depose();
+        else lead(); // locks are not to be had here: better a connection of our own than none
+      });
+  }
+
+  function lead(): void {
+    clearTimeout(timer);
+    role = "leading";
+    post({ from: self, type: "lead" });
+    connection.start(again);
+    again = true;
+  }
+
+  /** Another tab has taken the lock, because we did not answer. */
+  function depose(): void {
+    connection.stop();
+    role = "following";
+    post({ from: self, type: "resign" });
+    takeTurn();
+    hello();
+  }
+
+  function hello(): void {
+    leader = null; // until it has told us what we missed, what it says next would come too early
+    post({ from: self, type: "hello", cursor: host.cursor });
+    clearTimeout(timer);
+    timer = setTimeout(() => takeTurn(true), ANSWER);
+  }
+
+  function hear(message: Message): void {
+    if (role === "leading") return answer(message);
+    if (message.type === "lead") return hello();
+    if (message.type === "welcome" && message.to === self) return follow(message);
+    if (message.from !== leader) return;
+    heardAt = Date.now();
+    if (message.type === "event") host.receive(message.event);
+    else if (message.type === "state") host.show(asShared(message.state));
+    else if (message.type === "resign") hello();
+  }
+
+  function answer(message: Message): void {
+    if (message.type === "wake") connection.wake(message.why);
+    if (message.type !== "hello") return;
+    const { from, cursor } = message;
+    if (cursor !== null && host.cursor === null) {
+      host.moveTo(cursor); // we were opened too late to know what this tab has seen: begin where it stands
+      connection.start(true);
+    }
+    const state = asMessage(host.getState());
+    post({ from: self, type: "welcome", to: from, state, cursor: host.cursor, events: host.since(cursor) });
+    // A tab that somebody opens now is a wish to be connected, whatever ended the stream before.
+    if (cursor === null && state.status === "closed") connection.wake("asked");
+  }
+
+  function follow({ from, state, cursor, events }: Message & { type: "welcome" }): void {
+    leader = from;
+    again = true;
+    heardAt = Date.now();
+    host.show(asShared(state));
+    for (const event of events) host.receive(event);
+    if (cursor !== null) host.moveTo(cursor);
+    clearTimeout(timer);
+    watch();
+  }
+
+  function watch(): void {
+    if (Date.now() - heardAt > silence) hello();
+    else timer = setTimeout(watch, silence / 4);
+  }
+
+  function wake(why: Wake): void {
+    if (role !== "following") return connection.wake(why);
+    if (leader !== null && Date.now() - heardAt > silence) hello();
+    // The leader may be hidden, where its own timers hardly run.
+    post({ from: self, type: "wake", why });
+  }
+
+  function stop(): void {
+    turn += 1;
+    role = "out";
+    queued.abort();
+    clearTimeout(timer);
+    connection.stop(); // before the lock goes, so that there are never two
+    release();
+    channel?.close();
+    channel = null;
+  }
+
+  function post(message: Message): void {
+    channel?.postMessage(message);
+  }
+
+  return {
+    start,
+    wake,
+    stop,
+    passOn: (event) => {
+      if (role === "leading") post({ from: self, type: "event", event });
+    },
+    passOnState: (state) => {
+      if (role === "leading") post({ from: self, type: "state", state: asMessage(state) });
+    },
+  };
+}
+
+/** What a function threw may be anything; a message holds only what can be copied. */
+function asMessage(state: StreamState): StreamState {
+  if (state.status !== "reconnecting" || state.error.kind !== "credentials") return state;
+  return { ...state, error: { kind: "credentials", cause: String(state.error.cause) } };
+}
+
+function asShared(state: StreamState): StreamState {
+  return state.status === "open" || state.status === "polling" ? { ...state, shared: true } : state;
+}

@@ -1,0 +1,272 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { createBrowser } from "./shared-browser.js";
+import { pass, settle } from "./timers.js";
+
+let server: ScriptedServer;
+let browser: ReturnType<typeof createBrowser>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = createScriptedServer();
+  browser = createBrowser(server);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+async function openTabs(count: number) {
+  const tabs = [];
+  for (let number = 0; number < count; number++) {
+    tabs.push(browser.open());
+    await settle();
+  }
+  return tabs as [ReturnType<typeof browser.open>, ...ReturnType<typeof browser.open>[]];
+}
+
+test("ten tabs have one connection, and each hears each event once", async () => {
+  const tabs = await openTabs(10);
+  expect(server.streams.length).toBe(1);
+  server.create("One");
+  server.create("Two");
+  await settle();
+  for (const tab of tabs) {
+    expect(tab.titles()).toEqual(["One", "Two"]);
+    expect(tab.cursor).toBe("c-2");
+  }
+  expect(tabs.map((tab) => tab.getState())).toEqual(tabs.map((_, number) => ({ status: "open", shared: number > 0 })));
+});
+
+test("tabs that open at the same instant agree on one leader", async () => {
+  const tabs = Array.from({ length: 10 }, () => browser.open());
+  await settle();
+  expect(server.streams.length).toBe(1);
+  expect(tabs.filter((tab) => tab.getState().status === "open").length).toBe(10);
+  expect(tabs.map((tab) => tab.names())).toEqual(tabs.map(() => ["connected"]));
+});
+
+test("a tab that joins is told the count of now", async () => {
+  await openTabs(1);
+  server.create();
+  server.create();
+  server.read([1]);
+  const joined = browser.open();
+  await settle();
+  expect(joined.heard).toEqual([
+    { event: "connected", id: "c-3", data: expect.objectContaining({ user_id: "aiko", unread_count: 1 }) },
+  ]);
+});
+
+test("when the leader's tab is closed another takes over, without loss and without repeats", async () => {
+  const [leader, ...others] = await openTabs(10);
+  server.create("Before");
+  await settle();
+  leader.close();
+  server.create("Between");
+  await settle();
+  server.create("After");
+  await settle();
+  expect(server.streams.length).toBe(2);
+  expect(server.open.length).toBe(1);
+  for (const tab of others) {
+    expect(tab.titles()).toEqual(["Before", "Between", "After"]);
+    expect(tab.getState().status).toBe("open");
+  }
+});
+
+test("leaders may go one after the other", async () => {
+  const tabs = await openTabs(5);
+  const last = tabs.at(-1);
+  for (const [number, tab] of tabs.slice(0, 4).entries()) {
+    server.create(`No ${number}`);
+    tab.close();
+    await settle();
+  }
+  expect(last?.titles()).toEqual(["No 0", "No 1", "No 2", "No 3"]);
+  expect(last?.getState()).toEqual({ status: "open", shared: false });
+  expect(server.open.length).toBe(1);
+});
+
+test("a leader that is frozen or kept for going back hands over, and follows when it is back", async () => {
+  const [leader, other] = await openTabs(2);
+  leader.tab.freeze();
+  await settle();
+  server.create("Meanwhile");
+  expect(other?.titles()).toEqual(["Meanwhile"]);
+  expect(server.open.length).toBe(1);
+  leader.tab.thaw();
+  await settle();
+  expect(leader.titles()).toEqual(["Meanwhile"]);
+  expect(leader.getState()).toEqual({ status: "open", shared: true });
+  expect(server.streams.length).toBe(2);
+});
+
+test("a leader that says nothing more is replaced, without loss", async () => {
+  const [leader, ...others] = await openTabs(4);
+  server.create("Before");
+  await settle();
+  leader.stick();
+  server.create("Unheard");
+  await pass(90);
+  for (const tab of others) {
+    expect(tab.titles()).toEqual(["Before", "Unheard"]);
+    expect(tab.getState().status).toBe("open");
+  }
+  leader.unstick();
+  await pass(10);
+  server.create("After");
+  await settle();
+  for (const tab of [leader, ...others]) expect(tab.titles()).toEqual(["Before", "Unheard", "After"]);
+  expect(server.open.length).toBe(1);
+  expect(leader.getState()).toEqual({ status: "open", shared: true });
+});
+
+test("a leader whose stream is silent, but which answers, keeps its place", async () => {
+  const [, other] = await openTabs(2);
+  server.onStream = "break";
+  server.onRequest = "break";
+  server.latest.break();
+  await pass(600);
+  expect(other?.getState().status).toBe("reconnecting");
+  expect(browser.messages.filter((message) => (message as { type: string }).type === "lead").length).toBe(1);
+  server.onStream = server.onRequest = "serve";
+  await pass(60);
+  expect(other?.getState()).toEqual({ status: "open", shared: true });
+});
+
+test("a tab that was away is told what it missed", async () => {
+  const [, other] = await openTabs(2);
+  other?.tab.leave();
+  server.create("Missed");
+  server.read("all");
+  await settle();
+  other?.tab.comeBack();
+  await settle();
+  expect(other?.names()).toEqual(["connected", "notification", "read"]);
+  expect(server.streams.length).toBe(1);
+});
+
+test("a tab that was away for longer than the others remember is told to fetch the list again", async () => {
+  const [, other] = await openTabs(2);
+  other?.tab.leave();
+  for (let number = 0; number < 600; number++) server.create();
+  other?.tab.comeBack();
+  await settle();
+  expect(other?.names()).toEqual(["connected", "connected", "reset"]);
+  expect(other?.heard.at(-2)?.data).toMatchObject({ unread_count: 600 });
+  expect(other?.cursor).toBe("c-600");
+});
+
+test("a leader that was opened too late begins where the others stand", async () => {
+  const [first, second] = await openTabs(2);
+  server.create("Seen");
+  await settle();
+  first.stick();
+  second?.stick();
+  server.onStream = "silent"; // the new leader has no cursor of its own yet
+  const late = browser.open();
+  await pass(6);
+  expect(late.getState().status).toBe("connecting");
+  server.create("Unheard");
+  server.onStream = "serve";
+  second?.unstick();
+  await pass(30);
+  expect(second?.titles()).toEqual(["Seen", "Unheard"]);
+  expect(late.titles()).toEqual(["Unheard"]);
+});
+
+test("a tab that is looked at wakes the leader", async () => {
+  const [, other] = await openTabs(2);
+  server.onStream = server.onRequest = "break";
+  server.latest.break();
+  await pass(10);
+  server.onStream = server.onRequest = "serve";
+  other?.tab.show("visible");
+  await settle();
+  expect(other?.getState()).toEqual({ status: "open", shared: true });
+});
+
+test("what ends one connection for good ends it for all its tabs, until somebody opens one more", async () => {
+  const tabs = await openTabs(3);
+  server.latest.send("closing", { reason: "connection-limit", reconnect: false });
+  await settle();
+  for (const tab of tabs) expect(tab.getState()).toMatchObject({ status: "closed", reason: "ended" });
+  browser.open();
+  await settle();
+  for (const tab of tabs) expect(tab.getState().status).toBe("open");
+  expect(server.open.length).toBe(1);
+});
+
+test("the retry of one tab is that of all", async () => {
+  const [first, second] = await openTabs(2);
+  server.latest.send("closing", { reason: "evicted", reconnect: false });
+  await settle();
+  second?.retryNow();
+  await settle();
+  expect(first.getState().status).toBe("open");
+  expect(second?.getState().status).toBe("open");
+});
+
+test("an error that cannot be copied is told in words", async () => {
+  const tabs = await openTabs(2);
+  const failing = browser.open({ user: "ben", getToken: () => Promise.reject(() => "not a thing to copy") });
+  const follower = browser.open({ user: "ben" });
+  await settle();
+  expect(failing.getState()).toMatchObject({ status: "reconnecting", error: { kind: "credentials" } });
+  expect(follower.getState()).toMatchObject({ status: "reconnecting", error: { cause: expect.any(String) } });
+  expect(tabs.length).toBe(2);
+});
+
+test("two users in two tabs never mix", async () => {
+  const aiko = browser.open({ user: "aiko" });
+  await settle();
+  server.create("For Aiko");
+  const elsewhere = browser.open({ user: "aiko", url: "https://elsewhere.example.com" });
+  const ben = browser.open({ user: "ben" });
+  await settle();
+  expect(aiko.titles()).toEqual(["For Aiko"]);
+  expect(elsewhere.titles()).toEqual([]);
+  expect(ben.heard).toEqual([]);
+  expect(ben.getState()).toEqual({ status: "closed", reason: "wrong-user" });
+});
+
+test.each([
+  ["the option is off", { shareTabs: false }],
+  ["the user is not known", { user: undefined as never }],
+  ["there are no locks", { environment: { locks: undefined } }],
+  ["there are no channels", { environment: { BroadcastChannel: undefined } }],
+  [
+    "channels are not allowed",
+    {
+      environment: {
+        BroadcastChannel: class {
+          constructor() {
+            throw new DOMException("sandboxed", "SecurityError");
+          }
+        } as never,
+      },
+    },
+  ],
+  ["locks are not allowed", { environment: { locks: { request: () => Promise.reject(new Error("sandboxed")) } } }],
+])("each tab has a connection of its own where %s", async (_, options) => {
+  const tabs = [browser.open(options), browser.open(options)];
+  await settle();
+  expect(server.open.length).toBe(2);
+  server.create("One");
+  await settle();
+  for (const tab of tabs) {
+    expect(tab.titles()).toEqual(["One"]);
+    expect(tab.getState()).toEqual({ status: "open", shared: false });
+  }
+});
+
+test("close() leaves no timer, no channel and no place in the queue", async () => {
+  const tabs = await openTabs(3);
+  for (const tab of tabs.reverse()) tab.close();
+  await settle();
+  expect(vi.getTimerCount()).toBe(0);
+  expect(browser.channels.size).toBe(0);
+  expect(server.open).toEqual([]);
+  expect(server.streams.length).toBe(1);
+});
