@@ -9,7 +9,7 @@ from flask.blueprints import BlueprintSetupState
 
 from api import logs, metrics
 from api.auth import HostSignIn
-from api.routes import cors, demo, health, notifications, openapi, problems, streams, tickets
+from api.routes import connections, cors, demo, health, notifications, openapi, problems, streams, tickets
 from api.routes.operation import HOST_SIGN_IN, MAX_BODY
 from api.services import wire
 from api.settings import Settings
@@ -24,7 +24,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.extensions["shirase"] = wire(settings)
     _prepare(app, settings)
-    for routes in (streams, tickets, notifications, health, openapi):
+    for routes in (streams, connections, tickets, notifications, health, openapi):
         app.register_blueprint(routes.blueprint)
     if settings.demo:
         app.register_blueprint(demo.blueprint)

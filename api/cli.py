@@ -156,12 +156,25 @@ def listen(*, user_id: str, cursor: str | None, data_dir: Path, **where: Any) ->
         click.echo(err=True)
 
 
+@main.command()
+@USER
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def disconnect(*, user_id: str, data_dir: Path, **where: Any) -> None:
+    """End all streams of a user at once, on every node."""
+    tokens.check_user_id(user_id)
+    closed = _client(load(data_dir), "shirase-disconnect", tokens.ADMIN, **where).disconnect(user_id)
+    click.echo(f"{closed} ended")
+
+
 @main.command("relay")
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve /metrics of this process here.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
 @_one_line
 def run_relay(metrics_port: int | None, metrics_host: str) -> None:
-    """Publish what a crash or an outage left unpublished; any number may run."""
+    """Publish what was left unpublished, and keep true who is connected; any number may run."""
     settings = Settings.from_env(os.environ)
     logs.configure(settings)
     if metrics_port:

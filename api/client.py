@@ -44,6 +44,20 @@ class Client:
         created: dict[str, Any] = answer.json()
         return created
 
+    def disconnect(self, user_id: str) -> int:
+        """End all streams of a user; returns how many there were.
+
+        Raises:
+            ClientError: if the service refuses it or cannot be reached.
+        """
+        try:
+            answer = self._http.delete("/api/sse/connections", params={"user_id": user_id})
+        except httpx.HTTPError as exc:
+            raise ClientError(f"{self._http.base_url} cannot be reached: {exc}") from exc
+        _check(answer)
+        closed: int = answer.json()["closed"]
+        return closed
+
     def listen(self, cursor: str | None = None) -> Iterator[ServerSentEvent]:
         """All events from ``cursor`` on, for ever: a stream that ends is resumed where it ended.
 

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from api.errors import ShiraseError
 
 KEYS = ("PUSHPIN_SIG_KEY", "JWT_SECRET")
-KEPT = (*KEYS, "DATABASE_URL", "GRIP_URL", "SHIRASE_URL")
+KEPT = (*KEYS, "DATABASE_URL", "GRIP_URL", "PUSHPIN_STATS_URL", "SHIRASE_URL")
 KEY_BYTES = 32  # as many as the hash of HS256
 
 
@@ -57,7 +57,7 @@ def keep_settings(data_dir: Path, environ: Mapping[str, str]) -> None:
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(f"{name}={_quoted(environ[name])}\n" for name in KEPT)
+        file.writelines(f"{name}={_quoted(environ[name])}\n" for name in KEPT if name in environ)
     new.replace(path)
 
 

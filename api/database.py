@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from sqlite3 import SQLITE_FULL, SQLITE_READONLY
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 from sqlalchemy import URL, Connection, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from api import resources
-from api.errors import DatabaseAway, SettingsError
+from api.errors import DatabaseAway, DatabaseReadOnly, SettingsError
 from api.models import DatabaseName
 
 POOL_SIZE = 8  # one connection a thread of a worker
@@ -49,10 +51,16 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction that changes something: committed at the end, rolled back if an error leaves it."""
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
+        """A transaction that changes something: committed at the end, rolled back if an error leaves it.
+
+        One that is not ``durable`` does not wait for the disk: a power cut may undo it. It is for what can be found
+        out again, such as who is connected.
+        """
         # A SQLite transaction that reads first and writes later can fail half-way; this one takes the lock at once.
-        with self._session(begin="IMMEDIATE") as session:
+        with self._session(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL") as session:
+            if not durable and not self._sqlite:
+                session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO off")
             yield session
             session.commit()
 
@@ -63,15 +71,18 @@ class Database:
             yield session
 
     @contextmanager
-    def _session(self, begin: str) -> Iterator[Session]:
+    def _session(self, begin: str, synchronous: str = "FULL") -> Iterator[Session]:
+        options = {"sqlite_begin": begin, "sqlite_synchronous": synchronous} if self._sqlite else {}
         try:
             with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
-                session.connection(execution_options={"sqlite_begin": begin} if self._sqlite else {})
+                session.connection(execution_options=options)
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeout) as exc:
+        except PoolTimeout as exc:
             raise DatabaseAway("the database does not answer") from exc
         except DBAPIError as exc:
-            if exc.connection_invalidated:
+            if _takes_nothing(exc.orig):
+                raise DatabaseReadOnly("the database takes nothing now") from exc
+            if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
                 raise DatabaseAway("the database does not answer") from exc
             raise
 
@@ -172,10 +183,18 @@ def _search_path(schema: str | None) -> str:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")  # readers never wait for a writer
-    cursor.execute("PRAGMA synchronous=FULL")  # committed means on the disk
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+    options = connection.get_execution_options()
+    # Said each time, for the connection is used for the one and for the other; inside a transaction it is too late.
+    connection.exec_driver_sql("PRAGMA synchronous=" + options.get("sqlite_synchronous", "FULL"))
+    connection.exec_driver_sql("BEGIN " + options.get("sqlite_begin", "DEFERRED"))
+
+
+def _takes_nothing(error: BaseException | None) -> bool:
+    """Whether the database answers, and refuses only what changes it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extension
+    return isinstance(error, DiskFull | ReadOnlySqlTransaction) or code in (SQLITE_FULL, SQLITE_READONLY)

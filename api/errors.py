@@ -57,6 +57,10 @@ class KeyReused(ShiraseError):
     """The idempotency key was used before, with another body."""
 
 
+class TooManyConnections(ShiraseError):
+    """The user holds as many streams as they may, and the policy is to reject one more."""
+
+
 class ProxyRequired(ShiraseError):
     """A stream was asked for without the proxy that could hold it."""
 
@@ -67,6 +71,10 @@ class DatabaseAway(ShiraseError):
 
 class KeysAway(ShiraseError):
     """The keys that tokens are checked with cannot be had, so that nobody can be let in or refused."""
+
+
+class DatabaseReadOnly(DatabaseAway):
+    """The database can be read and takes nothing: its disk is full, or it is a standby."""
 
 
 class ProxyMissing(ShiraseError):

@@ -167,6 +167,13 @@ class Item:
     channel: str
     seq: int
     content: str  # empty for a hint: whoever listens reads the log again
+    close: bool = False  # end the streams that listen, instead
+
+
+def closing_items(connection_id: str, content: str) -> list[Item]:
+    """What ends one held stream: its last event, and behind that its end (pushpin.md, Publishing)."""
+    channel = connection_channel(connection_id)
+    return [Item(channel, 1, content), Item(channel, 2, "", close=True)]
 
 
 class Publisher:
@@ -302,7 +309,7 @@ _HINTS = {"http-stream": {"action": "hint"}, "http-response": {"action": "hint"}
 
 
 def _exported(item: Item) -> dict[str, Any]:
-    if not item.content:
+    if not item.content and not item.close:
         return {"channel": item.channel, "formats": _HINTS}
-    formats = {**_HINTS, "http-stream": {"content": item.content}}
+    formats = {**_HINTS, "http-stream": {"action": "close"} if item.close else {"content": item.content}}
     return {"channel": item.channel, "id": str(item.seq), "prev-id": str(item.seq - 1), "formats": formats}

@@ -42,6 +42,11 @@ class Base(DeclarativeBase):
     """What all tables share."""
 
 
+def _live_index(name: str, *columns: str) -> Index:
+    where = text("ended_at IS NULL")
+    return Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
+
 class DatabaseName(Base):
     """One row with a random name, made by the first migration: cursors tell databases apart by it."""
 
@@ -166,3 +171,49 @@ class UsedTicket(Base):
     used_at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (Index("used_tickets_used_at", "used_at"),)
+
+
+class Connection(Base):
+    """A held response, and after its end for a while still: one that ended must not be recovered."""
+
+    __tablename__ = "connections"
+
+    connection_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId)
+    node: Mapped[str | None] = mapped_column(String(255))  # unknown until its statistics name the connection
+    opened_at: Mapped[datetime] = mapped_column(Moment)
+    last_seen: Mapped[datetime] = mapped_column(Moment)  # written rarely, see ``registry.LEASE``
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)  # the token's end, and so the stream's
+    user_agent: Mapped[str] = mapped_column(String(200))  # whatever the client says
+    address: Mapped[str] = mapped_column(String(64))
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    reason: Mapped[str | None] = mapped_column(String(32))
+    told_at: Mapped[datetime | None] = mapped_column(Moment)  # when every node had accepted its closing
+
+    __table_args__ = (
+        Index("connections_of_user", "user_id", "ended_at", "opened_at"),
+        _live_index("connections_of_node", "node", "last_seen"),
+        _live_index("connections_expiring", "expires_at"),
+        Index(
+            "connections_untold",
+            "ended_at",
+            postgresql_where=text("ended_at IS NOT NULL AND told_at IS NULL"),
+            sqlite_where=text("ended_at IS NOT NULL AND told_at IS NULL"),
+        ),
+        Index(
+            "connections_ended",
+            "ended_at",
+            postgresql_where=ended_at.is_not(None),
+            sqlite_where=ended_at.is_not(None),
+        ),
+    )
+
+
+class Node(Base):
+    """A proxy node, and when a relay last looked for its statistics and last heard them."""
+
+    __tablename__ = "nodes"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    looked_at: Mapped[datetime] = mapped_column(Moment)
+    heard_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -61,3 +61,22 @@ class Position:
 
     head: int
     unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One held response, and whose it is."""
+
+    connection_id: str
+    user_id: str
+    expires_at: datetime | None = None  # the end of the token that opened it
+    user_agent: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A connection that the service ends, and why."""
+
+    connection_id: str
+    reason: str

@@ -9,10 +9,11 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from api import events, metrics, notifications
+from api import connections, events, metrics, notifications, presence
 from api.database import Database
 from api.errors import DatabaseAway
 from api.grip import Publisher
@@ -33,13 +34,26 @@ KEYS_KEPT = timedelta(hours=48)
 
 
 def run(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
-    """Repair and remove until told to stop; an outage of the database or the proxy is waited out."""
+    """Repair, remove and keep true who is connected until told to stop; an outage of any part is waited out."""
+    with ThreadPoolExecutor(1, "presence") as beside:
+        # Beside it, because a control port that hangs must not keep it from hearing who leaves.
+        keeping = beside.submit(presence.run, settings, database, stop)
+        keeping.add_done_callback(lambda _: stop.set())  # a defect ends the process; its supervisor starts it again
+        try:
+            _repeat(settings, database, publisher, stop)
+        finally:
+            stop.set()
+        keeping.result()
+
+
+def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
     pause = PAUSE
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
         try:
             well = repair(database, publisher).complete
             remove_expired(database, publisher)
+            connections.end_due(database, publisher)
             if time.monotonic() >= next_housekeeping:
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)

@@ -11,6 +11,7 @@ from api.verification_keys import Key, key_bytes, public_keys, secret_keys
 
 MIN_KEY_BYTES = 32
 TOKEN_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")  # exactly one of them is set
+REJECT = "reject"  # of the policies for a user's stream too many
 PUSHPIN_STOCK_KEY = "changeme"  # what Debian's pushpin.conf ships: anyone can sign with it
 
 
@@ -21,6 +22,7 @@ class Settings:
     database_url: str = field(repr=False)
     database_schema: str | None = None  # where the tables are in PostgreSQL; None: where the user's search_path leads
     grip_url: tuple[str, ...] = field(repr=False)  # control addresses, one a proxy node
+    pushpin_stats_url: tuple[str, ...] = ()  # where each of these nodes publishes its statistics, in the same order
     pushpin_sig_key: str = field(repr=False)
     jwt_secret: str = field(default="", repr=False)  # one key or several; the first signs
     jwt_public_key: str = ""  # PEM, one key or several
@@ -32,6 +34,8 @@ class Settings:
     auth_query_token: bool = True  # whether ?token= opens a stream; ?ticket= always does
     cors_origins: frozenset[str] = frozenset()  # as browsers send them in Origin
     sse_keepalive_timeout: int = 30  # seconds between heartbeats
+    sse_max_connections_per_user: int = 5  # streams that a user may hold, over all nodes
+    sse_connection_limit_policy: str = "evict-oldest"  # what one more does, or "reject"
     sse_queue_size: int = 100  # missed events replayed in one response
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
     publish_timeout: float = 2.0  # seconds that a publish may take, all nodes together
@@ -52,10 +56,12 @@ class Settings:
         Raises:
             SettingsError: for the first one that is missing or wrong, by its name.
         """
+        grip_url = _grip_urls(_required(environ, "GRIP_URL"))
         return cls(
             database_url=_required(environ, "DATABASE_URL"),
             database_schema=schema_name(environ),
-            grip_url=_grip_urls(_required(environ, "GRIP_URL")),
+            grip_url=grip_url,
+            pushpin_stats_url=_stats_urls(_optional(environ, "PUSHPIN_STATS_URL"), len(grip_url)),
             pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
             **(_token_keys(environ) if tokens else {}),
             jwt_jwks_timeout=_number(environ, "JWT_JWKS_TIMEOUT", 2.0, 0.05, 60, whole=False),
@@ -65,6 +71,8 @@ class Settings:
             auth_query_token=_choice(environ, "AUTH_QUERY_TOKEN", "on", "off") == "on",
             cors_origins=_origins(environ),
             sse_keepalive_timeout=int(_number(environ, "SSE_KEEPALIVE_TIMEOUT", 30, 1, 3600)),
+            sse_max_connections_per_user=int(_number(environ, "SSE_MAX_CONNECTIONS_PER_USER", 5, 1, 10_000)),
+            sse_connection_limit_policy=_choice(environ, "SSE_CONNECTION_LIMIT_POLICY", "evict-oldest", REJECT),
             sse_queue_size=int(_number(environ, "SSE_QUEUE_SIZE", 100, 1, 10_000)),
             sse_resync_interval=int(_number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
             publish_timeout=_number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
@@ -211,4 +219,21 @@ def _grip_urls(value: str) -> tuple[str, ...]:
             usable = False
         if not usable:
             raise SettingsError("GRIP_URL", "must be http(s)://HOST:PORT, one or several")
+    return urls
+
+
+def _stats_urls(value: str | None, nodes: int) -> tuple[str, ...]:
+    urls = tuple(re.split(r"[\s,]+", value)) if value else ()
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme == "tcp" and parts.hostname and parts.port and not parts.path
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingsError("PUSHPIN_STATS_URL", "must be tcp://HOST:PORT, one for each node of GRIP_URL")
+    if urls and len(urls) != nodes:
+        raise SettingsError(
+            "PUSHPIN_STATS_URL", f"names {len(urls)} nodes and GRIP_URL {nodes}: give both the same, in order"
+        )
     return urls

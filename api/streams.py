@@ -5,29 +5,29 @@ one answer, the events after a cursor and where to hold.
 """
 
 import random
-import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from api import cursors, events, grip, logs, metrics, sse, tokens
+from api import connections, cursors, events, grip, logs, metrics, replay, sse, tokens
 from api.database import Database
-from api.errors import DatabaseAway
-from api.records import Event
+from api.errors import DatabaseAway, DatabaseReadOnly, TooManyConnections
+from api.grip import Publisher
+from api.records import Connection
+from api.replay import Replay
 from api.settings import Settings
 from api.store import log
+from api.store.connections import GONE
 
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
 RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
-
-EXPIRED = "the cursor is older than what is kept"
-FOREIGN = "the cursor is not of this stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +40,34 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """One held response, and whose it is."""
+    """One held response, and where the proxy reads it again."""
 
-    user_id: str
-    connection_id: str
-    next_path: str  # where the proxy reads it again
-
-
-@dataclass(frozen=True, slots=True)
-class _Replay:
-    """What a reader has missed."""
-
-    start: int  # the seq it begins behind; the head after a reset
-    events: Sequence[Event]
-    head: int
-    unread: int  # the count at ``start``
-    reset: str | None = None
+    connection: Connection
+    next_path: str
 
     @property
-    def reached(self) -> int:
-        return self.events[-1].seq if self.events else self.start
+    def user_id(self) -> str:
+        return self.connection.user_id
 
 
 def open_stream(
-    database: Database, settings: Settings, user_id: str, cursor: str | None, *, next_path: str = NEXT_PATH
+    database: Database,
+    publisher: Publisher,
+    settings: Settings,
+    connection: Connection,
+    cursor: str | None,
+    *,
+    next_path: str = NEXT_PATH,
 ) -> Answer:
-    """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed."""
-    stream = _Stream(user_id, secrets.token_hex(8), next_path)
-    logs.know(connection=stream.connection_id)
+    """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed.
+
+    Raises:
+        TooManyConnections: if the user holds as many as they may, and the policy is to reject one more.
+    """
+    stream = _Stream(connection, next_path)
+    logs.know(connection=connection.connection_id)
     try:
-        return _begin(database, settings, stream, cursor)
+        return _begin(database, publisher, settings, stream, cursor)
     except DatabaseAway:
         metrics.CONNECTS.labels("deferred").inc()
         # A native EventSource stops for good at any status but 200. So the stream opens, empty, and the proxy asks
@@ -78,26 +76,33 @@ def open_stream(
 
 
 def continue_stream(
-    database: Database, settings: Settings, sealed: str, *, next_path: str = NEXT_PATH
+    database: Database, publisher: Publisher, settings: Settings, sealed: str, *, next_path: str = NEXT_PATH
 ) -> Answer | None:
     """The next page of a stream; ``None`` if the page's name is not one that we gave."""
     page = tokens.unseal(settings, PAGE, sealed)
     if page is None:
         return None
-    stream = _Stream(page["user"], page["connection"], next_path)
-    logs.know(user=stream.user_id, connection=stream.connection_id)
-    if not page["begun"]:
-        return _begin(database, settings, stream, page["cursor"])
-    return _answer(database, settings, stream, _replay(database, settings, stream.user_id, page["cursor"]))
+    connection = connections.named(page["connection"], page["user"], page["agent"], page["address"])
+    stream = _Stream(connection, next_path)
+    logs.know(user=connection.user_id, connection=connection.connection_id)
+    if page["begun"]:
+        return _go_on(database, settings, stream, page["cursor"])
+    with database.read() as session:  # the proxy may repeat this request after its answer was lost
+        ended = connections.why_ended(session, connection)
+    if ended not in (None, GONE):
+        return _end(ended)
+    try:
+        return _begin(database, publisher, settings, stream, page["cursor"])
+    except TooManyConnections:  # the response has begun: a status cannot say it any more
+        return _end(connections.CONNECTION_LIMIT)
 
 
 def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
     metrics.RECOVERIES.inc()
     logs.know(user=last.user_id, connection=last.connection_id)
-    cursor = cursors.encode(database.name, last.user_id, last.seq)
-    replay = _replay(database, settings, last.user_id, cursor)
-    return _answer(database, settings, _Stream(last.user_id, last.connection_id, next_path), replay)
+    stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
+    return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
 
 
 def poll(
@@ -116,60 +121,85 @@ def poll(
     metrics.POLLS.inc()
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
-    replay = _replay(database, settings, user_id, cursor)
-    shown = [entry for event in replay.events if (entry := events.to_poll(database.name, event))]
-    if replay.reset:
+    missed = replay.read(database, settings, user_id, cursor, replay.position(database, user_id))
+    shown = [entry for event in missed.events if (entry := events.to_poll(database.name, event))]
+    if missed.reset:
         shown = [
             {
-                "id": cursors.encode(database.name, user_id, replay.head),
+                "id": cursors.encode(database.name, user_id, missed.head),
                 "event": "reset",
-                "data": {"reason": replay.reset},
+                "data": {"reason": missed.reset},
             }
         ]
-    body = _json({"events": shown, "cursor": cursors.encode(database.name, user_id, replay.reached)})
-    wait = grip.Wait(replay.reached, held.until if held else int(time.time()) + timeout)
+    body = _json({"events": shown, "cursor": cursors.encode(database.name, user_id, missed.reached)})
+    wait = grip.Wait(missed.reached, held.until if held else int(time.time()) + timeout)
     rest = min(wait.until - int(time.time()), timeout)
     too_short = held is not None and rest < SHORTEST_HOLD / 2
-    if shown or replay.reached < replay.head or too_short:
+    if shown or missed.reached < missed.head or too_short:
         return Answer(body, {})
-    return Answer(body, grip.hold_response(user_id, replay.head, wait, rest))
+    return Answer(body, grip.hold_response(user_id, missed.head, wait, rest))
 
 
-def _begin(database: Database, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
-    replay = _replay(database, settings, stream.user_id, cursor)
-    metrics.CONNECTS.labels("reset" if replay.reset else "new" if cursor is None else "resumed").inc()
+def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
+    try:
+        with database.write(durable=False) as session:
+            ended = connections.admit(session, settings, stream.connection)
+            at = log.position(session, stream.user_id, datetime.now(UTC))
+    except DatabaseReadOnly:  # whom nobody can count may listen all the same
+        ended, at = [], replay.position(database, stream.user_id)
+    connections.tell(database, publisher, ended)
+    missed = replay.read(database, settings, stream.user_id, cursor, at)
+    metrics.CONNECTS.labels("reset" if missed.reset else "new" if cursor is None else "resumed").inc()
     # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
     # has read the reset, is told to reset again.
-    begin = cursors.encode(database.name, stream.user_id, replay.start)
+    begin = cursors.encode(database.name, stream.user_id, missed.start)
     connected = sse.Event(
         event="connected",
         data=_json(
             {
                 "user_id": stream.user_id,
                 "status": "connected",
-                "connection_id": stream.connection_id,
-                "unread_count": replay.unread,
+                "connection_id": stream.connection.connection_id,
+                "unread_count": missed.unread,
             }
         ),
-        id=cursors.unusable(database.name, stream.user_id) if replay.reset else begin,
+        id=cursors.unusable(database.name, stream.user_id) if missed.reset else begin,
         retry=random.randint(*RETRY),  # noqa: S311 - spreads reconnects, protects nothing
     )
-    answer = _answer(database, settings, stream, replay)
+    answer = _answer(database, settings, stream, missed)
     return Answer(sse.encode(connected) + answer.body, answer.headers)
 
 
-def _answer(database: Database, settings: Settings, stream: _Stream, replay: _Replay) -> Answer:
+def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:
+    """What follows in a stream that has begun, if it may go on."""
+    with database.read() as session:
+        ended = connections.why_ended(session, stream.connection)
+        at = log.position(session, stream.user_id, datetime.now(UTC))
+    if ended == GONE:
+        with suppress(DatabaseReadOnly):
+            connections.enter(database, stream.connection)
+    elif ended:
+        return _end(ended)
+    return _answer(database, settings, stream, replay.read(database, settings, stream.user_id, cursor, at))
+
+
+def _end(reason: str) -> Answer:
+    """No hold: the proxy sends this and ends the stream."""
+    return Answer(connections.closing(reason), {})
+
+
+def _answer(database: Database, settings: Settings, stream: _Stream, missed: Replay) -> Answer:
     """Events up to the page's end, then either the hold or the link to the next page."""
-    shown = [event for entry in replay.events if (event := events.to_sse(database.name, entry))]
-    if replay.reset:
-        cursor = cursors.encode(database.name, stream.user_id, replay.head)
-        shown = [sse.Event("reset", _json({"reason": replay.reset}), cursor)]
+    shown = [event for entry in missed.events if (event := events.to_sse(database.name, entry))]
+    if missed.reset:
+        cursor = cursors.encode(database.name, stream.user_id, missed.head)
+        shown = [sse.Event("reset", _json({"reason": missed.reset}), cursor)]
     body = "".join(map(sse.encode, shown))
-    if replay.reached < replay.head:
-        cursor = cursors.encode(database.name, stream.user_id, replay.reached)
+    if missed.reached < missed.head:
+        cursor = cursors.encode(database.name, stream.user_id, missed.reached)
         return Answer(body, _continue(settings, stream, cursor, begun=True))
     hold = grip.hold_stream(
-        stream.user_id, stream.connection_id, replay.head, next_path=stream.next_path, settings=settings
+        stream.user_id, stream.connection.connection_id, missed.head, next_path=stream.next_path, settings=settings
     )
     return Answer(body, hold)
 
@@ -180,42 +210,16 @@ def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun:
     Without a hold it sends no Grip-Last, so the page's own name says whose it is. The name's uniqueness also keeps
     Pushpin from sharing one page between two streams.
     """
-    page = {"user": stream.user_id, "connection": stream.connection_id, "cursor": cursor, "begun": begun}
+    connection = stream.connection
+    page = {
+        "user": connection.user_id,
+        "connection": connection.connection_id,
+        "agent": connection.user_agent,
+        "address": connection.address,
+        "cursor": cursor,
+        "begun": begun,
+    }
     return grip.continue_at(f"{stream.next_path}/{tokens.seal(settings, PAGE, page)}")
-
-
-def _replay(database: Database, settings: Settings, user_id: str, cursor: str | None) -> _Replay:
-    """What was missed, counted: every way to the log leads through here."""
-    now = datetime.now(UTC)
-    replay = _read_missed(database, settings, user_id, cursor, now)
-    if replay.reset:
-        metrics.RESETS.inc()
-    if replay.events:
-        metrics.REPLAYED.inc(len(replay.events))
-        metrics.observe_ages("replay", (event.created_at for event in replay.events), now)
-    return replay
-
-
-def _read_missed(database: Database, settings: Settings, user_id: str, cursor: str | None, now: datetime) -> _Replay:
-    with database.read() as session:
-        # The head first: whatever is at or below a head that was read has been committed.
-        at = log.position(session, user_id, now)
-        here = _Replay(at.head, (), at.head, at.unread)
-        if cursor is None:
-            return here
-        seq = cursors.decode(database.name, user_id, cursor)
-        if seq is None or seq > at.head:
-            return _Replay(at.head, (), at.head, at.unread, reset=FOREIGN)
-        if seq == at.head:
-            return here
-        # The cursor's own event is read too: it tells the count there, and that nothing between was deleted.
-        found = log.read_events(session, user_id, seq, at.head, settings.sse_queue_size + 1, now)
-    kept = [event.seq for event in found] == list(range(max(seq, 1), max(seq, 1) + len(found)))
-    if not found or not kept:
-        return _Replay(at.head, (), at.head, at.unread, reset=EXPIRED)
-    if seq == cursors.START:
-        return _Replay(seq, found[: settings.sse_queue_size], at.head, 0)
-    return _Replay(seq, found[1:], at.head, found[0].unread)
 
 
 def _json(value: dict[str, Any]) -> str:

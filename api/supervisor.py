@@ -143,6 +143,8 @@ def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, 
     derived = {
         "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
         "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",
+        # Other nodes than our own have other statistics too.
+        **({} if given().get("GRIP_URL") else {"PUSHPIN_STATS_URL": f"tcp://{LOOPBACK}:{options.port + 3}"}),
         **(make_keys(data_dir) if options.demo else {}),
     }
     chosen = given()

@@ -2,11 +2,13 @@
 
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import hypothesis
+import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -132,6 +134,13 @@ def token(settings: Settings) -> Callable[..., str]:
         return tokens.mint(settings, user_id, scope=scope)
 
     return sign
+
+
+@pytest.fixture
+def signed(settings: Settings) -> dict[str, str]:
+    """The header by which the proxy proves itself."""
+    claims = {"iss": "pushpin", "exp": int(time.time()) + 3600}
+    return {"Grip-Sig": jwt.encode(claims, settings.pushpin_sig_key, algorithm="HS256")}
 
 
 def _rename(url: str) -> None:

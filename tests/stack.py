@@ -79,8 +79,10 @@ class Stack:
             "PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve()),
             "DATABASE_URL": database_url,
             "GRIP_URL": " ".join(self.control_urls),
+            "PUSHPIN_STATS_URL": " ".join(proxy.stats_spec for proxy in self.proxies),
             "PUSHPIN_SIG_KEY": sig_key,
             "JWT_SECRET": jwt_secret,
+            "SSE_MAX_CONNECTIONS_PER_USER": "1000",  # tests that are not about it open as many as they need
             **(env or {}),
         }
         self.settings = Settings.from_env(self.settings_env)

@@ -23,6 +23,7 @@ STATUS: dict[type[errors.ShiraseError], int] = {
     errors.UnsupportedMedia: 415,
     errors.Invalid: 422,
     errors.KeyReused: 422,
+    errors.TooManyConnections: 429,
     errors.ProxyRequired: 501,
     errors.DatabaseAway: 503,
     errors.KeysAway: 503,
@@ -53,7 +54,7 @@ def _known(error: errors.ShiraseError) -> Response:
         # RFC 6750 section 3: the error attribute only where a token was sent.
         sent = "Authorization" in request.headers or {"ticket", "token"} & request.args.keys() or _has_cookie()
         answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
-    if status in (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE):
+    if status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         answer.headers["Retry-After"] = "1"
     return answer
 

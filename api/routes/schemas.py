@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from api.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, Type
+from api.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, Type, UserIdField
 
 __all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
 
@@ -111,6 +111,27 @@ class TicketView(BaseModel):
 
     ticket: str
     expires_in: int
+
+
+class ConnectionsQuery(Request):
+    """Whose streams."""
+
+    user_id: UserIdField
+
+
+class StatusView(BaseModel):
+    """How many streams are open."""
+
+    user_connections: int
+    total_connections: int | None
+    active_users: int | None
+    status: Literal["active", "inactive"]
+
+
+class ClosedView(BaseModel):
+    """How many streams were ended."""
+
+    closed: int
 
 
 class FieldProblem(BaseModel):

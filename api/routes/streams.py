@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request, url_for
 
-from api import grip, streams
+from api import connections, grip, streams
 from api.errors import Forbidden, ProxyRequired
 from api.routes.operation import PROXY, USER_IN_QUERY, Operation, json_answer, operation, services
 from api.routes.schemas import PollQuery, PollView, StreamQuery
@@ -22,7 +22,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         {200: ("Events, held open by the proxy", EVENT_STREAM)},
         query=StreamQuery,
         headers={"Last-Event-ID": "Resume behind this cursor, as a browser does by itself."},
-        problems=(422, 501),
+        problems=(422, 429, 501),
         description="""\
 | event | when | id | data |
 |---|---|---|---|
@@ -32,9 +32,14 @@ NOT_THE_PROXY = "this address is for the proxy alone"
 | `deleted` | removed | its cursor | `{"ids": […], "unread_count"}` |
 | `heartbeat` | every `SSE_KEEPALIVE_TIMEOUT` seconds of silence | none | `{"type": "heartbeat"}` |
 | `reset` | the cursor is too old, or from elsewhere | the new cursor | `{"reason"}`: fetch the list again |
+| `closing` | the service ends this stream for good | none | `{"reason", "reconnect": true or false}` |
 
 `unread_count` in `connected` is the count at its own cursor: every `notification` that follows adds one, and every
-`read` and `deleted` says the new count.""",
+`read` and `deleted` says the new count.
+
+The reasons of `closing`: `connection-limit`, a newer stream of the user took this one's place, and `revoked`, an
+operator ended it: stay away; a `retry:` of a day tells a native EventSource so. `token-expired`: come back with a new
+token.""",
     )
 )
 def open_stream(caller: Identity, query: StreamQuery) -> Response:
@@ -42,7 +47,11 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     wired = services()
     _require_proxy()
     cursor = request.headers.get("Last-Event-ID") or query.last_event_id
-    answer = streams.open_stream(wired.database, wired.settings, caller.user_id, cursor, next_path=_next_path())
+    address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
+    connection = connections.new(caller.user_id, caller.expires_at, request.headers.get("User-Agent", ""), address)
+    answer = streams.open_stream(
+        wired.database, wired.publisher, wired.settings, connection, cursor, next_path=_next_path()
+    )
     return _stream(answer)
 
 
@@ -64,7 +73,7 @@ def continue_stream(sealed: str) -> Response:
     wired = services()
     if not _is_from_proxy():
         raise Forbidden(NOT_THE_PROXY)
-    answer = streams.continue_stream(wired.database, wired.settings, sealed, next_path=_next_path())
+    answer = streams.continue_stream(wired.database, wired.publisher, wired.settings, sealed, next_path=_next_path())
     if answer is None:
         raise Forbidden(NOT_THE_PROXY)
     return _stream(answer)

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.settings import Settings
-from api.tokens import WRITE
+from api.tokens import ADMIN, WRITE
 from tests.contract import Contract
 from tests.control_port import control_port
 
@@ -28,7 +28,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     client: FlaskClient, contract: Contract, settings: Settings, token: Callable[..., str]
 ) -> None:
     signed = jwt.encode({"iss": "pushpin", "exp": int(time.time()) + 60}, settings.pushpin_sig_key, algorithm="HS256")
-    headers = {"Authorization": f"Bearer {token('42', WRITE)}", "Grip-Sig": signed}
+    headers = {"Authorization": f"Bearer {token('42', f'{WRITE} {ADMIN}')}", "Grip-Sig": signed}
 
     def ask(method: str, path: str, body: Any = None, **more: str) -> Any:
         return client.open(path, method=method, json=body, headers=headers | more).json
@@ -42,6 +42,8 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("GET", "/api/notifications/poll")
     ask("GET", "/api/sse/notifications")
     ask("POST", "/api/sse/tickets")
+    ask("GET", "/api/sse/status")
+    ask("DELETE", "/api/sse/connections?user_id=42")
     ask("GET", "/api/notifications?limit=1")
     ask("GET", path)
     ask("POST", "/api/notifications/read", {"ids": [made["id"]]})

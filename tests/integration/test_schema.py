@@ -15,12 +15,12 @@ from api import notifications
 from api.database import Database
 from api.grip import Publisher
 from api.models import Base
-from api.records import Content, Draft
+from api.records import Connection, Content, Draft
 from api.settings import Settings
-from api.store import inbox, log, misses, retention
+from api.store import connections, inbox, log, misses, registry, retention
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BIG = ("events", "notifications", "streams")
+BIG = ("events", "notifications", "streams", "connections")
 
 QUERIES: dict[str, Callable[[Session], Any]] = {
     "position": lambda session: log.position(session, "u7", NOW),
@@ -43,6 +43,18 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     "remove_events": lambda session: retention.remove_events(session, datetime(2020, 1, 1, tzinfo=UTC), 500),
     "outbox": log.outbox,
     "misses, count": lambda session: misses.count(session, "n"),
+    "of_user": lambda session: connections.of_user(session, "u7"),
+    "end": lambda session: connections.end(session, ["c7", "c8"], "revoked", NOW),
+    "end_of_user": lambda session: connections.end_of_user(session, "u7", "revoked", NOW),
+    "expired connections": lambda session: connections.expired(session, NOW, 500),
+    "untold": lambda session: connections.untold(session, 500),
+    "count": lambda session: connections.count(session, "u7"),
+    "announced": lambda session: registry.announced(session, "n1", ["c1", "c7", "c9"], NOW),
+    "departed": lambda session: registry.departed(session, ["c1", "c7"], NOW),
+    "of_node": lambda session: registry.of_node(session, "n1"),
+    "never_announced": lambda session: registry.never_announced(session, NOW, NOW),
+    "vouch": lambda session: registry.vouch(session, "n1", NOW, NOW),
+    "forget": lambda session: registry.forget(session, NOW, NOW, 500),
     "misses": lambda session: misses.of_node(session, "n", 500),
 }
 
@@ -59,6 +71,11 @@ def filled(database: Database, settings: Settings) -> Database:
         drafts = [Draft(f"u{number % 500}", Content("a.b", "T", "M")) for number in range(5000)]
         notifications.create(database, publisher, drafts, answer=lambda _: "")
     with database.write() as session:
+        for number in range(5000):
+            connections.add(session, Connection(f"c{number}", f"u{number % 1000}"), datetime.now(UTC))
+        for node in range(50):
+            registry.announced(session, f"n{node}", [f"c{number}" for number in range(node, 4900, 50)], NOW)
+        registry.departed(session, [f"c{number}" for number in range(1000, 5000)], NOW)
         session.execute(text("UPDATE events SET published_at = created_at"))
         session.execute(text("UPDATE notifications SET read_at = created_at WHERE id % 10 <> 0"))
         session.execute(text("ANALYZE"))
@@ -85,7 +102,7 @@ def scanned(database: Database, query: Callable[[Session], Any]) -> list[str]:
         plans = [
             " ".join(map(str, row))
             for statement, parameters in seen
-            if not statement.startswith("BEGIN")
+            if not statement.startswith(("BEGIN", "PRAGMA"))
             for row in connection.exec_driver_sql(explain + statement, parameters)
         ]
         session.rollback()

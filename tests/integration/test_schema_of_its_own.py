@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.orm import Session
 
-from api import relay, streams
+from api import connections, relay, streams
 from api.database import Database, migrate, parse_url
 from api.errors import SettingsError
 from api.models import Base
@@ -80,7 +80,8 @@ def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Se
         assert session.scalar(text("SELECT count(*) FROM events")) == 1
 
     assert len(control.items) == 4
-    answer = streams.open_stream(services.database, services.settings, "42", None)
+    connection = connections.new("42", None, "", "")
+    answer = streams.open_stream(services.database, services.publisher, services.settings, connection, None)
     assert '"unread_count":3' in answer.body
     assert relay.repair(services.database, services.publisher).events == 0
     with services.database.read() as reading:

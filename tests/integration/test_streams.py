@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from api import cursors, grip, notifications, streams
+from api import connections, cursors, grip, notifications, streams
 from api.database import Database
 from api.grip import Publisher
 from api.records import Content, Draft
@@ -38,6 +38,11 @@ def cursor(database: Database, seq: int) -> str:
     return cursors.encode(database.name, USER, seq)
 
 
+def open_stream(database: Database, settings: Settings, given: str | None) -> streams.Answer:
+    stream = connections.new(USER, None, "", "")
+    return streams.open_stream(database, Publisher(settings), settings, stream, given)
+
+
 def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[Dispatched], int, Any]:
     """Read on as the proxy does, until there is a hold; the events, the number of pages, the hold's headers."""
     found = events(answer.body)
@@ -46,7 +51,7 @@ def follow(database: Database, settings: Settings, answer: streams.Answer) -> tu
             return found, pages, answer.headers
         match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
         assert match
-        continued = streams.continue_stream(database, settings, match[1])
+        continued = streams.continue_stream(database, Publisher(settings), settings, match[1])
         assert continued
         answer = continued
         found += events(answer.body)
@@ -55,7 +60,7 @@ def follow(database: Database, settings: Settings, answer: streams.Answer) -> tu
 
 def test_a_first_stream_begins_at_the_present(database: Database, settings: Settings, publisher: Publisher) -> None:
     create(database, publisher, 3)
-    answer = streams.open_stream(database, settings, USER, None)
+    answer = open_stream(database, settings, None)
     (connected,) = events(answer.body)
     assert (connected.event, connected.id) == ("connected", cursor(database, 3))
     assert streams.RETRY[0] <= (parse(answer.body).retry or 0) <= streams.RETRY[1]
@@ -73,9 +78,7 @@ def test_what_was_missed_comes_in_pages_with_the_count_at_its_own_cursor(
     database: Database, settings: Settings, publisher: Publisher, missed: int, pages: int
 ) -> None:
     create(database, publisher, 2 + missed)
-    found, read, headers = follow(
-        database, settings, streams.open_stream(database, settings, USER, cursor(database, 2))
-    )
+    found, read, headers = follow(database, settings, open_stream(database, settings, cursor(database, 2)))
     assert [event.id for event in found] == [cursor(database, seq) for seq in range(2, 3 + missed)]
     assert found[0].json()["unread_count"] == 2
     assert [event.json()["title"] for event in found[1:]] == [f"T{n}" for n in range(2, 2 + missed)]
@@ -111,15 +114,15 @@ def test_a_cursor_older_than_what_is_kept_is_answered_with_reset(
 
 
 def assert_reset(database: Database, settings: Settings, given: str) -> None:
-    answer = streams.open_stream(database, settings, USER, given)
+    answer = open_stream(database, settings, given)
     connected, reset = events(answer.body)
     head = int(reset.id.rpartition("-")[2])
     assert (connected.event, reset.event, reset.id) == ("connected", "reset", cursor(database, head))
     assert set(reset.json()) == {"reason"}
     assert "Grip-Hold" in answer.headers
     # Whoever lost the stream between the two lines is told to reset again.
-    assert "event: reset" in streams.open_stream(database, settings, USER, connected.id).body
-    assert "event: reset" not in streams.open_stream(database, settings, USER, reset.id).body
+    assert "event: reset" in open_stream(database, settings, connected.id).body
+    assert "event: reset" not in open_stream(database, settings, reset.id).body
 
 
 def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
@@ -134,7 +137,7 @@ def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
 
 def test_a_page_that_we_did_not_name_is_refused(database: Database, settings: Settings) -> None:
     for sealed in ("", "x", "e30.x", "e30"):
-        assert streams.continue_stream(database, settings, sealed) is None
+        assert streams.continue_stream(database, Publisher(settings), settings, sealed) is None
 
 
 def test_what_expired_or_was_deleted_is_not_replayed(
@@ -146,7 +149,7 @@ def test_what_expired_or_was_deleted_is_not_replayed(
     with database.read() as session:
         first = session.execute(text("SELECT min(id) FROM notifications")).scalar_one()
     notifications.delete(database, publisher, USER, first)
-    found, _, _ = follow(database, settings, streams.open_stream(database, settings, USER, cursor(database, 0)))
+    found, _, _ = follow(database, settings, open_stream(database, settings, cursor(database, 0)))
     assert [event.event for event in found] == ["connected", "notification", "deleted"]
     assert found[-1].json() == {"ids": [first], "unread_count": 1}
 
@@ -156,7 +159,7 @@ def test_a_stream_opens_while_the_database_is_away_and_begins_when_it_is_back(
 ) -> None:
     create(database, publisher, 3)
     away = Database("postgresql://nobody@127.0.0.1:1/none")
-    answer = streams.open_stream(away, settings, USER, cursor(database, 1))
+    answer = open_stream(away, settings, cursor(database, 1))
     away.close()
     assert events(answer.body) == []
     found, _, _ = follow(database, settings, answer)
@@ -195,5 +198,5 @@ def test_a_page_of_a_stream_that_has_nothing_to_say_leads_on(
     with database.write() as session:
         session.execute(text("DELETE FROM notifications WHERE seq <= 3"))
     small = replace(settings, sse_queue_size=2)
-    found, pages, _ = follow(database, small, streams.open_stream(database, small, USER, cursor(database, 0)))
+    found, pages, _ = follow(database, small, open_stream(database, small, cursor(database, 0)))
     assert ([event.id for event in found], pages) == ([cursor(database, seq) for seq in (0, 4, 5)], 3)

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
-from api import cursors, grip, notifications, relay, streams
+from api import connections, cursors, grip, notifications, relay, streams
 from api.database import Database
 from api.errors import NotFound
 from api.grip import Publisher
@@ -166,7 +166,7 @@ class LogMachine(RuleBasedStateMachine):
         head = self.truths[user].head
         of_others = [cursors.encode(name, other, head), cursors.encode("x", user, head)]
         for cursor in (*FOREIGN, *of_others, cursors.encode(name, user, head + ahead)):
-            answer = streams.open_stream(self.database, self.settings, user, cursor)
+            answer = self.opened(user, cursor)
             connected, reset = self.followed(answer)
             assert (connected.event, reset.event) == ("connected", "reset")
             assert self.seq_of(user, connected.id) is None
@@ -205,11 +205,15 @@ class LogMachine(RuleBasedStateMachine):
 
     def come_back(self, user: str, left: Device, lost_after: int | None = None) -> Device:
         device = left.copy()
-        events = list(self.followed(streams.open_stream(self.database, self.settings, user, left.cursor)))
+        events = list(self.followed(self.opened(user, left.cursor)))
         self.check_begin(user, left.cursor, events)
         for event in events[:lost_after]:
             device.take(event, lambda: self.listed(user))
         return device
+
+    def opened(self, user: str, cursor: str | None) -> streams.Answer:
+        stream = connections.new(user, None, "", "")
+        return streams.open_stream(self.database, self.publisher, self.settings, stream, cursor)
 
     def check_begin(self, user: str, came_with: str | None, events: list[Dispatched]) -> None:
         """``connected`` first, then either a reset or every kept event that has something to say, once, in order."""
@@ -235,7 +239,9 @@ class LogMachine(RuleBasedStateMachine):
         body = answer.body
         while "Grip-Hold" not in answer.headers:
             match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
-            continued = streams.continue_stream(self.database, self.settings, match[1]) if match else None
+            continued = (
+                streams.continue_stream(self.database, self.publisher, self.settings, match[1]) if match else None
+            )
             assert continued
             answer = continued
             assert answer.body.count("\nid: ") <= PAGE
@@ -266,7 +272,7 @@ class LogMachine(RuleBasedStateMachine):
 
 
 def test_a_device_from_any_cursor_shows_what_is_true(database: Database, settings: Settings) -> None:
-    paged = replace(settings, sse_queue_size=PAGE)
+    paged = replace(settings, sse_queue_size=PAGE, sse_max_connections_per_user=10_000)
 
     class Machine(LogMachine):
         def __init__(self) -> None:

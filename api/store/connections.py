@@ -1,0 +1,117 @@
+"""Who is connected, as a handler asks and says it: the rows of one user, or of one connection."""
+
+import hashlib
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from api import models
+from api.records import Connection, Ended
+
+connections = models.Base.metadata.tables["connections"]
+
+GONE = "gone"  # the reason of one that left by itself; any other is ours
+_LIVE = connections.c.ended_at.is_(None)
+
+
+def lock(session: Session, user_id: str) -> None:
+    """Let no other transaction count this user's connections until this one is over."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"connections").digest()
+        key = literal(int.from_bytes(digest, signed=True), BigInteger)
+        session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def lock_rows(session: Session, *which: ColumnElement[bool]) -> bool:
+    """Lock rows that are about to change, all in one order, so that nobody waits for another in a circle."""
+    wanted = select(connections.c.connection_id).where(*which).order_by(connections.c.connection_id)
+    return bool(session.execute(wanted.with_for_update()).all())
+
+
+def of_user(session: Session, user_id: str) -> list[str]:
+    """The user's live connections, oldest first."""
+    found = select(connections.c.connection_id).where(connections.c.user_id == user_id, _LIVE)
+    return list(session.execute(found.order_by(connections.c.opened_at, connections.c.connection_id)).scalars())
+
+
+def add(session: Session, new: Connection, now: datetime) -> None:
+    """Enter a connection; one that left by mistake is live again, and one that we ended stays ended."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    entering = dialect.insert(connections).values(
+        connection_id=new.connection_id,
+        user_id=new.user_id,
+        opened_at=now,
+        last_seen=now,
+        expires_at=new.expires_at,
+        user_agent=new.user_agent,
+        address=new.address,
+    )
+    session.execute(
+        entering.on_conflict_do_update(
+            index_elements=["connection_id"],
+            set_={"last_seen": now, "node": None, "ended_at": None, "reason": None, "told_at": None},
+            where=or_(_LIVE, connections.c.reason == GONE),
+        )
+    )
+
+
+def find(session: Session, connection_id: str) -> tuple[str | None, datetime] | None:
+    """Why a connection has ended, ``None`` while it is live, and when it was last seen; ``None`` if it is unknown."""
+    wanted = select(connections.c.reason, connections.c.last_seen).where(connections.c.connection_id == connection_id)
+    found = session.execute(wanted).one_or_none()
+    return None if found is None else (found.reason, found.last_seen)
+
+
+def end(session: Session, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
+    """End these, as far as they are live; returns those."""
+    these = connections.c.connection_id.in_(connection_ids)
+    if not lock_rows(session, these, _LIVE):
+        return []
+    ending = update(connections).where(these, _LIVE)
+    ended = session.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
+    return [Ended(connection_id, reason) for connection_id in ended.scalars()]
+
+
+def end_of_user(session: Session, user_id: str, reason: str, now: datetime) -> list[Ended]:
+    """End all of a user's; returns those that were live.
+
+    One that has left may come back if that was a mistake; so it is ended too.
+    """
+    ended = end(session, of_user(session, user_id), reason, now)
+    left = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
+    if lock_rows(session, left):
+        session.execute(update(connections).where(left).values(reason=reason))
+    return ended
+
+
+def expired(session: Session, now: datetime, limit: int) -> list[str]:
+    """Live connections whose token has expired."""
+    due = select(connections.c.connection_id).where(connections.c.expires_at <= now, _LIVE)
+    return list(session.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
+
+
+def untold(session: Session, limit: int) -> list[Ended]:
+    """Connections that we ended and that some node may not have heard of, the latest first."""
+    wanted = select(connections.c.connection_id, connections.c.reason)
+    wanted = wanted.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
+    return [Ended(*row) for row in session.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
+
+
+def mark_told(session: Session, connection_ids: Collection[str], now: datetime) -> None:
+    """Every node has accepted the closing of these."""
+    session.execute(update(connections).where(connections.c.connection_id.in_(connection_ids)).values(told_at=now))
+
+
+def count(session: Session, user_id: str) -> int:
+    """How many connections a user holds."""
+    return session.execute(select(func.count()).where(connections.c.user_id == user_id, _LIVE)).scalar_one()
+
+
+def totals(session: Session) -> tuple[int, int]:
+    """How many connections there are, and of how many users."""
+    wanted = select(func.count(), func.count(connections.c.user_id.distinct())).where(_LIVE)
+    total, users = session.execute(wanted).one()
+    return total, users

@@ -1,0 +1,282 @@
+"""Who may hold a stream: the limit, the end of one, and what a registry that was lost does."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from api import connections, grip, streams
+from api.connections import CONNECTION_LIMIT, NEVER, REVOKED, TOKEN_EXPIRED
+from api.database import Database
+from api.errors import TooManyConnections
+from api.grip import Publisher
+from api.settings import REJECT, Settings
+from api.store import connections as table
+from api.tokens import ADMIN, LEEWAY
+from tests.control_port import ControlPort, control_port
+from tests.event_stream import parse
+from tests.loop_thread import wait_until
+
+USER = "a, b; c=é"
+LIMIT = 5
+RACERS = 24
+
+
+@pytest.fixture
+def port() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def publisher(settings: Settings, port: ControlPort) -> Publisher:
+    return Publisher(replace(settings, grip_url=(port.url,)))
+
+
+@pytest.fixture
+def open_stream(database: Database, settings: Settings, publisher: Publisher) -> Callable[..., str]:
+    """Opens a stream and tells its connection's id."""
+
+    def ask(user: str = USER, expires_at: int | None = None, policy: str = "evict-oldest") -> str:
+        chosen = replace(settings, sse_connection_limit_policy=policy)
+        stream = connections.new(user, expires_at, "agent\x00\n" + "x" * 300, "127.0.0.1")
+        answer = streams.open_stream(database, publisher, chosen, stream, None)
+        assert "Grip-Hold" in answer.headers
+        return stream.connection_id
+
+    return ask
+
+
+def live(database: Database, user: str = USER) -> list[str]:
+    with database.read() as session:
+        return table.of_user(session, user)
+
+
+def recover(database: Database, settings: Settings, connection_id: str) -> streams.Answer:
+    return streams.recover(database, settings, grip.Last(USER, connection_id, 0))
+
+
+def said(answer: streams.Answer) -> tuple[str, dict[str, Any]]:
+    (event,) = parse(answer.body).events
+    return event.event, event.json()
+
+
+def test_the_oldest_gives_way_and_is_told_to_stay_away(
+    database: Database, settings: Settings, open_stream: Callable[..., str], port: ControlPort
+) -> None:
+    opened = [open_stream() for _ in range(LIMIT + 2)]
+    assert live(database) == opened[2:]
+    channels = [item["channel"] for item in port.items]
+    assert channels == [grip.connection_channel(one) for one in opened[:2] for _ in range(2)]
+    last, end = port.items[:2]
+    assert (last["id"], last["prev-id"], end["id"], end["prev-id"]) == ("1", "0", "2", "1")
+    assert end["formats"]["http-stream"] == {"action": "close"}
+    read = parse(last["formats"]["http-stream"]["content"])
+    assert [json.loads(event.data) for event in read.events] == [{"reason": CONNECTION_LIMIT, "reconnect": False}]
+    assert read.retry == NEVER
+    answer = recover(database, settings, opened[0])
+    assert (said(answer), answer.headers) == (("closing", {"reason": CONNECTION_LIMIT, "reconnect": False}), {})
+    assert "Grip-Hold" in recover(database, settings, opened[2]).headers
+
+
+def test_with_reject_one_more_is_refused_and_nobody_gives_way(
+    database: Database, open_stream: Callable[..., str], port: ControlPort
+) -> None:
+    opened = [open_stream(policy=REJECT) for _ in range(LIMIT)]
+    with pytest.raises(TooManyConnections):
+        open_stream(policy=REJECT)
+    assert live(database) == opened
+    assert port.posts == []
+    open_stream("another", policy=REJECT)
+
+
+@pytest.mark.parametrize("policy", ["evict-oldest", REJECT])
+def test_the_limit_is_exact_when_many_connect_at_once(
+    database: Database, open_stream: Callable[..., str], port: ControlPort, policy: str
+) -> None:
+    together = threading.Barrier(RACERS)
+
+    def race(_: int) -> str | None:
+        together.wait()
+        try:
+            return open_stream(policy=policy)
+        except TooManyConnections:
+            return None
+
+    with ThreadPoolExecutor(RACERS) as racers:
+        opened = [one for one in racers.map(race, range(RACERS)) if one]
+    left = live(database)
+    assert len(left) == LIMIT
+    if policy == REJECT:
+        assert sorted(left) == sorted(opened)
+    else:
+        assert {item["channel"][2:] for item in port.items} == set(opened) - set(left)
+        assert len(opened) == RACERS
+
+
+def test_a_refusal_is_a_429_that_says_when_to_try_again(
+    client: FlaskClient, settings: Settings, token: Callable[..., str], signed: dict[str, str]
+) -> None:
+    client.application.extensions["shirase"] = replace(
+        client.application.extensions["shirase"],
+        settings=replace(settings, sse_connection_limit_policy=REJECT, sse_max_connections_per_user=1),
+    )
+    headers = signed | {"Authorization": f"Bearer {token(USER)}"}
+    assert client.get("/api/sse/notifications", headers=headers).status_code == 200
+    refused = client.get("/api/sse/notifications", headers=headers)
+    assert (refused.status_code, refused.mimetype) == (429, "application/problem+json")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_what_a_client_says_of_itself_is_cut_and_cleaned(
+    client: FlaskClient, database: Database, token: Callable[..., str], signed: dict[str, str]
+) -> None:
+    hostile = {"User-Agent": "\x1b[31mé" + "x" * 300, "X-Forwarded-For": f"forged, {'9' * 100}"}
+    headers = signed | {"Authorization": f"Bearer {token(USER)}"} | hostile
+    assert client.get("/api/sse/notifications", headers=headers).status_code == 200
+    with database.read() as session:
+        agent, address = session.execute(text("SELECT user_agent, address FROM connections")).one()
+    assert agent.isprintable()
+    assert (len(agent), address) == (200, "9" * 64)
+
+
+def test_revocation_ends_all_streams_of_one_user_also_one_that_was_taken_for_gone(
+    database: Database, settings: Settings, open_stream: Callable[..., str], publisher: Publisher
+) -> None:
+    first, second, away = (open_stream() for _ in range(3))
+    other = open_stream("another")
+    with database.write() as session:
+        session.execute(
+            text("UPDATE connections SET ended_at = opened_at, reason = 'gone' WHERE connection_id = :id"), {"id": away}
+        )
+    assert connections.revoke(database, publisher, USER) == 2
+    assert live(database) == []
+    assert live(database, "another") == [other]
+    for one in (first, second, away):
+        assert said(recover(database, settings, one)) == ("closing", {"reason": REVOKED, "reconnect": False})
+    assert connections.revoke(database, publisher, USER) == 0
+    assert live(database) == []
+
+
+def test_a_token_ends_its_stream_and_lets_the_client_come_back(
+    database: Database, settings: Settings, open_stream: Callable[..., str], publisher: Publisher, port: ControlPort
+) -> None:
+    lasting = open_stream(expires_at=int(time.time()) + 3600)
+    short = open_stream(expires_at=int(time.time()) + 1)
+    wait_until(lambda: connections.end_due(database, publisher), 5, "it does not expire")
+    assert live(database) == [lasting]
+    assert {item["channel"] for item in port.items} == {grip.connection_channel(short)}
+    read = parse(port.items[0]["formats"]["http-stream"]["content"])
+    assert read.retry is None
+    assert read.events[0].json() == {"reason": TOKEN_EXPIRED, "reconnect": True}
+    assert said(recover(database, settings, short))[1] == {"reason": TOKEN_EXPIRED, "reconnect": True}
+
+
+def test_a_row_that_was_lost_is_entered_again_and_keeps_its_tokens_end(
+    database: Database, settings: Settings, open_stream: Callable[..., str]
+) -> None:
+    end = int(time.time()) + 3600
+    lost, expired = open_stream(expires_at=end), open_stream(expires_at=int(time.time()) - LEEWAY)
+    with database.write() as session:
+        session.execute(text("DELETE FROM connections"))
+    assert "Grip-Hold" in recover(database, settings, lost).headers
+    assert live(database) == [lost]
+    with database.read() as session:
+        assert table.expired(session, datetime.fromtimestamp(end, UTC), 9) == [lost]
+        assert table.expired(session, datetime.fromtimestamp(end - 1, UTC), 9) == []
+    assert said(recover(database, settings, expired))[1]["reason"] == TOKEN_EXPIRED
+
+
+def test_a_token_that_is_let_in_late_is_not_ended_at_once(open_stream: Callable[..., str], database: Database) -> None:
+    late = open_stream(expires_at=int(time.time()) - 1)
+    with database.read() as session:
+        assert table.expired(session, datetime.now(UTC), 9) == []
+        assert table.expired(session, datetime.now(UTC) + timedelta(seconds=LEEWAY), 9) == [late]
+
+
+@pytest.mark.parametrize("expires_at", [2**40, 10**30, 0, -5])
+def test_any_number_may_be_a_tokens_end(expires_at: int) -> None:
+    assert connections.new(USER, expires_at, "", "").expires_at is not None
+
+
+def test_a_closing_that_no_node_took_is_sent_again(
+    database: Database, open_stream: Callable[..., str], publisher: Publisher, port: ControlPort
+) -> None:
+    port.behaviour = "fail"
+    one = open_stream()
+    assert connections.revoke(database, publisher, USER) == 1
+    port.behaviour = "accept"
+
+    def again() -> bool:
+        connections.end_due(database, publisher)
+        return bool(port.items)
+
+    wait_until(again, 10, "nobody told the node")
+    assert [item["channel"] for item in port.items] == [grip.connection_channel(one)] * 2
+    connections.end_due(database, publisher)
+    assert len(port.posts) == 1
+
+
+def test_a_stream_that_begins_late_is_counted_and_can_be_ended_before_it_begins(
+    database: Database, settings: Settings, publisher: Publisher, open_stream: Callable[..., str]
+) -> None:
+    """The database was away when it opened; the proxy asks for its beginning, and may do so twice."""
+    away = Database("postgresql://nobody@127.0.0.1:1/none")
+    page = streams.open_stream(away, publisher, settings, connections.new(USER, None, "", ""), None)
+    away.close()
+    sealed = page.headers["Grip-Link"].partition(">")[0].rpartition("/")[2]
+
+    def begin(policy: str = "evict-oldest") -> streams.Answer:
+        chosen = replace(settings, sse_connection_limit_policy=policy)
+        answer = streams.continue_stream(database, publisher, chosen, sealed)
+        assert answer
+        return answer
+
+    others = [open_stream() for _ in range(LIMIT)]
+    assert said(begin(REJECT)) == ("closing", {"reason": CONNECTION_LIMIT, "reconnect": False})
+    for _ in range(2):
+        assert "Grip-Hold" in begin().headers
+        assert live(database)[:-1] == others[1:]
+    connections.revoke(database, publisher, USER)
+    assert said(begin()) == ("closing", {"reason": REVOKED, "reconnect": False})
+
+
+def test_status_tells_ones_own_and_the_totals_to_operators(
+    client: FlaskClient, token: Callable[..., str], open_stream: Callable[..., str]
+) -> None:
+    def status(scope: str = "") -> Any:
+        return client.get("/api/sse/status", headers={"Authorization": f"Bearer {token(USER, scope)}"}).json
+
+    own = {"user_connections": 0, "total_connections": None, "active_users": None, "status": "inactive"}
+    assert status() == own
+    for user in (USER, USER, "another"):
+        open_stream(user)
+    assert status() == own | {"user_connections": 2, "status": "active"}
+    totals = {"total_connections": 3, "active_users": 2}
+    assert status(ADMIN) == own | {"user_connections": 2, "status": "active"} | totals
+
+
+@pytest.mark.parametrize("query", [{}, {"user_id": ""}, {"user_id": "a\x00b"}, {"user_id": "x" * 256}, {"all": "1"}])
+def test_a_revocation_names_one_user(client: FlaskClient, token: Callable[..., str], query: dict[str, str]) -> None:
+    headers = {"Authorization": f"Bearer {token('operator', ADMIN)}"}
+    answer = client.delete("/api/sse/connections", query_string=query, headers=headers)
+    assert answer.status_code == 422
+
+
+def test_a_revocation_needs_the_scope_and_tells_how_many(
+    client: FlaskClient, token: Callable[..., str], open_stream: Callable[..., str]
+) -> None:
+    open_stream()
+    for scope, status in (("", 403), ("notifications:write", 403), (ADMIN, 200)):
+        headers = {"Authorization": f"Bearer {token(USER, scope)}"}
+        answer = client.delete("/api/sse/connections", query_string={"user_id": USER}, headers=headers)
+        assert answer.status_code == status
+    assert answer.json == {"closed": 1}
