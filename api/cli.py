@@ -1,6 +1,5 @@
 """The ``shirase`` command."""
 
-import json
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 
 from api import database, logs, metrics, proxy, relay, supervisor, tokens
 from api.client import Client, ClientError
@@ -32,6 +32,7 @@ TOKEN = click.option(
 )
 URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
 DEFAULT_URL = "http://127.0.0.1:7999"
+ATTEMPTS = 3  # of send, over about two seconds: a person waits
 CLI_TTL = 3600  # seconds that the tokens of send and listen hold
 
 
@@ -129,12 +130,13 @@ def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
 def send(*, user_id: str, type_: str, title: str, message: str, payload: str, data_dir: Path, **where: Any) -> None:
     """Create a notification through the API."""
     try:
-        parsed = json.loads(payload)
+        parsed = orjson.loads(payload)
     except ValueError as exc:
         raise Invalid(FieldError("--payload", f"is not JSON: {exc}")) from exc
     client = _client(load(data_dir), "shirase-send", tokens.WRITE, **where)
-    notification = {"user_id": user_id, "type": type_, "title": title, "message": message, "payload": parsed}
-    click.echo(json.dumps(client.create(notification), ensure_ascii=False))
+    with client:
+        created = client.create(user_id=user_id, type=type_, title=title, message=message, payload=parsed)
+    click.echo(_json(created))
 
 
 @main.command()
@@ -150,8 +152,7 @@ def listen(*, user_id: str, cursor: str | None, data_dir: Path, **where: Any) ->
     client = _client(load(data_dir), user_id, "", **where)
     try:
         for event in client.listen(cursor):
-            line = {"event": event.event, "id": event.id or None, "data": event.json()}
-            click.echo(json.dumps(line, ensure_ascii=False))
+            click.echo(_json(event))
     except KeyboardInterrupt:
         click.echo(err=True)
 
@@ -193,4 +194,11 @@ def _client(environ: dict[str, str], user_id: str, scope: str, *, url: str | Non
     token = token or environ.get("SHIRASE_TOKEN")
     if not token:
         token = tokens.mint(Settings.from_env(environ), user_id, scope=scope, ttl=CLI_TTL)
-    return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token)
+    try:
+        return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, attempts=ATTEMPTS)
+    except ValueError as exc:
+        raise ClientError(str(exc)) from exc
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()

@@ -13,10 +13,10 @@ A user's log is locked from here to the end of the transaction: keep that short,
 which takes the locks in one order. On SQLite the database's one write lock is taken, so notify before a long read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionm
 from api import notifications
 from api.database import join
 from api.drafts import NewBatch, NewBroadcast, NewNotification, check
-from api.records import Draft, Notification
+from api.records import Draft, Notification, Said, SaidTo
 from api.services import wire
 from api.settings import Settings
 from api.store import log
@@ -33,16 +33,6 @@ NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit
 
 AnySession = Session | scoped_session[Session]
-
-
-class Said(TypedDict, total=False):
-    """What a notification says: the fields of ``POST /api/notifications``, with the same limits."""
-
-    type: str
-    title: str
-    message: str
-    payload: dict[str, Any]
-    expires_at: datetime | None  # aware
 
 
 class Notifier:
@@ -108,7 +98,7 @@ class _Pending:
     committed: bool = False
 
 
-def notify(session: AnySession, *, user_id: str, **said: Unpack[Said]) -> Notification:
+def notify(session: AnySession, **said: Unpack[SaidTo]) -> Notification:
     """Create a notification in the session's transaction.
 
     Raises:
@@ -116,11 +106,11 @@ def notify(session: AnySession, *, user_id: str, **said: Unpack[Said]) -> Notifi
         LookupError: if no ``Notifier`` is attached to the session or its factory.
         ValueError: if the session's connection is in AUTOCOMMIT: there is no transaction to belong to.
     """
-    draft = check(NewNotification, {"user_id": user_id, **said}).draft()
+    draft = check(NewNotification, said).draft()
     return _append(session, [draft])[0]
 
 
-def notify_many(session: AnySession, wanted: Iterable[Mapping[str, Any]]) -> list[Notification]:
+def notify_many(session: AnySession, wanted: Iterable[SaidTo]) -> list[Notification]:
     """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
     return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 

@@ -2,10 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NotRequired, TypedDict
 
 NOTIFICATION = "notification"
 READ = "read"
 DELETED = "deleted"
+
+
+class Said(TypedDict):
+    """What a producer says in Python, as in ``POST /api/notifications``; ``drafts`` has the limits."""
+
+    type: str
+    title: str
+    message: str
+    payload: NotRequired[dict[str, Any]]
+    expires_at: NotRequired[datetime | None]  # aware
+
+
+class SaidTo(Said):
+    """The same to one user."""
+
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from api.errors import Invalid
 from api.grip import Publisher
 from api.models import Notification
 from api.notify import Notifier, broadcast, notify, notify_many
-from api.records import Event
+from api.records import Event, SaidTo
 from api.settings import Settings
 from api.store import log
 from tests.control_port import ControlPort, control_port
@@ -292,7 +292,7 @@ def test_wrong_fields_are_named_and_nothing_is_written(
                 notify(session, **{**good, **wrong})
             assert [error.field for error in caught.value.errors] == [field]
         with pytest.raises(Invalid, match=r"notifications\[1\]\.title"):
-            notify_many(session, [{**good, "user_id": "u"}, {**good, "user_id": "u", "title": ""}])
+            notify_many(session, [SaidTo(user_id="u", type="t", title=title, message="") for title in ("t", "")])
         with pytest.raises(Invalid, match="user_ids"):
             broadcast(session, user_ids=[], type="t", title="t", message="")
     with database.read() as session:
@@ -304,7 +304,7 @@ def test_many_in_one_call(sessions: sessionmaker[Session], database: Database, c
     with sessions.begin() as session:
         made = notify_many(
             session,
-            [{"user_id": user, "type": "t", "title": title, "message": ""} for user, title in ("b1", "a2", "b3")],
+            [SaidTo(user_id=user, type="t", title=title, message="") for user, title in ("b1", "a2", "b3")],
         )
         told = broadcast(session, user_ids=["b", "a", "b"], type="t", title="all", message="")
     assert [one.content.title for one in made] == ["1", "2", "3"]

@@ -1,0 +1,196 @@
+"""The Python client against a whole service, in plain Python and with ``async``: the same tests for both."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from api.client import AsyncClient, Client, ClientError, StreamEvent
+from api.tokens import WRITE
+from tests.browser_like import Browsers
+from tests.forwarder import Forwarder, Mode
+from tests.loop_thread import LoopThread, wait_until
+from tests.service import Service
+
+WAIT = 20.0
+Connect = Callable[..., Any]
+
+
+class InThread:
+    """An ``AsyncClient`` for a test in plain Python: each call runs in the loop of another thread."""
+
+    def __init__(self, client: AsyncClient, thread: LoopThread) -> None:
+        self._client = client
+        self._thread = thread
+
+    def listen(self, *arguments: Any) -> Iterator[StreamEvent]:
+        events = self._client.listen(*arguments)
+        try:
+            while True:
+                yield self._thread.call(anext(events))
+        except StopAsyncIteration:
+            return
+        finally:
+            self._thread.call(events.aclose())
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *given, **named: self._thread.call(method(*given, **named))
+
+
+@pytest.fixture(params=["plain", "async"])
+def connect(request: pytest.FixtureRequest, service: Service, browsers: Browsers) -> Iterator[Connect]:
+    """Makes clients of a user, of one kind: ``connect("42", WRITE)``."""
+    opened = []
+
+    def make(user: str, scope: str = "", url: str = "", **options: Any) -> Any:
+        arguments = (url or service.stack.url, service.stack.token(user, scope))
+        if request.param == "plain":
+            opened.append(client := Client(*arguments, **options))
+            return client
+        opened.append(wrapped := InThread(AsyncClient(*arguments, **options), browsers))  # type: ignore[arg-type]
+        return wrapped
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def way(service: Service, browsers: Browsers) -> Iterator[Forwarder]:
+    """Between the client and the proxy."""
+    forwarder = Forwarder(browsers, service.stack.proxies[0].client_port)
+    yield forwarder
+    forwarder.close()
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{uuid4().hex}"
+
+
+def test_create_batch_broadcast_list_read_and_delete(connect: Connect, user: str) -> None:
+    producer, own, other = connect("producer", WRITE), connect(user), f"{user}-2"
+    ends = datetime.now(UTC) + timedelta(days=1)
+    one = producer.create(user_id=user, type="a.b", title="One", message="m", payload={"n": 1}, expires_at=ends)
+    assert (one.user_id, one.title, one.payload, one.expires_at, one.is_read) == (user, "One", {"n": 1}, ends, False)
+    two, three = producer.batch([{"user_id": user, "type": "c", "title": t, "message": ""} for t in ("Two", "Three")])
+    assert producer.broadcast([user, other, user], type="d", title="All", message="") == 2
+
+    page = own.list(limit=2)
+    assert ([shown.title for shown in page.notifications], page.unread_count) == (["All", "Three"], 4)
+    rest = own.list(before=page.next_before)
+    assert [shown.id for shown in rest.notifications] == [two.id, one.id]
+    assert rest.next_before is None
+    assert [shown.title for shown in own.list(type="c", unread=True).notifications] == ["Three", "Two"]
+
+    changed = own.read([one.id, two.id])
+    assert (changed.updated, changed.unread_count) == (2, 2)
+    assert own.get(one.id).is_read
+    own.delete(three.id)
+    assert own.unread_count() == 1
+    assert own.read_all().updated == 1
+    assert own.unread_count() == 0
+
+
+def test_a_refusal_is_an_error_that_names_the_field(connect: Connect, user: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        connect("producer", WRITE).create(user_id=user, type="not a type", title="t", message="")
+    assert caught.value.status == 422
+    assert [error.field for error in caught.value.errors] == ["type"]
+    with pytest.raises(ClientError) as caught:
+        connect(user).create(user_id=user, type="t", title="t", message="")
+    assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("mode", [Mode.LOSE_ANSWER, Mode.REFUSE, Mode.CUT, Mode.FAIL])
+def test_a_create_that_is_tried_again_is_never_doubled(
+    connect: Connect, service: Service, way: Forwarder, user: str, mode: Mode
+) -> None:
+    """The answer is lost, or the way is broken: the client goes on until it is mended."""
+    client = connect("producer", WRITE, url=way.url)
+    with ThreadPoolExecutor(1) as pool:
+        way.mode = mode
+        creating: Future[Any] = pool.submit(client.create, user_id=user, type="t", title="once", message="")
+        if mode is Mode.LOSE_ANSWER:
+            wait_until(lambda: service.seqs_of(user), WAIT, "the first attempt has not gone through")
+        way.mode = Mode.PASS
+        way.cut()
+        created = creating.result(WAIT)
+    listed = service.ask("GET", "/api/notifications", user).json()["notifications"]
+    assert [one["id"] for one in listed] == [created.id]
+
+
+def test_a_service_that_stays_away_is_an_error_in_the_end(connect: Connect, way: Forwarder, user: str) -> None:
+    way.mode = Mode.REFUSE
+    client = connect("producer", WRITE, url=way.url, attempts=2)
+    with pytest.raises(ClientError, match="cannot be reached") as caught:
+        client.create(user_id=user, type="t", title="t", message="")
+    assert caught.value.status is None
+    way.mode = Mode.PASS
+    repeated = {
+        "user_id": user,
+        "type": "t",
+        "title": "t",
+        "message": "",
+        "idempotency_key": caught.value.idempotency_key,
+    }
+    assert client.create(**repeated).id == client.create(**repeated).id
+
+
+def test_listen_reconnects_and_resumes(connect: Connect, service: Service, way: Forwarder, user: str) -> None:
+    events = (event for event in connect(user, url=way.url).listen() if event.event != "heartbeat")
+    first = next(events)
+    assert (first.event, first.data["unread_count"]) == ("connected", 0)
+    service.create(user, "live")
+    live = next(events)
+    assert live.notification is not None
+    assert live.notification.title == "live"
+
+    way.mode = Mode.REFUSE
+    way.cut()
+    for title in ("missed", "too"):
+        service.create(user, title)
+    way.mode = Mode.PASS
+    found = [next(events) for _ in range(3)]
+    service.create(user, "live again")
+    found.append(next(events))
+    events.close()
+
+    assert [event.event for event in found] == ["connected", *["notification"] * 3]
+    assert [event.data["title"] for event in found[1:]] == ["missed", "too", "live again"]
+    assert found[0].id == live.id
+
+
+def test_listen_begins_behind_a_cursor(connect: Connect, service: Service, user: str) -> None:
+    cursor = next(iter(connect(user).listen())).id
+    service.create(user, "missed")
+    events = connect(user).listen(cursor)
+    assert [next(events).event for _ in range(2)] == ["connected", "notification"]
+    events.close()
+
+
+def test_listen_ends_where_it_is_refused(service: Service) -> None:
+    with Client(service.stack.url, "no token") as client, pytest.raises(ClientError) as caught:
+        next(client.listen())
+    assert caught.value.status == 401
+
+
+def test_a_token_is_asked_for_before_every_attempt(service: Service, way: Forwarder, user: str) -> None:
+    asked: list[str] = []
+
+    def token() -> str:
+        asked.append(service.stack.token(user))
+        return asked[-1]
+
+    with Client(way.url, token) as client:
+        events = client.listen()
+        next(events)
+        way.cut()
+        while next(events).event != "connected":
+            pass
+        events.close()
+    assert len(asked) >= 2
