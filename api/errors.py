@@ -85,5 +85,9 @@ class TooLarge(ShiraseError):
     """The body is over its limit."""
 
 
+class TooSlow(ShiraseError):
+    """The body did not arrive whole in time."""
+
+
 class UnsupportedMedia(ShiraseError):
     """The body is not JSON."""

@@ -14,7 +14,7 @@ from api import logs
 # Every answer names its server, and Pushpin passes it on: say which service, not which version of what.
 wsgi.SERVER = "shirase"
 
-worker_class = "gthread"
+worker_class = "api.gunicorn_worker.DeadlineWorker"
 workers = 2
 threads = 8
 

@@ -38,6 +38,7 @@ class Settings:
     sse_connection_limit_policy: str = "evict-oldest"  # what one more does, or "reject"
     sse_queue_size: int = 100  # missed events replayed in one response
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
+    request_timeout: float = 10.0  # seconds in which a request must have arrived whole
     publish_timeout: float = 2.0  # seconds that a publish may take, all nodes together
     database_timeout: float = 10.0  # seconds that a connection, a lock or a statement may take
     retention_days: int = 30  # how long notifications and events are kept
@@ -75,6 +76,7 @@ class Settings:
             sse_connection_limit_policy=_choice(environ, "SSE_CONNECTION_LIMIT_POLICY", "evict-oldest", REJECT),
             sse_queue_size=int(_number(environ, "SSE_QUEUE_SIZE", 100, 1, 10_000)),
             sse_resync_interval=int(_number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
+            request_timeout=_number(environ, "REQUEST_TIMEOUT", 10.0, 0.1, 600, whole=False),
             publish_timeout=_number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
             database_timeout=_number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
             retention_days=int(_number(environ, "RETENTION_DAYS", 30, 1, 36_500)),

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 from api import auth, logs
 from api.drafts import invalid
-from api.errors import Forbidden, Malformed, TooLarge, UnsupportedMedia
+from api.errors import Forbidden
+from api.routes import bodies
 from api.services import Services
 from api.tokens import Identity
 
-MAX_BODY = 1024 * 1024
 HOST_SIGN_IN = "shirase.identify"  # where an application that mounted these routes keeps its own way to identify
 
 PUBLIC = "public"  # anyone
@@ -66,7 +66,7 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
             if described.query:
                 path["query"] = _query(described.query)
             if described.body:
-                path["body"] = _body(described.body)
+                path["body"] = bodies.read(described.body)
             return view(**path)
 
         wrapper.operation = described  # type: ignore[attr-defined]
@@ -88,22 +88,6 @@ def json_answer(value: Any, status: int = 200, **headers: str) -> Response:
     answer = Response(body, status, content_type="application/json")
     answer.headers.update({name.replace("_", "-"): text for name, text in headers.items()})
     return answer
-
-
-def _body(model: type[BaseModel]) -> BaseModel:
-    if request.mimetype != "application/json":
-        raise UnsupportedMedia("send the body as Content-Type: application/json")
-    if request.content_length is not None and request.content_length > MAX_BODY:
-        raise TooLarge(f"the body must have at most {MAX_BODY} bytes")
-    raw = request.get_data(cache=True)
-    try:
-        orjson.loads(raw)  # stricter than the validator: no NaN, no lone surrogates
-    except orjson.JSONDecodeError as exc:
-        raise Malformed(f"the body is not JSON: {exc}") from exc
-    try:
-        return model.model_validate_json(raw, strict=True)
-    except ValidationError as exc:
-        raise invalid(exc) from exc
 
 
 def _query(model: type[BaseModel]) -> BaseModel:

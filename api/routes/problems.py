@@ -18,6 +18,7 @@ STATUS: dict[type[errors.ShiraseError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    errors.TooSlow: 408,
     errors.KeyInProgress: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,

@@ -10,7 +10,7 @@ from flask import Flask, Request, abort, request
 from flask.testing import FlaskClient
 
 from api.app import create_blueprint
-from api.routes.operation import MAX_BODY
+from api.routes.bodies import MAX_BODY
 from api.settings import Settings
 from api.tokens import WRITE, Identity
 
