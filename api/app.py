@@ -10,7 +10,8 @@ from flask.blueprints import BlueprintSetupState
 from api import logs, metrics
 from api.auth import HostSignIn
 from api.routes import connections, cors, demo, health, notifications, openapi, problems, streams, tickets
-from api.routes.operation import HOST_SIGN_IN, MAX_BODY
+from api.routes.bodies import MAX_BODY
+from api.routes.operation import HOST_SIGN_IN
 from api.services import wire
 from api.settings import Settings
 

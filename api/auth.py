@@ -76,7 +76,7 @@ def _identify_by_query(request: Request, services: Services) -> Identity:
     settings = services.settings
     if ticket := request.args.get("ticket"):
         return tickets.redeem(
-            services.database, settings, ticket, is_repeat=lambda user_id: _is_held_poll(request, settings, user_id)
+            services.database, settings, ticket, is_repeat=lambda user_id: is_held_poll(request, settings, user_id)
         )
     if token := request.args.get("token"):
         if settings.auth_query_token:
@@ -85,10 +85,11 @@ def _identify_by_query(request: Request, services: Services) -> Identity:
     raise Unauthenticated("send a token as Authorization: Bearer TOKEN, or a ticket as ?ticket=")
 
 
-def _is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
+def is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
     """Whether the proxy repeats a poll that it holds; what a client writes into Grip-Last never gets through it."""
-    signed = grip.is_signed(request.headers.get("Grip-Sig", ""), settings)
-    return signed and grip.parse_wait(request.headers.get("Grip-Last", ""), user_id) is not None
+    if grip.parse_wait(request.headers.get("Grip-Last", ""), user_id) is None:
+        return False
+    return grip.is_signed(request.headers.get("Grip-Sig", ""), settings)
 
 
 def _refuse_other_sites(request: Request, settings: Settings) -> None:

@@ -89,5 +89,14 @@ class TooSlow(ShiraseError):
     """The body did not arrive whole in time."""
 
 
+class RateLimited(ShiraseError):
+    """The caller asks more often than is allowed; how often is said in the answer's headers."""
+
+    def __init__(self, retry_after: int) -> None:
+        """Say in how many seconds another try may succeed."""
+        super().__init__(f"too many requests: try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
 class UnsupportedMedia(ShiraseError):
     """The body is not JSON."""

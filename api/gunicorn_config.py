@@ -56,6 +56,8 @@ logger_class = Logger
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _made = None if os.environ.get(METRICS) else tempfile.mkdtemp(prefix="shirase-metrics-")
 Path(os.environ.setdefault(METRICS, _made or "")).mkdir(mode=0o700, parents=True, exist_ok=True)
+# Beside them, where they count requests together. (The library takes what ends in .db for its own.)
+os.environ.setdefault("RATE_LIMIT_FILE", f"{os.environ[METRICS]}/rate-limits")
 
 
 def child_exit(_server: Any, worker: Any) -> None:

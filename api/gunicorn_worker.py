@@ -8,7 +8,7 @@ from typing import Any
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 
-class DeadlineWorker(ThreadWorker):
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
     """Stops reading from whoever has not sent a request whole in ``REQUEST_TIMEOUT``.
 
     Gunicorn reads without any limit of time. The proxy passes a body on while it still arrives, as soon as it is larger

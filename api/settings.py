@@ -38,6 +38,10 @@ class Settings:
     sse_connection_limit_policy: str = "evict-oldest"  # what one more does, or "reject"
     sse_queue_size: int = 100  # missed events replayed in one response
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
+    rate_limit_creates: str | None = "1000/second"  # of one caller; None: no limit
+    rate_limit_connects: str | None = "600/minute"
+    rate_limit_tickets: str | None = "600/minute"
+    rate_limit_file: str | None = None  # where the workers of one host count together
     request_timeout: float = 10.0  # seconds in which a request must have arrived whole
     publish_timeout: float = 2.0  # seconds that a publish may take, all nodes together
     database_timeout: float = 10.0  # seconds that a connection, a lock or a statement may take
@@ -76,6 +80,10 @@ class Settings:
             sse_connection_limit_policy=_choice(environ, "SSE_CONNECTION_LIMIT_POLICY", "evict-oldest", REJECT),
             sse_queue_size=int(_number(environ, "SSE_QUEUE_SIZE", 100, 1, 10_000)),
             sse_resync_interval=int(_number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
+            rate_limit_creates=_rate(environ, "RATE_LIMIT_CREATES", "1000/second"),
+            rate_limit_connects=_rate(environ, "RATE_LIMIT_CONNECTS", "600/minute"),
+            rate_limit_tickets=_rate(environ, "RATE_LIMIT_TICKETS", "600/minute"),
+            rate_limit_file=_optional(environ, "RATE_LIMIT_FILE"),
             request_timeout=_number(environ, "REQUEST_TIMEOUT", 10.0, 0.1, 600, whole=False),
             publish_timeout=_number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
             database_timeout=_number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
@@ -192,6 +200,15 @@ _TOKEN_CHECKS: dict[str, Callable[[str], tuple[Key, ...] | None]] = {
     "JWT_PUBLIC_KEY": public_keys,
     "JWT_JWKS_URL": _check_jwks_url,
 }
+
+
+def _rate(environ: Mapping[str, str], name: str, default: str) -> str | None:
+    text = (_optional(environ, name) or default).lower()
+    if text == "off":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
+        raise SettingsError(name, f"must be like 600/minute, or off, not {text!r}")
+    return text
 
 
 def _cookie_name(environ: Mapping[str, str]) -> str | None:

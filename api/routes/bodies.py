@@ -1,15 +1,17 @@
 """Bodies of requests: read within bounds, and JSON that has one meaning only."""
 
 import json
+import time
 from typing import Any, TypeVar
 
 import orjson
-from flask import request
+from flask import current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
 from api.drafts import invalid
 from api.errors import Malformed, TooLarge, TooSlow, UnsupportedMedia
+from api.settings import Settings
 
 MAX_BODY = 1024 * 1024  # bytes
 PROBLEMS = (400, 408, 413, 415, 422)  # what can be wrong with one
@@ -31,15 +33,25 @@ def read(model: type[Model]) -> Model:
         raise UnsupportedMedia("send the body as Content-Type: application/json")
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise TooLarge(f"the body must have at most {MAX_BODY} bytes")
-    try:
-        raw = request.get_data(cache=True)
-    except ClientDisconnected as exc:
-        raise TooSlow("the body did not arrive whole in time") from exc
+    raw = _whole()
     check_json(raw)
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as exc:
         raise invalid(exc) from exc
+
+
+def _whole() -> bytes:
+    late = "the body did not arrive whole in time"
+    try:
+        raw = request.get_data(cache=True)
+    except ClientDisconnected as exc:
+        raise TooSlow(late) from exc
+    # Where no length was said, gunicorn takes the end that its worker makes for the body's own.
+    settings: Settings = current_app.extensions["shirase"].settings
+    if time.perf_counter() - g.started > settings.request_timeout:
+        raise TooSlow(late)
+    return raw
 
 
 def check_json(raw: bytes) -> None:

@@ -11,7 +11,9 @@ from flask import Blueprint, Response, request, url_for
 from api import events, notifications
 from api.errors import FieldError, Invalid
 from api.notifications import Once
+from api.rate_limits import CREATES
 from api.records import Draft, Notification
+from api.routes import bodies
 from api.routes.operation import USER, Operation, json_answer, operation, services
 from api.routes.schemas import (
     BatchView,
@@ -37,7 +39,7 @@ IDEMPOTENCY = {
     " kept for 24 hours at least."
 }
 REPEATED = "A repeat of an earlier request: its answer again"
-CREATING = (400, 403, 409, 413, 415, 422)
+CREATING = (403, 409, *bodies.PROBLEMS)
 
 
 @blueprint.post("")
@@ -49,6 +51,7 @@ CREATING = (400, 403, 409, 413, 415, 422)
         body=NewNotification,
         headers=IDEMPOTENCY,
         problems=CREATING,
+        rate=CREATES,
     )
 )
 def create(caller: Identity, body: NewNotification) -> Response:
@@ -67,6 +70,7 @@ def create(caller: Identity, body: NewNotification) -> Response:
         body=NewBatch,
         headers=IDEMPOTENCY,
         problems=CREATING,
+        rate=CREATES,
     )
 )
 def create_batch(caller: Identity, body: NewBatch) -> Response:
@@ -87,6 +91,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
         body=NewBroadcast,
         headers=IDEMPOTENCY,
         problems=CREATING,
+        rate=CREATES,
     )
 )
 def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
@@ -132,7 +137,7 @@ def unread_count(caller: Identity) -> Response:
         USER,
         {200: ("How many were not read before; ids of others are passed over", UpdatedView)},
         body=MarkRead,
-        problems=(400, 413, 415, 422),
+        problems=bodies.PROBLEMS,
     )
 )
 def mark_read(caller: Identity, body: MarkRead) -> Response:

@@ -108,6 +108,8 @@ def _operation(name: str, arguments: set[str], described: Operation, settings: S
         made["requestBody"] = {"required": True, "content": content}
     made["responses"] = {str(status): _answer(*answer) for status, answer in described.answers.items()}
     problems = set(described.problems) | set(ALWAYS)
+    if described.rate:
+        problems.add(429)
     if described.access != PUBLIC:
         problems |= {401} | ({403} if described.scope else set())
         made["security"] = _security(described, settings)

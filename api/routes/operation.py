@@ -6,12 +6,12 @@ from functools import wraps
 from typing import Any
 
 import orjson
-from flask import Response, current_app, request
+from flask import Response, after_this_request, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from api import auth, logs
 from api.drafts import invalid
-from api.errors import Forbidden
+from api.errors import Forbidden, RateLimited
 from api.routes import bodies
 from api.services import Services
 from api.tokens import Identity
@@ -35,6 +35,7 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
+    rate: str | None = None  # which of the rate limits it counts for
     headers: Mapping[str, str] = field(default_factory=dict)  # request headers: what they do
     description: str = ""
 
@@ -63,6 +64,8 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
                 if described.scope and not caller.may(described.scope):
                     raise Forbidden(f"the token lacks the scope {described.scope}")
                 path["caller"] = caller
+                if described.rate:
+                    _count(described.rate, caller)
             if described.query:
                 path["query"] = _query(described.query)
             if described.body:
@@ -80,6 +83,24 @@ def _caller(*, in_query: bool) -> Identity:
     if identify:
         return auth.identify_by_host(request, services(), identify)
     return auth.identify(request, services(), in_query=in_query)
+
+
+def _count(kind: str, caller: Identity) -> None:
+    if auth.is_held_poll(request, services().settings, caller.user_id):
+        return  # the proxy repeats what was counted when it began
+    usage = services().rate_limits.count(kind, caller.user_id)
+    if usage is None:
+        return
+
+    @after_this_request
+    def say(response: Response) -> Response:
+        """As draft-ietf-httpapi-ratelimit-headers-10 has it."""
+        response.headers["RateLimit-Policy"] = f'"{usage.kind}";q={usage.limit};w={usage.window}'
+        response.headers["RateLimit"] = f'"{usage.kind}";r={usage.remaining};t={usage.reset}'
+        return response
+
+    if usage.is_over:
+        raise RateLimited(usage.reset)
 
 
 def json_answer(value: Any, status: int = 200, **headers: str) -> Response:

@@ -25,6 +25,7 @@ STATUS: dict[type[errors.ShiraseError], int] = {
     errors.Invalid: 422,
     errors.KeyReused: 422,
     errors.TooManyConnections: 429,
+    errors.RateLimited: 429,
     errors.ProxyRequired: 501,
     errors.DatabaseAway: 503,
     errors.KeysAway: 503,
@@ -56,7 +57,7 @@ def _known(error: errors.ShiraseError) -> Response:
         sent = "Authorization" in request.headers or {"ticket", "token"} & request.args.keys() or _has_cookie()
         answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
     if status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        answer.headers["Retry-After"] = "1"
+        answer.headers["Retry-After"] = str(getattr(error, "retry_after", 1))
     return answer
 
 

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request, url_for
 
 from api import connections, grip, streams
 from api.errors import Forbidden, ProxyRequired
+from api.rate_limits import CONNECTS
 from api.routes.operation import PROXY, USER_IN_QUERY, Operation, json_answer, operation, services
 from api.routes.schemas import PollQuery, PollView, StreamQuery
 from api.tokens import Identity
@@ -23,6 +24,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         query=StreamQuery,
         headers={"Last-Event-ID": "Resume behind this cursor, as a browser does by itself."},
         problems=(422, 429, 501),
+        rate=CONNECTS,
         description="""\
 | event | when | id | data |
 |---|---|---|---|
@@ -87,6 +89,7 @@ def continue_stream(sealed: str) -> Response:
         {200: ("What happened after the cursor; empty at the timeout", PollView)},
         query=PollQuery,
         problems=(422, 501),
+        rate=CONNECTS,
         description="The proxy rounds a `timeout` of less than 6 seconds to about 1 or 6.",
     )
 )

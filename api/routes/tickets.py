@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from api import tickets
+from api.rate_limits import TICKETS
 from api.routes.operation import USER, Operation, json_answer, operation, services
 from api.routes.schemas import TicketView
 from api.tokens import Identity
@@ -16,6 +17,7 @@ blueprint = Blueprint("tickets", __name__)
         "Get a ticket for one stream",
         USER,
         {201: ("Made", TicketView)},
+        rate=TICKETS,
         description="Opens one stream or begins one long poll of the caller's as `?ticket=`, once, within `expires_in`"
         " seconds, and nothing else. The stream ends when the token does that the ticket was made with.",
     )

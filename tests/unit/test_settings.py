@@ -135,3 +135,11 @@ def test_several_nodes_are_separated_by_spaces_or_commas() -> None:
         "http://b:2",
         "http://c:3",
     )
+
+
+def test_a_rate_is_written_in_words_and_can_be_off() -> None:
+    assert Settings.from_env(GOOD | {"RATE_LIMIT_CREATES": "5/Hour"}).rate_limit_creates == "5/hour"
+    assert Settings.from_env(GOOD | {"RATE_LIMIT_CREATES": "off"}).rate_limit_creates is None
+    for wrong in ("5", "0/minute", "5/week", "5 per minute", "-1/second", "x"):
+        with pytest.raises(SettingsError, match=r"^RATE_LIMIT_TICKETS: "):
+            Settings.from_env(GOOD | {"RATE_LIMIT_TICKETS": wrong})

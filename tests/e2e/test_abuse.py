@@ -1,0 +1,127 @@
+"""What clients do to hold the service up, through the real proxy: it goes on for the others."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.browser_like import Browsers
+from tests.conftest import MakeDatabase
+from tests.loop_thread import wait_until
+from tests.service import Service, service
+from tests.stack import Stack
+
+PATIENCE = 30.0  # seconds: many times the longest that a request may take to arrive
+UPLOADS = 12  # more than one worker has threads
+BEGUN = 50_000  # bytes: the proxy passes a body on, while it arrives, once it is larger than some kilobytes
+
+
+@pytest.fixture(scope="module")
+def small(
+    tmp_path_factory: pytest.TempPathFactory, make_database: MakeDatabase, browsers: Browsers
+) -> Iterator[Service]:
+    """One worker, which waits a second for a request at the most."""
+    env = {"REQUEST_TIMEOUT": "1", "RATE_LIMIT_TICKETS": "3/hour"}
+    with (
+        make_database("sqlite") as url,
+        Stack(url, tmp_path_factory.mktemp("small"), workers=1, env=env) as stack,
+        service(stack, browsers) as running,
+    ):
+        yield running
+
+
+def upload_slowly(url: str, token: str, sent: bytes, stop: threading.Event) -> str:
+    """Begin, then send a byte now and then, until there is an answer or the end; returns its first line."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with closing(socket.create_connection((host, int(port)), PATIENCE)) as connection:
+        head = f"POST /api/notifications/read HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        connection.sendall(head.encode() + sent)
+        connection.settimeout(0.1)
+        while not stop.is_set():
+            try:
+                connection.sendall(b" ")
+                return connection.recv(1000).decode().partition("\r\n")[0].lower()
+            except TimeoutError:
+                continue
+            except OSError:
+                return "closed"
+    return "still open"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n" + b" " * BEGUN,
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nC350\r\n"
+        + b" " * BEGUN
+        + b"\r\nFFFF\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("through_the_proxy", [True, False])
+def test_slow_uploads_are_cut_and_keep_no_thread(small: Service, sent: bytes, *, through_the_proxy: bool) -> None:
+    stop = threading.Event()
+    url = small.stack.url if through_the_proxy else small.stack.origin_url
+    token = small.stack.token(f"user-{uuid4().hex}")
+    ends: list[str] = []
+    uploads = [
+        threading.Thread(target=lambda: ends.append(upload_slowly(url, token, sent, stop))) for _ in range(UPLOADS)
+    ]
+    for upload in uploads:
+        upload.start()
+    try:
+        assert small.ask("GET", "/healthz").status_code == 200
+        wait_until(lambda: len(ends) == UPLOADS, PATIENCE, "the uploads go on")
+    finally:
+        stop.set()
+        for upload in uploads:
+            upload.join()
+    assert set(ends) <= {"http/1.1 408 request timeout", "closed", ""}
+    assert "failed" not in small.stack.logs()
+
+
+def test_headers_that_arrive_slowly_keep_no_thread_of_the_origin(small: Service) -> None:
+    host, _, port = small.stack.origin_url.removeprefix("http://").partition(":")
+    connections = [socket.create_connection((host, int(port)), PATIENCE) for _ in range(UPLOADS)]
+    for connection in connections:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    began = time.monotonic()
+    assert small.ask("GET", "/healthz").status_code == 200
+    assert time.monotonic() - began < PATIENCE
+    for connection in connections:
+        connection.settimeout(PATIENCE)
+        assert connection.recv(1000)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 408")
+        connection.close()
+
+
+def test_workers_and_hosts_limits_hold_through_the_proxy(small: Service) -> None:
+    user = f"user-{uuid4().hex}"
+    answers = [small.ask("POST", "/api/sse/tickets", user) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+    assert int(answers[3].headers["Retry-After"]) > 60
+    assert answers[3].headers["RateLimit-Policy"] == '"tickets";q=3;w=3600'
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-Big": "x" * 9000}, {f"X-{number}": "x" * 60 for number in range(200)}], ids=["long", "many"]
+)
+def test_headers_beyond_the_bounds_are_refused_and_others_go_on(small: Service, headers: dict[str, str]) -> None:
+
+    try:
+        status = small.ask("GET", "/healthz", headers=headers).status_code
+    except httpx.HTTPError:
+        status = 0  # the proxy drops the connection
+    assert status in (0, 400, 431, 500, 502)
+    assert small.ask("GET", "/healthz").status_code == 200
+
+
+def test_a_body_beyond_the_bound_is_refused_before_it_is_read(small: Service) -> None:
+    body = b'{"ids": [' + b" " * 3_000_000
+    answer = small.ask("POST", "/api/notifications/read", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
