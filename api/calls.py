@@ -186,6 +186,11 @@ def disconnect(user_id: str) -> Request[int]:
     return Request("DELETE", "/api/sse/connections", lambda answer: int(answer["closed"]), query=query)
 
 
+def trace(number: int) -> Request[dict[str, Any]]:
+    """What became of a notification."""
+    return Request("GET", f"{ROOT}/{number:d}/trace", dict)
+
+
 def _post(path: str, read_answer: Callable[[Any], T], body: Mapping[str, Any], key: str | None = None) -> Request[T]:
     headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
     return Request("POST", ROOT + path, read_answer, orjson.dumps(body), headers=headers)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import orjson
 
-from api import database, logs, metrics, proxy, relay, supervisor, tokens
+from api import database, logs, metrics, proxy, relay, supervisor, tokens, trace
 from api.client import Client, ClientError
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
@@ -168,6 +168,18 @@ def disconnect(*, user_id: str, data_dir: Path, **where: Any) -> None:
     tokens.check_user_id(user_id)
     closed = _client(load(data_dir), "shirase-disconnect", tokens.ADMIN, **where).disconnect(user_id)
     click.echo(f"{closed} ended")
+
+
+@main.command("trace")
+@click.argument("number", metavar="ID", type=click.IntRange(0, 2**63 - 1))
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
+    """Say what became of a notification, step by step."""
+    client = _client(load(data_dir), "shirase-trace", tokens.ADMIN, **where)
+    click.echo("\n".join(trace.lines(client.trace(number))))
 
 
 @main.command("relay")

@@ -122,6 +122,10 @@ class Client:
         """End all streams of a user, as an operator may; returns how many there were."""
         return self._run(calls.disconnect(user_id))
 
+    def trace(self, number: int) -> dict[str, Any]:
+        """What became of a notification, as an operator may ask; see ``GET /api/notifications/ID/trace``."""
+        return self._run(calls.trace(number))
+
     def list(
         self,
         *,
@@ -234,6 +238,10 @@ class AsyncClient:
     async def disconnect(self, user_id: str) -> int:
         """End all streams of a user."""
         return await self._run(calls.disconnect(user_id))
+
+    async def trace(self, number: int) -> dict[str, Any]:
+        """What became of a notification."""
+        return await self._run(calls.trace(number))
 
     async def list(
         self,

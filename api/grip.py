@@ -209,6 +209,10 @@ class Publisher:
         """Send items to one node alone; whether it accepted all of them."""
         return all(self._nodes[node].post(body) for body, _ in _bodies([_exported(item) for item in items]))
 
+    def is_spared(self) -> bool:
+        """Whether no node would be tried at this moment."""
+        return all(node.rests() for node in self._nodes.values())
+
     def unreachable(self) -> list[str]:
         """The nodes whose control port does not answer now; it takes no longer than a publish."""
         return [name for name, node in self._nodes.items() if not node.answers()]
@@ -253,13 +257,15 @@ class _Node:
 
     def _is_spared(self) -> bool:
         """Whether to leave the node alone; after a pause one caller tries while the others still pass by."""
-        if self._failures < FAILURES_UNTIL_SPARED:
-            return False
-        now = time.monotonic()
-        if now < self._spared_until:
+        if self.rests():
             return True
-        self._pause(now)
+        if self._failures >= FAILURES_UNTIL_SPARED:
+            self._pause(time.monotonic())
         return False
+
+    def rests(self) -> bool:
+        """Whether it has failed several times, and a moment ago."""
+        return self._failures >= FAILURES_UNTIL_SPARED and time.monotonic() < self._spared_until
 
     def _failed(self, error: Exception) -> None:
         self._failed_posts.inc()

@@ -82,6 +82,12 @@ class Event(Base):
     unread: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(Moment)
     published_at: Mapped[datetime | None] = mapped_column(Moment)
+    # For traces, written together with ``published_at``.
+    committed_at: Mapped[datetime | None] = mapped_column(Moment)  # unknown if it was left to the relay
+    way: Mapped[str | None] = mapped_column(String(8))  # publish or relay
+    attempts: Mapped[int | None] = mapped_column(Integer)  # of whoever published it
+    nodes: Mapped[str | None] = mapped_column(Text)  # that accepted it, separated by spaces
+    connections: Mapped[int | None] = mapped_column(Integer)  # that the user held then
 
     __table_args__ = (
         Index(
@@ -106,7 +112,7 @@ class Missed(Base):
 
 
 class Notification(Base):
-    """The stored thing. All but ``read_at`` is fixed when it is created."""
+    """The stored thing. All but ``read_at`` and ``read_by`` is fixed when it is created."""
 
     __tablename__ = "notifications"
 
@@ -119,6 +125,7 @@ class Notification(Base):
     payload: Mapped[str] = mapped_column(Text)  # a JSON object as text: it is passed on, never looked into
     created_at: Mapped[datetime] = mapped_column(Moment)
     read_at: Mapped[datetime | None] = mapped_column(Moment)
+    read_by: Mapped[str | None] = mapped_column(String(200))  # the device: its user agent
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
 
     __table_args__ = (

@@ -5,7 +5,7 @@ the second step fail, nothing is lost: the event stays in the outbox and the rel
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -16,8 +16,8 @@ from api import events, logs, metrics
 from api.database import Database
 from api.errors import DatabaseAway, KeyReused, NotFound
 from api.grip import Publisher
-from api.records import DELETED, NOTIFICATION, READ, Draft, Event, Notification
-from api.store import inbox, keys, log, misses
+from api.records import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
+from api.store import inbox, keys, log, misses, traces
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +69,10 @@ def create(
         body = answer([event.notification for event in appended if event.notification])
         if once:
             keys.answer(session, once.owner, once.key, body)
+    committed_at = datetime.now(UTC)
     metrics.CREATED.inc(len(appended))
     _name(appended)
-    publish(database, publisher, appended)
+    publish(database, publisher, appended, committed_at)
     return body, False
 
 
@@ -112,15 +113,18 @@ def unread_count(database: Database, user_id: str) -> int:
         return log.position(session, user_id, datetime.now(UTC)).unread
 
 
-def mark_read(database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None) -> tuple[int, int]:
+def mark_read(
+    database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None, device: str | None = None
+) -> tuple[int, int]:
     """Mark these (``None``: all) of a user's notifications read; returns how many were not yet, and the count.
 
-    Ids that are another user's, or nobody's, are passed over alike: the answer does not reveal them.
+    Ids that are another user's, or nobody's, are passed over alike: the answer does not reveal them. ``device`` is the
+    user agent, for traces.
     """
     now = datetime.now(UTC)
 
     def change(session: Session) -> tuple[log.Change | None, int]:
-        changed = inbox.mark_read(session, user_id, ids, now)
+        changed = inbox.mark_read(session, user_id, ids, now, device)
         data = {"ids": "all" if ids is None else changed}
         return log.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
 
@@ -144,6 +148,19 @@ def delete(database: Database, publisher: Publisher, user_id: str, number: int) 
     _change(database, publisher, user_id, now, change)
 
 
+def trace(database: Database, publisher: Publisher, number: int) -> Trace:
+    """What became of a notification, whoever's it is.
+
+    Raises:
+        NotFound: if it was deleted, has expired and been removed, or never was.
+    """
+    with database.read() as session:
+        found = traces.find(session, number, publisher.nodes)
+    if found is None:
+        raise NotFound("there is no such notification: it was deleted, has expired, or never was")
+    return found
+
+
 def _change(
     database: Database,
     publisher: Publisher,
@@ -157,8 +174,9 @@ def _change(
         changed, result = change(session)
         appended = log.append_changes(session, [changed], now) if changed else []
         count = log.position(session, user_id, now).unread
+    committed_at = datetime.now(UTC)
     _name(appended)
-    publish(database, publisher, appended)
+    publish(database, publisher, appended, committed_at)
     return result, count
 
 
@@ -176,39 +194,58 @@ def publish_places(database: Database, publisher: Publisher, places: Iterable[tu
     host's session was itself joined into a longer transaction. The relay sends that one when it is.
     """
     try:
+        committed_at = datetime.now(UTC)
         with database.read() as session:
-            found = log.unpublished_among(session, places, datetime.now(UTC))
+            found = log.unpublished_among(session, places, committed_at)
         metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in found))
-        publish(database, publisher, found)
+        publish(database, publisher, found, committed_at)
     except Exception:
         # The host's change is committed: an error here must not look as if it were not.
         logger.exception("a host's notifications were not published, and are left to the relay")
 
 
-def publish(database: Database, publisher: Publisher, appended: Sequence[Event], way: str = "publish") -> int:
-    """Send committed events to the proxy and note who accepted them; returns how many any node accepted."""
+def publish(
+    database: Database,
+    publisher: Publisher,
+    appended: Sequence[Event],
+    committed_at: datetime | None = None,
+    *,
+    way: str = PUBLISH,
+    attempts: Mapping[tuple[str, int], int] | None = None,
+) -> int:
+    """Send committed events to the proxy and note who accepted them; returns how many any node accepted.
+
+    Args:
+        database: where it is noted.
+        publisher: who tells the proxy.
+        appended: the events.
+        committed_at: when they were committed, if that is known.
+        way: whether this is the first publish or the relay.
+        attempts: how often it was tried by that way, this time included; once, where it is not said.
+    """
     if not appended:
         return 0
     items = events.to_items(database.name, appended)
     with metrics.PUBLISH_SECONDS.time():
         accepted = publisher.publish([item for item, _ in items])
-    sent: list[Event] = []
+    sent: list[Published] = []
     missed: list[tuple[str, str]] = []
     for (_, told), nodes in zip(items, accepted, strict=True):
         if nodes:
-            sent += told
+            tries = [(attempts or {}).get((event.user_id, event.seq)) or 1 for event in told]
+            sent += [Published(event, nodes, count) for event, count in zip(told, tries, strict=True)]
             missed += [(node, told[0].user_id) for node in publisher.nodes if node not in nodes]
         result = "failed" if not nodes else "accepted" if len(nodes) == len(publisher.nodes) else "partial"
         metrics.PUBLISHED.labels(result).inc(len(told))
-    if len(sent) < len(appended) and way == "publish":
+    if len(sent) < len(appended) and way == PUBLISH:
         logger.info("%d of %d events are left to the relay", len(appended) - len(sent), len(appended))
     if not sent:
         return 0
     now = datetime.now(UTC)
-    metrics.observe_ages(way, (event.created_at for event in sent), now)
+    metrics.observe_ages(way, (one.event.created_at for one in sent), now)
     try:
         with database.write() as session:
-            log.mark_published(session, sent, now)
+            log.mark_published(session, sent, now, way=way, committed_at=committed_at)
             if missed:
                 misses.remember(session, missed)
     except DatabaseAway:

@@ -72,6 +72,40 @@ class Event:
     notification: Notification | None = None
 
 
+PUBLISH = "publish"  # the ways to the proxy
+RELAY = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event that some node has accepted."""
+
+    event: Event
+    nodes: frozenset[str]
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What became of a notification."""
+
+    id: int
+    user_id: str
+    seq: int
+    type: str
+    created_at: datetime
+    expires_at: datetime | None
+    read_at: datetime | None
+    read_by: str | None  # user agent
+    committed_at: datetime | None
+    published_at: datetime | None
+    way: str | None
+    attempts: int | None  # by that way
+    nodes: tuple[str, ...]  # that accepted it
+    connections: int | None  # that the user held then
+    waiting: tuple[str, ...]  # that missed something of this user and have not been told yet
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a user's log stands."""

@@ -8,7 +8,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from api import connections, events, metrics, notifications, presence
 from api.database import Database
 from api.errors import DatabaseAway
 from api.grip import Publisher
+from api.records import RELAY
 from api.settings import Settings
 from api.store import log, misses, retention, used_tickets
 from api.tickets import KEPT as TICKETS_KEPT
@@ -31,6 +32,9 @@ BATCH = 500  # rows held in memory, or removed in one transaction, at a time
 BATCHES = 20  # of one kind, before the next look into the outbox
 HOUSEKEEPING = 60.0  # seconds between two looks for what is older than is kept
 KEYS_KEPT = timedelta(hours=48)
+
+
+Attempts = Mapping[tuple[str, int], int]  # how often this relay has tried an event (user, seq) that no node takes
 
 
 def run(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
@@ -48,10 +52,12 @@ def run(settings: Settings, database: Database, publisher: Publisher, stop: thre
 
 def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
     pause = PAUSE
+    attempts: Attempts = {}
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
         try:
-            well = repair(database, publisher).complete
+            repaired = repair(database, publisher, attempts)
+            well, attempts = repaired.complete, repaired.attempts
             remove_expired(database, publisher)
             connections.end_due(database, publisher)
             if time.monotonic() >= next_housekeeping:
@@ -70,9 +76,10 @@ class Repaired:
 
     events: int  # that some node has accepted now
     complete: bool  # whether nothing was left because no node takes it
+    attempts: Attempts  # of those that were left, as far as they were tried; hand it to the next look
 
 
-def repair(database: Database, publisher: Publisher) -> Repaired:
+def repair(database: Database, publisher: Publisher, attempts: Attempts | None = None) -> Repaired:
     """Publish what no node has accepted, and have nodes read again what they missed.
 
     An event whose first publish is just under way may be sent twice by this; the proxy knows its id and drops it.
@@ -82,7 +89,11 @@ def repair(database: Database, publisher: Publisher) -> Repaired:
     while True:
         with database.read() as session:
             found = log.unpublished(session, after, BATCH, datetime.now(UTC))
-        sent = notifications.publish(database, publisher, found, way="relay")
+        tried = not publisher.is_spared()
+        attempts = {
+            place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in found)
+        }
+        sent = notifications.publish(database, publisher, found, way=RELAY, attempts=attempts)
         repaired += sent
         metrics.RELAY_REPAIRED.inc(sent)
         if not sent:  # there is nothing, or the proxy is away and the rest would only wait for it too
@@ -92,7 +103,7 @@ def repair(database: Database, publisher: Publisher) -> Repaired:
         logger.info("published %d events that had been left behind", repaired)
     for node in publisher.nodes:
         _repair_node(database, publisher, node)
-    return Repaired(repaired, complete=not found)
+    return Repaired(repaired, complete=not found, attempts=attempts)
 
 
 def _repair_node(database: Database, publisher: Publisher, node: str) -> None:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request, url_for
 
 from api import events, notifications
 from api.errors import FieldError, Invalid
+from api.models import rfc3339
 from api.notifications import Once
 from api.rate_limits import CREATES
 from api.records import Draft, Notification
@@ -25,13 +26,15 @@ from api.routes.schemas import (
     NotificationView,
     PageQuery,
     PageView,
+    TraceView,
     UnreadView,
     UpdatedView,
 )
-from api.tokens import WRITE, Identity
+from api.tokens import ADMIN, WRITE, Identity
 
 blueprint = Blueprint("notifications", __name__, url_prefix="/api/notifications")
 
+LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 IDEMPOTENCY = {
     "Idempotency-Key": "Makes a repeat of the same body harmless: it is answered with 200, the first answer and"
@@ -163,6 +166,32 @@ def show(caller: Identity, number: int) -> Response:
     return json_answer(events.notification_fields(notifications.get(services().database, caller.user_id, number)))
 
 
+@blueprint.get("/<int:number>/trace")
+@operation(
+    Operation(
+        "Why a notification did not arrive",
+        ADMIN,
+        {200: ("What became of it, whoever's it is", TraceView)},
+        problems=(404,),
+        description="`published_at` is null while no node has accepted it: then it waits for the relay. `way` is who"
+        " published it, `attempts` how often that tried, `nodes` the proxy's nodes that accepted it, `waiting_nodes`"
+        " those that missed something of this user and have not been told yet, `connections` how many streams the user"
+        " held then. `committed_at` is unknown if it was left to the relay. `read_by` is the user agent of the device.",
+    )
+)
+def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation is told who calls
+    """For operators: created, committed, published, read."""
+    wired = services()
+    found = notifications.trace(wired.database, wired.publisher, number)
+    shown = {
+        name: getattr(found, name)
+        for name in ("id", "user_id", "type", "seq", "way", "attempts", "connections", "read_by")
+    }
+    moments = ("created_at", "expires_at", "committed_at", "published_at", "read_at")
+    shown |= {name: rfc3339(at) if (at := getattr(found, name)) else None for name in moments}
+    return json_answer({**shown, "nodes": found.nodes, "waiting_nodes": found.waiting})
+
+
 @blueprint.delete("/<int:number>")
 @operation(Operation("Delete one of one's notifications", USER, {204: ("Deleted", None)}, problems=(404,)))
 def delete(caller: Identity, number: int) -> Response:
@@ -199,5 +228,6 @@ def _once(caller: Identity) -> Once | None:
 
 def _updated(caller: Identity, ids: list[int] | None) -> Response:
     wired = services()
-    updated, count = notifications.mark_read(wired.database, wired.publisher, caller.user_id, ids)
+    device = "".join(filter(str.isprintable, request.user_agent.string))[:LONGEST_DEVICE] or None
+    updated, count = notifications.mark_read(wired.database, wired.publisher, caller.user_id, ids, device)
     return json_answer({"updated": updated, "unread_count": count})

@@ -80,6 +80,26 @@ class PollView(BaseModel):
     cursor: str
 
 
+class TraceView(BaseModel):
+    """What became of a notification; nothing of what it says."""
+
+    id: int
+    user_id: str
+    type: str
+    seq: int
+    created_at: str
+    expires_at: str | None
+    committed_at: str | None
+    published_at: str | None
+    way: Literal["publish", "relay"] | None
+    attempts: int | None
+    nodes: list[str]
+    connections: int | None
+    waiting_nodes: list[str]
+    read_at: str | None
+    read_by: str | None
+
+
 class PageQuery(Request):
     """Which part of the list."""
 

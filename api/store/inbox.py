@@ -42,12 +42,14 @@ def get(session: Session, user_id: str, number: int, now: datetime) -> Notificat
     return None if row is None else _notification(row)
 
 
-def mark_read(session: Session, user_id: str, ids: Sequence[int] | None, now: datetime) -> list[int]:
+def mark_read(
+    session: Session, user_id: str, ids: Sequence[int] | None, now: datetime, device: str | None = None
+) -> list[int]:
     """Mark these (``None``: all) read; returns those that were not read before. The log must be locked."""
     wanted = update(notifications).where(_visible(user_id, now), notifications.c.read_at.is_(None))
     if ids is not None:
         wanted = wanted.where(notifications.c.id.in_(ids))
-    changed = session.execute(wanted.values(read_at=now).returning(notifications.c.id))
+    changed = session.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
     return sorted(changed.scalars())
 
 

@@ -34,12 +34,13 @@ from sqlalchemy.orm import Session
 
 from api import models
 from api.models import Moment, UserId, rfc3339
-from api.records import NOTIFICATION, Content, Draft, Event, Notification, Position
+from api.records import NOTIFICATION, Content, Draft, Event, Notification, Position, Published
 from api.store.rows import rows
 
 streams = models.Base.metadata.tables["streams"]
 events = models.Base.metadata.tables["events"]
 notifications = models.Base.metadata.tables["notifications"]
+connections = models.Base.metadata.tables["connections"]
 
 MOST_COUNTED = 100_000
 
@@ -247,15 +248,33 @@ def unpublished_among(session: Session, places: Iterable[tuple[str, int]], now: 
     return [_event(row) for row in session.execute(found.order_by(events.c.user_id, events.c.seq))]
 
 
-def mark_published(session: Session, published: Iterable[Event], now: datetime) -> None:
-    """Take events out of the outbox."""
-    values = [{"user_id": event.user_id, "seq": event.seq} for event in published]
-    done = rows(session, "done", {"user_id": UserId, "seq": BigInteger()}, values)
+def mark_published(
+    session: Session, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
+) -> None:
+    """Take events out of the outbox, and note how they went."""
+    values = [
+        {
+            "user_id": one.event.user_id,
+            "seq": one.event.seq,
+            "nodes": " ".join(sorted(one.nodes)),
+            "attempts": one.attempts,
+        }
+        for one in published
+    ]
+    columns = {"user_id": UserId, "seq": BigInteger(), "nodes": Text(), "attempts": Integer()}
+    done = rows(session, "done", columns, values)
+    held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
     session.execute(
         update(events)
-        .where(tuple_(events.c.user_id, events.c.seq).in_(select(done.c.user_id, done.c.seq)))
-        .where(events.c.published_at.is_(None))
-        .values(published_at=now)
+        .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
+        .values(
+            published_at=now,
+            committed_at=committed_at,
+            way=way,
+            nodes=done.c.nodes,
+            attempts=done.c.attempts,
+            connections=held.scalar_subquery(),
+        )
     )
 
 

@@ -53,6 +53,24 @@ def test_send_reaches_a_device(service: Service, environ: dict[str, str], tmp_pa
     assert device.titles == ["お知らせ"]
 
 
+def test_trace_says_what_became_of_a_notification(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+    user = f"user-{uuid4().hex}"
+    service.open(user)
+    number = service.create(user)["id"]
+
+    traced = shirase("trace", str(number), environ=environ, cwd=tmp_path)
+    unknown = shirase("trace", str(2**40), environ=environ, cwd=tmp_path)
+
+    assert traced.returncode == 0, traced.stderr
+    found = [line.split()[0] for line in traced.stdout.splitlines()]
+    assert found == ["notification", "created", "committed", "published", "streams", "read"]
+    assert traced.stdout.startswith(f"notification {number} for {user}, test; event {user}/1\n")
+    assert f"accepted by {service.stack.control_urls[0]}" in traced.stdout
+    assert "streams    1 of this user were open then" in traced.stdout
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("shirase: 404 ")
+
+
 def test_send_says_in_one_line_what_is_wrong(environ: dict[str, str], tmp_path: Path) -> None:
     options = ["--user", "u", "--title", "t", "--message", "m"]
 

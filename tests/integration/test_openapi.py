@@ -48,6 +48,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("GET", path)
     ask("POST", "/api/notifications/read", {"ids": [made["id"]]})
     ask("GET", path)
+    ask("GET", f"{path}/trace")
     ask("DELETE", path)
     ask("POST", "/api/notifications/read-all")
     ask("GET", "/api/notifications/unread-count")

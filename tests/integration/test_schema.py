@@ -15,12 +15,18 @@ from api import notifications
 from api.database import Database
 from api.grip import Publisher
 from api.models import Base
-from api.records import Connection, Content, Draft
+from api.records import PUBLISH, Connection, Content, Draft, Event, Published
 from api.settings import Settings
-from api.store import connections, inbox, log, misses, registry, retention
+from api.store import connections, inbox, log, misses, registry, retention, traces
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BIG = ("events", "notifications", "streams", "connections")
+
+
+def mark(session: Session, found: list[Event]) -> None:
+    published = [Published(event, frozenset({"n"})) for event in found]
+    log.mark_published(session, published, NOW, way=PUBLISH, committed_at=NOW)
+
 
 QUERIES: dict[str, Callable[[Session], Any]] = {
     "position": lambda session: log.position(session, "u7", NOW),
@@ -39,8 +45,9 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     "expired": lambda session: retention.expired(session, NOW, 500),
     "outdated": lambda session: retention.outdated(session, NOW, 500),
     "remove, due": lambda session: retention.remove(session, [(3, "u2"), (4, "u3")], NOW),
-    "mark_published": lambda session: log.mark_published(session, log.read_events(session, "u7", 1, 9, 9, NOW), NOW),
+    "mark_published": lambda session: mark(session, log.read_events(session, "u7", 1, 9, 9, NOW)),
     "remove_events": lambda session: retention.remove_events(session, datetime(2020, 1, 1, tzinfo=UTC), 500),
+    "trace": lambda session: traces.find(session, 7, ["n", "m"]),
     "outbox": log.outbox,
     "misses, count": lambda session: misses.count(session, "n"),
     "of_user": lambda session: connections.of_user(session, "u7"),

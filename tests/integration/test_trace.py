@@ -1,0 +1,144 @@
+"""Why did it not arrive? What a trace says of a notification that did, that waits, and that was read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api import relay
+from api.app import create_app
+from api.settings import Settings
+from api.tokens import ADMIN, WRITE
+from api.trace import lines
+from tests.control_port import ControlPort, control_port
+from tests.loop_thread import wait_until
+
+BOUND = 10.0
+TEXT = "the-text"
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def port() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(settings: Settings, port: ControlPort) -> Settings:
+    return replace(settings, grip_url=(port.url,))
+
+
+@pytest.fixture
+def ask(client: FlaskClient, token: Callable[..., str]) -> Ask:
+    def ask(
+        method: str, path: str, body: Any = None, *, user: str = "operator", scope: str = ADMIN, **more: str
+    ) -> Any:
+        headers = {"Authorization": f"Bearer {token(user, scope)}", **more}
+        return client.open(f"/api/notifications{path}", method=method, json=body, headers=headers)
+
+    return ask
+
+
+def create(ask: Ask) -> int:
+    answer = ask("POST", "", {"user_id": "42", "type": "a.b", "title": TEXT, "message": TEXT}, scope=WRITE)
+    assert answer.status_code == 201
+    number: int = answer.json["id"]
+    return number
+
+
+def trace(ask: Ask, number: int) -> dict[str, Any]:
+    answer = ask("GET", f"/{number}/trace")
+    assert answer.status_code == 200
+    assert TEXT not in answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def test_the_steps_of_one_that_arrived_and_was_read(ask: Ask, port: ControlPort) -> None:
+    number = create(ask)
+    agent = "Mozilla/5.0 (X11; Linux)" + "x" * 300
+    ask("POST", "/read", {"ids": [number]}, user="42", scope="", **{"User-Agent": agent})
+
+    found = trace(ask, number)
+
+    assert (found["id"], found["user_id"], found["type"], found["seq"]) == (number, "42", "a.b", 1)
+    assert found["created_at"] <= found["committed_at"] <= found["published_at"] <= found["read_at"]
+    assert (found["way"], found["attempts"], found["nodes"]) == ("publish", 1, [port.url])
+    assert found["waiting_nodes"] == []
+    assert found["read_by"] == agent[:200]
+    printed = lines(found)
+    assert printed[0] == f"notification {number} for 42, a.b; event 42/1"
+    assert "at once, attempt 1; accepted by " + port.url in printed[3]
+    assert printed[-1].startswith("read ")
+    assert "on Mozilla/5.0" in printed[-1]
+
+
+def test_one_that_waits_says_so_and_then_how_often_the_relay_tried(app: Flask, ask: Ask, port: ControlPort) -> None:
+    port.behaviour = "fail"
+    number = create(ask)
+    waiting = trace(ask, number)
+    assert waiting["published_at"] is None
+    assert (waiting["way"], waiting["attempts"], waiting["nodes"]) == (None, None, [])
+    assert "waits for the relay" in lines(waiting)[2]
+
+    wired = app.extensions["shirase"]
+    attempts: relay.Attempts = {}
+    for _ in range(2):  # after these the node is spared, and nothing is tried
+        attempts = relay.repair(wired.database, wired.publisher, attempts).attempts
+    assert attempts == {("42", 1): 2}
+    assert relay.repair(wired.database, wired.publisher, attempts).attempts == attempts
+    port.behaviour = "accept"
+
+    def repaired() -> bool:
+        nonlocal attempts
+        done = relay.repair(wired.database, wired.publisher, attempts)
+        attempts = done.attempts
+        return done.events == 1
+
+    wait_until(repaired, BOUND, "the relay did not publish it")
+    found = trace(ask, number)
+    assert (found["way"], found["attempts"], found["nodes"]) == ("relay", 3, [port.url])
+    assert found["committed_at"] is None
+    assert "by the relay, attempt 3" in lines(found)[2]
+    assert lines(found)[-1] == "read       not yet"
+
+
+def test_a_node_that_missed_it_is_named_until_it_is_told(
+    settings: Settings, port: ControlPort, token: Callable[..., str]
+) -> None:
+    gone = "http://127.0.0.1:1"
+    app = create_app(replace(settings, grip_url=(port.url, gone)))
+    client = app.test_client()
+    headers = {"Authorization": f"Bearer {token('operator', f'{WRITE} {ADMIN}')}"}
+    new = {"user_id": "42", "type": "a.b", "title": TEXT, "message": ""}
+    number = client.post("/api/notifications", json=new, headers=headers).get_json()["id"]
+
+    found = client.get(f"/api/notifications/{number}/trace", headers=headers).get_json()
+
+    assert (found["nodes"], found["waiting_nodes"]) == ([port.url], [gone])
+    assert lines(found)[5] == f"waiting    {gone}: to be told to read this user's stream again"
+    app.extensions["shirase"].database.close()
+
+
+def test_a_trace_is_for_administrators_alone(ask: Ask) -> None:
+    number = create(ask)
+
+    assert ask("GET", f"/{number}/trace", user="42", scope="").status_code == 403
+    assert ask("GET", f"/{number}/trace", user="42", scope=WRITE).status_code == 403
+    assert ask("GET", f"/{number + 1}/trace").status_code == 404
+    assert ask("DELETE", f"/{number}", user="42", scope="").status_code == 204
+    assert "deleted" in ask("GET", f"/{number}/trace").json["detail"]
+
+
+def test_a_batch_is_traced_one_by_one(ask: Ask, port: ControlPort) -> None:
+    new = {"user_id": "42", "type": "a.b", "title": "T", "message": ""}
+    made = ask("POST", "/batch", {"notifications": [new] * 60}, scope=WRITE).json["notifications"]
+
+    traces = [trace(ask, one["id"]) for one in (made[0], made[58], made[59])]
+
+    assert [found["seq"] for found in traces] == [1, 59, 60]
+    assert {tuple(found["nodes"]) for found in traces} == {(port.url,)}
