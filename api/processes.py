@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,23 @@ class Child:
     group does not name them all. The mark in their environment does.
     """
 
-    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], mark: str) -> None:
-        """Prepare to run the command; the mark must be this child's alone on the machine."""
+    def __init__(
+        self, name: str, command: list[str], environ: Mapping[str, str], mark: str, files: Sequence[int] = ()
+    ) -> None:
+        """Prepare to run the command.
+
+        Args:
+            name: what it is called in the logs.
+            command: what to run.
+            environ: its whole environment.
+            mark: this child's alone on the machine.
+            files: descriptors of ours that it gets under the same numbers.
+        """
         self.name = name
         self._command = command
         self._environ = {**environ, MARK: mark}
         self._mark = mark
+        self._files = tuple(files)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,6 +62,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=output or sys.stderr.fileno(),
             stderr=output or sys.stderr.fileno(),
+            pass_fds=self._files,
             start_new_session=True,  # a Ctrl-C in the terminal is for the parent, which stops them in order
             preexec_fn=partial(_end_with, os.getpid()),  # noqa: PLW1509 - it takes no lock
         )
@@ -108,9 +120,9 @@ def reap_orphans(own: set[int]) -> None:
         os.waitpid(ended.si_pid, 0)
 
 
-def gunicorn_command(origin: str, workers: int) -> list[str]:
-    """The command that runs the handlers."""
-    options = ["-c", "python:api.gunicorn_config", "--bind", origin, "--workers", str(workers)]
+def gunicorn_command(bind: str, workers: int) -> list[str]:
+    """The command that runs the handlers, at HOST:PORT or on a socket that it is given: ``fd://NUMBER``."""
+    options = ["-c", "python:api.gunicorn_config", "--bind", bind, "--workers", str(workers)]
     return [sys.executable, "-m", "gunicorn", *options, "api.wsgi:app"]
 
 

@@ -29,6 +29,7 @@ GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each may
 LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 LAST_PORT = 65535
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's: where the children leave their figures for /metrics
+BACKLOG = 2048  # connects that wait for a handler, as gunicorn has it
 FAILED, WRONG_SETTING = 1, 2  # exit codes
 
 
@@ -83,22 +84,34 @@ def _run(options: UpOptions) -> None:
         stats_port=options.port + 3,
         prometheus_port=options.port + 4,
     )
-    commands = {
-        "pushpin": write_configuration(proxy, version),
-        "gunicorn": gunicorn_command(proxy.origin, options.workers),
-        "relay": relay_command(),
-    }
-    children = [Child(name, command, environ, f"{data_dir}/{name}") for name, command in commands.items()]
-    for child in children:
-        child.kill()  # what a copy that was killed together with its children may have left behind
-    _check_ports(options.port, address)
+    with closing(socket.socket()) as origin:
+        children = [
+            Child(name, command, environ, f"{data_dir}/{name}", files)
+            for name, command, files in (
+                ("pushpin", write_configuration(proxy, version), ()),
+                # The socket is ours: while gunicorn is started again connects wait in it, where a closed port would
+                # be a 502, from which a browser's EventSource never comes back.
+                ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),)),
+                ("relay", relay_command(), ()),
+            )
+        ]
+        for child in children:
+            child.kill()  # what a copy that was killed together with its children may have left behind
+        _check_ports(options.port, address)
+        origin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        origin.bind((LOOPBACK, options.port + 1))
+        origin.listen(BACKLOG)
+        _prepare(options, settings, environ)
+        _serve(children, environ["SHIRASE_URL"], lambda: tickets.issue(settings, Identity("shirase-ready")))
+
+
+def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:
     _empty(Path(environ[METRICS_DIRECTORY]))
     migrate(settings.database_url, settings.database_schema)
     _say("database migrated")
     if options.demo:
-        keep_settings(data_dir, environ)
+        keep_settings(options.data_dir.resolve(), environ)
     logs.configure(settings)
-    _serve(children, environ["SHIRASE_URL"], lambda: tickets.issue(settings, Identity("shirase-ready")))
 
 
 def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:

@@ -284,6 +284,14 @@ def test_whatever_dies_is_started_again_and_serves(running: Copy, child: str) ->
         wait_for("new stream", running.opens)
 
 
+def test_a_stream_that_is_opened_while_gunicorn_is_away_waits_for_it(running: Copy) -> None:
+    """A refused connect would be a 502, from which a browser's EventSource never comes back."""
+    lines = running.errors.count("gunicorn ended")
+    os.kill(min(running.family("gunicorn")), signal.SIGKILL)
+    wait_for("line about gunicorn", lambda: running.errors.count("gunicorn ended") > lines)
+    assert running.opens()
+
+
 def kill(copy: Copy, child: str, name: str) -> None:
     """End a program with SIGKILL, and wait until another has taken its place."""
     lines = copy.errors.count(f"{child} ended")
