@@ -8,8 +8,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import DiskFull, ReadOnlySqlTransaction
-from sqlalchemy import URL, Connection, NullPool, create_engine, event, make_url, select
+from psycopg.errors import DiskFull, IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
+from sqlalchemy import URL, Connection, ExceptionContext, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
@@ -49,6 +49,8 @@ class Database:
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            event.listen(self.engine, "handle_error", _know_ended_session)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:
@@ -169,9 +171,19 @@ def _postgresql_arguments(timeout: float, schema: str | None) -> dict[str, Any]:
     return {
         "connect_timeout": max(2, int(timeout)),  # whole seconds; libpq takes 2 at least
         "tcp_user_timeout": milliseconds,
-        # A wait for a lock ends first, or it would be reported as a slow statement and not as what it is.
-        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds * 9 // 10} -c timezone=UTC"
-        f" {_search_path(schema)}",
+        "options": " ".join(
+            f"-c {name}={value}"
+            for name, value in {
+                "statement_timeout": milliseconds,
+                # A wait for a lock ends first, or it would be reported as a slow statement and not as what it is.
+                "lock_timeout": milliseconds * 9 // 10,
+                # No transaction of ours waits for anything else than the database. One that does belongs to a process
+                # whose machine vanished, and would hold its locks until TCP gives up, two hours later.
+                "idle_in_transaction_session_timeout": milliseconds,
+                "timezone": "UTC",
+            }.items()
+        )
+        + f" {_search_path(schema)}",
     }
 
 
@@ -185,6 +197,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")  # readers never wait for a writer
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _know_ended_session(context: ExceptionContext) -> None:
+    """A session that PostgreSQL ended for its silence is a lost connection, which SQLAlchemy does not see in it."""
+    if isinstance(context.original_exception, IdleInTransactionSessionTimeout):
+        context.is_disconnect = True
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -23,7 +23,7 @@ from api.store import keys, log
 from api.tokens import WRITE, mint
 from tests.control_port import ControlPort, control_port
 from tests.forwarder import Forwarder, Mode
-from tests.loop_thread import LoopThread
+from tests.loop_thread import LoopThread, wait_until
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 TIMEOUT = 1.0
@@ -144,6 +144,21 @@ def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Da
         answer = ask(app, "POST", "", NEW, Idempotency_Key="k")
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
     assert ask(app, "POST", "", {**NEW, "title": "other"}, Idempotency_Key="k").status_code == 422
+
+
+def test_a_request_whose_machine_vanished_does_not_hold_its_key_for_ever(app: Flask, postgres_url: str) -> None:
+    def vanish(database: Database) -> None:
+        """Begin the request, and then say nothing any more, not even that it is gone."""
+        with database.write() as session:
+            keys.claim(session, "42", "k", "fingerprint", datetime.now(UTC))
+            wait_until(
+                lambda: ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201,
+                20 * TIMEOUT,
+                "the key is still held",
+            )
+
+    with closing(Database(postgres_url, TIMEOUT)) as database, pytest.raises(DatabaseAway):
+        vanish(database)
 
 
 def test_a_log_that_another_transaction_holds_for_long_is_503(app: Flask, direct: Database) -> None:
