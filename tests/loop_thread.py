@@ -57,10 +57,12 @@ class LoopThread:
         await asyncio.sleep(0)  # transports that were aborted tell their protocols in the next turn
 
 
-def wait_until(condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str) -> None:
-    """Wait for a condition; at the timeout fail with what ``otherwise`` says."""
+def wait_until(
+    condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str, look: float = LOOK
+) -> None:
+    """Wait for a condition, looking every ``look`` seconds; at the timeout fail with what ``otherwise`` says."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {otherwise if isinstance(otherwise, str) else otherwise()}")
-        time.sleep(LOOK)
+        time.sleep(look)
