@@ -34,12 +34,15 @@ class Forwarder:
     Every connection's first bytes are kept in ``requests``, and in ``answered`` once it was passed on and is over.
     Where each request has a connection of its own, as at the control port and at the handlers, their number is that
     of the requests: nothing gets past uncounted.
+
+    That a client is gone is not passed on, as when its machine has vanished: the target is left waiting.
     """
 
     def __init__(self, thread: LoopThread, target_port: int | None = None) -> None:
         """Listen on a free port; the target may be named later."""
         self.port = free_ports(1)[0]
         self.target_port = target_port
+        self.connects = 0  # whatever became of them
         self.requests: list[bytes] = []
         self.answered: list[bytes] = []
         self._thread = thread
@@ -123,6 +126,7 @@ class Forwarder:
         task = asyncio.current_task()
         assert task is not None
         self._open[task] = writer
+        self.connects += 1
         try:
             with suppress(OSError, EOFError, asyncio.CancelledError):
                 await self._treat(reader, writer)

@@ -89,6 +89,26 @@ def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -
     assert device.connections == 1
 
 
+def test_nothing_lost_while_the_origin_is_away(fragile: Fragile) -> None:
+    """The stream lacks an event and the handlers that could tell it are gone: Pushpin asks until they are back."""
+    service, alice = fragile.service, user()
+    (device,) = fragile.open_settled([alice])
+    fragile.stack.kill_relay()
+    fragile.control.mode = Mode.REFUSE
+    service.create(alice, "never published")
+    fragile.control.mode = Mode.PASS
+    fragile.origin.mode = Mode.CUT
+    asked = fragile.origin.connects
+    service.create(alice, "published", url=fragile.stack.origin_url)
+    wait_until(lambda: fragile.origin.connects > asked + 1, 2 * SOON, "Pushpin did not ask again")
+    assert not device.titles
+    fragile.origin.mode = Mode.PASS
+
+    device.wait(lambda one: len(one.titles) >= 2)
+    assert device.titles == ["never published", "published"]
+    assert device.connections == 1
+
+
 @on_both
 def test_nothing_lost_between_commit_and_publish_of_a_killed_worker(fragile: Fragile) -> None:
     """The publish is held on its way, which is after the commit; then its worker dies, and it never arrives."""
