@@ -46,7 +46,8 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
     made = Blueprint("shirase", __name__)
     wired = wire(settings)
     _prepare(made, settings)
-    for routes in (streams, notifications) if identify else (streams, tickets, notifications):
+    # Tickets are for who has a token; a sign-in by cookie reaches the stream by itself.
+    for routes in (streams, connections, notifications) if identify else (streams, connections, tickets, notifications):
         made.register_blueprint(routes.blueprint)
 
     @made.record_once

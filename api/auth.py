@@ -54,7 +54,8 @@ def identify_by_host(request: Request, services: Services, identify: HostSignIn)
         Forbidden: from a page of another site, since a sign-in is a cookie as a rule.
         TypeError: if the application answers with something else; a defect of it, and no user's mistake.
     """
-    _refuse_other_sites(request, services.settings)
+    headers = request.headers
+    refuse_other_sites(headers.get("Origin"), headers.get("Sec-Fetch-Site"), request.host, services.settings)
     found = identify(request)
     if found is None:
         raise Unauthenticated("nobody has signed in")
@@ -92,12 +93,21 @@ def is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
     return grip.is_signed(request.headers.get("Grip-Sig", ""), settings)
 
 
-def _refuse_other_sites(request: Request, settings: Settings) -> None:
-    """Browsers name the page's site, or in older ones its origin; what names neither is no browser."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+def refuse_other_sites(origin: str | None, site: str | None, host: str, settings: Settings) -> None:
+    """Browsers name the page's site, or in older ones its origin; what names neither is no browser.
+
+    Args:
+        origin: the header of that name.
+        site: the header ``Sec-Fetch-Site``.
+        host: what the request was sent to.
+        settings: the listed origins.
+
+    Raises:
+        Forbidden: if a page of another site asks, whose origin is not listed.
+    """
     if origin in settings.cors_origins:
         return
-    elsewhere = origin is not None and origin.partition("://")[2] != request.host
+    elsewhere = origin is not None and origin.partition("://")[2] != host
     if site == "cross-site" or (site is None and elsewhere):
         raise Forbidden("this is not for pages of other sites, unless their Origin is listed")
 

@@ -75,18 +75,9 @@ class Database:
     @contextmanager
     def _session(self, begin: str, synchronous: str = "FULL") -> Iterator[Session]:
         options = {"sqlite_begin": begin, "sqlite_synchronous": synchronous} if self._sqlite else {}
-        try:
-            with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
-                session.connection(execution_options=options)
-                yield session
-        except PoolTimeout as exc:
-            raise DatabaseAway("the database does not answer") from exc
-        except DBAPIError as exc:
-            if _takes_nothing(exc.orig):
-                raise DatabaseReadOnly("the database takes nothing now") from exc
-            if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
-                raise DatabaseAway("the database does not answer") from exc
-            raise
+        with named_errors(), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            session.connection(execution_options=options)
+            yield session
 
     @cached_property
     def name(self) -> str:
@@ -97,6 +88,21 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """The driver's errors, as far as they are an outage, as errors of ours."""
+    try:
+        yield
+    except PoolTimeout as exc:
+        raise DatabaseAway("the database does not answer") from exc
+    except DBAPIError as exc:
+        if _takes_nothing(exc.orig):
+            raise DatabaseReadOnly("the database takes nothing now") from exc
+        if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
+            raise DatabaseAway("the database does not answer") from exc
+        raise
 
 
 @contextmanager

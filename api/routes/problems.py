@@ -1,35 +1,16 @@
-"""Every error, as ``application/problem+json`` (RFC 9457). The one place where errors become HTTP."""
+"""Every error, as ``application/problem+json`` (RFC 9457). How Flask answers with ``api.problems``."""
 
 import logging
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from api import errors
+from api import errors, problems
 from api.settings import Settings
 
 log = logging.getLogger(__name__)
-
-STATUS: dict[type[errors.ShiraseError], int] = {
-    errors.Malformed: 400,
-    errors.Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.TooSlow: 408,
-    errors.KeyInProgress: 409,
-    errors.TooLarge: 413,
-    errors.UnsupportedMedia: 415,
-    errors.Invalid: 422,
-    errors.KeyReused: 422,
-    errors.TooManyConnections: 429,
-    errors.RateLimited: 429,
-    errors.ProxyRequired: 501,
-    errors.DatabaseAway: 503,
-    errors.KeysAway: 503,
-}
 
 
 def register(routes: Flask | Blueprint) -> None:
@@ -41,22 +22,17 @@ def register(routes: Flask | Blueprint) -> None:
 
 def problem(status: int, detail: str, **more: Any) -> Response:
     """An answer that says what went wrong."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body |= {name: value for name, value in more.items() if value is not None}
-    return Response(orjson.dumps(body), status, content_type="application/problem+json")
+    return Response(problems.document(status, detail, **more), status, content_type=problems.CONTENT_TYPE)
 
 
 def _known(error: errors.ShiraseError) -> Response:
-    status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
-    fields = None
-    if isinstance(error, errors.Invalid):
-        fields = [{"field": one.field, "message": one.message} for one in error.errors]
-    answer = problem(status, str(error), errors=fields)
+    status = problems.status_of(error)
+    answer = problem(status, str(error), errors=problems.fields_of(error))
     if status == HTTPStatus.UNAUTHORIZED:
         # RFC 6750 section 3: the error attribute only where a token was sent.
         sent = "Authorization" in request.headers or {"ticket", "token"} & request.args.keys() or _has_cookie()
         answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
-    if status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+    if status in problems.SOON:
         answer.headers["Retry-After"] = str(getattr(error, "retry_after", 1))
     return answer
 
@@ -78,5 +54,6 @@ def _http(error: HTTPException) -> Response:
 
 def _crash(error: Exception) -> Response:
     """A defect: the log gets the traceback, the caller the id to find it by."""
-    log.error("request %s failed", g.request_id, exc_info=error)
-    return problem(500, "something went wrong here; the log knows it by the request id", request_id=g.request_id)
+    name = g.get("request_id")  # none if an application that mounted us failed before we were asked
+    log.error("request %s failed", name, exc_info=error)
+    return problem(500, "something went wrong here; the log knows it by the request id", request_id=name)
