@@ -29,7 +29,7 @@ BATCH = 2000  # connections in one statement
 BEAT = 1.0  # seconds between two notes that a node is heard
 LOST = 2.0  # seconds without a connection until a node's streams are taken for gone, if no other relay hears it
 COMPARE = 5.0  # seconds between two comparisons of a node with its rows
-TTL = 15.0  # seconds until a node has said everything once (stats_subscription_ttl), until it has said how many
+TTL = 15.0  # seconds in which a node says everything once (stats_subscription_ttl), until it has said how many
 PATIENCE = 4 / 3  # so many times the TTL a repetition is waited for
 LOOKS = 20  # streams that are read again in one turn: the handlers have other work too
 UNHELD = 10.0  # seconds from an answer until its stream must have been announced
@@ -45,18 +45,12 @@ class _Node:
     held: dict[str, float] = field(default_factory=dict)  # until when each is believed in (time.monotonic())
     arrived: set[str] = field(default_factory=set)  # not yet entered
     departed: set[str] = field(default_factory=set)  # not yet marked
-    ttl: float = TTL  # seconds in which it says everything once
     instance: str = ""
     replaced: bool = False  # another process has taken its place
     since: float | None = None  # connected from when on
     lost_at: float = field(default_factory=time.monotonic)
     beat_at: float = 0.0
     compared_at: float = 0.0
-
-    @property
-    def patience(self) -> float:
-        """Seconds after which what it has not said again is not so any more."""
-        return self.ttl * PATIENCE
 
 
 class Presence:
@@ -68,6 +62,7 @@ class Presence:
         self._publisher = publisher
         addresses = dict(zip(publisher.nodes, settings.pushpin_stats_url, strict=False))
         self._nodes = {name: _Node(name) for name in publisher.nodes}
+        self._patience = PATIENCE * TTL  # seconds after which what a node has not said again is not so any more
         self._deaf = not addresses
         self._lease = settings.sse_resync_interval + LEASE if self._deaf else LEASE
         if self._deaf:
@@ -96,7 +91,9 @@ class Presence:
         for node in self._nodes.values():
             self._notice(node, self._statistics.connected_since.get(node.name), now)
         for one in heard:
-            _note(self._nodes[one.node], one, now)
+            if one.ttl:
+                self._patience = PATIENCE * one.ttl
+            _note(self._nodes[one.node], one, now + self._patience)
         for node in self._nodes.values():
             if len(heard) < MOST_AT_ONCE:  # else a repetition may be waiting to be read
                 _disbelieve(node, now)
@@ -161,7 +158,7 @@ class Presence:
 
     def _compare(self, node: _Node, now: float) -> None:
         """Hold what the node has said against its rows, once it has said everything."""
-        if node.since is None or now - node.since < node.patience or now - node.compared_at < COMPARE:
+        if node.since is None or now - node.since < self._patience or now - node.compared_at < COMPARE:
             return
         with self._database.read() as session:
             rows = registry.of_node(session, node.name)
@@ -178,7 +175,7 @@ class Presence:
         with self._database.write(durable=False) as session:
             for name in heard:
                 registry.vouch(session, name, at - timedelta(seconds=LEASE / 3), at)
-            if all(now - (node.since or node.lost_at) >= node.patience for node in self._nodes.values()):
+            if all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values()):
                 if not self._deaf:
                     registry.never_announced(session, at - timedelta(seconds=unheld), at)
                 registry.overdue(session, at - timedelta(seconds=self._lease), at)
@@ -197,16 +194,15 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
                 stop.wait(BEAT)
 
 
-def _note(node: _Node, heard: Heard, now: float) -> None:
+def _note(node: _Node, heard: Heard, until: float) -> None:
     if heard.instance != node.instance:
         node.replaced = node.instance != ""
         node.instance = heard.instance
     if heard.ttl:
-        node.ttl = heard.ttl
         if heard.connection_id not in node.held:
             node.arrived.add(heard.connection_id)
             node.departed.discard(heard.connection_id)
-        node.held[heard.connection_id] = now + node.patience
+        node.held[heard.connection_id] = until
     else:
         node.held.pop(heard.connection_id, None)
         node.arrived.discard(heard.connection_id)

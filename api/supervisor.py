@@ -24,6 +24,7 @@ from api.settings import TOKEN_KEYS, Settings
 from api.tokens import Identity
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open
+PROBED = 2  # seconds that the stream which proves it may be counted
 LOOK = 0.1  # seconds between two looks at the children
 GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each may take to stop
 LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
@@ -102,7 +103,7 @@ def _run(options: UpOptions) -> None:
         origin.bind((LOOPBACK, options.port + 1))
         origin.listen(BACKLOG)
         _prepare(options, settings, environ)
-        _serve(children, environ["SHIRASE_URL"], lambda: tickets.issue(settings, Identity("shirase-ready")))
+        _serve(children, environ["SHIRASE_URL"], lambda: _ready_ticket(settings))
 
 
 def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:
@@ -112,6 +113,11 @@ def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) ->
     if options.demo:
         keep_settings(options.data_dir.resolve(), environ)
     logs.configure(settings)
+
+
+def _ready_ticket(settings: Settings) -> str:
+    """Opens a stream whose time is over soon: nobody hears it end, for the relay is just starting too."""
+    return tickets.issue(settings, Identity("shirase-ready", expires_at=int(time.time()) + PROBED))
 
 
 def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:

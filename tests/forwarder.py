@@ -26,6 +26,7 @@ class Mode(Enum):
     SLOW = "passed on late"
     LOSE_ANSWER = "passed on, and its answer lost"
     HOLD = "held until it is released or dropped"
+    HOLD_ANSWER = "passed on, and its answer held until it is released or dropped"
 
 
 class Forwarder:
@@ -152,9 +153,10 @@ class Forwarder:
             case Mode.SLOW:
                 await asyncio.sleep(SLOW)
                 await self._pass_on(first, reader, writer)
-            case Mode.HOLD:
+            case Mode.HOLD | Mode.HOLD_ANSWER:
+                answer = await self._ask(first) if mode is Mode.HOLD_ANSWER else b""
                 await self._hold(writer)
-                await self._pass_on(first, reader, writer)
+                await (_write(writer, answer) if answer else self._pass_on(first, reader, writer))
             case Mode.LOSE_ANSWER:
                 await self._pass_on(first, reader, None)
                 writer.transport.abort()
@@ -167,6 +169,15 @@ class Forwarder:
             await released.wait()
         finally:
             del self._held[writer]
+
+    async def _ask(self, request: bytes) -> bytes:
+        """The whole answer to a request that has no more to say."""
+        there, back = await asyncio.open_connection("127.0.0.1", self.target_port)
+        back.write(request)
+        try:
+            return await there.read()
+        finally:
+            back.close()
 
     async def _pass_on(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None) -> None:
         """Both ways until the target is done; without a writer the answer goes nowhere."""
@@ -187,6 +198,11 @@ def _port(writer: asyncio.StreamWriter) -> int:
     """The port that a connection comes from."""
     port: int = writer.get_extra_info("peername")[1]
     return port
+
+
+async def _write(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    writer.write(answer)
+    await writer.drain()
 
 
 async def _read_body(first: bytes, reader: asyncio.StreamReader) -> None:

@@ -37,6 +37,7 @@ class Service:
         node: int = 0,
         cursor: str | None = None,
         reconnect: bool = True,
+        renew: bool = False,
         longest_retry: float | None = None,
         greeted: bool = True,
     ) -> Device:
@@ -46,6 +47,7 @@ class Service:
             self.stack.token(user),
             cursor=cursor,
             reconnect=reconnect,
+            renew=renew,
             longest_retry=longest_retry,
         )
         if greeted:

@@ -18,6 +18,7 @@ from api.processes import Child, family, gunicorn_command, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.settings import Settings
+from api.supervisor import PROBED
 from api.tokens import Identity
 
 READY_TIMEOUT = 30.0
@@ -129,16 +130,16 @@ class Stack:
     def wait_ready(self) -> None:
         """Wait until a stream can be opened through every node."""
         for url in self.urls:
-            if not wait_for_stream(url, self.ticket, READY_TIMEOUT, lambda: True):
+            if not wait_for_stream(url, lambda: self.ticket("stack-ready", PROBED), READY_TIMEOUT, lambda: True):
                 raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
 
     def token(self, user: str, scope: str = "") -> str:
         """A token that this stack accepts."""
         return tokens.mint(self.settings, user, scope=scope)
 
-    def ticket(self, user: str = "stack-ready") -> str:
-        """A ticket of this stack, with no token behind it."""
-        return tickets.issue(self.settings, Identity(user))
+    def ticket(self, user: str, lasting: int = 3600) -> str:
+        """A ticket of this stack, with no token behind it; its stream ends after so many seconds."""
+        return tickets.issue(self.settings, Identity(user, expires_at=int(time.time()) + lasting))
 
     def start_pushpin(self, node: int = 0) -> None:
         """Start one node; ``wait_ready`` tells when it serves."""
