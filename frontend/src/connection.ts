@@ -8,7 +8,7 @@ import type { ClosedReason, StreamError, StreamState } from "./state.js";
 
 const STABLE = 5_000; // a stream that has lived so long did not fail
 const LONGEST_STAY = 10; // with the long poll, in `streamRetry`s
-const QUICK = 500; // a long poll that is answered sooner, and with nothing, was not held
+const QUICK = 500; // a long poll that is answered sooner, and without news, was not held: ask again later
 
 /** What a connection tells, and what it needs to know of the log. */
 export interface ConnectionHost {
@@ -143,7 +143,7 @@ export function createConnection(
     if (!enough || !settings.reconnect) return wait(fault);
     blocked = true; // the service answers, and streams do not come through
     planNextStream();
-    show({ status: "polling", shared: false });
+    if (host.cursor !== null) show({ status: "polling", shared: false });
     poll();
   }
 
@@ -173,7 +173,8 @@ export function createConnection(
       if (signal.aborted) return;
       take(answer, signal);
       if (signal.aborted) return;
-      if (answer.events.length > 0 || Date.now() - asked > QUICK) return attempt();
+      const isNews = answer.events.some(({ event }) => event !== "reset");
+      if (isNews || Date.now() - asked > QUICK) return attempt();
       clearTimers();
       after(settings.minDelay, attempt);
     } catch (cause) {
@@ -184,6 +185,7 @@ export function createConnection(
   function take({ events, cursor }: PollAnswer, signal: AbortSignal): void {
     failures = refusals = 0;
     refresh = false;
+    if (host.cursor === null) host.moveTo(cursor); // the first answer has no events: it tells where the log stands
     if (shown !== "polling") show({ status: "polling", shared: false });
     for (const event of events) {
       if (!isOurs(event)) return close("wrong-user");

@@ -151,9 +151,9 @@ export function createTabs(
     leader = from;
     again = true;
     heardAt = Date.now();
-    host.show(asShared(state));
     for (const event of events) host.receive(event);
     if (cursor !== null) host.moveTo(cursor);
+    host.show(asShared(state));
     clearTimeout(timer);
     watch();
   }

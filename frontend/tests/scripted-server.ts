@@ -7,6 +7,8 @@ export interface OpenStream {
   url: URL;
   withCredentials: boolean;
   closed: boolean;
+  /** It was answered, and gets what happens. */
+  begun: boolean;
   /** Dispatch an event as a browser does. */
   send<Name extends EventName>(event: Name, data: EventData[Name], id?: string): void;
   /** Dispatch something that is no event of the contract's. */
@@ -29,6 +31,7 @@ export function createScriptedServer() {
   const usedTickets = new Set<string>();
   let seq = 0;
   let numbers = 0;
+  let tickets = 0;
 
   const server = {
     /** Every stream that was opened, the newest last. */
@@ -45,11 +48,21 @@ export function createScriptedServer() {
     accepts: (_credential: string) => true,
     /** Cursors before this are not kept any longer. */
     keptFrom: 0,
-    /** Wait for this before a REST request is answered, after it was carried out. */
-    delay: Promise.resolve() as Promise<unknown>,
+    /** How many milliseconds the answer to a REST request is under way, which was carried out at once. */
+    answerLag: () => 0,
+    /** How many milliseconds an event of a stream is under way. One does not overtake another. */
+    eventLag: () => 0,
 
     get unread() {
       return [...notifications.values()].filter((one) => !one.is_read).length;
+    },
+    /** Where the log ends. */
+    get head() {
+      return seq;
+    },
+    /** How many notifications there ever were. */
+    get created() {
+      return numbers;
     },
     get open() {
       return streams.filter((stream) => !stream.closed);
@@ -107,8 +120,8 @@ export function createScriptedServer() {
   function append(event: EventName, data: unknown): void {
     const entry = { id: `c-${++seq}`, event, data };
     log.push(entry);
-    if (server.onStream === "serve") {
-      for (const stream of server.open) stream.send(entry.event, entry.data as never, entry.id);
+    for (const stream of server.open) {
+      if (stream.begun) stream.send(entry.event, entry.data as never, entry.id);
     }
     for (const wake of [...waiting]) wake();
   }
@@ -130,6 +143,7 @@ export function createScriptedServer() {
   }
 
   function begin(stream: OpenStream): void {
+    stream.begun = true;
     const missed = after(stream.url.searchParams.get("last_event_id"));
     const events = missed === "reset" ? [] : missed;
     const cursor = missed === "reset" ? "c-unusable" : `c-${seq - events.length}`;
@@ -160,12 +174,24 @@ export function createScriptedServer() {
       const stream: OpenStream = {
         url: new URL(url, "http://page"),
         withCredentials: init?.withCredentials ?? false,
+        begun: false,
         get closed() {
           return source.readyState === 2;
         },
         send: (event, data, id) => {
-          if (id !== undefined) source.lastEventId = id;
-          stream.sendRaw(event, JSON.stringify(data));
+          const text = JSON.stringify(data);
+          const arrive = () => {
+            if (id !== undefined) source.lastEventId = id;
+            stream.sendRaw(event, text);
+          };
+          const lag = server.eventLag();
+          if (lag === 0 && source.pending === 0) return arrive();
+          source.due = Math.max(source.due, Date.now() + lag);
+          source.pending += 1;
+          setTimeout(() => {
+            source.pending -= 1;
+            arrive();
+          }, source.due - Date.now());
         },
         sendRaw: (event, data) => {
           if (source.readyState === 2) return;
@@ -180,6 +206,8 @@ export function createScriptedServer() {
     }
 
     lastEventId = "";
+    due = 0;
+    pending = 0;
 
     private answer(stream: OpenStream): void {
       const { searchParams } = stream.url;
@@ -206,16 +234,21 @@ export function createScriptedServer() {
     const method = init.method ?? "GET";
     asked.push(`${method} ${url.pathname}${url.search}`);
     await Promise.resolve();
-    if (server.onRequest === "break") throw new TypeError("Failed to fetch");
-    if (server.onRequest === "hang") return new Promise((_, reject) => onAbort(init.signal, reject));
-    if (server.onRequest !== "serve") return problem(server.onRequest);
+    if (server.onRequest !== "serve") return fail(server.onRequest, init.signal);
     const authorization = (init.headers as Record<string, string> | undefined)?.["Authorization"];
     const token = authorization?.replace("Bearer ", "") ?? null;
     if (refuses(token) || refusesTicket(url.searchParams.get("ticket"))) return problem(401);
     if (url.pathname === "/api/notifications/poll") return poll(url.searchParams, init.signal);
     const answer = rest(method, url, init.body ? JSON.parse(String(init.body)) : {});
-    await server.delay;
+    const lag = server.answerLag();
+    if (lag > 0) await new Promise((resolve) => setTimeout(resolve, lag));
     return answer;
+  }
+
+  function fail(how: "break" | "hang" | number, signal: AbortSignal | null | undefined): Promise<Response> {
+    if (typeof how === "number") return Promise.resolve(problem(how));
+    if (how === "break") return Promise.reject(new TypeError("Failed to fetch"));
+    return new Promise((_, reject) => onAbort(signal, reject));
   }
 
   function rest(method: string, url: URL, body: Record<string, unknown>): Response {
@@ -229,7 +262,7 @@ export function createScriptedServer() {
       case "POST /api/notifications/read-all":
         return json(200, { updated: server.read("all"), unread_count: server.unread });
       case "POST /api/sse/tickets":
-        return json(201, { ticket: `ticket-${++numbers}`, expires_in: 60 });
+        return json(201, { ticket: `ticket-${++tickets}`, expires_in: 60 });
       default: {
         const id = /^\/api\/notifications\/(\d+)$/.exec(url.pathname)?.[1];
         if (method !== "DELETE" || !id) return problem(404);

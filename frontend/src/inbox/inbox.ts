@@ -1,0 +1,208 @@
+import { statusOf } from "../api-error.js";
+import type { StreamEvent } from "../events.js";
+import { createListeners } from "../listeners.js";
+import type { NotificationStream } from "../types.js";
+import { createUnreadCounter } from "../unread.js";
+import { createChanges } from "./changes.js";
+import { createNotificationList, type Page } from "./list.js";
+import type { Inbox, InboxOptions, InboxSnapshot } from "./types.js";
+
+const PATIENCE = 2_000; // how long to wait for the stream before the list is fetched without it
+const RETRY = 10_000; // after a fetch that failed
+
+/**
+ * Keep a user's notifications, by REST and by the events of `stream`.
+ *
+ * The list is fetched once the stream has a cursor, and what happens from then on is applied to it, so that nothing
+ * falls between the two. The stream's counts win over fetched ones.
+ *
+ * @throws TypeError naming an option that is wrong.
+ */
+export function createInbox(stream: NotificationStream, { pageSize = 30 }: InboxOptions = {}): Inbox {
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 200) {
+    throw new TypeError("shirase: pageSize must be an integer from 1 to 200");
+  }
+  const list = createNotificationList();
+  const unread = createUnreadCounter();
+  const changes = createChanges(list);
+  const listeners = createListeners<void>();
+  const recordings = new Set<StreamEvent[]>(); // of what comes while something is fetched
+  let status: InboxSnapshot["status"] = "loading";
+  let error: unknown = null;
+  let isLoadingMore = false;
+  let generation = 0; // numbers the fetches of the newest page: an answer to an earlier one is late
+  let covered = false; // whether the events since the last such fetch began are all told to us
+  let exact = false; // whether the count has missed nothing since it was told or fetched
+  let snapshot: InboxSnapshot | null = null;
+  let closed = false;
+
+  const ends = [stream.listen(follow), stream.subscribe(begin)];
+  let timer = setTimeout(begin, PATIENCE, true);
+  begin();
+
+  /** Fetch the list as soon as the stream has a place in the log, or cannot get one for now. */
+  function begin(impatient = false): void {
+    const { status: stands } = stream.getState();
+    const alone = impatient ? stands !== "idle" : stands === "reconnecting" || stands === "closed";
+    if (stream.cursor !== null ? covered : !alone || generation > 0) return;
+    clearTimeout(timer);
+    refresh().catch(() => {
+      if (!closed) timer = setTimeout(begin, RETRY);
+    });
+  }
+
+  function follow(event: StreamEvent): void {
+    for (const recording of recordings) recording.push(event);
+    unread.apply(event);
+    exact ||= "unread_count" in event.data;
+    list.apply(event);
+    changes.apply(event);
+    if (event.event === "reset") covered = false;
+    if (event.event === "reset" || event.event === "connected") begin();
+    if (event.event !== "heartbeat" && event.event !== "closing") publish();
+  }
+
+  async function refresh(): Promise<void> {
+    const mine = ++generation;
+    const settled = changes.done();
+    covered = stream.cursor !== null;
+    try {
+      await fetchPage("", (page, since, followed) => {
+        if (mine !== generation) return;
+        list.replace(page, since);
+        for (const change of settled) changes.drop(change);
+        count(page, since, followed);
+        status = "ready";
+        error = null;
+      });
+    } catch (problem) {
+      if (mine === generation) {
+        covered = false;
+        if (status === "loading") status = "failed";
+        error = problem;
+      }
+      throw problem;
+    } finally {
+      publish();
+    }
+  }
+
+  async function loadMore(): Promise<void> {
+    if (isLoadingMore || list.before === null) return;
+    const mine = generation;
+    isLoadingMore = true;
+    publish();
+    try {
+      await fetchPage(`&before=${list.before}`, (page, since) => {
+        if (mine === generation) list.extend(page, since);
+        error = null;
+      });
+    } catch (problem) {
+      error = problem;
+      throw problem;
+    } finally {
+      isLoadingMore = false;
+      publish();
+    }
+  }
+
+  async function fetchPage(
+    rest: string,
+    take: (page: Page, since: StreamEvent[], followed: boolean) => void,
+    limit = pageSize,
+  ): Promise<void> {
+    const since: StreamEvent[] = [];
+    const followed = stream.cursor !== null; // whether all that happens after the answer will be told
+    recordings.add(since);
+    try {
+      take((await stream.request("GET", `/api/notifications?limit=${limit}${rest}`)) as Page, since, followed);
+    } finally {
+      recordings.delete(since);
+    }
+  }
+
+  /** Take a fetched count, unless the stream tells it better: that one knows at which event it was true. */
+  function count(page: Page, since: StreamEvent[], followed: boolean): void {
+    const { status: stands } = stream.getState();
+    if (exact && unread.count !== null && (stands === "open" || stands === "polling")) return;
+    unread.assume(page.unread_count, page.notifications[0]?.id ?? 0);
+    for (const event of since) unread.apply(event);
+    exact = followed;
+  }
+
+  async function refreshUnreadCount(): Promise<void> {
+    await fetchPage("", count, 1);
+    publish();
+  }
+
+  async function markAsRead(ids: readonly number[]): Promise<void> {
+    if (ids.length === 0) return;
+    await change("read", ids, "POST", "/api/notifications/read", { ids });
+  }
+
+  async function markAllAsRead(): Promise<void> {
+    await change("read", "all", "POST", "/api/notifications/read-all");
+  }
+
+  async function remove(id: number): Promise<void> {
+    await change("remove", [id], "DELETE", `/api/notifications/${id}`);
+  }
+
+  async function change(
+    kind: "read" | "remove",
+    ids: readonly number[] | "all",
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<void> {
+    const change = changes.begin(kind, ids, list.all()[0]?.id ?? 0);
+    publish();
+    try {
+      const answer = (await stream.request(method, path, body)) as { updated: number } | undefined;
+      changes.finish(change, answer?.updated !== 0);
+    } catch (problem) {
+      // What somebody else has removed meanwhile is removed.
+      if (kind !== "remove" || statusOf(problem) !== 404) {
+        changes.drop(change);
+        throw problem;
+      }
+      changes.finish(change, true);
+    } finally {
+      publish();
+    }
+  }
+
+  function publish(): void {
+    snapshot = null;
+    listeners.tell();
+  }
+
+  function getSnapshot(): InboxSnapshot {
+    if (!snapshot) {
+      const [notifications, unreadCount] = changes.overlay(list.all(), unread.count);
+      Object.freeze(notifications);
+      const hasMore = list.before !== null;
+      snapshot = Object.freeze({ status, notifications, unreadCount, hasMore, isLoadingMore, error });
+    }
+    return snapshot;
+  }
+
+  function close(): void {
+    closed = true;
+    generation += 1;
+    clearTimeout(timer);
+    for (const end of ends) end();
+  }
+
+  return {
+    getSnapshot,
+    subscribe: listeners.add,
+    loadMore,
+    markAsRead,
+    markAllAsRead,
+    remove,
+    refresh,
+    refreshUnreadCount,
+    close,
+  };
+}

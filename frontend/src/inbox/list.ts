@@ -1,0 +1,73 @@
+import type { Notification, StreamEvent } from "../events.js";
+
+/** A page of the list, as REST answers. */
+export interface Page {
+  notifications: Notification[];
+  unread_count: number;
+  next_before: number | null;
+}
+
+/** The notifications that are loaded, as the service has told them. */
+export interface NotificationList {
+  get(id: number): Notification | undefined;
+  /** Newest first. */
+  all(): Notification[];
+  /** Where the next page begins; `null` at the end of the list. */
+  readonly before: number | null;
+  /** Begin anew with the newest page. `since` are the events that came while it was fetched. */
+  replace(page: Page, since: readonly StreamEvent[]): void;
+  /** Add an older page. */
+  extend(page: Page, since: readonly StreamEvent[]): void;
+  apply(event: StreamEvent): void;
+}
+
+/**
+ * An empty list.
+ *
+ * Each event says how something is after it, so that a page which was fetched somewhere in the middle of some events
+ * is brought to their end by applying them all, in order, whichever of them it had in it already.
+ */
+export function createNotificationList(): NotificationList {
+  const items = new Map<number, Notification>();
+  let before: number | null = null;
+
+  function replace(page: Page, since: readonly StreamEvent[]): void {
+    items.clear();
+    extend(page, since);
+  }
+
+  function extend(page: Page, since: readonly StreamEvent[]): void {
+    for (const one of page.notifications) items.set(one.id, one);
+    before = page.next_before;
+    for (const event of since) apply(event);
+  }
+
+  function apply({ event, data }: StreamEvent): void {
+    if (event === "notification") put(data);
+    else if (event === "read") markRead(data.ids === "all" ? [...items.keys()] : data.ids);
+    else if (event === "deleted") for (const id of data.ids) items.delete(id);
+  }
+
+  function put(one: Notification): void {
+    // One that is older than what is loaded belongs to a page to come.
+    if (before === null || one.id >= before) items.set(one.id, one);
+  }
+
+  function markRead(ids: number[]): void {
+    for (const id of ids) {
+      const one = items.get(id);
+      if (one && !one.is_read) items.set(id, { ...one, is_read: true });
+    }
+  }
+
+  return {
+    get: (id) => items.get(id),
+    all: () => [...items.values()].sort((a, b) => b.id - a.id),
+    get before() {
+      return before;
+    },
+    replace,
+    extend,
+    apply,
+  };
+}
