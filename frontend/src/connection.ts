@@ -19,8 +19,8 @@ export interface ConnectionHost {
   show(state: StreamState): void;
 }
 
-/** What may be a reason to try at once. */
-export type Wake = "asked" | "online" | "visible";
+/** What bears on a connection from outside: somebody asks for it, the network comes or goes, the page is looked at. */
+export type Wake = "asked" | "online" | "offline" | "visible";
 
 /** The one connection of a stream: an EventSource, or long polls, never both. */
 export interface Connection {
@@ -211,13 +211,25 @@ export function createConnection(
   }
 
   function wake(why: Wake): void {
-    const asked = why === "asked";
-    if (phase === "waiting" && (asked || Date.now() >= notBefore)) attempt();
-    else if (phase === "open" && Date.now() - heardAt > settings.silence) lost({ kind: "silent" });
-    else if (phase === "polling" && why !== "visible") {
+    if (why === "asked") retry();
+    else if (phase === "open") doubt(why);
+    else if (phase === "waiting" && why !== "offline" && Date.now() >= notBefore) attempt();
+    else if (phase === "polling" && why === "online") retry();
+  }
+
+  /** A connection over a network that is gone, or from before a sleep, looks open until it has been silent for long. */
+  function doubt(why: Wake): void {
+    if (why === "offline") lost({ kind: "network" });
+    else if (Date.now() - heardAt > settings.silence) lost({ kind: "silent" });
+  }
+
+  function retry(): void {
+    if (phase === "waiting") attempt();
+    if (phase === "polling") {
       streamAt = 0; // another network, or somebody who knows more: a stream may come through now
       attempt();
-    } else if (phase === "closed" && asked) {
+    }
+    if (phase === "closed") {
       refresh = true;
       start();
     }

@@ -26,6 +26,7 @@ export function watchPage({ window, document }: Environment, host: PageHost): ()
 
   const listeners: [Environment["window"] | Environment["document"], string, () => void][] = [
     [window, "online", () => host.wake("online")],
+    [window, "offline", () => host.wake("offline")],
     // An open connection, a lock or a channel would keep the page out of the back/forward cache.
     [window, "pagehide", suspend],
     [window, "pageshow", resume],

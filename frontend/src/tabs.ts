@@ -165,6 +165,7 @@ export function createTabs(
 
   function wake(why: Wake): void {
     if (role !== "following") return connection.wake(why);
+    if (why === "offline") return; // the leader hears of it too
     if (leader !== null && Date.now() - heardAt > silence) hello();
     // The leader may be hidden, where its own timers hardly run.
     post({ from: self, type: "wake", why });

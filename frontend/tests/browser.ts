@@ -45,6 +45,7 @@ export function createTab(server: ScriptedServer) {
   return {
     open,
     show,
+    goOffline: () => window.dispatchEvent(new Event("offline")),
     goOnline: () => window.dispatchEvent(new Event("online")),
     leave: () => window.dispatchEvent(new Event("pagehide")),
     comeBack: () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })),

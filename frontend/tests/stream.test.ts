@@ -143,6 +143,22 @@ test.each([
   expect(server.streams.length).toBe(2);
 });
 
+test("when the network goes, so does the connection; when it comes, the next one is tried at once", async () => {
+  const stream = tab.open({ minDelay: 1e8, maxDelay: 1e8 });
+  await settle();
+  server.onStream = "break";
+  tab.goOffline();
+  expect(stream.getState()).toMatchObject({ status: "reconnecting", error: { kind: "network" } });
+  tab.goOffline();
+  await settle();
+  expect(server.streams.length).toBe(1);
+  server.onStream = "serve";
+  tab.goOnline();
+  await settle();
+  expect(stream.getState().status).toBe("open");
+  expect(server.open.length).toBe(1);
+});
+
 test("it tries at once when it is told to, and only once", async () => {
   const stream = tab.open();
   await settle();

@@ -1,0 +1,105 @@
+"""A page with nothing on it but the client: ``/demo/client.js``, a stream and an inbox."""
+
+from typing import Any
+
+from playwright.sync_api import BrowserContext, CDPSession, Page, Request, Route
+
+from tests.stack import Stack
+
+ADDRESS = "/client-page"
+START = """async ([user, token, options]) => {
+    const { createNotificationStream, createInbox } = await import("/demo/client.js");
+    const tokens = [].concat(token);
+    // Each refusal gets the next token, and the last one stays.
+    const getToken = ({ refresh }) => {
+        if (refresh && tokens.length > 1) tokens.shift();
+        return tokens[0];
+    };
+    window.heard = [];
+    window.stream = createNotificationStream({ user, getToken, ...options });
+    window.inbox = createInbox(window.stream);
+    window.stream.listen((event) => window.heard.push(event));
+}"""
+
+
+class ClientPage:
+    """One tab with a stream of one user."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.page.evaluate("stream.getState()")
+        return state
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the notifications that the stream has told, in order."""
+        titles: list[str] = self.page.evaluate(
+            "heard.filter(({ event }) => event === 'notification').map(({ data }) => data.title)"
+        )
+        return titles
+
+    def wait_for(self, status: str) -> "ClientPage":
+        self.page.wait_for_function("status => stream.getState().status === status", arg=status)
+        return self
+
+    def wait_for_title(self, title: str) -> "ClientPage":
+        self.page.wait_for_function("title => heard.some(({ data }) => data.title === title)", arg=title)
+        return self
+
+    def wait_for_badge(self, count: int) -> "ClientPage":
+        self.page.wait_for_function("count => inbox.getSnapshot().unreadCount === count", arg=count)
+        return self
+
+    def freeze(self, *, frozen: bool) -> CDPSession:
+        """Have the browser freeze the page, as it does with tabs that nobody has looked at for long."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Page.setWebLifecycleState", {"state": "frozen" if frozen else "active"})
+        return session
+
+
+def open_client(
+    context: BrowserContext, stack: Stack, user: str, *, token: str | list[str] = "", **options: object
+) -> ClientPage:
+    """A new tab of this browser with a stream of ``user``."""
+    return start_client(context.new_page(), stack, user, token=token, **options)
+
+
+def start_client(page: Page, stack: Stack, user: str, *, token: str | list[str] = "", **options: object) -> ClientPage:
+    """The same in a tab that is there."""
+    page.route(f"**{ADDRESS}", _blank)
+    page.goto(ADDRESS)
+    page.evaluate(START, [user, token or stack.token(user), options])
+    return ClientPage(page)
+
+
+class Streams:
+    """The streams that the tabs of one browser have opened, and which of them are open."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.opened: list[Request] = []
+        self._ended: list[Request] = []
+        self.polls: list[str] = []
+        context.on("request", self._begin)
+        context.on("requestfinished", self._end)
+        context.on("requestfailed", self._end)
+
+    def _begin(self, request: Request) -> None:
+        if "/api/sse/notifications" in request.url:
+            self.opened.append(request)
+        elif "/api/notifications" in request.url:
+            self.polls.append(request.url)
+
+    def _end(self, request: Request) -> None:
+        self._ended.append(request)
+
+    @property
+    def open(self) -> list[Request]:
+        """Those that nothing has ended; a tab that is closed does not say that its requests are."""
+        return [one for one in self.opened if one not in self._ended and not one.frame.page.is_closed()]
+
+
+def _blank(route: Route) -> None:
+    route.fulfill(content_type="text/html", body="<!doctype html><title>Client</title>")
