@@ -1,8 +1,10 @@
 """A page with nothing on it but the client: ``/demo/client.js``, a stream and an inbox."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import BrowserContext, CDPSession, Page, Request, Route
+from playwright.sync_api import BrowserContext, Page, Request, Route
 
 from tests.stack import Stack
 
@@ -53,11 +55,15 @@ class ClientPage:
         self.page.wait_for_function("count => inbox.getSnapshot().unreadCount === count", arg=count)
         return self
 
-    def freeze(self, *, frozen: bool) -> CDPSession:
-        """Have the browser freeze the page, as it does with tabs that nobody has looked at for long."""
-        session = self.page.context.new_cdp_session(self.page)
-        session.send("Page.setWebLifecycleState", {"state": "frozen" if frozen else "active"})
-        return session
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing runs in the page, which gets no word of it; its connections stay."""
+        debugger = self.page.context.new_cdp_session(self.page)
+        with self.page.expect_event("console", lambda message: message.text == "last words"):
+            self.page.evaluate("setTimeout(() => { console.log('last words'); debugger; }, 50)")
+            debugger.send("Debugger.enable")
+        yield
+        debugger.send("Debugger.disable")
 
 
 def open_client(

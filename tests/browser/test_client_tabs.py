@@ -42,14 +42,14 @@ def test_a_frozen_leader_is_replaced_and_catches_up(context: BrowserContext, dem
     streams = Streams(context)
     leader, other = (open_client(context, demo, user, heartbeat=1000).wait_for("open") for _ in range(2))
     assert other.state["shared"]
-    leader.freeze(frozen=True)
-    other.page.wait_for_function("stream.getState().status === 'open' && !stream.getState().shared")
-    create(demo, user, "Meanwhile")
-    other.wait_for_title("Meanwhile")
-    leader.freeze(frozen=False)
-    leader.wait_for_title("Meanwhile").wait_for("open")
-    assert leader.state["shared"]
-    assert leader.titles == other.titles == ["Meanwhile"]
+    with leader.frozen():
+        create(demo, user, "Unheard")
+        other.page.wait_for_function("stream.getState().status === 'open' && !stream.getState().shared")
+        create(demo, user, "Meanwhile")
+        other.wait_for_title("Meanwhile")
+    leader.wait_for_title("Meanwhile")
+    leader.page.wait_for_function("stream.getState().status === 'open' && stream.getState().shared")
+    assert leader.titles == other.titles == ["Unheard", "Meanwhile"]
     assert len(streams.open) == 1
 
 
