@@ -101,8 +101,12 @@ def parse_wait(header: str, user_id: str) -> Wait | None:
 # --- holds ------------------------------------------------------------------------------------------------------
 
 
-def hold_stream(user_id: str, connection_id: str, head: int, *, next_path: str, settings: Settings) -> dict[str, str]:
+def hold_stream(
+    user_id: str, connection_id: str, head: int, *, next_path: str, settings: Settings, again: int | None = None
+) -> dict[str, str]:
     """Headers that make the proxy keep the response open, from ``head`` on.
+
+    It reads the stream again after ``again`` seconds of silence; by default, ``SSE_RESYNC_INTERVAL``.
 
     The connection's own channel makes ``Grip-Last`` unique, without which Pushpin would share the answer to one
     connection's recovery with another's (pushpin.md, traps 2 and 3).
@@ -115,7 +119,7 @@ def hold_stream(user_id: str, connection_id: str, head: int, *, next_path: str, 
         "Grip-Hold": "stream",
         "Grip-Channel": create_grip_channel_header(channels),
         "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={settings.sse_keepalive_timeout}; mode=idle",
-        "Grip-Link": f"<{next_path}>; rel=next; timeout={settings.sse_resync_interval}",
+        "Grip-Link": f"<{next_path}>; rel=next; timeout={again or settings.sse_resync_interval}",
     }
 
 

@@ -27,6 +27,7 @@ from api.store.connections import GONE
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
+AGAIN = 2  # seconds until the proxy asks for what it missed, while the database is away
 RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
 
 
@@ -102,7 +103,15 @@ def recover(database: Database, settings: Settings, last: grip.Last, *, next_pat
     metrics.RECOVERIES.inc()
     logs.know(user=last.user_id, connection=last.connection_id)
     stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
-    return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
+    try:
+        return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
+    except DatabaseAway:
+        # To a failure Pushpin would answer by asking ever more slowly, and by ending the stream after half a minute. Its
+        # timer for that also goes off when it has succeeded by then, and what is published at that instant comes twice.
+        hold = grip.hold_stream(
+            last.user_id, last.connection_id, last.seq, next_path=next_path, settings=settings, again=AGAIN
+        )
+        return Answer("", hold)
 
 
 def poll(

@@ -11,6 +11,7 @@ from tests.loop_thread import wait_until
 from tests.service import Service, draft
 
 SOON = 6.0  # seconds; the promise is 2 from the part's return on an idle machine
+STALL = 60.0  # seconds
 USERS = 40
 
 
@@ -168,9 +169,12 @@ def test_nothing_lost_when_a_stream_opens_while_its_user_is_written_to(service: 
         assert device.seqs == list(range(begin + 1, 12))
 
 
-def test_nothing_lost_by_a_device_that_stopped_reading(fragile: Fragile) -> None:
-    """Its queue at the proxy overflows in silence; the next event after that shows the gap."""
-    service, alice = fragile.service, user()
+def test_nothing_lost_by_a_device_that_stopped_reading(service: Service) -> None:
+    """Its queue at the proxy overflows in silence; the next event after that shows the gap.
+
+    Now and then, after megabytes, Pushpin 1.36 leaves the end lying until its own parts greet each other: for 45 s.
+    """
+    alice = user()
     slow, quick = service.open_many([alice] * 2)
     slow.stop_reading()
 
@@ -184,5 +188,5 @@ def test_nothing_lost_by_a_device_that_stopped_reading(fragile: Fragile) -> None
     service.create(alice, "after")
 
     for device in (slow, quick):
-        device.wait(lambda one: len(one.log) >= 901)
+        device.wait(lambda one: len(one.log) >= 901, STALL)
         assert device.seqs == service.seqs_of(alice)

@@ -135,6 +135,19 @@ def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
     assert streams.recover(database, settings, grip.Last(USER, "0a1b", 3)).body == ""
 
 
+def test_a_recovery_while_the_database_is_away_holds_on_and_asks_again(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 2)
+    last = grip.Last(USER, "0a1b", 1)
+    away = Database("postgresql://nobody@127.0.0.1:1/none")
+    answer = streams.recover(away, settings, last)
+    away.close()
+    assert (answer.body, answer.headers["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={streams.AGAIN}")
+    assert answer.headers["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id=1,")
+    assert [event.id for event in events(streams.recover(database, settings, last).body)] == [cursor(database, 2)]
+
+
 def test_a_page_that_we_did_not_name_is_refused(database: Database, settings: Settings) -> None:
     for sealed in ("", "x", "e30.x", "e30"):
         assert streams.continue_stream(database, Publisher(settings), settings, sealed) is None
