@@ -106,8 +106,8 @@ def recover(database: Database, settings: Settings, last: grip.Last, *, next_pat
     try:
         return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
     except DatabaseAway:
-        # To a failure Pushpin would answer by asking ever more slowly, and by ending the stream after half a minute. Its
-        # timer for that also goes off when it has succeeded by then, and what is published at that instant comes twice.
+        # After a failure Pushpin would ask ever more slowly, and end the stream after half a minute. And its timer for
+        # that goes off even if it has succeeded by then; what is published at that instant would come twice.
         hold = grip.hold_stream(
             last.user_id, last.connection_id, last.seq, next_path=next_path, settings=settings, again=AGAIN
         )
