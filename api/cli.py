@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import orjson
 
 from api import database, logs, metrics, proxy, relay, supervisor, tokens, trace
 from api.client import Client, ClientError
+from api.doctor import parts, way
+from api.doctor.findings import examine
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
 from api.services import wire
@@ -31,6 +34,7 @@ TOKEN = click.option(
     "--token", help="A token that the service accepts; by default SHIRASE_TOKEN, or one that is signed with JWT_SECRET."
 )
 URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
+DOCTOR = "shirase-doctor"  # the user who gets what `shirase doctor` sends, unless a token says another
 DEFAULT_URL = "http://127.0.0.1:7999"
 ATTEMPTS = 3  # of send, over about two seconds: a person waits
 CLI_TTL = 3600  # seconds that the tokens of send and listen hold
@@ -180,6 +184,27 @@ def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
     """Say what became of a notification, step by step."""
     client = _client(load(data_dir), "shirase-trace", tokens.ADMIN, **where)
     click.echo("\n".join(trace.lines(client.trace(number))))
+
+
+@main.command("doctor")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def run_doctor(*, url: str | None, token: str | None, data_dir: Path) -> None:
+    """Check a running service, one line each with the mend; exit 0 only if there is nothing to mend."""
+    environ = load(data_dir)
+    settings = Settings.from_env(environ)
+    token = token or environ.get("SHIRASE_TOKEN") or tokens.mint(settings, DOCTOR, scope=tokens.WRITE)
+    failed = False
+    with (
+        closing(parts.Parts(settings)) as asked,
+        closing(way.Way(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, asked.clock)) as walked,
+    ):
+        for finding in examine([*asked.checks(), *walked.checks()]):
+            click.echo(str(finding))
+            failed |= finding.failed
+    sys.exit(int(failed))
 
 
 @main.command("relay")

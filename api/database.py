@@ -8,6 +8,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg.errors import DiskFull, IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from sqlalchemy import URL, Connection, ExceptionContext, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -143,10 +145,28 @@ def migrate(url: str, schema: str | None = None) -> None:
 
 def migrate_on(connection: Connection, schema: str | None) -> None:
     """The same on a connection that is there already, whose search_path leads to the schema, if there is to be one."""
-    configuration = Config()
-    configuration.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
+    configuration = _configuration()
     configuration.attributes.update(connection=connection, schema=schema)
     command.upgrade(configuration, "head")
+
+
+def _configuration() -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
+    return configuration
+
+
+def versions(url: str, schema: str | None = None) -> tuple[str | None, str | None]:
+    """The state that the tables are in, ``None`` for none, and the newest that there is."""
+    engine = create_engine(
+        parse_url(url, schema), poolclass=NullPool, connect_args={"options": _search_path(schema)} if schema else {}
+    )
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+            return context.get_current_revision(), ScriptDirectory.from_config(_configuration()).get_current_head()
+    finally:
+        engine.dispose()
 
 
 def parse_url(url: str, schema: str | None = None) -> URL:

@@ -1,0 +1,1 @@
+"""``shirase doctor``: checks a running service from the outside in, one line each with the mend."""

@@ -1,0 +1,38 @@
+"""How many files the program may open that listens at a port of this machine (Linux)."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+LISTEN = "0A"  # the state in /proc/net/tcp
+
+
+def file_limit(port: int) -> int | None:
+    """Its soft limit; ``None`` if nothing listens there, or it cannot be seen."""
+    inodes = _listening(port)
+    for limits in Path("/proc").glob("[0-9]*/limits") if inodes else ():
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if _holds(limits.parent / "fd", inodes):
+                match = re.search(r"Max open files\s+(\d+|unlimited)", limits.read_text())
+                return int(match[1]) if match and match[1] != "unlimited" else None
+    return None
+
+
+def _listening(port: int) -> set[str]:
+    """What the descriptors of its sockets link to."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def _holds(descriptors: Path, sockets: set[str]) -> bool:
+    for descriptor in descriptors.iterdir():
+        with suppress(OSError):
+            if str(descriptor.readlink()) in sockets:
+                return True
+    return False

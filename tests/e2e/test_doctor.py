@@ -1,0 +1,276 @@
+"""`shirase doctor` against a service that is well, and against each of the ways in which one is broken."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from api.processes import Child, gunicorn_command, relay_command
+from tests.browser_like import Browsers
+from tests.chaos.test_clock import SOURCE as CLOCK
+from tests.conftest import MakeDatabase
+from tests.e2e.conftest import Fragile, fragile_service
+from tests.forwarder import Mode
+from tests.loop_thread import wait_until
+from tests.service import Service
+from tests.stack import free_ports
+
+BOUND = 60.0
+ALL = {
+    "database",
+    "schema",
+    "writable",
+    "control port",
+    "relay",
+    "statistics",
+    "route",
+    "clocks",
+    "signing key",
+    "file limit",
+    "buffering",
+    "event",
+}
+NGINX = """
+daemon off;
+pid {home}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass {url};
+            proxy_http_version 1.1;
+            proxy_ignore_headers X-Accel-Buffering;
+            gzip on;
+            gzip_proxied any;
+            gzip_types text/event-stream;
+        }}
+    }}
+}}
+"""
+
+Break = Callable[[Fragile, Path], AbstractContextManager[str]]  # gives the address to look at
+
+
+class Report:
+    """What the doctor said."""
+
+    def __init__(self, ended: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.text = ended.returncode, ended.stdout + ended.stderr
+        self.lines = {line[7:21].strip(): line for line in ended.stdout.splitlines()}
+
+    def marked(self, mark: str) -> set[str]:
+        return {name for name, line in self.lines.items() if line[:6].strip() == mark}
+
+
+def doctor(stack_env: Mapping[str, str], url: str, cwd: Path) -> Report:
+    command = [sys.executable, "-m", "api", "doctor", "--url", url]
+    environ = {**os.environ, **stack_env}
+    return Report(
+        subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=BOUND, check=False)
+    )
+
+
+@pytest.fixture(scope="module")
+def patient(
+    tmp_path_factory: pytest.TempPathFactory, browsers: Browsers, make_database: MakeDatabase
+) -> Iterator[Fragile]:
+    """One service, which every test breaks in its way and mends again."""
+    home = tmp_path_factory.mktemp("patient")
+    with make_database("postgresql") as url, fragile_service(url, home, browsers) as running:
+        yield running
+
+
+def test_a_healthy_service_passes(service: Service, tmp_path: Path) -> None:
+    found = doctor(service.stack.settings_env, service.stack.url, tmp_path)
+
+    assert found.marked("ok") == ALL, found.text
+    assert found.code == 0
+    assert "ms after it was sent off" in found.lines["event"]
+    # What it sent is gone again.
+    left = service.ask("GET", "/api/notifications", "shirase-doctor").json()
+    assert left["notifications"] == []
+
+
+@contextmanager
+def wrong_key(patient: Fragile, home: Path) -> Iterator[str]:
+    with other_handlers(patient, home, {"PUSHPIN_SIG_KEY": "another key, of thirty-two bytes or more"}):
+        yield patient.stack.url
+
+
+@contextmanager
+def wrong_route(patient: Fragile, _home: Path) -> Iterator[str]:
+    right = patient.origin.target_port
+    patient.origin.target_port = patient.stack.proxies[0].control_port
+    yield patient.stack.url
+    patient.origin.target_port = right
+
+
+@contextmanager
+def nothing_there(_patient: Fragile, _home: Path) -> Iterator[str]:
+    yield "http://127.0.0.1:1"
+
+
+@contextmanager
+def control_port_closed(patient: Fragile, _home: Path) -> Iterator[str]:
+    patient.control.mode = Mode.REFUSE
+    yield patient.stack.url
+    patient.control.mode = Mode.PASS
+
+
+@contextmanager
+def clock_off(patient: Fragile, home: Path) -> Iterator[str]:
+    library, offset = home / "clock.so", home / "clock"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(CLOCK)], check=True)
+    offset.write_text("300")
+    with other_handlers(patient, home, {"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(offset)}):
+        yield patient.stack.url
+
+
+@contextmanager
+def buffering_proxy(patient: Fragile, home: Path) -> Iterator[str]:
+    port = free_ports(1)[0]
+    url = f"http://127.0.0.1:{port}"
+    configuration = home / "nginx.conf"
+    configuration.write_text(NGINX.format(home=home, port=port, url=patient.stack.url))
+    command = ["/usr/sbin/nginx", "-c", str(configuration), "-p", str(home), "-e", "stderr"]
+    with started("nginx", command, {}, home, f"{url}/healthz"):
+        yield url
+
+
+@contextmanager
+def old_schema(patient: Fragile, _home: Path) -> Iterator[str]:
+    (newest,) = execute(patient, "SELECT version_num FROM alembic_version")
+    execute(patient, "UPDATE alembic_version SET version_num = '0001'")
+    yield patient.stack.url
+    execute(patient, f"UPDATE alembic_version SET version_num = '{newest}'")  # noqa: S608 - it is our own
+
+
+@contextmanager
+def few_files(patient: Fragile, _home: Path) -> Iterator[str]:
+    programs = patient.stack.pushpin_programs().values()
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in programs}
+    for pid, (_, hard) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, hard))
+    yield patient.stack.url
+    for pid, limits in before.items():
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+@contextmanager
+def no_relay(patient: Fragile, _home: Path) -> Iterator[str]:
+    patient.stack.kill_relay()
+    yield patient.stack.url
+    patient.stack.start_relay()
+
+
+@contextmanager
+def deaf_relay(patient: Fragile, home: Path) -> Iterator[str]:
+    with no_relay(patient, home):
+        environ = {**patient.stack.settings_env, "PUSHPIN_STATS_URL": "tcp://127.0.0.1:1"}
+        with started("relay", relay_command(), environ, home):
+            yield patient.stack.url
+
+
+@contextmanager
+def read_only_database(patient: Fragile, _home: Path) -> Iterator[str]:
+    (name,) = execute(patient, "SELECT current_database()")
+    execute(patient, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    yield patient.stack.url
+    execute(patient, f"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET ALL")
+    # Whoever has connected meanwhile keeps what it was told.
+    execute(patient, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+
+@contextmanager
+def no_database(patient: Fragile, _home: Path) -> Iterator[str]:
+    right = patient.stack.settings_env["DATABASE_URL"]
+    patient.stack.settings_env["DATABASE_URL"] = "postgresql://nobody:hidden@127.0.0.1:1/none"
+    yield patient.stack.url
+    patient.stack.settings_env["DATABASE_URL"] = right
+
+
+# Each with what it breaks, and what the mend of that must name.
+BROKEN: list[tuple[Break, set[str], str]] = [
+    (wrong_key, {"signing key"}, "PUSHPIN_SIG_KEY"),
+    (wrong_route, {"route"}, "--origin"),
+    (nothing_there, {"route"}, "--url"),
+    (control_port_closed, {"control port"}, "GRIP_URL"),
+    (clock_off, {"clocks"}, "set-ntp"),
+    (buffering_proxy, {"buffering"}, "proxy_buffering off"),
+    (old_schema, {"schema"}, "shirase migrate"),
+    (few_files, {"file limit"}, "ulimit -n"),
+    (no_relay, {"relay"}, "shirase relay"),
+    (deaf_relay, {"statistics"}, "PUSHPIN_STATS_URL"),
+    (no_database, {"database"}, "DATABASE_URL"),
+    (read_only_database, {"writable"}, "default_transaction_read_only"),
+]
+
+
+@pytest.mark.parametrize(("broken", "named", "mend"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
+def test_what_is_broken_is_named_with_its_mend(
+    patient: Fragile, tmp_path: Path, broken: Break, named: set[str], mend: str
+) -> None:
+    with broken(patient, tmp_path) as url:
+        found = doctor(patient.stack.settings_env, url, tmp_path)
+
+    assert found.code == 1, found.text
+    assert set(found.lines) == ALL, found.text
+    assert found.marked("FAILED") >= named, found.text
+    if broken is not read_only_database:  # that one leaves connections which still write, and others which do not
+        assert found.marked("FAILED") == named, found.text
+    assert any(mend in found.lines[name].partition("mend: ")[2] for name in named), found.text
+    assert "hidden" not in found.text
+
+
+@contextmanager
+def other_handlers(patient: Fragile, home: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Have the proxy ask handlers that are set otherwise."""
+    right, port = patient.origin.target_port, free_ports(1)[0]
+    command = gunicorn_command(f"127.0.0.1:{port}", 1)
+    with started("gunicorn", command, {**patient.stack.settings_env, **env}, home, f"http://127.0.0.1:{port}/healthz"):
+        patient.origin.target_port = port
+        yield
+        patient.origin.target_port = right
+
+
+@contextmanager
+def started(
+    name: str, command: list[str], env: Mapping[str, str], home: Path, answers: str | None = None
+) -> Iterator[None]:
+    """Run a program, wait until its address answers, and leave nothing of it."""
+    path = home / f"{name}.log"
+    child = Child(name, command, {**os.environ, **env}, mark=f"{home}/{name}")
+    with ExitStack() as running, path.open("wb") as log:
+        running.callback(child.kill)
+        child.start(log)
+        if answers:
+            wait_until(lambda: responds(answers), BOUND, path.read_text)
+        yield
+
+
+def responds(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def execute(patient: Fragile, statement: str) -> list[str]:
+    with patient.service.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        found = connection.execute(text(statement))
+        return [str(row[0]) for row in found] if found.returns_rows else []
