@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check chaos lint format clean
+.PHONY: help up test check chaos churn lint format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -30,6 +30,10 @@ lint: ## Check format, lint, types and layers
 chaos: ## Break everything by a seeded schedule, then compare everything (SECONDS=60 on each database)
 	@.ci/install test
 	.venv/bin/python -m tests.chaos --seconds $(SECONDS)
+
+churn: ## Open and close streams at random, then compare who is connected (SECONDS=60 on each database)
+	@.ci/install test
+	.venv/bin/python -m tests.churn --seconds $(SECONDS)
 
 format: ## Format the code
 	.venv/bin/ruff format .

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy.orm import Session
+
 from api import grip
 from api.database import Database
 from api.errors import DatabaseAway
@@ -26,13 +28,14 @@ logger = logging.getLogger(__name__)
 LISTEN = 0.2  # seconds until the next turn if nothing is said
 GATHER = 0.05  # seconds in which what is said becomes one transaction
 BATCH = 2000  # connections in one statement
-BEAT = 1.0  # seconds between two notes that a node is heard
+TICK = 1.0  # seconds between two notes that the nodes are heard
 LOST = 2.0  # seconds without a connection until a node's streams are taken for gone, if no other relay hears it
+HOUSEKEEPING = 30.0  # seconds between two looks for rows that are over
 COMPARE = 5.0  # seconds between two comparisons of a node with its rows
 TTL = 15.0  # seconds in which a node says everything once (stats_subscription_ttl), until it has said how many
 PATIENCE = 4 / 3  # so many times the TTL a repetition is waited for
 LOOKS = 20  # streams that are read again in one turn: the handlers have other work too
-UNHELD = 10.0  # seconds from an answer until its stream must have been announced
+UNHELD = 2.0  # seconds from an answer until its stream must have been announced; it may come later, and is back then
 UNHEARD = 60.0  # the same while some node is not heard
 LEASE = 900.0  # seconds until a row is gone that nobody vouched for; three times what a handler leaves untouched
 LEFT_KEPT, ENDED_KEPT = timedelta(minutes=10), timedelta(days=1)  # how long rows outlive their connections
@@ -49,7 +52,6 @@ class _Node:
     replaced: bool = False  # another process has taken its place
     since: float | None = None  # connected from when on
     lost_at: float = field(default_factory=time.monotonic)
-    beat_at: float = 0.0
     compared_at: float = 0.0
 
 
@@ -68,7 +70,7 @@ class Presence:
         if self._deaf:
             logger.warning("PUSHPIN_STATS_URL is not set: nobody tells which streams have ended")
         self._statistics = Statistics(addresses)
-        self._kept_at = 0.0
+        self._ticked_at = self._kept_at = 0.0
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -98,8 +100,8 @@ class Presence:
             if len(heard) < MOST_AT_ONCE:  # else a repetition may be waiting to be read
                 _disbelieve(node, now)
             self._enter(node)
-            self._beat(node, now)
             self._compare(node, now)
+        self._tick(now)
         self._keep_house(now)
 
     def _notice(self, node: _Node, since: float | None, now: float) -> None:
@@ -111,7 +113,7 @@ class Presence:
             node.lost_at = now
         else:
             logger.info("%s: its statistics are heard", node.name)
-        node.since, node.beat_at, node.compared_at = since, 0.0, now
+        node.since, node.compared_at, self._ticked_at = since, now, 0.0
         node.held.clear()
         node.arrived.clear()
         node.departed.clear()
@@ -139,22 +141,32 @@ class Presence:
             hints = [grip.Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
             self._publisher.publish_to(node.name, hints)
 
-    def _beat(self, node: _Node, now: float) -> None:
-        """Note that the node is heard; if nobody hears it any more, what it held is gone."""
-        if now - node.beat_at < BEAT:
+    def _tick(self, now: float) -> None:
+        """Note which nodes are heard; mark what runs out when one is not, and what none of them ever held."""
+        if now - self._ticked_at < TICK:
             return
         at = datetime.now(UTC)
-        heard_at = at if node.since is not None else None
-        gone = 0
         with self._database.write(durable=False) as session:
-            if heard_at is None and now - node.lost_at >= LOST:
-                _, last = registry.nodes_heard(session).get(node.name, (at, None))
-                if last is None or at - last > timedelta(seconds=LOST):
-                    gone = registry.node_lost(session, node.name, at)
-            registry.note_node(session, node.name, at, heard_at)
-        node.beat_at = now
-        if gone:
-            logger.warning("%s: nobody hears it, so its %d streams are taken for gone", node.name, gone)
+            for node in self._nodes.values():
+                if node.since is None and now - node.lost_at >= LOST:
+                    self._give_up(session, node, at)
+                registry.note_node(session, node.name, at, at if node.since is not None else None)
+            if self._settled(now) and not self._deaf:
+                all_heard = all(node.since is not None for node in self._nodes.values())
+                registry.never_announced(session, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
+        self._ticked_at = now
+
+    def _give_up(self, session: Session, node: _Node, at: datetime) -> None:
+        """What a node held is gone, unless another relay still hears it."""
+        _, heard_at = registry.nodes_heard(session).get(node.name, (at, None))
+        if heard_at is None or at - heard_at > timedelta(seconds=LOST):
+            gone = registry.node_lost(session, node.name, at)
+            if gone:
+                logger.warning("%s: nobody hears it, so its %d streams are taken for gone", node.name, gone)
+
+    def _settled(self, now: float) -> bool:
+        """Whether every node has had the time to say all that it holds, or to be heard again."""
+        return all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values())
 
     def _compare(self, node: _Node, now: float) -> None:
         """Hold what the node has said against its rows, once it has said everything."""
@@ -167,17 +179,15 @@ class Presence:
         node.departed |= rows - node.held.keys()
 
     def _keep_house(self, now: float) -> None:
-        if now - self._kept_at < COMPARE:
+        """Vouch for what is held, and forget what ended long ago; a row that nobody vouches for runs out."""
+        if now - self._kept_at < HOUSEKEEPING:
             return
         at = datetime.now(UTC)
-        heard = [node.name for node in self._nodes.values() if node.since is not None]
-        unheld = UNHELD if len(heard) == len(self._nodes) else UNHEARD
         with self._database.write(durable=False) as session:
-            for name in heard:
-                registry.vouch(session, name, at - timedelta(seconds=LEASE / 3), at)
-            if all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values()):
-                if not self._deaf:
-                    registry.never_announced(session, at - timedelta(seconds=unheld), at)
+            for node in self._nodes.values():
+                if node.since is not None:
+                    registry.vouch(session, node.name, at - timedelta(seconds=LEASE / 3), at)
+            if self._settled(now):
                 registry.overdue(session, at - timedelta(seconds=self._lease), at)
             registry.forget(session, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
         self._kept_at = now
@@ -191,7 +201,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
                 presence.turn()
             except DatabaseAway as exc:
                 logger.warning("the registry waits: %s", exc)
-                stop.wait(BEAT)
+                stop.wait(TICK)
 
 
 def _note(node: _Node, heard: Heard, until: float) -> None:

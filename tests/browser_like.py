@@ -71,6 +71,7 @@ class Device:
         self._query = ({"token": token} if in_query else {}) | ({"last_event_id": cursor} if cursor else {})
         self._headers = {} if in_query else {"Authorization": f"Bearer {token}"}
         self._reconnect = reconnect
+        self._closed = False
         self._renew = renew
         self._pending = _NOTHING
         self._reading = asyncio.Event()
@@ -116,6 +117,7 @@ class Device:
     def close(self) -> None:
         """Close it for good, as ``EventSource.close()`` does."""
         self._reconnect = False
+        self._closed = True  # also one that is just connecting
         self._call(self._reading.set)
         self._call(self._abort)
 
@@ -162,6 +164,8 @@ class Device:
             connection.close()
             raise
         reader, self._writer = await asyncio.open_connection(sock=connection, limit=BUFFER)
+        if self._closed:
+            return
         self._writer.write(self._request())
         status, headers = await _head(reader)
         if status != HTTPStatus.OK or not headers.get("content-type", "").startswith("text/event-stream"):
