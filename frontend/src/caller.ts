@@ -43,7 +43,9 @@ export function createCaller(
   }
 
   async function poll(cursor: string | null, timeout: number, refresh: boolean, signal: AbortSignal) {
-    const query = new URLSearchParams({ timeout: String(cursor === null ? 1 : Math.ceil(timeout / 1000)) });
+    const query = new URLSearchParams({
+      timeout: String(cursor === null ? 1 : Math.max(1, Math.ceil(timeout / 1000))),
+    });
     if (getTicket) query.set("ticket", await getTicket({ refresh }));
     if (cursor !== null) query.set("after", cursor);
     const token = getTicket ? undefined : await getToken?.({ refresh });

@@ -17,6 +17,7 @@ export interface ConnectionHost {
   /** The log was read up to here, maybe beyond the last event that came. */
   moveTo(cursor: string): void;
   show(state: StreamState): void;
+  getState(): StreamState;
 }
 
 /** What bears on a connection from outside: somebody asks for it, the network comes or goes, the page is looked at. */
@@ -55,6 +56,12 @@ export function createConnection(
 
   function start(again = false): void {
     if (again) error = { kind: "suspended" };
+    // What was closed for good stays so when the page is thawed, or another tab's turn comes: see `retry`.
+    if (again && host.getState().status === "closed") begin("closed");
+    else open();
+  }
+
+  function open(): void {
     failures = refusals = notBefore = 0;
     attempt();
   }
@@ -231,7 +238,7 @@ export function createConnection(
     }
     if (phase === "closed") {
       refresh = true;
-      start();
+      open();
     }
   }
 

@@ -48,7 +48,7 @@ export interface StreamOptions extends Credentials {
   maxDelay?: number;
   /** After how many failures in a row to change to the long poll, if the service itself answers; 0: never. 3. */
   pollAfter?: number;
-  /** How long one long poll waits for events. 25,000. */
+  /** How long one long poll waits for events, 60,000 at most. 25,000. */
   pollTimeout?: number;
   /** How long to stay with the long poll before a stream is tried again; doubles up to ten times as long. 60,000. */
   streamRetry?: number;
@@ -93,22 +93,33 @@ const DEFAULTS = {
   streamRetry: 60_000,
 } satisfies Omit<Settings, "silence">;
 
+const LONGEST = 1e9; // setTimeout takes what is not a number, or too large a one, for 0: the wait would become a flood
+const LONGEST_POLL = 60_000; // the service's own limit
+
 /**
  * Put the defaults in.
  *
  * @throws TypeError naming the option that is wrong.
  */
 export function completeOptions(options: StreamOptions): Settings {
-  if (!options.getToken && !options.getTicket && !options.cookies) {
-    throw new TypeError("shirase: one of getToken, getTicket and cookies is needed");
-  }
+  if (!options.getToken && !options.getTicket && !options.cookies)
+    fail("one of getToken, getTicket and cookies is needed");
   const given = Object.entries(options).filter(([name, value]) => name in DEFAULTS && value !== undefined);
   const settings = { ...DEFAULTS, ...(Object.fromEntries(given) as Partial<Settings>) };
   for (const [name, value] of Object.entries(settings)) {
-    // setTimeout takes what is not a number, or too large a one, for 0: the wait would become a flood.
-    if (typeof DEFAULTS[name as keyof typeof DEFAULTS] === "number" && !(Number(value) >= 0 && Number(value) <= 1e9)) {
-      throw new TypeError(`shirase: ${name} must be a number from 0 to 1,000,000,000`);
-    }
+    if (typeof DEFAULTS[name as keyof typeof DEFAULTS] !== "number") continue;
+    const longest = name === "pollTimeout" ? LONGEST_POLL : LONGEST;
+    if (!(typeof value === "number" && value >= 0 && value <= longest))
+      fail(`${name} must be a number from 0 to ${longest}`);
+  }
+  try {
+    new URL(settings.url, "http://page");
+  } catch {
+    fail("url must be an address");
   }
   return { ...settings, silence: 2 * settings.heartbeat + GRACE };
+}
+
+function fail(what: string): never {
+  throw new TypeError(`shirase: ${what}`);
 }

@@ -69,11 +69,10 @@ export function createTabs(
     }
     channel.onmessage = ({ data }: MessageEvent<Message>) => hear(data);
     role = "following";
-    host.show(
-      again
-        ? { status: "reconnecting", attempt: 0, retryAt: null, error: { kind: "suspended" } }
-        : { status: "connecting" },
-    );
+    if (!again) host.show({ status: "connecting" });
+    else if (host.getState().status !== "closed") {
+      host.show({ status: "reconnecting", attempt: 0, retryAt: null, error: { kind: "suspended" } });
+    }
     takeTurn();
     hello();
   }

@@ -222,8 +222,13 @@ test("a closing for good is honoured: nothing but a person reopens it", async ()
   expect(stream.getState()).toEqual({ status: "closed", reason: "ended", detail: "connection-limit" });
   tab.goOnline();
   tab.show("visible");
+  tab.freeze();
+  tab.thaw(); // as browsers do by themselves from time to time
+  tab.leave();
+  tab.comeBack();
   await pass(3600);
   expect(server.streams.length).toBe(1);
+  expect(stream.getState()).toMatchObject({ status: "closed", reason: "ended" });
   stream.retryNow();
   await settle();
   expect(stream.getState().status).toBe("open");
@@ -352,7 +357,9 @@ test.each([
   [{}, /one of getToken, getTicket and cookies/],
   [{ cookies: true, heartbeat: Number.NaN }, /heartbeat must be/],
   [{ cookies: true, maxDelay: -1 }, /maxDelay must be/],
-  [{ cookies: true, pollTimeout: 1e10 }, /pollTimeout must be/],
+  [{ cookies: true, pollTimeout: 61_000 }, /pollTimeout must be .* 60000/],
+  [{ cookies: true, streamRetry: 1e10 }, /streamRetry must be/],
+  [{ cookies: true, url: "http://[" }, /url must be/],
   [{ cookies: true, minDelay: "fast" as unknown as number }, /minDelay must be/],
 ])("an option that is wrong is named: %j", (options, message) => {
   expect(() => createNotificationStream(options)).toThrow(message);

@@ -198,6 +198,22 @@ test("what ends one connection for good ends it for all its tabs, until somebody
   expect(server.open.length).toBe(1);
 });
 
+test("when the leader of tabs that were closed for good goes, they stay closed", async () => {
+  const [leader, second, third] = await openTabs(3);
+  server.latest.send("closing", { reason: "connection-limit", reconnect: false });
+  await settle();
+  leader.close();
+  third?.tab.freeze();
+  third?.tab.thaw();
+  await pass(3600);
+  expect(server.streams.length).toBe(1);
+  for (const tab of [second, third]) expect(tab?.getState()).toMatchObject({ status: "closed", reason: "ended" });
+  third?.retryNow();
+  await settle();
+  for (const tab of [second, third]) expect(tab?.getState().status).toBe("open");
+  expect(server.open.length).toBe(1);
+});
+
 test("the retry of one tab is that of all", async () => {
   const [first, second] = await openTabs(2);
   server.latest.send("closing", { reason: "evicted", reconnect: false });
