@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check chaos churn lint format clean
+.PHONY: help up test check chaos churn attack lint format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
 SECONDS ?= 60
+EXAMPLES ?= 300
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +35,10 @@ chaos: ## Break everything by a seeded schedule, then compare everything (SECOND
 churn: ## Open and close streams at random, then compare who is connected (SECONDS=60 on each database)
 	@.ci/install test
 	.venv/bin/python -m tests.churn --seconds $(SECONDS)
+
+attack: ## Try thousands of requests that the OpenAPI document allows and forbids (EXAMPLES=300 of each kind)
+	@.ci/install test
+	ATTACK_EXAMPLES=$(EXAMPLES) .venv/bin/pytest -s tests/attack
 
 format: ## Format the code
 	.venv/bin/ruff format .

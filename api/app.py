@@ -9,7 +9,18 @@ from flask.blueprints import BlueprintSetupState
 
 from api import logs, metrics
 from api.auth import HostSignIn
-from api.routes import connections, cors, demo, health, notifications, openapi, problems, streams, tickets
+from api.routes import (
+    browser_headers,
+    connections,
+    cors,
+    demo,
+    health,
+    notifications,
+    openapi,
+    problems,
+    streams,
+    tickets,
+)
 from api.routes.bodies import MAX_BODY
 from api.routes.operation import HOST_SIGN_IN
 from api.services import wire
@@ -66,6 +77,7 @@ def _prepare(routes: Flask | Blueprint, settings: Settings) -> None:
     routes.teardown_request(lambda _: logs.forget())
     problems.register(routes)
     cors.register(routes, settings)
+    browser_headers.register(routes)
 
 
 def _begin() -> None:

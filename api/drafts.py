@@ -50,10 +50,16 @@ def _future(value: datetime) -> datetime:
     return moment
 
 
-UserIdField = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(_user_id)]
+# The patterns are for readers of the OpenAPI document; the validators are what holds.
+NO_CONTROL = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+NO_NUL = {"pattern": "^[^\\u0000]*$"}
+
+UserIdField = Annotated[
+    str, Field(min_length=1, max_length=MAX_USER_ID, json_schema_extra=NO_CONTROL), AfterValidator(_user_id)
+]
 Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
-Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_text)]
-Message = Annotated[str, Field(max_length=4000), AfterValidator(_text)]
+Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(_text)]
+Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(_text)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
 
 

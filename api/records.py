@@ -8,6 +8,8 @@ NOTIFICATION = "notification"
 READ = "read"
 DELETED = "deleted"
 
+LARGEST_ID = 2**63 - 1  # that a database can look for
+
 
 class Said(TypedDict):
     """What a producer says in Python, as in ``POST /api/notifications``; ``drafts`` has the limits."""

@@ -15,7 +15,7 @@ from api.notifications import Once
 from api.rate_limits import CREATES
 from api.records import Draft, Notification
 from api.routes import bodies
-from api.routes.operation import USER, Operation, json_answer, operation, services
+from api.routes.operation import USER, Header, Operation, json_answer, operation, services
 from api.routes.schemas import (
     BatchView,
     BroadcastView,
@@ -37,9 +37,12 @@ blueprint = Blueprint("notifications", __name__, url_prefix="/api/notifications"
 LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 IDEMPOTENCY = {
-    "Idempotency-Key": "Makes a repeat of the same body harmless: it is answered with 200, the first answer and"
-    " `Idempotency-Replayed: true`, and creates and publishes nothing. 1 to 255 printable ASCII characters,"
-    " kept for 24 hours at least."
+    "Idempotency-Key": Header(
+        "Makes a repeat of the same body harmless: it is answered with 200, the first answer and"
+        " `Idempotency-Replayed: true`, and creates and publishes nothing. 1 to 255 printable ASCII characters,"
+        " kept for 24 hours at least.",
+        f"^{KEY.pattern}$",
+    )
 }
 REPEATED = "A repeat of an earlier request: its answer again"
 CREATING = (403, 409, *bodies.PROBLEMS)

@@ -6,21 +6,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import swagger_ui_bundle
+import flask_swagger_ui
 from apispec import APISpec
 from flask import Blueprint, Flask, Response, current_app, send_from_directory
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.records import LARGEST_ID
 from api.routes import schemas
 from api.routes.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
 from api.settings import Settings
 
 blueprint = Blueprint("docs", __name__, static_folder=str(Path(__file__).parent / "docs"), static_url_path="/api/docs")
 
+READER = Path(flask_swagger_ui.__file__).parent / "dist"
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
-ALWAYS = (500, 503)
+ALWAYS = (400, 500, 503)
 
 
 @blueprint.get("/api/openapi.json")
@@ -39,7 +41,7 @@ def page() -> Response:
 @blueprint.get("/api/docs/swagger-ui/<path:name>")
 def swagger_ui(name: str) -> Response:
     """The reader's own files, from its package."""
-    return send_from_directory(swagger_ui_bundle.swagger_ui_path, name, max_age=3600)
+    return send_from_directory(READER, name, max_age=3600)
 
 
 def describe(app: Flask) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _operation(name: str, arguments: set[str], described: Operation, settings: S
     if described.rate:
         problems.add(429)
     if described.access != PUBLIC:
-        problems |= {401} | ({403} if described.scope else set())
+        problems |= {401} | ({403} if described.scope or settings.auth_cookie else set())
         made["security"] = _security(described, settings)
     for status in sorted(problems):
         made["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
@@ -120,7 +122,12 @@ def _operation(name: str, arguments: set[str], described: Operation, settings: S
 
 def _parameters(arguments: set[str], described: Operation) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+        }
         for name in sorted(arguments)
     ]
     if described.query:
@@ -131,8 +138,14 @@ def _parameters(arguments: set[str], described: Operation) -> list[dict[str, Any
             if name not in ("ticket", "token")  # told as security schemes
         ]
     return found + [
-        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in described.headers.items()
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": header.description,
+            "schema": {"type": "string", "pattern": header.pattern},
+        }
+        for name, header in described.headers.items()
     ]
 
 

@@ -26,6 +26,14 @@ USER_IN_QUERY = "user, also by ?ticket= or ?token="  # EventSource cannot send h
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A request header that a route looks at."""
+
+    description: str
+    pattern: str = ".*"  # of what is accepted
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """What a route is."""
 
@@ -36,7 +44,7 @@ class Operation:
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     rate: str | None = None  # which of the rate limits it counts for
-    headers: Mapping[str, str] = field(default_factory=dict)  # request headers: what they do
+    headers: Mapping[str, Header] = field(default_factory=dict)
     description: str = ""
 
     @property

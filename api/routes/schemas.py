@@ -2,13 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from api.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, Type, UserIdField
+from api.records import LARGEST_ID
 
 __all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
 
-NotificationId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: ``3.0`` is an integer there, as JSON Schema reads it too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+NotificationId = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_whole)]
 
 
 class MarkRead(Request):

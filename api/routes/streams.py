@@ -5,13 +5,14 @@ from flask import Blueprint, Response, request, url_for
 from api import connections, grip, streams
 from api.errors import Forbidden, ProxyRequired
 from api.rate_limits import CONNECTS
-from api.routes.operation import PROXY, USER_IN_QUERY, Operation, json_answer, operation, services
+from api.routes.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation, services
 from api.routes.schemas import PollQuery, PollView, StreamQuery
 from api.tokens import Identity
 
 blueprint = Blueprint("streams", __name__)
 
 EVENT_STREAM = "text/event-stream"
+LONGEST_CURSOR = 64  # characters; ours are half as long, and what is longer need not travel on in an address
 NOT_THE_PROXY = "this address is for the proxy alone"
 
 
@@ -22,7 +23,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         USER_IN_QUERY,
         {200: ("Events, held open by the proxy", EVENT_STREAM)},
         query=StreamQuery,
-        headers={"Last-Event-ID": "Resume behind this cursor, as a browser does by itself."},
+        headers={"Last-Event-ID": Header("Resume behind this cursor, as a browser does by itself.")},
         problems=(422, 429, 501),
         rate=CONNECTS,
         description="""\
@@ -48,7 +49,7 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     """``connected``, what was missed, then events as they happen."""
     wired = services()
     _require_proxy()
-    cursor = request.headers.get("Last-Event-ID") or query.last_event_id
+    cursor = (request.headers.get("Last-Event-ID") or query.last_event_id or "")[:LONGEST_CURSOR] or None
     address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
     connection = connections.new(caller.user_id, caller.expires_at, request.headers.get("User-Agent", ""), address)
     answer = streams.open_stream(

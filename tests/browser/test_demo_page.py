@@ -161,7 +161,9 @@ def test_the_raw_stream_opens_in_a_new_tab(page: DemoPage, context: BrowserConte
 def test_the_page_runs_nothing_from_elsewhere(demo: Stack) -> None:
     for path in ("/", "/demo/demo.js", "/demo/demo.css"):
         answer = httpx.get(demo.url + path).raise_for_status()
-        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert ("default-src 'self'" if path == "/" else "default-src 'none'") in answer.headers[
+            "Content-Security-Policy"
+        ]
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"

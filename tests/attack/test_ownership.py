@@ -1,0 +1,143 @@
+"""Every pair of users, every endpoint: whatever one asks, the other's notifications are neither shown nor changed.
+
+The requests are made from the route table and the OpenAPI document. A route that asks for something which this does not
+know how to aim at another user fails the test: say here how.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from api import cursors, grip, notifications
+from api.database import Database
+from api.records import Content, Draft
+from api.routes.openapi import describe
+from api.routes.operation import PUBLIC, USER, USER_IN_QUERY, Operation
+from tests.attack.conftest import Headers
+from tests.attack.hostile import IDS
+
+# All pairs of all of them take minutes: `make attack` does that.
+USERS = IDS if "ATTACK_EXAMPLES" in os.environ else IDS[:9]
+TABLES = {"notifications": "id", "events": "seq", "streams": "user_id"}
+Target = dict[str, Any]
+
+
+@pytest.fixture
+def targets(app: Flask) -> dict[str, Target]:
+    """For each user what is theirs: a notification with a text of its own, and where their log begins."""
+    wired = app.extensions["shirase"]
+    found = {}
+    for number, user in enumerate(USERS):
+        mark = f"of-{number}-alone"
+        content = Content("a.b", mark, mark, json.dumps({"mark": mark}))
+        body, _ = notifications.create(
+            wired.database, wired.publisher, [Draft(user, content)] * 2, answer=lambda made: str(made[0].id)
+        )
+        found[user] = {
+            "mark": mark,
+            "id": int(body),
+            "cursor": cursors.encode(wired.database.name, user, 0),
+            "grip_last": f"{grip.user_channel(user)}; last-id=0,{grip.connection_channel('0a1b')}; last-id=0",
+        }
+    return found
+
+
+def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operation, str, dict[str, Any]]]:
+    """One request for each method of each route, aimed at the victim with all that it can name."""
+    with app.app_context():
+        document = describe(app)
+    said = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim]}
+    said |= {"type": "a.b", "title": "T", "message": "M", "cursor": target["cursor"]}
+    said["notifications"] = [{name: said[name] for name in ("user_id", "type", "title", "message")}]
+    for rule in app.url_map.iter_rules():
+        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
+        if described is None or described.access == PUBLIC:
+            continue
+        path = rule.rule.replace("<int:number>", str(target["id"])).replace("<sealed>", target["cursor"])
+        assert "<" not in path, f"how does {path} name another user's things?"
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            options: dict[str, Any] = {}
+            if described.body:
+                fields = document["components"]["schemas"][described.body.__name__]["required"]
+                assert set(fields) <= set(said), f"how does {fields} of {path} name another user?"
+                options["json"] = {name: said[name] for name in fields}
+            if described.query:
+                known = {"after": target["cursor"], "last_event_id": target["cursor"], "user_id": victim}
+                asked = set(described.query.model_fields)
+                options["query_string"] = {name: value for name, value in known.items() if name in asked}
+                assert asked <= {*known, "limit", "before", "unread", "type", "timeout", "ticket", "token"}, path
+            yield described, path, options | {"method": method}
+
+
+def rows_of(session: Session, user: str) -> dict[str, Any]:
+    """All that is stored of a user."""
+    return {
+        table: session.execute(
+            text(f"SELECT * FROM {table} WHERE user_id = :user ORDER BY {order}"),  # noqa: S608 - our own names
+            {"user": user},
+        ).all()
+        for table, order in TABLES.items()
+    }
+
+
+def channels(answer: TestResponse) -> list[str]:
+    """What the proxy is told to subscribe the caller to."""
+    return [one.partition(";")[0].strip() for one in answer.headers.get("Grip-Channel", "").split(",")]
+
+
+def test_no_user_sees_or_changes_anothers(
+    app: Flask, client: FlaskClient, headers: Headers, targets: dict[str, Target]
+) -> None:
+    database: Database = app.extensions["shirase"].database
+    asked = {user: {**headers(user), "Last-Event-ID": "", "Grip-Last": ""} for user in USERS}
+    count = 0
+    for victim, target in targets.items():
+        with database.read() as session:
+            before = rows_of(session, victim)
+        for caller in (user for user in USERS if user != victim):
+            sent = asked[caller] | {"Last-Event-ID": target["cursor"]}
+            for described, path, options in requests(app, victim, target):
+                answer = client.open(path, headers=sent, **options)
+                count += 1
+                where = (caller, victim, options["method"], path)
+                assert answer.status_code < 500, where
+                assert target["mark"] not in answer.get_data(as_text=True), where
+                assert grip.user_channel(victim) not in channels(answer), where
+                if described.access not in (USER, USER_IN_QUERY):
+                    assert answer.status_code == 403, where
+        with database.read() as session:
+            assert rows_of(session, victim) == before, victim
+    assert count >= len(list(permutations(USERS, 2))) * 12
+
+
+def test_the_one_whose_they_are_sees_them(
+    app: Flask, client: FlaskClient, headers: Headers, targets: dict[str, Target]
+) -> None:
+    """The same requests by their owner do show the mark: the test above would notice."""
+    for user, target in targets.items():
+        shown = [
+            path
+            for described, path, options in requests(app, user, target)
+            if described.access in (USER, USER_IN_QUERY) and options["method"] == "GET"
+            for answer in [client.open(path, headers=headers(user), **options)]
+            if target["mark"] in answer.get_data(as_text=True)
+        ]
+        assert sorted(shown) == [
+            "/api/notifications",
+            f"/api/notifications/{target['id']}",
+            "/api/notifications/poll",
+            "/api/sse/notifications",
+        ]
+
+
+def test_all_of_these_ids_are_users_and_have_channels_of_their_own() -> None:
+    assert len({grip.user_channel(user) for user in IDS}) == len(IDS) == len(set(IDS))

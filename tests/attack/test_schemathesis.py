@@ -1,0 +1,76 @@
+"""Requests that are made from the OpenAPI document, right ones and wrong ones: no 5xx, nothing that it does not say.
+
+``make test`` tries a few of each kind, the same in every run; ``make attack`` as many as it is told, others each time.
+"""
+
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from api.tokens import ADMIN, WRITE
+from tests.attack.conftest import Headers
+
+EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "10"))  # of each operation, right and wrong ones each
+BEYOND_A_SCHEMA = {"expires_at", "payload"}  # must be in the future; must be small as a whole
+OUR_OWN: list[CheckFunction] = [positive_data_acceptance]  # below, with these exceptions
+
+
+class Attack:
+    """Tries cases, and collects what is not as the document says."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self.broken: dict[str, str] = {}
+        self.tried: Counter[str] = Counter()
+        self._headers = headers
+
+    def attempt(self, case: Any) -> None:
+        answer = case.call(headers=self._headers)
+        self.tried[f"{case.operation.label} {answer.status_code}"] += 1
+        try:
+            case.validate_response(answer, headers=self._headers, excluded_checks=OUR_OWN)
+        except AssertionError as complaint:
+            self._note(case, answer, str(complaint))
+        except BaseExceptionGroup as complaints:
+            self._note(case, answer, str(complaints.exceptions))
+        if case.meta.generation.mode.is_positive and answer.status_code == 422:
+            # Without fields it is an idempotency key that an earlier case used.
+            refused = {error["field"].rpartition(".")[2] for error in answer.json().get("errors", [])}
+            if not refused <= BEYOND_A_SCHEMA:
+                self._note(case, answer, "it is as described, and was refused")
+
+    def _note(self, case: Any, answer: Any, complaint: str) -> None:
+        self.broken[complaint] = f"{case.as_curl_command()}: {answer.status_code} {answer.text[:500]}"
+
+
+@pytest.mark.timeout(60 + EXAMPLES * 10)
+def test_no_request_finds_what_the_document_does_not_say(app: Flask, headers: Headers) -> None:
+    schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
+    attack = Attack(headers("42", f"{WRITE} {ADMIN}"))
+    limits = hypothesis_settings(
+        max_examples=EXAMPLES,
+        derandomize="ATTACK_EXAMPLES" not in os.environ,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    for operation in (result.ok() for result in schema.get_all_operations()):  # type: ignore[union-attr]
+        for mode in GenerationMode:
+            try:
+                limits(given(operation.as_strategy(generation_mode=mode))(attack.attempt))()
+            except Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE  # what takes nothing cannot be given anything wrong
+    assert attack.broken == {}
+    total = attack.tried.total()
+    assert total > EXAMPLES * 20
+    print(f"\n{total} cases", *sorted(attack.tried.items()), sep="\n  ")  # noqa: T201 - what `make attack` is run for

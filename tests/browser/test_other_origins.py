@@ -1,0 +1,140 @@
+"""Pages of other origins in a real browser: what a listed one may do with a user's cookie, and another may not."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from api.database import migrate
+from tests.browser.conftest import PATIENCE
+from tests.stack import Stack
+
+COOKIE = "session"
+# Opens a stream as a page of another origin does, and says how it ended.
+LISTEN = """([url, withCredentials]) => new Promise((resolve) => {
+    const stream = new EventSource(url, { withCredentials });
+    stream.addEventListener("connected", (event) => { stream.close(); resolve(JSON.parse(event.data).user_id); });
+    stream.onerror = () => { stream.close(); resolve("refused"); };
+})"""
+FETCH = """async ([url, method, headers]) => {
+    try {
+        const answer = await fetch(url, { method, headers, credentials: "include" });
+        return [answer.status, await answer.json(), answer.headers.get("X-Request-Id") !== null];
+    } catch { return "unreadable"; }
+}"""
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>elsewhere</title>")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    stack: Stack
+    listed: str
+    other: str
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """A service with two other origins before it, one of them listed."""
+    directory = tmp_path_factory.mktemp("elsewhere")
+    database_url = f"sqlite:///{directory / 'shirase.db'}"
+    migrate(database_url)
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) for _ in range(2)]
+    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    listed, other = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    env = {"AUTH_COOKIE": COOKIE, "CORS_ORIGINS": listed}
+    try:
+        with Stack(database_url, directory, workers=1, env=env) as stack:
+            yield Elsewhere(stack, listed, other)
+    finally:
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+@pytest.fixture
+def at(browser: Browser, elsewhere: Elsewhere) -> Iterator[Any]:
+    """Opens the page of an origin in a browser that holds the user's cookie."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    context.add_cookies([{"name": COOKIE, "value": elsewhere.stack.token("aiko"), "url": elsewhere.stack.url}])
+
+    def go(origin: str) -> Page:
+        page = context.new_page()
+        page.goto(origin)
+        return page
+
+    yield go
+    context.close()
+
+
+def test_an_event_source_with_credentials_works_from_a_listed_origin_and_from_no_other(
+    elsewhere: Elsewhere, at: Any
+) -> None:
+    url = f"{elsewhere.stack.url}/api/sse/notifications"
+    assert at(elsewhere.listed).evaluate(LISTEN, [url, True]) == "aiko"
+    assert at(elsewhere.listed).evaluate(LISTEN, [url, False]) == "refused"  # without the cookie it is nobody
+    assert at(elsewhere.other).evaluate(LISTEN, [url, True]) == "refused"
+
+
+def test_a_listed_origin_reads_answers_and_errors_and_no_other_does(elsewhere: Elsewhere, at: Any) -> None:
+    """With what costs a preflight: a header of its own, and a method that is not simple."""
+    url = elsewhere.stack.url
+    listed, other = at(elsewhere.listed), at(elsewhere.other)
+    asked: list[tuple[list[Any], int]] = [
+        (["/api/notifications/unread-count", "GET", {"Last-Event-ID": "<x>"}], 200),
+        (["/api/notifications/read-all", "POST", {}], 200),
+        (["/api/notifications/1", "DELETE", {}], 404),
+        (["/api/notifications", "POST", {"Idempotency-Key": "k", "Content-Type": "application/json"}], 403),
+        (["/api/notifications", "GET", {"Authorization": "Bearer x"}], 401),
+        (["/nothing", "GET", {}], 404),
+    ]
+    for (path, *how), status in asked:
+        found = listed.evaluate(FETCH, [url + path, *how])
+        assert (found[0], found[2]) == (status, True), path
+        assert other.evaluate(FETCH, [url + path, *how]) == "unreadable", path
+
+
+def test_another_origin_changes_nothing_with_the_users_cookie(elsewhere: Elsewhere, at: Any) -> None:
+    """A form needs no preflight, and here even the cookie is sent: these origins are of one site, by their ports."""
+    page = at("data:text/html,<title>elsewhere</title>")  # an origin of its own: to the browser, another site
+    url = f"{elsewhere.stack.url}/api/notifications/read-all"
+    with page.expect_response(url) as told:
+        page.evaluate(
+            """(action) => {
+                const form = document.body.appendChild(document.createElement("form"));
+                form.method = "post";
+                form.action = action;
+                form.submit();
+            }""",
+            url,
+        )
+    assert told.value.status in (401, 403)
+
+
+def test_the_page_to_read_the_document_works_under_its_policy(browser: Browser, elsewhere: Elsewhere) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(f"{elsewhere.stack.url}/api/docs")
+    page.get_by_text("Create a notification", exact=True).click(timeout=PATIENCE)
+    page.get_by_text("Idempotency-Key").first.wait_for(timeout=PATIENCE)
+    context.close()
+    assert complaints == []

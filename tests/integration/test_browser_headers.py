@@ -1,0 +1,60 @@
+"""What a browser may do with an answer: a page runs its own files alone, data runs nothing, nobody frames or sniffs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from api.routes.browser_headers import DATA, PAGE
+from api.settings import Settings
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Nothing here depends on the database."""
+    return sqlite_url
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    made = create_app(replace(settings, demo=True))
+    yield made
+    made.extensions["shirase"].database.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs"])
+def test_a_page_runs_its_own_files_and_nothing_inline(client: FlaskClient, path: str) -> None:
+    with client.get(path) as answer:
+        assert (answer.status_code, answer.mimetype) == (200, "text/html")
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy == PAGE
+        assert "unsafe" not in policy
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        assert (rules["default-src"], rules["frame-ancestors"], rules["base-uri"]) == ("'self'", "'none'", "'none'")
+        page = answer.get_data(as_text=True)
+    for inline in ("<style", " style=", " onclick=", " onload=", "javascript:", "<script>"):
+        assert inline not in page
+
+
+def test_every_answer_tells_the_browser_what_it_is_and_no_more(client: FlaskClient, token: Callable[..., str]) -> None:
+    bearer = {"Authorization": f"Bearer {token('42')}"}
+    for path in ("/", "/demo/demo.js", "/api/docs", "/api/docs/show.js", "/api/openapi.json", "/healthz", "/nothing"):
+        with client.get(path, headers=bearer) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+            assert answer.headers["Referrer-Policy"] == "no-referrer", path
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"], path
+            assert "Set-Cookie" not in answer.headers
+
+
+def test_what_is_a_callers_own_is_kept_by_no_cache_and_run_by_no_browser(
+    client: FlaskClient, token: Callable[..., str]
+) -> None:
+    bearer = {"Authorization": f"Bearer {token('42')}"}
+    for path in ("/api/notifications", "/api/notifications/unread-count", "/api/notifications/1", "/api/sse/status"):
+        answer = client.get(path, headers=bearer)
+        assert answer.headers["Cache-Control"] == "no-store", path
+        assert answer.headers["Content-Security-Policy"] == DATA, path
+        assert answer.mimetype in ("application/json", "application/problem+json")
