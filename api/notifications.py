@@ -16,7 +16,7 @@ from api import events, logs, metrics
 from api.database import Database
 from api.errors import DatabaseAway, KeyReused, NotFound
 from api.grip import Publisher
-from api.records import DELETED, LARGEST_ID, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
+from api.records import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
 from api.store import inbox, keys, log, misses, traces
 
 logger = logging.getLogger(__name__)
@@ -100,10 +100,8 @@ def get(database: Database, user_id: str, number: int) -> Notification:
     Raises:
         NotFound: if the user has none of this id, whoever else may.
     """
-    found = None
-    if number <= LARGEST_ID:
-        with database.read() as session:
-            found = inbox.get(session, user_id, number, datetime.now(UTC))
+    with database.read() as session:
+        found = inbox.get(session, user_id, number, datetime.now(UTC))
     if found is None:
         raise NotFound("there is no such notification")
     return found
@@ -139,8 +137,6 @@ def delete(database: Database, publisher: Publisher, user_id: str, number: int) 
     Raises:
         NotFound: if the user has none of this id, whoever else may.
     """
-    if number > LARGEST_ID:
-        raise NotFound("there is no such notification")
     now = datetime.now(UTC)
 
     def change(session: Session) -> tuple[log.Change | None, None]:

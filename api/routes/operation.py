@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from api import auth, logs
 from api.drafts import invalid
-from api.errors import Forbidden, RateLimited
+from api.errors import Forbidden, NotFound, RateLimited
+from api.records import LARGEST_ID
 from api.routes import bodies
 from api.services import Services
 from api.tokens import Identity
@@ -66,14 +67,9 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
         @wraps(view)
         def wrapper(**path: Any) -> Response:
             if described.access not in (PUBLIC, PROXY):
-                in_query = described.access == USER_IN_QUERY
-                caller = _caller(in_query=in_query)
-                logs.know(user=caller.user_id)
-                if described.scope and not caller.may(described.scope):
-                    raise Forbidden(f"the token lacks the scope {described.scope}")
-                path["caller"] = caller
-                if described.rate:
-                    _count(described.rate, caller)
+                path["caller"] = _enter(described)
+            if path.get("number", 0) > LARGEST_ID:
+                raise NotFound("there is no such notification")
             if described.query:
                 path["query"] = _query(described.query)
             if described.body:
@@ -84,6 +80,17 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
         return wrapper
 
     return decorate
+
+
+def _enter(described: Operation) -> Identity:
+    """Who is calling, if they may and do not do so too often."""
+    caller = _caller(in_query=described.access == USER_IN_QUERY)
+    logs.know(user=caller.user_id)
+    if described.scope and not caller.may(described.scope):
+        raise Forbidden(f"the token lacks the scope {described.scope}")
+    if described.rate:
+        _count(described.rate, caller)
+    return caller
 
 
 def _caller(*, in_query: bool) -> Identity:
