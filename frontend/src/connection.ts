@@ -72,10 +72,11 @@ export function createConnection(
   }
 
   async function tryStream(Source: NonNullable<Environment["EventSource"]>): Promise<void> {
-    if (blocked) planNextStream();
-    else showAttempt(null);
     const { signal } = begin("trying");
     after(settings.connectTimeout, () => lost({ kind: "network" }, true));
+    if (blocked) planNextStream();
+    else showAttempt(null);
+    if (signal.aborted) return; // whoever was shown it has closed the stream; so too below
     let address: string;
     try {
       address = await caller.streamAddress(host.cursor, refresh);
@@ -89,6 +90,7 @@ export function createConnection(
         heardAt = Date.now();
         if (!isOurs(event)) return close("wrong-user");
         if (event.event === "connected") settle();
+        if (signal.aborted) return;
         host.receive(event);
         if (event.event === "closing" && !signal.aborted) end(event.data);
       },
@@ -122,7 +124,7 @@ export function createConnection(
   function end({ reason, reconnect }: { reason: string; reconnect: boolean }): void {
     if (!reconnect) return close("ended", reason);
     refresh = true;
-    failures = 0;
+    failures += 1;
     wait({ kind: "ending", reason });
   }
 
@@ -138,8 +140,9 @@ export function createConnection(
 
   async function askWhy(fault: StreamError, enough: boolean): Promise<void> {
     const { signal } = begin("trying");
-    showAttempt(null);
     after(settings.connectTimeout, () => wait(fault));
+    showAttempt(null);
+    if (signal.aborted) return;
     try {
       await caller.ask(signal);
     } catch (cause) {
@@ -147,11 +150,12 @@ export function createConnection(
       return;
     }
     if (signal.aborted) return;
+    refusals = 0;
     if (!enough || !settings.reconnect) return wait(fault);
     blocked = true; // the service answers, and streams do not come through
     planNextStream();
-    if (host.cursor !== null) show({ status: "polling", shared: false });
     poll();
+    if (host.cursor !== null) show({ status: "polling", shared: false });
   }
 
   /** An answer of 401 gets one more chance, with a fresh credential. Everything else may pass. */
@@ -195,11 +199,11 @@ export function createConnection(
     if (host.cursor === null) host.moveTo(cursor); // the first answer has no events: it tells where the log stands
     if (shown !== "polling") show({ status: "polling", shared: false });
     for (const event of events) {
+      if (signal.aborted) return;
       if (!isOurs(event)) return close("wrong-user");
       host.receive(event);
-      if (signal.aborted) return; // a listener has closed the stream
     }
-    host.moveTo(cursor);
+    if (!signal.aborted) host.moveTo(cursor);
   }
 
   function pollFailed(cause: unknown): void {
@@ -213,8 +217,8 @@ export function createConnection(
     begin("waiting");
     const bound = Math.min(settings.maxDelay, settings.minDelay * 2 ** Math.max(0, failures - 1));
     const delay = Math.max(random() * bound, notBefore - Date.now());
-    showAttempt(Date.now() + delay);
     after(delay, attempt);
+    showAttempt(Date.now() + delay);
   }
 
   function wake(why: Wake): void {

@@ -69,12 +69,12 @@ export function createTabs(
     }
     channel.onmessage = ({ data }: MessageEvent<Message>) => hear(data);
     role = "following";
+    takeTurn();
+    hello();
     if (!again) host.show({ status: "connecting" });
     else if (host.getState().status !== "closed") {
       host.show({ status: "reconnecting", attempt: 0, retryAt: null, error: { kind: "suspended" } });
     }
-    takeTurn();
-    hello();
   }
 
   function takeTurn(steal = false): void {
@@ -150,11 +150,14 @@ export function createTabs(
     leader = from;
     again = true;
     heardAt = Date.now();
-    for (const event of events) host.receive(event);
-    if (cursor !== null) host.moveTo(cursor);
-    host.show(asShared(state));
     clearTimeout(timer);
     watch();
+    for (const event of events) {
+      host.receive(event);
+      if (role !== "following") return; // a listener has closed the stream
+    }
+    if (cursor !== null) host.moveTo(cursor);
+    host.show(asShared(state));
   }
 
   function watch(): void {

@@ -245,6 +245,17 @@ test("a closing that asks to come back does so with a fresh token", async () => 
   expect(getToken.mock.calls).toEqual([[{ refresh: false }], [{ refresh: true }]]);
 });
 
+test("a service that asks to come back again and again is asked less and less often", async () => {
+  const stream = tab.open();
+  await settle();
+  for (let times = 1; times <= 4; times++) {
+    server.latest.send("closing", { reason: "token-expired", reconnect: true });
+    expect(stream.getState()).toMatchObject({ status: "reconnecting", attempt: times });
+    await pass(2 ** (times - 1) / 2);
+  }
+  expect(stream.getState().status).toBe("open");
+});
+
 test("after a reset the log begins anew, also with cursors that were used before", async () => {
   const stream = tab.open();
   await settle();
@@ -307,6 +318,23 @@ test("close() from within a listener ends a stream and a long poll alike", async
   expect(poller.titles()).toEqual(["Two"]);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test.each(["connecting", "open", "reconnecting", "polling"])(
+  "close() by whoever is told that it is %s is the end too",
+  async (status) => {
+    const stream = tab.open({ autoConnect: false, pollAfter: 2, connectTimeout: 1000 });
+    stream.subscribe(() => stream.getState().status === status && stream.close());
+    stream.connect();
+    await settle();
+    server.onStream = "silent";
+    server.streams.at(-1)?.break();
+    await pass(100);
+    expect(stream.getState()).toEqual({ status: "closed", reason: "closed" });
+    expect(stream.names().length).toBe(status === "connecting" || status === "open" ? 0 : 1);
+    expect(server.open).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  },
+);
 
 test("a page that is kept for going back lets its stream go, and catches up when it is back", async () => {
   const stream = tab.open();

@@ -277,6 +277,38 @@ test.each([
   }
 });
 
+test.each(["connecting", "open", "reconnecting"])(
+  "close() by whoever is told in a shared tab that it is %s is the end too",
+  async (status) => {
+    const [leader] = await openTabs(1);
+    server.create();
+    const other = browser.open({ autoConnect: false });
+    other.subscribe(() => other.getState().status === status && other.close());
+    other.connect();
+    await settle();
+    leader.tab.freeze();
+    await settle();
+    leader.close();
+    await pass(100);
+    expect(other.getState()).toEqual({ status: "closed", reason: "closed" });
+    expect(server.open).toEqual([]);
+    expect(browser.channels.size).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  },
+);
+
+test("close() by whoever hears what was missed is the end too", async () => {
+  const [, other] = await openTabs(2);
+  other?.tab.leave();
+  server.create("One");
+  server.create("Two");
+  other?.on("notification", () => other.close());
+  other?.tab.comeBack();
+  await settle();
+  expect(other?.titles()).toEqual(["One"]);
+  expect(other?.getState()).toEqual({ status: "closed", reason: "closed" });
+});
+
 test("close() leaves no timer, no channel and no place in the queue", async () => {
   const tabs = await openTabs(3);
   for (const tab of tabs.reverse()) tab.close();
