@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from sqlalchemy.orm import Session
 
-from api import grip, sse
+from api import grip, metrics, sse
 from api.database import Database
 from api.errors import TooManyConnections
 from api.grip import Publisher
@@ -69,9 +69,11 @@ def admit(session: Session, settings: Settings, connection: Connection) -> list[
     others = [one for one in connections.of_user(session, connection.user_id) if one != connection.connection_id]
     excess = len(others) + 1 - settings.sse_max_connections_per_user
     if excess > 0 and settings.sse_connection_limit_policy == REJECT:
+        metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
     ended = connections.end(session, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
     connections.add(session, connection, now)
+    metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
     return ended
 
 
@@ -124,6 +126,7 @@ def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
     with database.write() as session:
         connections.lock(session, user_id)
         ended = connections.end_of_user(session, user_id, REVOKED, datetime.now(UTC))
+    metrics.ENDED.labels(REVOKED).inc(len(ended))
     tell(database, publisher, ended)
     return len(ended)
 
@@ -138,7 +141,9 @@ def end_due(database: Database, publisher: Publisher) -> int:
             ended = connections.untold(session, BATCH)
         if due:
             with database.write() as session:
-                ended += connections.end(session, due, TOKEN_EXPIRED, now)
+                expired = connections.end(session, due, TOKEN_EXPIRED, now)
+            metrics.ENDED.labels(TOKEN_EXPIRED).inc(len(expired))
+            ended += expired
         tell(database, publisher, ended)
         done += len(due)
         if len(due) < BATCH:

@@ -47,8 +47,13 @@ CONTROL_SPARED = Counter(
 
 CONNECTS = Counter(
     "shirase_connects_total",
-    "Streams that were asked for: new ones, resumed at a cursor (reconnects), reset, or deferred (database away).",
-    ["result"],  # new, resumed, reset, deferred
+    "Streams that were asked for: new, resumed at a cursor (reconnects), reset, deferred (database away) or rejected.",
+    ["result"],  # new, resumed, reset, deferred, rejected (as many as the user may hold)
+)
+ENDED = Counter(
+    "shirase_connections_ended_total",
+    "Streams that the service ended: evicted by the user's newer ones, revoked, or with their token.",
+    ["reason"],  # connection-limit, revoked, token-expired
 )
 POLLS = Counter("shirase_polls_total", "Long polls that were asked for, the proxy's repeats included.")
 RECOVERIES = Counter("shirase_recoveries_total", "Times that the proxy read a held stream again.")
@@ -68,7 +73,8 @@ RELAY_ROUND = Gauge(
 
 for _counter, _values in (
     (PUBLISHED, ("accepted", "partial", "failed")),
-    (CONNECTS, ("new", "resumed", "reset", "deferred")),
+    (CONNECTS, ("new", "resumed", "reset", "deferred", "rejected")),
+    (ENDED, ("connection-limit", "revoked", "token-expired")),
     (RELAY_REMOVED, ("notifications", "events", "keys")),
 ):
     for _value in _values:

@@ -7,11 +7,13 @@ What does not answer is missing from the figures and said to be down, and never 
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from itertools import zip_longest
+from math import inf
 from urllib.parse import urlsplit
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
@@ -22,7 +24,8 @@ from prometheus_client.registry import Collector
 
 from api.database import Database
 from api.errors import DatabaseAway
-from api.store import log, misses
+from api.settings import Settings
+from api.store import log, misses, registry
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NODE_TIMEOUT = 0.5  # seconds without a byte from a node's statistics
 NODES_TIMEOUT = 2.0  # seconds for the nodes together; those that are not asked count as down
 LARGEST_ANSWER = 64 * 1024  # bytes
-PROMETHEUS_PORT = 2  # above the control port, as `shirase up` and `shirase proxy` place it
+UNANNOUNCED = ""  # the node of a stream that none has announced yet
 
 # Pushpin's names say neither whose they are nor, with several nodes, of which.
 TOTALS = {
@@ -42,12 +45,24 @@ TOTALS = {
 }
 
 
-def render(database: Database, nodes: tuple[str, ...]) -> bytes:
-    """The Prometheus text of this moment; ``nodes`` are control addresses."""
-    registry = CollectorRegistry()
+Addresses = Mapping[str, tuple[str, int]]  # a node's name: where its own figures are
+
+
+def addresses(settings: Settings, nodes: Sequence[str]) -> Addresses:
+    """Where each node shows its own figures: one port above its statistics, two above its control port."""
+    found = {}
+    for node, statistics in zip_longest(nodes, settings.pushpin_stats_url):
+        above = urlsplit(statistics or node)
+        found[node] = (above.hostname or "", (above.port or 80) + (1 if statistics else 2))
+    return found
+
+
+def render(database: Database, nodes: Addresses) -> bytes:
+    """The Prometheus text of this moment."""
+    of_processes = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        counted = generate_latest(registry)
+        MultiProcessCollector(of_processes)  # type: ignore[no-untyped-call]
+        counted = generate_latest(of_processes)
     else:
         counted = generate_latest(REGISTRY)
     asked = CollectorRegistry()
@@ -58,7 +73,7 @@ def render(database: Database, nodes: tuple[str, ...]) -> bytes:
 class _Asked(Collector):
     """The figures that are found out at the scrape."""
 
-    def __init__(self, database: Database, nodes: tuple[str, ...]) -> None:
+    def __init__(self, database: Database, nodes: Addresses) -> None:
         self._database = database
         self._nodes = nodes
 
@@ -81,13 +96,12 @@ class _Asked(Collector):
     def _database_figures(self) -> list[Metric]:
         with self._database.read() as session:
             waiting, oldest = log.outbox(session)
-            missed = [(node, misses.count(session, node)) for node in self._nodes]
-        age = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
-        streams = GaugeMetricFamily(
-            "shirase_missed_streams", "Streams that a node has to be told to read again.", labels=["node"]
-        )
-        for node, count in missed:
-            streams.add_metric([node], count)
+            missed = {node: misses.count(session, node) for node in self._nodes}
+            held = registry.held(session)
+            heard = registry.nodes_heard(session)
+        now = datetime.now(UTC)
+        open_now = {node: held.get(node, 0) for node in self._nodes} | {UNANNOUNCED: held.get(None, 0)}
+        looked = [looked_at for looked_at, _ in heard.values()]
         return [
             GaugeMetricFamily(
                 "shirase_unpublished_events",
@@ -95,18 +109,42 @@ class _Asked(Collector):
                 waiting,
             ),
             GaugeMetricFamily(
-                "shirase_oldest_unpublished_event_age_seconds", "Age of the oldest of them; 0 if there is none.", age
+                "shirase_oldest_unpublished_event_age_seconds",
+                "Age of the oldest of them; 0 if there is none.",
+                _age(oldest, now) if oldest else 0.0,
             ),
-            streams,
+            _by_node("shirase_missed_streams", "Streams that a node has to be told to read again.", missed),
+            _by_node("shirase_open_connections", "Streams that are held open, as the registry has it.", open_now),
+            GaugeMetricFamily(
+                "shirase_relay_silence_seconds",
+                "Time since some relay was at work; infinite if there never was one.",
+                _age(max(looked), now) if looked else inf,
+            ),
+            _by_node(
+                "shirase_statistics_silence_seconds",
+                "Time since a relay heard a node's statistics; infinite if it never did.",
+                {node: _age(at, now) if (at := heard.get(node, (now, None))[1]) else inf for node in self._nodes},
+            ),
         ]
 
 
-def _node_figures(nodes: tuple[str, ...]) -> Iterator[Metric]:
+def _age(moment: datetime, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds())
+
+
+def _by_node(name: str, documentation: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=["node"])
+    for node, value in values.items():
+        family.add_metric([node], value)
+    return family
+
+
+def _node_figures(nodes: Addresses) -> Iterator[Metric]:
     up = GaugeMetricFamily("shirase_pushpin_up", "Whether a node's own statistics answered.", labels=["node"])
     families: dict[str, Metric] = {}
     deadline = time.monotonic() + NODES_TIMEOUT
-    for node in nodes:
-        found = _totals(node) if time.monotonic() < deadline else None
+    for node, address in nodes.items():
+        found = _totals(*address) if time.monotonic() < deadline else None
         up.add_metric([node], found is not None)
         for family in found or ():
             name = TOTALS.get(family.name)
@@ -118,10 +156,9 @@ def _node_figures(nodes: tuple[str, ...]) -> Iterator[Metric]:
     yield from families.values()
 
 
-def _totals(node: str) -> list[Metric] | None:
+def _totals(host: str, port: int) -> list[Metric] | None:
     """What a node says of itself; ``None`` if it says nothing."""
-    control = urlsplit(node)
-    connection = HTTPConnection(control.hostname or "", (control.port or 80) + PROMETHEUS_PORT, timeout=NODE_TIMEOUT)
+    connection = HTTPConnection(host, port, timeout=NODE_TIMEOUT)
     with closing(connection):
         try:
             connection.request("GET", "/metrics")
@@ -129,5 +166,5 @@ def _totals(node: str) -> list[Metric] | None:
             text = answer.read(LARGEST_ANSWER).decode()
             return list(text_string_to_metric_families(text)) if answer.status == HTTPStatus.OK else None
         except (OSError, HTTPException, ValueError) as exc:
-            logger.debug("the statistics of %s do not answer: %s", node, exc)
+            logger.debug("%s:%d does not say its figures: %s", host, port, exc)
             return None

@@ -47,7 +47,10 @@ def readyz() -> Response:
 def metrics() -> Response:
     """On the origin alone. What does not answer is missing from the figures and said to be down."""
     wired = services()
-    return Response(scrape.render(wired.database, wired.publisher.nodes), content_type=scrape.CONTENT_TYPE)
+    return Response(
+        scrape.render(wired.database, scrape.addresses(wired.settings, wired.publisher.nodes)),
+        content_type=scrape.CONTENT_TYPE,
+    )
 
 
 def _database_is_away() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -89,6 +89,15 @@ def note_node(session: Session, node: str, looked_at: datetime, heard_at: dateti
     values = {"looked_at": looked_at} | ({"heard_at": heard_at} if heard_at else {})
     noting = dialect.insert(nodes).values(name=node, **values)
     session.execute(noting.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def held(session: Session) -> dict[str | None, int]:
+    """How many connections each node holds; under ``None`` those that no node has announced yet.
+
+    It reads as much as there are live connections: count them at a scrape, not at a request.
+    """
+    wanted = select(connections.c.node, func.count()).where(_LIVE).group_by(connections.c.node)
+    return {row[0]: row[1] for row in session.execute(wanted)}
 
 
 def nodes_heard(session: Session) -> dict[str, tuple[datetime, datetime | None]]:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from api.processes import Child, gunicorn_command, relay_command
+from api.tokens import ADMIN
 from tests.e2e.conftest import Fragile, on_both
 from tests.forwarder import Mode
 from tests.integration.test_metrics import read
@@ -65,6 +66,21 @@ def test_streams_and_what_they_are_sent_are_counted(service: Service) -> None:
     assert grown("shirase_connects_total{result=reset}") == 1
     assert grown("shirase_resets_total") == 1
     assert grown("shirase_event_age_seconds_count{way=publish}") == 1
+
+
+def test_who_is_connected_and_who_was_ended_is_counted(service: Service) -> None:
+    name = "shirase_connections_ended_total{reason=revoked}"
+    before, bob = figures(service), user()
+    service.open_many([user()] * 3)
+    device = service.open(bob, reconnect=False)
+    wait_until(lambda: figures(service)["shirase_open_connections"] >= 4, BOUND, "they are not counted")
+
+    assert service.ask("DELETE", "/api/sse/connections", scope=ADMIN, params={"user_id": bob}).json() == {"closed": 1}
+
+    device.wait(lambda one: one.done)
+    assert figures(service)[name] - before[name] == 1
+    assert figures(service)["shirase_relay_silence_seconds"] < BOUND
+    assert figures(service)["shirase_statistics_silence_seconds"] < BOUND
 
 
 def test_pushpins_own_totals_are_beside_them(service: Service) -> None:

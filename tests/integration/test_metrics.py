@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
 from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -121,6 +123,30 @@ def test_a_spared_control_port_is_counted(
     assert spared > 0
 
 
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ("evict-oldest", "shirase_connections_ended_total{reason=connection-limit}"),
+        ("reject", "shirase_connects_total{result=rejected}"),
+    ],
+)
+def test_a_stream_too_many_is_counted(settings: Settings, token: Callable[..., str], policy: str, name: str) -> None:
+    limited = replace(settings, sse_max_connections_per_user=1, sse_connection_limit_policy=policy)
+    app = create_app(limited)
+    client = app.test_client()
+    signed = jwt.encode({"iss": "pushpin", "exp": 2**33}, settings.pushpin_sig_key, algorithm="HS256")
+    headers = {"Authorization": f"Bearer {token('42')}", "Grip-Sig": signed}
+    grown = Grown(client)
+
+    for _ in range(3):
+        client.get("/api/sse/notifications", headers=headers)
+
+    assert grown[name] == 2
+    assert figures(client)["shirase_open_connections"] == 1
+    assert figures(client)["shirase_relay_silence_seconds"] == inf
+    app.extensions["shirase"].database.close()
+
+
 def test_figures_are_shown_while_the_database_is_away(settings: Settings) -> None:
     away = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")).test_client()
 
@@ -148,7 +174,18 @@ def test_no_figure_names_a_user(client: FlaskClient, create: Callable[[int], Non
         for name in sample.labels
     }
 
-    assert labels <= {"operation", "status", "result", "way", "node", "what", "le", "version", "implementation"} | {
+    assert labels <= {
+        "operation",
+        "status",
+        "result",
+        "way",
+        "node",
+        "what",
+        "reason",
+        "le",
+        "version",
+        "implementation",
+    } | {
         "major",
         "minor",
         "patchlevel",
