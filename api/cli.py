@@ -33,6 +33,13 @@ USER = click.option("--user", "user_id", required=True, help="The user's id.")
 TOKEN = click.option(
     "--token", help="A token that the service accepts; by default SHIRASE_TOKEN, or one that is signed with JWT_SECRET."
 )
+ROUTE = click.option(
+    "--route",
+    "routes",
+    multiple=True,
+    metavar="/PREFIX/=HOST:PORT",
+    help="Pass what begins with this path to another application, such as a Django site.",
+)
 URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
 DOCTOR = "shirase-doctor"  # the user who gets what `shirase doctor` sends, unless a token says another
 DEFAULT_URL = "http://127.0.0.1:7999"
@@ -66,9 +73,12 @@ def main() -> None:
 @DATA_DIR
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")
 @click.option("--demo/--no-demo", default=False, help="Serve a page to try everything in, with keys of its own.")
-def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool) -> None:
+@ROUTE
+@_one_line
+def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool, routes: tuple[str, ...]) -> None:
     """Run Pushpin, gunicorn and the relay in the foreground."""
-    options = supervisor.UpOptions(port=port, host=host, data_dir=data_dir, workers=workers, demo=demo)
+    mounts = proxy.read_mounts(routes)
+    options = supervisor.UpOptions(port=port, host=host, data_dir=data_dir, workers=workers, demo=demo, mounts=mounts)
     sys.exit(supervisor.up(options))
 
 
@@ -77,9 +87,10 @@ def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool) ->
 @click.option("--port", default=7999, show_default=True, help="For clients; the other ports follow from it.")
 @click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
 @click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@ROUTE
 @DATA_DIR
 @_one_line
-def run_proxy(origin: str, port: int, host: str, control_host: str, data_dir: Path) -> None:
+def run_proxy(*, origin: str, port: int, host: str, control_host: str, routes: tuple[str, ...], data_dir: Path) -> None:
     """Run one Pushpin node in the foreground; its control port is --port + 2."""
     proxy.run_proxy(
         proxy.ProxyConfig(
@@ -92,6 +103,7 @@ def run_proxy(origin: str, port: int, host: str, control_host: str, data_dir: Pa
             control_port=port + 2,
             stats_port=port + 3,
             prometheus_port=port + 4,
+            mounts=proxy.read_mounts(routes),
         )
     )
 

@@ -7,12 +7,13 @@ import re
 import resource
 import subprocess
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import NoReturn
 
-from api.errors import ProxyMissing
+from api.errors import ProxyMissing, SettingsError
 from api.resources import directory
 from api.verification_keys import key_bytes
 
@@ -35,6 +36,7 @@ class ProxyConfig:
     prometheus_port: int
     client_host: str = "127.0.0.1"
     control_host: str = "127.0.0.1"  # an address, no name; what listens on it has no authentication
+    mounts: Mapping[str, str] = field(default_factory=dict)  # what begins with this path goes to that HOST:PORT
 
     @property
     def stats_spec(self) -> str:
@@ -103,8 +105,26 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
     main = config.run_dir / "pushpin.conf"
     _write_private(main, Template(text).substitute(values))
     routes = Template((templates / "routes").read_text()).substitute(origin=config.origin)
+    routes += "".join(f"*,path_beg={prefix} {address}\n" for prefix, address in config.mounts.items())
     _write_private(config.run_dir / "routes", routes)
     return ["pushpin", "--merge-output", f"--config={main}"]
+
+
+def read_mounts(options: Iterable[str]) -> dict[str, str]:
+    """Which other applications stand behind the proxy: ``/PREFIX/=HOST:PORT``, each.
+
+    Raises:
+        SettingsError: for one that is something else, or would hide the service's own paths.
+    """
+    found = {}
+    for option in options:
+        match = re.fullmatch(r"((?:/[A-Za-z0-9._~-]+)+)/?=([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):([0-9]{1,5})", option)
+        if match is None:
+            raise SettingsError("--route", f"must be like /site/=127.0.0.1:8100, not {option!r}")
+        if match[1].split("/")[1] in ("api", ".", ".."):
+            raise SettingsError("--route", f"must leave the service its own paths, not take {match[1]}/")
+        found[f"{match[1]}/"] = f"{match[2]}:{match[3]}"
+    return found
 
 
 def run_proxy(config: ProxyConfig) -> NoReturn:

@@ -5,9 +5,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class UpOptions:
     data_dir: Path = Path("var")
     workers: int = 2
     demo: bool = False
+    mounts: Mapping[str, str] = field(default_factory=dict)  # as in ProxyConfig
 
 
 def up(options: UpOptions) -> int:
@@ -84,6 +85,7 @@ def _run(options: UpOptions) -> None:
         control_port=options.port + 2,
         stats_port=options.port + 3,
         prometheus_port=options.port + 4,
+        mounts=options.mounts,
     )
     with closing(socket.socket()) as origin:
         children = [

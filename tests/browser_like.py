@@ -47,9 +47,18 @@ class Device:
     """One EventSource. What it says of itself is written by the loop's thread and read by the test's."""
 
     def __init__(
-        self, url: str, token: str, *, cursor: str | None = None, reconnect: bool = True, renew: bool = False
+        self,
+        url: str,
+        token: str,
+        *,
+        cursor: str | None = None,
+        reconnect: bool = True,
+        renew: bool = False,
+        cookie: str | None = None,
     ) -> None:
         """Prepare to open the stream at ``url`` (the proxy's), behind ``cursor`` as a page would ask for it.
+
+        A host's own sign-in is a ``cookie``, which then takes the token's place.
 
         One that is to ``renew`` is on a page that makes a new EventSource, behind the last cursor, whenever the browser
         gave up on one. A device that does not ``reconnect`` stays where its first response ended. A token that is too
@@ -67,9 +76,10 @@ class Device:
         self.open = False
         self.done = False
         self._address = urlsplit(url)
-        in_query = len(token) < LONGEST_IN_QUERY
+        self._path = self._address.path.rstrip("/") + PATH
+        in_query = cookie is None and len(token) < LONGEST_IN_QUERY
         self._query = ({"token": token} if in_query else {}) | ({"last_event_id": cursor} if cursor else {})
-        self._headers = {} if in_query else {"Authorization": f"Bearer {token}"}
+        self._headers = {"Cookie": cookie} if cookie else {} if in_query else {"Authorization": f"Bearer {token}"}
         self._reconnect = reconnect
         self._closed = False
         self._renew = renew
@@ -185,7 +195,7 @@ class Device:
 
     def _request(self) -> bytes:
         lines = [
-            f"GET {PATH}?{urlencode(self._query)} HTTP/1.1",
+            f"GET {self._path}?{urlencode(self._query)} HTTP/1.1",
             f"Host: {self._address.netloc}",
             "Accept: text/event-stream",
             "Cache-Control: no-store",
@@ -238,9 +248,10 @@ class Browsers(LoopThread):
         reconnect: bool = True,
         renew: bool = False,
         longest_retry: float | None = None,
+        cookie: str | None = None,
     ) -> Device:
         """Open one stream; it may still be on its way when this returns."""
-        device = Device(url, token, cursor=cursor, reconnect=reconnect, renew=renew)
+        device = Device(url, token, cursor=cursor, reconnect=reconnect, renew=renew, cookie=cookie)
         device.longest_retry = longest_retry
         self.spawn(device.run())
         return device

@@ -43,6 +43,7 @@ class Stack:
         relays: int = 1,
         pushpin_origin: str | None = None,
         env: Mapping[str, str] | None = None,
+        mounts: Mapping[str, str] | None = None,
     ) -> None:
         """Choose ports and write the configuration.
 
@@ -54,6 +55,7 @@ class Stack:
             relays: relays.
             pushpin_origin: what Pushpin asks instead of gunicorn: HOST:PORT of something between the two.
             env: settings beyond those that are needed.
+            mounts: what begins with this path goes to that HOST:PORT, a host's application.
         """
         ports = free_row(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop(0)}"
@@ -67,6 +69,7 @@ class Stack:
                 control_port=ports.pop(0),  # and the next two above it, as `shirase up` has them
                 stats_port=ports.pop(0),
                 prometheus_port=ports.pop(0),
+                mounts=mounts or {},
             )
             for node in range(nodes)
         ]

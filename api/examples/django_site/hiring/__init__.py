@@ -1,0 +1,1 @@
+"""A site that schedules interviews and tells the candidates."""
