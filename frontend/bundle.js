@@ -15,6 +15,9 @@ export const DEMO_ENTRIES = readdirSync(here("demo"), { withFileTypes: true })
 /** Where the demo's scripts are served from. */
 export const DEMO_DIRECTORY = here("../api/demo");
 
+/** The look of the components, which the demo's page has as it is. */
+export const STYLES = here("src/react/styles.css");
+
 /**
  * One entry as a single minified module.
  * @param {string} entry a path in this directory
@@ -29,7 +32,7 @@ export async function bundle(entry, more = {}) {
     minify: true,
     format: "esm",
     target: "es2022",
-    legalComments: "none",
+    legalComments: "eof", // React's licence goes where React goes
     define: { "process.env.NODE_ENV": '"production"' },
     write: false,
     ...more,
@@ -38,7 +41,8 @@ export async function bundle(entry, more = {}) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { writeFileSync } = await import("node:fs");
+  const { copyFileSync, writeFileSync } = await import("node:fs");
+  copyFileSync(STYLES, `${DEMO_DIRECTORY}/shirase.css`);
   for (const entry of DEMO_ENTRIES) {
     const name = entry.replace(/^demo\/(.*)\.tsx?$/, "$1.js");
     writeFileSync(`${DEMO_DIRECTORY}/${name}`, await bundle(entry));

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { bundle, DEMO_DIRECTORY, DEMO_ENTRIES } from "../bundle.js";
+import { bundle, DEMO_DIRECTORY, DEMO_ENTRIES, STYLES } from "../bundle.js";
 
 const CORE_LIMIT = 5_000; // bytes;
 
@@ -18,11 +18,16 @@ test.each(DEMO_ENTRIES)("the committed build of %s is that of its source", async
   expect(readFileSync(committed, "utf8") === (await bundle(entry)), `${committed} is out of date`).toBe(true);
 });
 
+test("the demo has the components' styles as they are", () => {
+  expect(readFileSync(`${DEMO_DIRECTORY}/shirase.css`, "utf8")).toBe(readFileSync(STYLES, "utf8"));
+});
+
 test("every subpath of the package has a source", () => {
   const { exports } = JSON.parse(read("../package.json")) as { exports: Record<string, { default: string } | string> };
   const sources = Object.values(exports)
-    .filter((target) => typeof target === "object")
-    .map((target) => target.default.replace(/^\.\/dist\/(.*)\.js$/, "../src/$1.ts"));
+    .map((target) => (typeof target === "object" ? target.default : target))
+    .filter((target) => target.startsWith("./dist/"))
+    .map((target) => target.replace("./dist/", "../src/").replace(/\.js$/, ".ts"));
   expect(sources.filter((source) => !existsSync(new URL(source, import.meta.url)))).toEqual([]);
 });
 

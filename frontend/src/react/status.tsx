@@ -1,0 +1,35 @@
+"use client";
+import type { ReactNode } from "react";
+import type { StreamState } from "../state.js";
+import { classNames } from "./class-names.js";
+import { useProvided } from "./context.js";
+import { useNotificationSSE } from "./hooks.js";
+
+/** What `SSEConnectionStatus` takes. */
+export interface SSEConnectionStatusProps {
+  className?: string;
+}
+
+/** Says where the connection stands, and offers to try at once while there is none. */
+export function SSEConnectionStatus({ className }: SSEConnectionStatusProps): ReactNode {
+  const { labels } = useProvided();
+  const { state, retryNow } = useNotificationSSE();
+  return (
+    <span className={classNames("shirase-status", className)} data-status={state.status}>
+      <span role="status">
+        <span className="shirase-dot" aria-hidden="true" />
+        {labels.status(state)}
+      </span>
+      {canRetry(state) && (
+        <button type="button" className="shirase-button" onClick={retryNow}>
+          {labels.retryNow}
+        </button>
+      )}
+    </span>
+  );
+}
+
+function canRetry(state: StreamState): boolean {
+  if (state.status === "closed") return state.reason !== "closed";
+  return state.status === "reconnecting" && state.retryAt !== null;
+}

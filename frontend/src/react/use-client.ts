@@ -1,0 +1,65 @@
+"use client";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { createInbox, type InboxOptions } from "../inbox/index.js";
+import { createNotificationStream, type GetCredential, type StreamOptions } from "../index.js";
+import type { Client } from "./context.js";
+
+/** What a client is made of. `user: null` means that nobody is signed in: nothing is opened then. */
+export type ClientOptions = Omit<StreamOptions, "user"> & InboxOptions & { user?: string | null };
+
+// On the server there is nothing to lay out, and React 18 says so with a warning.
+const useBeforeEffects = typeof window === "undefined" ? useEffect : useLayoutEffect;
+
+/**
+ * A stream and an inbox for as long as the component lives, and new ones when the options change.
+ *
+ * Functions may be new ones at each render: the latest is called, and nothing is opened anew for it.
+ *
+ * @returns `null` until the first effect. Never one that was made for other options: what one user has is not shown to
+ * the next, not for a single frame.
+ */
+export function useClient(options: ClientOptions): Client | null {
+  const latest = useRef(options);
+  useBeforeEffects(() => {
+    latest.current = options;
+  });
+  const identity = options.user === null ? null : identify(options);
+  const [made, setMade] = useState<{ identity: string; client: Client } | null>(null);
+  useEffect(() => {
+    if (identity === null) return;
+    const { pageSize } = latest.current;
+    const stream = createNotificationStream(streamOptions(latest));
+    const inbox = createInbox(stream, pageSize === undefined ? {} : { pageSize });
+    setMade({ identity, client: { stream, inbox } });
+    return () => {
+      inbox.close();
+      stream.close();
+    };
+  }, [identity]);
+  return made !== null && made.identity === identity ? made.client : null;
+}
+
+/** Equal for options that make the same client. */
+function identify(options: ClientOptions): string {
+  const plain = Object.entries(options).filter(([, value]) => value !== undefined && !isPart(value));
+  const functions = [options.getToken, options.getTicket].map((given) => given !== undefined);
+  return JSON.stringify([plain.sort(), functions]);
+}
+
+/** Functions and the environment: not what a client is known by. */
+function isPart(value: unknown): boolean {
+  return typeof value === "function" || typeof value === "object";
+}
+
+function streamOptions(latest: { readonly current: ClientOptions }): StreamOptions {
+  const { user, pageSize: _, getToken, getTicket, ...rest } = latest.current;
+  const options: StreamOptions = rest;
+  if (user != null) options.user = user;
+  if (getToken) options.getToken = (asked) => (latest.current.getToken ?? refuse)(asked);
+  if (getTicket) options.getTicket = (asked) => (latest.current.getTicket ?? refuse)(asked);
+  return options;
+}
+
+const refuse: GetCredential = () => {
+  throw new Error("the function that gets the credential is gone");
+};

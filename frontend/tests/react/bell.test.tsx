@@ -1,0 +1,83 @@
+import { act, screen, waitFor } from "@testing-library/react";
+import { userEvent } from "@testing-library/user-event";
+import { expect, test } from "vitest";
+import { NotificationBell, SSEConnectionStatus } from "../../src/react/index.js";
+import { renderApp, settle } from "./app.js";
+
+const bell = () => screen.getByRole("button", { name: /^Notifications, / });
+const panel = () => screen.queryByRole("dialog", { name: "Notifications" });
+
+test("the badge follows the count, and the bell's name says it", async () => {
+  const { server, happen, container } = await renderApp(<NotificationBell />);
+  expect(bell().getAttribute("aria-label")).toBe("Notifications, 0 unread");
+  expect(container.querySelector(".shirase-badge")).toBe(null);
+  await happen(() => {
+    for (let number = 0; number < 120; number += 1) server.create();
+  });
+  expect(bell().getAttribute("aria-label")).toBe("Notifications, 120 unread");
+  expect(container.querySelector(".shirase-badge")?.textContent).toBe("99+");
+});
+
+test("the keyboard opens the panel, works in it, and comes back to the bell", async () => {
+  await renderApp(<NotificationBell />, { titles: ["Hello"] });
+  await userEvent.tab();
+  expect(document.activeElement).toBe(bell());
+  await userEvent.keyboard("{Enter}");
+  expect(document.activeElement).toBe(panel());
+  expect(bell().getAttribute("aria-expanded")).toBe("true");
+  expect(bell().getAttribute("aria-controls")).toBe(panel()?.id);
+  await userEvent.tab();
+  await userEvent.tab();
+  await userEvent.keyboard("{Enter}");
+  await settle();
+  expect(bell().getAttribute("aria-label")).toBe("Notifications, 0 unread");
+  await userEvent.keyboard("{Escape}");
+  expect(panel()).toBe(null);
+  expect(document.activeElement).toBe(bell());
+});
+
+test("a click or a focus elsewhere closes the panel", async () => {
+  const app = (
+    <>
+      <NotificationBell />
+      <button type="button">Elsewhere</button>
+      <p>Text</p>
+    </>
+  );
+  await renderApp(app);
+  await userEvent.click(bell());
+  expect(panel()).not.toBe(null);
+  await userEvent.click(screen.getByText("Text"));
+  expect(panel()).toBe(null);
+  await userEvent.click(bell());
+  await act(async () => screen.getByText("Elsewhere").focus());
+  expect(panel()).toBe(null);
+});
+
+test("what arrives is read out politely, and a burst in one sentence", async () => {
+  const { server, happen, container } = await renderApp(<NotificationBell />);
+  const announced = () => container.querySelector(".shirase-announcer")?.textContent;
+  await happen(() => server.create("Lunch"));
+  await waitFor(() => expect(announced()).toBe("New: Lunch. 1 unread."));
+  await happen(() => [server.create("One"), server.create("Two")]);
+  await waitFor(() => expect(announced()).toBe("2 new notifications. 3 unread."));
+  expect(container.querySelector(".shirase-announcer")?.getAttribute("role")).toBe("status");
+});
+
+test("nothing is read out where the page does that itself", async () => {
+  const { container } = await renderApp(<NotificationBell />, { announce: false });
+  expect(container.querySelector(".shirase-announcer")).toBe(null);
+});
+
+test("the connection's state is said, and can be helped along", async () => {
+  const { server, happen, container } = await renderApp(<SSEConnectionStatus />, { minDelay: 60_000 });
+  const status = () => container.querySelector(".shirase-status") as HTMLElement;
+  expect([status().dataset["status"], status().textContent]).toEqual(["open", "Live"]);
+  await happen(() => server.latest.break());
+  expect(status().textContent).toBe("Reconnecting…Try now");
+  await userEvent.click(screen.getByRole("button", { name: "Try now" }));
+  await settle();
+  expect(status().textContent).toBe("Live");
+  await happen(() => server.latest.send("closing", { reason: "evicted", reconnect: false }));
+  expect(status().textContent).toBe("Ended by the serviceTry now");
+});

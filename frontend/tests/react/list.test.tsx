@@ -1,0 +1,116 @@
+import { screen, within } from "@testing-library/react";
+import { userEvent } from "@testing-library/user-event";
+import { expect, test, vi } from "vitest";
+import { NotificationList } from "../../src/react/index.js";
+import { renderApp, settle, titles } from "./app.js";
+
+const button = (name: string) => screen.getByRole("button", { name });
+
+test("what a producer wrote is text, never markup", async () => {
+  const markup = "<img src=x onerror=alert(1)><b>bold</b>";
+  const { container } = await renderApp(<NotificationList />, { titles: [markup] });
+  expect(titles()).toEqual([`Unread: ${markup}`]);
+  expect(container.querySelector("img, b")).toBe(null);
+});
+
+test.each([
+  ["https://example.com/a", "https://example.com/a"],
+  ["/interviews/18", "/interviews/18"],
+  ["javascript:alert(1)", null],
+  [" java\nscript:alert(1)", null],
+  ["data:text/html,<b>", null],
+  [{ toString: "x" }, null],
+])("a payload's url %j leads to %j", async (url, href) => {
+  const { server, happen } = await renderApp(<NotificationList />);
+  await happen(() => {
+    const created = server.create("Linked");
+    server.notifications.set(created.id, { ...created, payload: { url } });
+    server.latest.send("reset", { reason: "test" }, "c-9");
+  });
+  expect(titles()).toEqual(["Unread: Linked"]);
+  expect(screen.queryByRole("link", { name: "Linked" })?.getAttribute("href") ?? null).toBe(href);
+});
+
+test("choosing a title marks it read and tells of it", async () => {
+  const onSelect = vi.fn();
+  const { server } = await renderApp(<NotificationList onSelect={onSelect} />, { titles: ["Choose me"] });
+  await userEvent.click(button("Choose me"));
+  await settle();
+  expect(onSelect.mock.calls[0]?.[0].title).toBe("Choose me");
+  expect(server.notifications.get(1)?.is_read).toBe(true);
+});
+
+test("the focus stays in the list when what had it goes", async () => {
+  await renderApp(<NotificationList />, { titles: ["One", "Two", "Three"] });
+  await userEvent.click(button("Mark read: Two"));
+  await settle();
+  expect(document.activeElement).toBe(button("Delete: Two"));
+  await userEvent.keyboard("{Enter}");
+  await settle();
+  expect(titles()).toEqual(["Unread: Three", "Unread: One"]);
+  expect(document.activeElement).toBe(button("Delete: One"));
+  await userEvent.keyboard("{Enter}");
+  await settle();
+  expect(document.activeElement).toBe(button("Delete: Three"));
+  await userEvent.keyboard("{Enter}");
+  await settle();
+  expect(document.activeElement).toBe(screen.getByRole("heading", { name: "Notifications" }));
+  expect(screen.getByText("All quiet")).toBeTruthy();
+});
+
+test("the focus is left alone when it is elsewhere", async () => {
+  const { server, happen } = await renderApp(<NotificationList />, { titles: ["One", "Two"] });
+  button("Delete: Two").focus();
+  button("Delete: Two").blur();
+  await happen(() => server.remove(2));
+  expect(document.activeElement).toBe(document.body);
+});
+
+test("a refused change is taken back, said, and can be tried again", async () => {
+  const { server } = await renderApp(<NotificationList />, { titles: ["Stays"] });
+  server.onRequest = 503;
+  await userEvent.click(button("Delete: Stays"));
+  await settle();
+  expect(titles()).toEqual(["Unread: Stays"]);
+  const alert = screen.getByRole("alert");
+  expect(alert.textContent).toContain("That could not be saved.");
+  server.onRequest = "serve";
+  await userEvent.click(within(alert).getByRole("button", { name: "Try again" }));
+  await settle();
+  expect(titles()).toEqual([]);
+  expect(screen.queryByRole("alert")).toBe(null);
+});
+
+test("a list that cannot be fetched says so and is fetched again on demand", async () => {
+  const { server, change } = await renderApp(<NotificationList />, { user: null, titles: ["There"] });
+  server.onRequest = 500;
+  await change({ user: "aiko" });
+  expect(screen.getByRole("alert").textContent).toContain("could not be loaded");
+  server.onRequest = "serve";
+  await userEvent.click(button("Try again"));
+  await settle();
+  expect(titles()).toEqual(["Unread: There"]);
+});
+
+test("older ones come by the page", async () => {
+  const all = Array.from({ length: 5 }, (_, number) => `No ${number}`);
+  await renderApp(<NotificationList />, { titles: all, pageSize: 3 });
+  expect(titles()).toHaveLength(3);
+  await userEvent.click(button("Show older"));
+  await settle();
+  expect(titles()).toHaveLength(5);
+  expect(screen.queryByRole("button", { name: "Show older" })).toBe(null);
+});
+
+test("what is below a message is the page's own", async () => {
+  await renderApp(<NotificationList>{({ id }) => <code>number {id}</code>}</NotificationList>, { titles: ["One"] });
+  expect(screen.getByText("number 1").tagName).toBe("CODE");
+});
+
+test("every word can be another one", async () => {
+  const labels = { notifications: "通知", markAllAsRead: "すべて既読にする", empty: "通知はありません" };
+  await renderApp(<NotificationList />, { labels, locale: "ja" });
+  expect(screen.getByRole("region", { name: "通知" })).toBeTruthy();
+  expect(button("すべて既読にする")).toBeTruthy();
+  expect(screen.getByText("通知はありません")).toBeTruthy();
+});
