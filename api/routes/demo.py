@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request, send_from_directory
 
 from api import tokens
 from api.errors import FieldError, Invalid, Malformed
+from api.routes import demo_workers
 from api.routes.operation import json_answer, services
 
 PAGE = Path(__file__).parent.parent / "demo"
@@ -14,6 +15,7 @@ TOKEN_TTL = 3600  # seconds
 STATIC_MAX_AGE = 60  # seconds; after that the ETag saves the transfer
 
 blueprint = Blueprint("demo", __name__)
+blueprint.register_blueprint(demo_workers.blueprint)
 
 
 @blueprint.get("/")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, Request, Route
@@ -9,16 +10,23 @@ from playwright.sync_api import BrowserContext, Page, Request, Route
 from tests.stack import Stack
 
 ADDRESS = "/client-page"
-START = """async ([user, token, options]) => {
-    const { createNotificationStream, createInbox } = await import("/demo/client.js");
+SCRIPT = "/demo/client.js"
+BUILT = Path(__file__).parents[2] / "api" / SCRIPT.lstrip("/")
+START = """async ([user, token, how, options]) => {
+    const { createNotificationStream, createInbox, ticketsFrom } = await import("/demo/client.js");
     const tokens = [].concat(token);
     // Each refusal gets the next token, and the last one stays.
     const getToken = ({ refresh }) => {
         if (refresh && tokens.length > 1) tokens.shift();
         return tokens[0];
     };
+    const credentials = {
+        token: { getToken },
+        ticket: { getToken, getTicket: ticketsFrom({ url: options.url, getToken }) },
+        cookie: { cookies: true },
+    }[how];
     window.heard = [];
-    window.stream = createNotificationStream({ user, getToken, ...options });
+    window.stream = createNotificationStream({ user, ...credentials, ...options });
     window.inbox = createInbox(window.stream);
     window.stream.listen((event) => window.heard.push(event));
 }"""
@@ -66,18 +74,31 @@ class ClientPage:
         debugger.send("Debugger.disable")
 
 
-def open_client(
-    context: BrowserContext, stack: Stack, user: str, *, token: str | list[str] = "", **options: object
+def open_client(context: BrowserContext, stack: Stack, user: str, **more: Any) -> ClientPage:
+    """A new tab of this browser with a stream of ``user``; see ``start_client``."""
+    return start_client(context.new_page(), stack, user, **more)
+
+
+def start_client(
+    page: Page,
+    stack: Stack,
+    user: str,
+    *,
+    token: str | list[str] = "",
+    how: str = "token",
+    origin: str = "",
+    **options: object,
 ) -> ClientPage:
-    """A new tab of this browser with a stream of ``user``."""
-    return start_client(context.new_page(), stack, user, token=token, **options)
+    """The same in a tab that is there: who it is, it says by ``token``, ``ticket`` or ``cookie``.
 
-
-def start_client(page: Page, stack: Stack, user: str, *, token: str | list[str] = "", **options: object) -> ClientPage:
-    """The same in a tab that is there."""
+    A page of another ``origin`` is a host application's: nothing need listen there.
+    """
     page.route(f"**{ADDRESS}", _blank)
-    page.goto(ADDRESS)
-    page.evaluate(START, [user, token or stack.token(user), options])
+    if origin:
+        page.route(f"{origin}{SCRIPT}", lambda route: route.fulfill(path=BUILT))
+        options.setdefault("url", stack.url)
+    page.goto(origin + ADDRESS)
+    page.evaluate(START, [user, token or stack.token(user), how, options])
     return ClientPage(page)
 
 

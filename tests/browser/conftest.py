@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from uuid import uuid4
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from api.database import migrate
 from tests.browser.demo_page import DemoPage
-from tests.stack import Stack
+from tests.stack import Stack, free_ports
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("background-networking", "component-update", "gpu", "quic", "sync")
@@ -16,12 +17,24 @@ PATIENCE = 15_000  # milliseconds that a condition may take
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with the demo page, whose heartbeat is quick enough to wait for."""
+def elsewhere() -> str:
+    """Another origin than the service's, for pages of a host application; nothing listens there."""
+    return f"http://127.0.0.1:{free_ports(1)[0]}"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[Stack]:
+    """A stack with the demo page, whose heartbeat is quick enough to wait for, and which lets other pages in too."""
     directory = tmp_path_factory.mktemp("demo")
     database_url = f"sqlite:///{directory / 'shirase.db'}"
     migrate(database_url)
-    with Stack(database_url, directory, env={"SHIRASE_DEMO": "on", "SSE_KEEPALIVE_TIMEOUT": "1"}) as stack:
+    env = {
+        "SHIRASE_DEMO": "on",
+        "SSE_KEEPALIVE_TIMEOUT": "1",
+        "AUTH_COOKIE": "session",
+        "CORS_ORIGINS": elsewhere,
+    }
+    with Stack(database_url, directory, env=env) as stack:
         yield stack
 
 
@@ -33,6 +46,7 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)],
+            ignore_default_args=["--disable-back-forward-cache"],  # people have it
         )
         yield browser
         browser.close()
@@ -53,5 +67,22 @@ def context(browser: Browser, demo: Stack) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> DemoPage:
     """The page with two users who never were before, both live."""
-    tag = uuid4().hex[:8]
-    return DemoPage(context.new_page(), f"Aiko-{tag}", f"Ben-{tag}").open().wait_until_live()
+    return DemoPage(context.new_page(), new_user("Aiko"), new_user("Ben")).open().wait_until_live()
+
+
+@pytest.fixture
+def user() -> str:
+    """Somebody who never was before."""
+    return new_user("Chika")
+
+
+def new_user(name: str) -> str:
+    """A user id that nobody has had."""
+    return f"{name}-{uuid4().hex[:8]}"
+
+
+def streams_of(stack: Stack, user: str) -> int:
+    """How many streams the service holds for a user, as it says itself."""
+    headers = {"Authorization": f"Bearer {stack.token(user)}"}
+    answer = httpx.get(f"{stack.url}/api/sse/status", headers=headers).raise_for_status()
+    return int(answer.json()["user_connections"])

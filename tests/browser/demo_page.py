@@ -24,16 +24,19 @@ class DemoPage:
         return self
 
     def panel(self, user: str) -> Locator:
-        return self.page.get_by_label(f"Notifications of {user}", exact=True)
+        return self.page.get_by_label(f"Panel of {user}", exact=True)
 
     def state(self, user: str) -> Locator:
-        return self.panel(user).locator(".state")
+        return self.panel(user).locator(".shirase-status > [role=status]")
 
     def bell(self, user: str) -> Locator:
-        return self.panel(user).locator(".bell")
+        return self.panel(user).locator(".shirase-bell-button")
+
+    def announcement(self, user: str) -> Locator:
+        return self.page.locator(".shirase-announcer").nth(self.users.index(user))
 
     def item(self, user: str, title: str) -> Locator:
-        return self.panel(user).locator(".item").filter(has_text=title)
+        return self.panel(user).locator(".shirase-item").filter(has_text=title)
 
     def button(self, user: str, name: str) -> Locator:
         return self.panel(user).get_by_role("button", name=name)
@@ -59,17 +62,6 @@ def create(stack: Stack, user: str, *titles: str) -> None:
     headers = {"Authorization": f"Bearer {stack.token('producer', 'notifications:write')}"}
     url = f"{stack.origin_url}/api/notifications/batch"
     httpx.post(url, json={"notifications": batch}, headers=headers).raise_for_status()
-
-
-def look(page: Page, *, hidden: bool) -> None:
-    """Tell the page that it is looked at, or not; a headless browser shows all its tabs at once."""
-    page.evaluate(
-        """hidden => {
-            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-            document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        hidden,
-    )
 
 
 def tab_to(page: Page, target: Locator) -> None:

@@ -1,0 +1,103 @@
+import { type FormEvent, type ReactNode, useState, useSyncExternalStore } from "react";
+import type { Notification } from "shirase";
+import { NotificationBell, NotificationList, SSEConnectionStatus, useNotificationSSE } from "shirase/react";
+import { EventLog } from "./event-log.js";
+import type { Network } from "./network.js";
+import type { Session } from "./session.js";
+
+interface PanelProps extends Pick<Session, "user" | "getToken"> {
+  network: Network;
+  isAway: boolean;
+  onAway: (isAway: boolean) => void;
+  onArrival: (notification: Notification) => void;
+  onSwitch: (user: string) => Promise<void>;
+}
+
+/** All that one user has: the state of the connection, bell, list, and what comes over the wire. */
+export function Panel({ user, getToken, network, isAway, onAway, onArrival, onSwitch }: PanelProps): ReactNode {
+  const { isCut } = useSyncExternalStore(network.subscribe, network.getSnapshot);
+  useNotificationSSE({ onNotification: onArrival });
+  const openRaw = async () => {
+    const query = new URLSearchParams({ token: await getToken({ refresh: false }) });
+    open(`/api/sse/notifications?${query}`, "_blank", "noopener");
+  };
+  return (
+    <section className="card panel" aria-label={`Panel of ${user}`} data-cut={isCut}>
+      <header className="panel-head">
+        <span className="avatar" data-hue={hue(user)} aria-hidden="true">
+          {[...user][0]?.toUpperCase()}
+        </span>
+        <Who key={user} user={user} onSwitch={onSwitch} />
+        <SSEConnectionStatus />
+        <NotificationBell />
+      </header>
+      <div className="panel-tools">
+        <button type="button" className="tool plug" aria-pressed={isCut} onClick={isCut ? network.mend : network.cut}>
+          {isCut ? "Mend the network" : "Cut the network"}
+        </button>
+        <button type="button" className="tool" onClick={() => onAway(!isAway)}>
+          {isAway ? "Come back" : "Leave"}
+        </button>
+        <button type="button" className="tool" onClick={openRaw}>
+          Raw stream <span aria-hidden="true">↗</span>
+          <span className="shirase-hidden"> (opens a new tab)</span>
+        </button>
+      </div>
+      <div className="scroll">
+        <NotificationList>
+          {({ payload }) =>
+            Object.keys(payload).length > 0 && (
+              <details className="payload">
+                <summary>Payload</summary>
+                <pre>{JSON.stringify(payload, null, 2)}</pre>
+              </details>
+            )
+          }
+        </NotificationList>
+      </div>
+      <EventLog user={user} network={network} />
+    </section>
+  );
+}
+
+/** Who sits here; another name lets somebody else in, if the service knows such an id. */
+function Who({ user, onSwitch }: Pick<PanelProps, "user" | "onSwitch">): ReactNode {
+  const [name, setName] = useState(user);
+  const [problem, setProblem] = useState("");
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    try {
+      await onSwitch(name);
+    } catch (error) {
+      setProblem((error as Error).message);
+    }
+  };
+  return (
+    <form className="who" noValidate onSubmit={submit}>
+      <input
+        value={name}
+        onChange={({ target }) => setName(target.value)}
+        aria-label="User id"
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+      />
+      {name !== user && (
+        <button type="submit" className="tool">
+          Switch
+        </button>
+      )}
+      {problem && (
+        <p role="alert" className="error">
+          {problem}
+        </p>
+      )}
+    </form>
+  );
+}
+
+function hue(user: string): number {
+  let sum = 0;
+  for (const char of user) sum += char.codePointAt(0) ?? 0;
+  return sum % 6;
+}
