@@ -163,6 +163,24 @@ def compare(running: Scene, report: Report) -> None:
         report.failures.append(f"{told} notifications were confirmed, {made} are in the log")
     for user in devices:
         compare_with_rest(running, user, report)
+    compare_with_registry(running, report)
+
+
+def compare_with_registry(running: Scene, report: Report) -> None:
+    """Who is counted is who is connected, also after all that."""
+
+    def told() -> list[int]:
+        return [
+            running.service.ask("GET", "/api/sse/status", user).json()["user_connections"] for user in running.users
+        ]
+
+    def true() -> list[int]:
+        return [sum(device.open for device in running.devices[user]) for user in running.users]
+
+    try:
+        wait_until(lambda: told() == true(), SETTLE, lambda: f"{true()} streams are open, the status says {told()}")
+    except AssertionError as exc:
+        report.failures.append(str(exc))
 
 
 def compare_with_rest(running: Scene, user: str, report: Report) -> None:
