@@ -208,6 +208,8 @@ def _note(node: _Node, heard: Heard, until: float) -> None:
     if heard.instance != node.instance:
         node.replaced = node.instance != ""
         node.instance = heard.instance
+        node.held.clear()  # by the other
+        node.arrived.clear()
     if heard.ttl:
         if heard.connection_id not in node.held:
             node.arrived.add(heard.connection_id)

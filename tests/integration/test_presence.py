@@ -1,0 +1,300 @@
+"""What the relay makes of what nodes say; the nodes' voices are sockets that say what a test wants."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import zmq
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+
+from api import connections, grip
+from api.database import Database
+from api.errors import DatabaseAway
+from api.grip import Publisher
+from api.presence import LOST, TICK, Presence
+from api.records import Connection
+from api.settings import Settings
+from api.statistics import Heard, parse
+from api.store import connections as table
+from api.store import registry
+from tests.control_port import ControlPort, control_port
+from tests.loop_thread import wait_until
+from tests.stack import free_ports
+
+BOUND = 15.0
+TTL = 2  # seconds in which a node says everything once
+USER = "42"
+
+MakePresence = Callable[..., Presence]
+
+
+class Voice:
+    """A node's statistics."""
+
+    def __init__(self) -> None:
+        self.address = f"tcp://127.0.0.1:{free_ports(1)[0]}"
+        self.instance = "pushpin-handler_1"
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self.speak()
+
+    def speak(self) -> None:
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.bind(self.address)
+
+    def fall_silent(self) -> None:
+        if self._socket:
+            self._socket.close(linger=0)
+        self._socket = None
+
+    def wait_listener(self) -> None:
+        """Wait until somebody has subscribed."""
+        assert self._socket
+        assert self._socket.poll(int(BOUND * 1000))
+        self._socket.recv()
+
+    def say(self, *connection_ids: str, **more: Any) -> None:
+        """That these are held."""
+        for connection_id in connection_ids:
+            said = {"channel": f"c-{connection_id}", "mode": "stream", "from": self.instance, "ttl": TTL} | more
+            assert self._socket
+            self._socket.send(b"sub J" + json.dumps(said).encode())
+
+    def say_left(self, *connection_ids: str) -> None:
+        self.say(*connection_ids, unavailable=True)
+
+    def close(self) -> None:
+        self.fall_silent()
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def voices() -> Iterator[list[Voice]]:
+    with ExitStack() as speaking:
+        yield [speaking.enter_context(closing(Voice())) for _ in range(2)]
+
+
+@pytest.fixture
+def ports() -> Iterator[list[ControlPort]]:
+    with ExitStack() as running:
+        yield [running.enter_context(control_port()) for _ in range(2)]
+
+
+@pytest.fixture
+def listen(
+    settings: Settings, database: Database, voices: list[Voice], ports: list[ControlPort]
+) -> Iterator[MakePresence]:
+    """Makes a relay's presence that is heard by nobody else; by default it hears both nodes."""
+    with ExitStack() as running:
+
+        def make(addresses: list[str] | None = None) -> Presence:
+            given = [voice.address for voice in voices] if addresses is None else addresses
+            chosen = replace(settings, grip_url=tuple(port.url for port in ports), pushpin_stats_url=tuple(given))
+            made = running.enter_context(Presence(chosen, database, Publisher(chosen)))
+            for voice in voices:
+                if voice.address in given:
+                    voice.wait_listener()
+            return made
+
+        yield make
+
+
+def enter(database: Database, *connection_ids: str) -> None:
+    with database.write() as session:
+        for connection_id in connection_ids:
+            table.add(session, Connection(connection_id, USER), datetime.now(UTC))
+
+
+def live(database: Database) -> set[str]:
+    with database.read() as session:
+        return set(table.of_user(session, USER))
+
+
+def turn_until(condition: Callable[[], object], *relays: Presence, otherwise: str = "it does not come to that") -> None:
+    def holds() -> bool:
+        for relay in relays:
+            relay.turn()
+        return bool(condition())
+
+    wait_until(holds, BOUND, otherwise)
+
+
+def held_by(database: Database, node: str) -> set[str]:
+    with database.read() as session:
+        return registry.of_node(session, node)
+
+
+def test_what_is_announced_is_entered_and_what_has_left_is_gone(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    enter(database, "a1", "b2", "c3")
+    relay = listen()
+    voices[0].say("a1", "b2")
+    voices[1].say("c3")
+    turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
+    turn_until(lambda: held_by(database, ports[1].url) == {"c3"}, relay)
+    voices[0].say_left("a1")
+    turn_until(lambda: live(database) == {"b2", "c3"}, relay)
+    voices[0].say("a1")
+    turn_until(lambda: live(database) == {"a1", "b2", "c3"}, relay)
+
+
+def test_a_stream_that_nobody_knows_or_that_was_ended_is_read_again(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    enter(database, "ended", "fine")
+    with database.write() as session:
+        table.end(session, ["ended"], connections.REVOKED, datetime.now(UTC))
+    relay = listen()
+    voices[0].say("ended", "fine", "unknown")
+    turn_until(lambda: len(ports[0].items) >= 2, relay)
+    hinted = {item["channel"] for item in ports[0].items}
+    assert hinted == {grip.connection_channel("ended"), grip.connection_channel("unknown")}
+    assert all(item["formats"]["http-stream"] == {"action": "hint"} for item in ports[0].items)
+    assert ports[1].items == []
+    assert live(database) == {"fine"}
+
+
+def test_a_stream_that_does_not_change_is_not_written(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    enter(database, "a1")
+    relay = listen()
+    voices[0].say("a1")
+    turn_until(lambda: held_by(database, ports[0].url) == {"a1"}, relay)
+    written: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(("UPDATE connections", "INSERT INTO connections", "DELETE FROM connections")):
+            written.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    for _ in range(20):
+        voices[0].say("a1")
+        relay.turn()
+    event.remove(database.engine, "before_cursor_execute", note)
+    assert [statement for statement in written if "SET node" in statement or "ended_at=" in statement] == []
+
+
+def test_what_is_not_said_again_in_its_time_has_left(
+    database: Database, listen: MakePresence, voices: list[Voice]
+) -> None:
+    enter(database, "lasting", "lost", "never")
+    relay = listen()
+    for voice in voices:
+        voice.say("of-another")
+    voices[0].say("lasting", "lost")
+
+    def goes_on() -> bool:
+        voices[0].say("lasting")
+        return live(database) == {"lasting"}
+
+    turn_until(goes_on, relay)
+
+
+def test_another_process_does_not_hold_what_the_one_before_it_held(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    """It may have taken the other's place so quickly that nobody saw the line break."""
+    enter(database, "a1", "b2", "c3")
+    relay = listen()
+    voices[0].say("a1", "b2")
+    voices[1].say("c3")
+    turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
+    voices[0].instance = "pushpin-handler_2"
+    voices[0].say("b2")
+    turn_until(lambda: live(database) == {"b2", "c3"}, relay)
+
+
+def test_what_a_node_held_is_gone_when_nobody_hears_it_and_comes_back_when_somebody_does(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    enter(database, "a1", "b2")
+    relay = listen()
+    voices[0].say("a1")
+    voices[1].say("b2")
+    turn_until(lambda: held_by(database, ports[0].url) and held_by(database, ports[1].url), relay)
+    voices[0].fall_silent()
+    turn_until(lambda: live(database) == {"b2"}, relay)
+    voices[0].speak()
+    voices[0].wait_listener()
+    voices[0].say("a1")
+    turn_until(lambda: live(database) == {"a1", "b2"}, relay)
+
+
+def test_one_relay_that_does_not_hear_a_node_takes_nothing_from_another_that_does(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    enter(database, "a1")
+    hearing = listen()
+    deaf = listen(["tcp://127.0.0.1:1", "tcp://127.0.0.1:1"])
+    voices[0].say("a1")
+    turn_until(lambda: held_by(database, ports[0].url) == {"a1"}, hearing, deaf)
+    turns = int((LOST + 3 * TICK) / 0.2)
+    for _ in range(turns):
+        voices[0].say("a1")
+        hearing.turn()
+        deaf.turn()
+        assert live(database) == {"a1"}
+
+
+def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
+    database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    enter(database, "a1", "b2")
+    relay = listen()
+    voices[0].say("a1", "b2")
+    turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
+    with database.write() as session:
+        session.execute(text("ALTER TABLE connections RENAME TO away"))
+    voices[0].say_left("a1")
+
+    def meets_it() -> bool:
+        try:
+            relay.turn()
+        except (DatabaseAway, DBAPIError):  # SQLite and PostgreSQL say it differently
+            return True
+        return False
+
+    wait_until(meets_it, BOUND, "it does not meet the outage")
+    with database.write() as session:
+        session.execute(text("ALTER TABLE away RENAME TO connections"))
+    turn_until(lambda: live(database) == {"b2"}, relay)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"sub ",
+        b"sub J",
+        b"sub J{",
+        b"sub J[]",
+        b"sub J3",
+        b'sub J{"channel": 3, "mode": "stream", "ttl": 15, "from": "p"}',
+        b'sub J{"channel": "c-", "mode": "stream", "ttl": 15, "from": "p"}',
+        b'sub J{"channel": "u-YQ", "mode": "stream", "ttl": 15, "from": "p"}',
+        b'sub J{"channel": "c-a b", "mode": "stream", "ttl": 15, "from": "p"}',
+        b'sub J{"channel": "c-a", "mode": "response", "ttl": 15, "from": "p"}',
+        b'sub J{"channel": "c-a", "mode": "stream", "ttl": "x", "from": "p"}',
+        b'sub J{"channel": "c-a", "mode": "stream", "from": "p"}',
+        b'sub T{"channel": "c-a", "mode": "stream", "ttl": 15, "from": "p"}',
+        b'conn J{"channel": "c-a", "mode": "stream", "ttl": 15, "from": "p"}',
+        b"sub J\xff\xfe",
+    ],
+)
+def test_what_is_not_of_a_connection_means_nothing(message: bytes) -> None:
+    assert parse("n", message) is None
+
+
+def test_what_pushpin_says_is_understood() -> None:
+    """As its 1.36 was heard to say it."""
+    held = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","subscribers":1,"ttl":15}'
+    left = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","unavailable":true}'
+    assert parse("n", held) == Heard("n", "9edb-6b", 15.0, "pushpin-handler_8")
+    assert parse("n", left) == Heard("n", "9edb-6b", 0.0, "pushpin-handler_8")
