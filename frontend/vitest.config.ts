@@ -5,6 +5,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const react = { environment: "jsdom", include: ["tests/react/*.test.tsx"], setupFiles: ["tests/react/setup.ts"] };
 
 export default defineConfig({
+  server: { host: "127.0.0.1" }, // a small root may not know "localhost"
   test: {
     testTimeout: 60_000, // the type checker, on a busy machine
     // A test that forgets an assertion or leaves a rejection behind has not passed.
