@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request, send_from_directory
 from api import tokens
 from api.errors import FieldError, Invalid, Malformed
 from api.routes import demo_workers
+from api.routes.browser_headers import FRAMED_PAGE
 from api.routes.operation import json_answer, services
 
 PAGE = Path(__file__).parent.parent / "demo"
@@ -28,6 +29,14 @@ def page() -> Response:
 def asset(filename: str) -> Response:
     """A script, style or picture of the page."""
     return send_from_directory(PAGE, filename, max_age=STATIC_MAX_AGE)
+
+
+@blueprint.get("/demo/tab.html")
+def tab() -> Response:
+    """One tab of ten, in a frame of the page."""
+    response = send_from_directory(PAGE, "tab.html", max_age=0)
+    response.headers["Content-Security-Policy"] = FRAMED_PAGE
+    return response
 
 
 @blueprint.post("/demo/token")
