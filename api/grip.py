@@ -236,6 +236,7 @@ class _Node:
         self._spared_until = 0.0
         self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
         self._spared_posts = metrics.CONTROL_SPARED.labels(self.name)
+        metrics.RELAY_HINTED.labels(self.name)  # shown as 0 from the start, as the two above
 
     def post(self, body: bytes) -> bool:
         if self._is_spared():

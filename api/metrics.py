@@ -73,6 +73,7 @@ RELAY_ROUND = Gauge(
 
 for _counter, _values in (
     (PUBLISHED, ("accepted", "partial", "failed")),
+    (AGE, ("publish", "relay", "replay")),
     (CONNECTS, ("new", "resumed", "reset", "deferred", "rejected")),
     (ENDED, ("connection-limit", "revoked", "token-expired")),
     (RELAY_REMOVED, ("notifications", "events", "keys")),

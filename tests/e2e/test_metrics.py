@@ -1,6 +1,7 @@
 """The figures of a whole service: of all its workers, of the relay and of Pushpin, at one address."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from api.processes import Child, gunicorn_command, relay_command
 from api.tokens import ADMIN
@@ -18,6 +20,7 @@ from tests.integration.test_metrics import read
 from tests.loop_thread import wait_until
 from tests.service import Service
 from tests.stack import free_ports
+from tests.unit.test_monitoring import DASHBOARD, RULES
 
 BOUND = 30.0
 
@@ -81,6 +84,25 @@ def test_who_is_connected_and_who_was_ended_is_counted(service: Service) -> None
     assert figures(service)[name] - before[name] == 1
     assert figures(service)["shirase_relay_silence_seconds"] < BOUND
     assert figures(service)["shirase_statistics_silence_seconds"] < BOUND
+
+
+def test_every_metric_of_the_dashboard_and_the_alerts_is_there(service: Service) -> None:
+    """With the very values of its labels that they ask for."""
+    text = service.http.get(f"{service.stack.origin_url}/metrics").text
+    there = {
+        (sample.name, *pair)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        for pair in [("", ""), *sample.labels.items()]
+    }
+    expressions = [rule["expr"] for rule in RULES]
+    expressions += [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    wanted = set()
+    for name, labels in re.findall(r"(shirase_\w+)(\{[^}]*\})?", " ".join(expressions)):
+        wanted |= {(name, "", "")} | {(name, *pair) for pair in re.findall(r'(\w+)="(\w+)"', labels)}
+
+    assert wanted - there == set()
+    assert len({name for name, _, _ in wanted}) > 20
 
 
 def test_pushpins_own_totals_are_beside_them(service: Service) -> None:

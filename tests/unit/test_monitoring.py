@@ -1,0 +1,65 @@
+"""The alert rules and the dashboard, as Prometheus' own tool and Grafana would read them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MONITORING = Path(__file__).parents[2] / "api" / "monitoring"
+TESTS = Path(__file__).with_name("alerts_test.yml")
+DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
+RULES: list[dict[str, Any]] = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][0]["rules"]
+WIDTH = 24  # columns of Grafana's grid
+
+
+def promtool(*arguments: str, cwd: Path) -> str:
+    ended = subprocess.run(["promtool", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    return said
+
+
+def test_prometheus_takes_the_rules_and_the_configuration() -> None:
+    assert f"SUCCESS: {len(RULES)} rules found" in promtool("check", "rules", "alerts.yml", cwd=MONITORING)
+    promtool("check", "config", "prometheus.yml", cwd=MONITORING)
+
+
+def test_each_alert_fires_for_what_it_is_about_alone(tmp_path: Path) -> None:
+    for path in (MONITORING / "alerts.yml", TESTS):
+        shutil.copy(path, tmp_path)
+    assert "SUCCESS" in promtool("test", "rules", TESTS.name, cwd=tmp_path)
+
+
+def test_each_alert_is_tested_to_fire_and_not_to() -> None:
+    cases = [case for test in yaml.safe_load(TESTS.read_text())["tests"] for case in test["alert_rule_test"]]
+    names = {rule["alert"] for rule in RULES}
+
+    assert {case["alertname"] for case in cases if case.get("exp_alerts")} == names
+    assert {case["alertname"] for case in cases if not case.get("exp_alerts")} == names
+
+
+def test_the_dashboards_expressions_are_ones_that_prometheus_reads(tmp_path: Path) -> None:
+    expressions = [
+        target["expr"].replace("$__rate_interval", "1m")
+        for panel in DASHBOARD["panels"]
+        for target in panel.get("targets", [])
+    ]
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    assert f"SUCCESS: {len(expressions)} rules found" in promtool("check", "rules", "rules.yml", cwd=tmp_path)
+
+
+def test_the_panels_lie_side_by_side() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert place["x"] + place["w"] <= WIDTH
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    numbers = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(numbers) == len(set(numbers))
