@@ -21,7 +21,7 @@ from api.grip import Publisher
 from api.records import Connection, Ended
 from api.settings import REJECT, Settings
 from api.store import connections
-from api.store.connections import GONE
+from api.store.connections import GONE, lock_of
 from api.tokens import LEEWAY
 
 CONNECTION_LIMIT = "connection-limit"
@@ -61,18 +61,18 @@ def named(connection_id: str, user_id: str, user_agent: str = "", address: str =
 def admit(session: Session, settings: Settings, connection: Connection) -> list[Ended]:
     """Enter a connection, and return those that it takes the place of: tell them after the commit.
 
+    The transaction must have the user's lock (``lock_of``); if this raises, it must be rolled back.
+
     Raises:
         TooManyConnections: if the user has as many as they may and the policy is to reject one more.
     """
     now = datetime.now(UTC)
-    connections.lock(session, connection.user_id)
-    others = [one for one in connections.of_user(session, connection.user_id) if one != connection.connection_id]
+    others = connections.enter(session, connection, now)
     excess = len(others) + 1 - settings.sse_max_connections_per_user
     if excess > 0 and settings.sse_connection_limit_policy == REJECT:
         metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
     ended = connections.end(session, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
-    connections.add(session, connection, now)
     metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
     return ended
 
@@ -123,8 +123,7 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
 
 def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
     """End all streams of a user; returns how many there were."""
-    with database.write() as session:
-        connections.lock(session, user_id)
+    with database.write(lock=lock_of(user_id)) as session:
         ended = connections.end_of_user(session, user_id, REVOKED, datetime.now(UTC))
     metrics.ENDED.labels(REVOKED).inc(len(ended))
     tell(database, publisher, ended)

@@ -55,16 +55,20 @@ class Database:
             event.listen(self.engine, "handle_error", _know_ended_session)
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Session]:
+    def write(self, *, durable: bool = True, lock: int | None = None) -> Iterator[Session]:
         """A transaction that changes something: committed at the end, rolled back if an error leaves it.
 
-        One that is not ``durable`` does not wait for the disk: a power cut may undo it. It is for what can be found
-        out again, such as who is connected.
+        Args:
+            durable: whether the commit waits for the disk. Else a power cut may undo it: it is for what can be found
+                out again, such as who is connected.
+            lock: let no other transaction run that names the same number, of 64 bits with a sign.
         """
         # A SQLite transaction that reads first and writes later can fail half-way; this one takes the lock at once.
         with self._session(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL") as session:
-            if not durable and not self._sqlite:
-                session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO off")
+            first = [] if durable else ["SET LOCAL synchronous_commit TO off"]
+            first += [] if lock is None else [f"SELECT pg_advisory_xact_lock({lock:d})"]
+            if first and not self._sqlite:  # which has one writer at a time anyway
+                session.connection().exec_driver_sql("; ".join(first))  # one round trip
             yield session
             session.commit()
 

@@ -22,7 +22,7 @@ from api.records import Connection
 from api.replay import Replay
 from api.settings import Settings
 from api.store import log
-from api.store.connections import GONE
+from api.store.connections import GONE, lock_of
 
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
@@ -151,7 +151,7 @@ def poll(
 
 def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
     try:
-        with database.write(durable=False) as session:
+        with database.write(durable=False, lock=lock_of(stream.user_id)) as session:
             ended = connections.admit(session, settings, stream.connection)
             at = log.position(session, stream.user_id, datetime.now(UTC))
     except DatabaseReadOnly:  # whom nobody can count may listen all the same

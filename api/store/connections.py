@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -17,12 +18,10 @@ GONE = "gone"  # the reason of one that left by itself; any other is ours
 _LIVE = connections.c.ended_at.is_(None)
 
 
-def lock(session: Session, user_id: str) -> None:
-    """Let no other transaction count this user's connections until this one is over."""
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
-        digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"connections").digest()
-        key = literal(int.from_bytes(digest, signed=True), BigInteger)
-        session.execute(select(func.pg_advisory_xact_lock(key)))
+def lock_of(user_id: str) -> int:
+    """The lock of a transaction that counts this user's connections."""
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"connections").digest()
+    return int.from_bytes(digest, signed=True)
 
 
 def lock_rows(session: Session, *which: ColumnElement[bool]) -> bool:
@@ -33,28 +32,45 @@ def lock_rows(session: Session, *which: ColumnElement[bool]) -> bool:
 
 def of_user(session: Session, user_id: str) -> list[str]:
     """The user's live connections, oldest first."""
-    found = select(connections.c.connection_id).where(connections.c.user_id == user_id, _LIVE)
-    return list(session.execute(found.order_by(connections.c.opened_at, connections.c.connection_id)).scalars())
+    return list(session.execute(_of_user(user_id)).scalars())
+
+
+def enter(session: Session, new: Connection, now: datetime) -> list[str]:
+    """Enter a connection, as ``add`` does, and return the user's other live ones, oldest first."""
+    others = _of_user(new.user_id).where(connections.c.connection_id != new.connection_id)
+    entering = _entering(session, new, now)
+    if session.get_bind().dialect.name == "postgresql":  # in one round trip
+        others = others.add_cte(entering.cte("entering"))
+    else:
+        session.execute(entering)
+    return list(session.execute(others).scalars())
 
 
 def add(session: Session, new: Connection, now: datetime) -> None:
     """Enter a connection; one that left by mistake is live again, and one that we ended stays ended."""
+    session.execute(_entering(session, new, now))
+
+
+def _of_user(user_id: str) -> Select[str]:
+    found = select(connections.c.connection_id).where(connections.c.user_id == user_id, _LIVE)
+    return found.order_by(connections.c.opened_at, connections.c.connection_id)
+
+
+def _entering(session: Session, new: Connection, now: datetime) -> Any:
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    entering = dialect.insert(connections).values(
-        connection_id=new.connection_id,
-        user_id=new.user_id,
-        opened_at=now,
-        last_seen=now,
-        expires_at=new.expires_at,
-        user_agent=new.user_agent,
-        address=new.address,
-    )
-    session.execute(
-        entering.on_conflict_do_update(
-            index_elements=["connection_id"],
-            set_={"last_seen": now, "node": None, "ended_at": None, "reason": None, "told_at": None},
-            where=or_(_LIVE, connections.c.reason == GONE),
-        )
+    values = {
+        "connection_id": new.connection_id,
+        "user_id": new.user_id,
+        "opened_at": now,
+        "last_seen": now,
+        "expires_at": new.expires_at,
+        "user_agent": new.user_agent,
+        "address": new.address,
+    }
+    again = {"last_seen": now, "node": None, "ended_at": None, "reason": None, "told_at": None}
+    entering = dialect.insert(connections).values(values)
+    return entering.on_conflict_do_update(
+        index_elements=["connection_id"], set_=again, where=or_(_LIVE, connections.c.reason == GONE)
     )
 
 

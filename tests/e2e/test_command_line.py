@@ -84,6 +84,16 @@ def test_send_says_in_one_line_what_is_wrong(environ: dict[str, str], tmp_path: 
         assert len(ended.stderr.splitlines()) == 1
 
 
+def test_disconnect_ends_all_streams_of_a_user(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+    user = f"user-{uuid4().hex}"
+    devices = service.open_many([user] * 2)
+    ended = shirase("disconnect", "--user", user, environ=environ, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "2 ended\n"), ended.stderr
+    for device in devices:
+        device.wait(lambda one: not one.open)
+        assert [event.json["reason"] for event in device.named("closing")] == ["revoked"]
+
+
 def test_listen_prints_one_event_a_line_until_interrupted(
     service: Service, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -143,6 +143,20 @@ def test_ready_means_that_a_stream_opens(running: Copy) -> None:
     assert running.output.endswith(f"ready: {running.url}\n")
 
 
+def test_who_is_connected_is_known_and_the_proof_that_it_is_ready_is_not_counted(running: Copy) -> None:
+    settings = Settings.from_env(read_settings(running.data_dir))
+    headers = {"Authorization": f"Bearer {tokens.mint(settings, 'operator', scope=tokens.ADMIN)}"}
+
+    def total() -> int:
+        counted: int = httpx.get(f"{running.url}/api/sse/status", headers=headers).json()["total_connections"]
+        return counted
+
+    with httpx.stream("GET", f"{running.url}{PATH}", headers=headers) as stream:
+        assert stream.status_code == 200
+        wait_for("count of the one stream that is open", lambda: total() == 1)
+    wait_for("count of none", lambda: total() == 0)
+
+
 def test_the_keepalive_timeout_is_the_pace_of_the_heartbeats(running: Copy) -> None:
     headers = {"Authorization": f"Bearer {running.token()}"}
     heartbeats = 0

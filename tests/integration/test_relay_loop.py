@@ -64,6 +64,20 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
     assert port.items[1]["formats"]["http-stream"] == {"content": ":\n\n"}
 
 
+def test_a_defect_of_what_runs_beside_it_ends_it(
+    settings: Settings, database: Database, port: ControlPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a relay would look alive for ever; a process that ended is started again."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("api.presence.run", fail)
+    chosen = replace(settings, grip_url=(port.url,))
+    with pytest.raises(ZeroDivisionError):
+        relay.run(chosen, database, Publisher(chosen), threading.Event())
+
+
 def test_it_waits_out_a_database_that_is_away(
     postgres_url: str, port: ControlPort, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,6 +50,7 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     "trace": lambda session: traces.find(session, 7, ["n", "m"]),
     "outbox": log.outbox,
     "misses, count": lambda session: misses.count(session, "n"),
+    "enter": lambda session: connections.enter(session, Connection("new", "u7"), NOW),
     "of_user": lambda session: connections.of_user(session, "u7"),
     "end": lambda session: connections.end(session, ["c7", "c8"], "revoked", NOW),
     "end_of_user": lambda session: connections.end_of_user(session, "u7", "revoked", NOW),

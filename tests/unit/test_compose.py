@@ -97,6 +97,7 @@ def test_handlers_and_relay_publish_where_pushpin_listens() -> None:
 
     for name in ("api", "relay"):
         assert SERVICES[name]["environment"]["GRIP_URL"] == f"http://pushpin:{port + 2}"
+        assert SERVICES[name]["environment"]["PUSHPIN_STATS_URL"] == f"tcp://pushpin:{port + 3}"
     assert SERVICES["pushpin"]["ports"][0].endswith(f":{port}")
 
 

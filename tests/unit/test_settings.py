@@ -19,6 +19,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
     settings = Settings.from_env(GOOD)
     assert settings.grip_url == ("http://127.0.0.1:5561",)
     assert (settings.sse_keepalive_timeout, settings.sse_queue_size, settings.sse_resync_interval) == (30, 100, 3600)
+    assert (settings.sse_max_connections_per_user, settings.sse_connection_limit_policy) == (5, "evict-oldest")
+    assert settings.pushpin_stats_url == ()
     assert (settings.retention_days, settings.log_level, settings.log_format, settings.demo) == (
         30,
         "INFO",
@@ -64,6 +66,12 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("CORS_ORIGINS", "https://a.example.com https://b.example.com/x"),
         ("SSE_KEEPALIVE_TIMEOUT", "0"),
         ("SSE_KEEPALIVE_TIMEOUT", "1.5"),
+        ("PUSHPIN_STATS_URL", "http://127.0.0.1:5561"),
+        ("PUSHPIN_STATS_URL", "tcp://127.0.0.1"),
+        ("PUSHPIN_STATS_URL", "tcp://127.0.0.1:5561/x"),
+        ("PUSHPIN_STATS_URL", "tcp://a:1 tcp://b:1"),
+        ("SSE_MAX_CONNECTIONS_PER_USER", "0"),
+        ("SSE_CONNECTION_LIMIT_POLICY", "evict"),
         ("SSE_QUEUE_SIZE", "-1"),
         ("SSE_QUEUE_SIZE", "٣"),
         ("SSE_RESYNC_INTERVAL", "1e3"),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 # Pages and their files; the demo signs tokens for anyone and is mounted with --demo alone.
 WITHOUT_OPERATION = {"docs.page", "docs.swagger_ui", "docs.static"}
 ENVIRONMENT = {"demo": "SHIRASE_DEMO"}
-EVENTS = ("connected", "notification", "read", "deleted", "heartbeat", "reset")
+EVENTS = ("connected", "notification", "read", "deleted", "heartbeat", "reset", "closing")
 
 
 @pytest.fixture
