@@ -21,6 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.database import Database
 from api.errors import DatabaseAway
@@ -86,7 +87,7 @@ class _Asked(Collector):
         up = GaugeMetricFamily("shirase_database_up", "Whether the database answered this scrape.")
         try:
             yield from self._database_figures()
-        except DatabaseAway:
+        except (DatabaseAway, SQLAlchemyError):  # the latter where the schema is missing or old
             up.add_metric([], 0)
         else:
             up.add_metric([], 1)

@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from flask import Blueprint, Response
+from sqlalchemy.exc import SQLAlchemyError
 
 from api import scrape
 from api.database import Database
@@ -59,5 +60,5 @@ def _database_is_away() -> bool:
     with closing(Database(settings.database_url, READY_TIMEOUT, settings.database_schema)) as database:
         try:
             return not database.name
-        except DatabaseAway:
+        except (DatabaseAway, SQLAlchemyError):  # the latter where the schema is missing
             return True

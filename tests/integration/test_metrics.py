@@ -16,6 +16,7 @@ from api.app import create_app
 from api.settings import Settings
 from api.tokens import WRITE
 from tests.control_port import ControlPort, control_port
+from tests.postgres import Cluster
 
 Figures = dict[str, float]
 
@@ -155,6 +156,17 @@ def test_figures_are_shown_while_the_database_is_away(settings: Settings) -> Non
     assert found["shirase_database_up"] == 0
     assert "shirase_unpublished_events" not in found
     assert "shirase_notifications_created_total" in found
+
+
+def test_a_database_without_tables_is_no_reason_to_show_nothing(settings: Settings, postgres: Cluster) -> None:
+    url = postgres.create("without_tables")
+    app = create_app(replace(settings, database_url=url))
+    client = app.test_client()
+
+    assert figures(client)["shirase_database_up"] == 0
+    assert client.get("/readyz").status_code == 503
+    app.extensions["shirase"].database.close()
+    postgres.drop("without_tables")
 
 
 def test_a_node_without_statistics_is_said_to_be_down(client: FlaskClient) -> None:
