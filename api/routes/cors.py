@@ -25,7 +25,9 @@ def register(routes: Flask | Blueprint, settings: Settings) -> None:
     def answer_preflight() -> Response | None:
         """Answered before anything is asked of the caller: a preflight carries neither token nor cookie."""
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return Response(status=204)
+            answer = Response(status=204)
+            del answer.headers["Content-Type"]  # there is nothing to be of a type
+            return answer
         return None
 
     @routes.after_request

@@ -227,6 +227,34 @@ def test_an_unreachable_database_is_said(tmp_path: Path) -> None:
     assert "secret" not in line
 
 
+def listening(copy: Copy) -> set[tuple[bool, int]]:
+    """What its processes listen on, as the kernel has it: whether on loopback alone, and the port."""
+    links = [link for pid in [copy.process.pid, *copy.left()] for link in Path(f"/proc/{pid}/fd").iterdir()]
+    sockets = set()
+    for link in links:
+        with suppress(OSError):
+            sockets.add(os.readlink(link))
+    found = set()
+    for table, loopback in (("tcp", ("0100007F",)), ("tcp6", ("00000000000000000000000001000000",))):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, _, port = fields[1].partition(":")
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.add((address in loopback, int(port, 16)))
+    return found
+
+
+def test_by_default_nothing_is_open_but_the_client_port(running: Copy, tmp_path: Path) -> None:
+    """And that on loopback; what is asked to serve the world opens the client port to it and nothing else."""
+    default = listening(running)
+    assert (True, running.port) in default
+    assert all(on_loopback for on_loopback, _ in default)
+    env = {"JWT_SECRET": "j" * 32, "PUSHPIN_SIG_KEY": "k" * 32}
+    with copy_of(tmp_path, "--host", "0.0.0.0", env=env) as copy:  # noqa: S104 - that is the subject
+        copy.wait_ready()
+        assert {port for on_loopback, port in listening(copy) if not on_loopback} == {copy.port}
+
+
 def test_it_starts_where_tokens_are_signed_elsewhere(tmp_path: Path) -> None:
     """With a public key alone nothing here can sign: readiness needs no token, and the commands say what they need."""
     key = Ed25519PrivateKey.generate()
