@@ -23,6 +23,10 @@ threads = 8
 # one waits in the socket that the master holds.
 keepalive = 0
 
+# Grip_Last would be taken for Grip-Last, which the proxy strips from clients' requests. This is gunicorn's own default,
+# and too much stands on it to be left to one.
+header_map = "drop"
+
 graceful_timeout = 5  # no handler waits for anything longer
 timeout = 30
 # Gunicorn's control socket lies in the home directory, where two copies collide; nothing here uses it.

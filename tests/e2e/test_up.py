@@ -233,7 +233,7 @@ def listening(copy: Copy) -> set[tuple[bool, int]]:
     sockets = set()
     for link in links:
         with suppress(OSError):
-            sockets.add(os.readlink(link))
+            sockets.add(str(link.readlink()))
     found = set()
     for table, loopback in (("tcp", ("0100007F",)), ("tcp6", ("00000000000000000000000001000000",))):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
