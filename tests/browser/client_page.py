@@ -10,8 +10,8 @@ from playwright.sync_api import BrowserContext, Page, Request, Route
 from tests.stack import Stack
 
 ADDRESS = "/client-page"
-SCRIPT = "/demo/client.js"
-BUILT = Path(__file__).parents[2] / "api" / SCRIPT.lstrip("/")
+EMPTY_PAGE = "<!doctype html><title>Client</title>"
+BUILT = Path(__file__).parents[2] / "api" / "demo" / "client.js"
 START = """async ([user, token, how, options]) => {
     const { createNotificationStream, createInbox, ticketsFrom } = await import("/demo/client.js");
     const tokens = [].concat(token);
@@ -91,15 +91,21 @@ def start_client(
 ) -> ClientPage:
     """The same in a tab that is there: who it is, it says by ``token``, ``ticket`` or ``cookie``.
 
-    A page of another ``origin`` is a host application's: nothing need listen there.
+    A page of another ``origin`` is a host application's, which must serve it.
     """
-    page.route(f"**{ADDRESS}", _blank)
     if origin:
-        page.route(f"{origin}{SCRIPT}", lambda route: route.fulfill(path=BUILT))
         options.setdefault("url", stack.url)
-    page.goto(origin + ADDRESS)
+        page.goto(origin + ADDRESS)
+    else:
+        go_to_empty_page(page, stack.url)
     page.evaluate(START, [user, token or stack.token(user), how, options])
     return ClientPage(page)
+
+
+def go_to_empty_page(page: Page, origin: str) -> None:
+    """A page of that origin with nothing on it and no policy, which nobody need serve."""
+    page.route(f"**{ADDRESS}", _blank)
+    page.goto(origin + ADDRESS)
 
 
 class Streams:
@@ -129,4 +135,4 @@ class Streams:
 
 
 def _blank(route: Route) -> None:
-    route.fulfill(content_type="text/html", body="<!doctype html><title>Client</title>")
+    route.fulfill(content_type="text/html", body=EMPTY_PAGE)

@@ -1,6 +1,7 @@
 """A real Chromium before a real stack."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -8,8 +9,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from api.database import migrate
+from tests.browser.client_page import BUILT, EMPTY_PAGE
 from tests.browser.demo_page import DemoPage
-from tests.stack import Stack, free_ports
+from tests.browser.host import serve
+from tests.stack import Stack
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("background-networking", "component-update", "gpu", "quic", "sync")
@@ -17,9 +20,20 @@ PATIENCE = 15_000  # milliseconds that a condition may take
 
 
 @pytest.fixture(scope="session")
-def elsewhere() -> str:
-    """Another origin than the service's, for pages of a host application; nothing listens there."""
-    return f"http://127.0.0.1:{free_ports(1)[0]}"
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a host application: an empty page, and the client."""
+    directory = tmp_path_factory.mktemp("site")
+    (directory / "client-page").mkdir()
+    (directory / "client-page" / "index.html").write_text(EMPTY_PAGE)
+    (directory / "demo").symlink_to(BUILT.parent)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def elsewhere(site: Path) -> Iterator[str]:
+    """The origin of the host application, which is another than the service's."""
+    with serve(site) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +47,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[S
         "SSE_KEEPALIVE_TIMEOUT": "1",
         "AUTH_COOKIE": "session",
         "CORS_ORIGINS": elsewhere,
+        "SSE_MAX_CONNECTIONS_PER_USER": "5",
     }
     with Stack(database_url, directory, env=env) as stack:
         yield stack

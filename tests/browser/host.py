@@ -1,0 +1,29 @@
+"""A host application: a web server of another origin than the service's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+SLACK = 0.05  # seconds that it may take to stop
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serve(directory: Path) -> Iterator[str]:
+    """Serve files until the end of the block; gives the origin."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(directory)))
+    thread = Thread(target=server.serve_forever, args=(SLACK,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
