@@ -1,0 +1,115 @@
+"""Clients that people have already, each following one user's stream as its own documentation shows."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import sseclient
+from httpx_sse import SSEError, connect_sse
+from playwright.sync_api import Page
+
+from tests.browser.client_page import go_to_empty_page
+
+FRONTEND = Path(__file__).parents[2] / "frontend"
+RETRY = 0.5  # seconds between two attempts of a loop that its user writes
+SILENCE = 10.0
+
+Heard = list[tuple[str, str]]  # the name and the data of each event
+Received = tuple[str, str, str]  # the same, and the id
+
+
+@contextmanager
+def in_node(name: str, address: str) -> Iterator[Heard]:
+    """A package of npm in Node."""
+    heard: Heard = []
+    command = ["node", "tests/clients/node.js", name, address]
+    with subprocess.Popen(command, cwd=FRONTEND, stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout
+        lines = node.stdout
+        reading = Thread(target=lambda: heard.extend(_said(line) for line in lines), daemon=True)
+        reading.start()
+        try:
+            yield heard
+        finally:
+            node.kill()
+            reading.join()
+
+
+@contextmanager
+def in_browser(name: str, address: str, page: Page, script: Path) -> Iterator[Heard]:
+    """A package of npm in a page, which has the built ``script``."""
+    heard: Heard = []
+    go_to_empty_page(page, address.partition("/api/")[0])
+    page.expose_function("say", lambda event, _id, data: heard.append((event, data)))
+    page.add_script_tag(path=script)
+    page.evaluate("([name, address]) => void follow[name](address, say)", [name, address])
+    yield heard
+
+
+@contextmanager
+def in_python(follow: Callable[[str, str], Iterable[Received]], address: str) -> Iterator[Heard]:
+    """A package of PyPI. None of them reconnects by itself: their users write this loop."""
+    heard: Heard = []
+    stopping = Event()
+
+    def run() -> None:
+        cursor = ""
+        while not stopping.is_set():
+            with suppress(httpx.TransportError, SSEError):
+                for event, own_id, data in follow(address, cursor):
+                    cursor = own_id or cursor
+                    heard.append((event, data))
+                    if stopping.is_set():
+                        return
+            stopping.wait(RETRY)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield heard
+    finally:
+        stopping.set()
+        thread.join(SILENCE)
+
+
+def with_httpx_sse(address: str, cursor: str) -> Iterator[Received]:
+    """One connection with httpx-sse."""
+    with (
+        httpx.Client(timeout=SILENCE, trust_env=False) as client,
+        connect_sse(client, "GET", address, headers=_headers(cursor)) as source,
+    ):
+        for event in source.iter_sse():
+            yield event.event, event.id, event.data
+
+
+def with_sseclient(address: str, cursor: str) -> Iterator[Received]:
+    """One connection with sseclient-py."""
+    headers = {"Accept": "text/event-stream", **_headers(cursor)}
+    with (
+        httpx.Client(timeout=SILENCE, trust_env=False) as client,
+        client.stream("GET", address, headers=headers) as response,
+    ):
+        for event in sseclient.SSEClient(response.iter_bytes()).events():
+            yield event.event, event.id or "", event.data
+
+
+def build_page_script(directory: Path) -> Path:
+    """The browser's clients as one script."""
+    script = directory / "clients.js"
+    command = ["node_modules/.bin/esbuild", "tests/clients/page.js", "--bundle", f"--outfile={script}"]
+    subprocess.run(command, cwd=FRONTEND, check=True, capture_output=True)
+    return script
+
+
+def _headers(cursor: str) -> dict[str, str]:
+    return {"Last-Event-ID": cursor} if cursor else {}
+
+
+def _said(line: str) -> tuple[str, str]:
+    said: dict[str, Any] = json.loads(line)
+    return said["event"], said["data"]
