@@ -83,6 +83,43 @@ test("a stream that is refused for its token gets a fresh one at once", async ()
   ]);
 });
 
+test("each token may grow stale, and each gets a fresh one", async () => {
+  let newest = 1;
+  let cached = 0;
+  const getToken = vi.fn(({ refresh }) => {
+    if (refresh) cached = newest;
+    return `token-${cached}`;
+  });
+  server.accepts = (token) => token === `token-${newest}`;
+  const stream = tab.open({ getToken });
+  await settle();
+  for (newest = 2; newest < 5; newest++) {
+    expect(stream.getState().status).toBe("open");
+    server.latest.break();
+    await pass(1);
+  }
+  newest = 4;
+  expect(stream.getState().status).toBe("open");
+  server.latest.break();
+  await pass(1);
+  expect(getToken).toHaveBeenLastCalledWith({ refresh: false }); // the last one was good
+});
+
+test("a refusal long ago does not count", async () => {
+  let asked = 0;
+  server.accepts = () => ++asked > 1; // refused once, then the service is only away
+  server.onStream = 502;
+  const stream = tab.open();
+  await settle();
+  expect(stream.getState()).toMatchObject({ status: "reconnecting", error: { kind: "network" } });
+  server.accepts = () => false;
+  const tried = server.streams.length;
+  stream.retryNow();
+  await settle();
+  expect(stream.getState()).toEqual({ status: "closed", reason: "unauthorized" });
+  expect(server.streams.length - tried).toBe(2); // there was one more chance, with a fresh token
+});
+
 test("who is refused with a fresh token too is signed out, and not asked for ever", async () => {
   server.accepts = () => false;
   const stream = tab.open();

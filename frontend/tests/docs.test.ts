@@ -10,7 +10,7 @@ const config = ts.parseJsonConfigFileContent(
   ts.sys,
   here(".."),
 );
-const ENTRIES = ["../src/index.ts", "../src/inbox/index.ts"].map(here);
+const ENTRIES = ["../src/index.ts", "../src/inbox/index.ts", "../src/react/index.ts"].map(here);
 
 const PAGES = ["README.md", "MIGRATING.md"];
 

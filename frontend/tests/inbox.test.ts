@@ -359,6 +359,57 @@ test("a reset by long poll does not count anything twice", async () => {
   expect([titles(), count()]).toEqual([["Three", "Two", "One"], 3]);
 });
 
+test("an answer from before a reset is dropped", async () => {
+  const { inbox, titles, count } = open();
+  await settle();
+  server.create("One");
+  server.answerLag = () => 5000;
+  const refreshed = inbox.refresh();
+  const counted = inbox.refreshUnreadCount();
+  await settle();
+  server.latest.break();
+  server.create("Two");
+  server.create("Three");
+  server.keptFrom = 3;
+  server.answerLag = () => 0;
+  await pass(1);
+  expect([titles(), count()]).toEqual([["Three", "Two", "One"], 3]);
+  await pass(10);
+  await Promise.all([refreshed, counted]);
+  expect([titles(), count()]).toEqual([["Three", "Two", "One"], 3]);
+});
+
+test("the badge is never blank while a reset is made good", async () => {
+  const { inbox, count } = open();
+  await settle();
+  const counts: unknown[] = [];
+  inbox.subscribe(() => counts.push(count()));
+  server.latest.break();
+  server.create("One");
+  server.create("Two");
+  server.keptFrom = 2;
+  server.answerLag = () => 300;
+  await pass(2);
+  expect(count()).toBe(2);
+  expect(counts).not.toContain(null);
+});
+
+test("what is marked before the list has come is shown as marked when it comes", async () => {
+  server.create("One");
+  server.answerLag = () => 500;
+  const { inbox, unreadTitles, titles } = open();
+  await settle(); // the list is under way, with it unread
+  server.answerLag = () => 2000;
+  server.eventLag = () => 3000;
+  const marked = inbox.markAsRead([1]);
+  server.latest.sendRaw("heartbeat", "{}");
+  await pass(1);
+  expect([titles(), unreadTitles()]).toEqual([["One"], []]);
+  await pass(5);
+  await marked;
+  expect(unreadTitles()).toEqual([]);
+});
+
 test("an inbox that is made when the stream has long been open is right too", async () => {
   const stream = tab.open();
   await settle();

@@ -99,6 +99,22 @@ test("a stream is tried less and less often", async () => {
   expect(server.streams.length - before).toBeGreaterThan(6);
 });
 
+test("after a stream that lived, the next is tried as soon as the first time", async () => {
+  const stream = await openBehindMiddlebox();
+  await pass(1000);
+  server.onStream = "serve";
+  tab.goOnline();
+  await pass(10);
+  expect(stream.getState().status).toBe("open");
+  server.onStream = "silent";
+  server.latest.break();
+  await pass(32);
+  expect(stream.getState().status).toBe("polling");
+  const tried = server.streams.length;
+  await pass(90);
+  expect(server.streams.length).toBe(tried + 1);
+});
+
 test("another network is a reason to try a stream at once", async () => {
   const stream = await openBehindMiddlebox();
   server.onStream = "serve";

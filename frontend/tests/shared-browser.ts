@@ -124,5 +124,10 @@ export function createBrowser(server: ScriptedServer) {
     });
   }
 
-  return { open, messages, channels };
+  /** The name that a tab gives itself, in the order in which they first spoke. */
+  function idOf(number: number): string {
+    return [...new Set(messages.map((message) => (message as { from: string }).from))][number] ?? "";
+  }
+
+  return { open, messages, channels, idOf };
 }

@@ -176,6 +176,43 @@ test("a leader that was opened too late begins where the others stand", async ()
   expect(late.titles()).toEqual(["Unheard"]);
 });
 
+test("what a former leader says late does not come before what the new one has to say", async () => {
+  const [leader, second, third] = await openTabs(3);
+  const [channel] = browser.channels;
+  server.create("One");
+  await settle();
+  leader.close();
+  server.create("Two");
+  const three = server.create("Three");
+  // Said by the leader before it went, and heard when the next one had just begun.
+  const late = { type: "event", from: browser.idOf(0), event: { event: "notification", id: "c-3", data: three } };
+  for (const open of browser.channels) {
+    const hear = open.hear.bind(open);
+    open.hear = (message) => {
+      hear(message);
+      if ((message as { type: string }).type === "lead") hear(late);
+    };
+  }
+  await settle();
+  expect(channel).toBeDefined();
+  for (const tab of [second, third]) expect(tab?.titles()).toEqual(["One", "Two", "Three"]);
+});
+
+test("after a reset by long poll, a tab that joins is not told a count that nobody knows", async () => {
+  const poller = browser.open({ environment: { EventSource: undefined } });
+  await pass(2);
+  for (let number = 0; number < 3; number++) server.create();
+  await pass(1);
+  server.restore(0);
+  server.notifications.clear();
+  server.create("One");
+  await pass(3);
+  expect(poller.names().at(-1)).toBe("reset");
+  const joined = browser.open({ environment: { EventSource: undefined } });
+  await settle();
+  expect([joined.names(), joined.cursor, joined.getState()]).toEqual([[], "c-1", { status: "polling", shared: true }]);
+});
+
 test("a tab that is looked at wakes the leader", async () => {
   const [, other] = await openTabs(2);
   server.onStream = server.onRequest = "break";

@@ -14,7 +14,7 @@ const RETRY = 10_000; // after a fetch that failed
  * Keep a user's notifications, by REST and by the events of `stream`.
  *
  * The list is fetched once the stream has a cursor, and what happens from then on is applied to it, so that nothing
- * falls between the two. The stream's counts win over fetched ones.
+ * falls between the two.
  *
  * @throws TypeError naming an option that is wrong.
  */
@@ -32,7 +32,6 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
   let isLoadingMore = false;
   let generation = 0; // numbers the fetches of the newest page: an answer to an earlier one is late
   let covered = false; // whether the events since the last such fetch began are all told to us
-  let exact = false; // whether the count has missed nothing since it was told or fetched
   let snapshot: InboxSnapshot | null = null;
   let closed = false;
 
@@ -54,9 +53,8 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
   function follow(event: StreamEvent): void {
     for (const recording of recordings) recording.push(event);
     unread.apply(event);
-    exact ||= "unread_count" in event.data;
     list.apply(event);
-    changes.apply(event);
+    changes.settle();
     if (event.event === "reset") covered = false;
     if (event.event === "reset" || event.event === "connected") begin();
     if (event.event !== "heartbeat" && event.event !== "closing") publish();
@@ -64,14 +62,13 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
 
   async function refresh(): Promise<void> {
     const mine = ++generation;
-    const settled = changes.done();
     covered = stream.cursor !== null;
     try {
-      await fetchPage("", (page, since, followed) => {
+      await fetchPage("", (page, since) => {
         if (mine !== generation) return;
         list.replace(page, since);
-        for (const change of settled) changes.drop(change);
-        count(page, since, followed);
+        changes.settle();
+        count(page, since);
         status = "ready";
         error = null;
       });
@@ -106,32 +103,30 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
     }
   }
 
-  async function fetchPage(
-    rest: string,
-    take: (page: Page, since: StreamEvent[], followed: boolean) => void,
-    limit = pageSize,
-  ): Promise<void> {
+  async function fetchPage(rest: string, take: (page: Page, since: StreamEvent[]) => void, limit = pageSize) {
     const since: StreamEvent[] = [];
-    const followed = stream.cursor !== null; // whether all that happens after the answer will be told
     recordings.add(since);
     try {
-      take((await stream.request("GET", `/api/notifications?limit=${limit}${rest}`)) as Page, since, followed);
+      take((await stream.request("GET", `/api/notifications?limit=${limit}${rest}`)) as Page, since);
     } finally {
       recordings.delete(since);
     }
   }
 
-  /** Take a fetched count, unless the stream tells it better: that one knows at which event it was true. */
-  function count(page: Page, since: StreamEvent[], followed: boolean): void {
-    const { status: stands } = stream.getState();
-    if (exact && unread.count !== null && (stands === "open" || stands === "polling")) return;
+  function count(page: Page, since: StreamEvent[]): void {
     unread.assume(page.unread_count, page.notifications[0]?.id ?? 0);
     for (const event of since) unread.apply(event);
-    exact = followed;
   }
 
   async function refreshUnreadCount(): Promise<void> {
-    await fetchPage("", count, 1);
+    const mine = generation;
+    await fetchPage(
+      "",
+      (page, since) => {
+        if (mine === generation) count(page, since); // otherwise a newer one is on its way, or here
+      },
+      1,
+    );
     publish();
   }
 
@@ -155,19 +150,19 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
     path: string,
     body?: unknown,
   ): Promise<void> {
-    const change = changes.begin(kind, ids, list.all()[0]?.id ?? 0);
+    const change = changes.begin(kind, ids);
     publish();
     try {
-      const answer = (await stream.request(method, path, body)) as { updated: number } | undefined;
-      changes.finish(change, answer?.updated !== 0);
+      await stream.request(method, path, body);
     } catch (problem) {
       // What somebody else has removed meanwhile is removed.
       if (kind !== "remove" || statusOf(problem) !== 404) {
         changes.drop(change);
         throw problem;
       }
-      changes.finish(change, true);
     } finally {
+      change.done = true;
+      changes.settle();
       publish();
     }
   }

@@ -9,7 +9,6 @@ export interface Page {
 
 /** The notifications that are loaded, as the service has told them. */
 export interface NotificationList {
-  get(id: number): Notification | undefined;
   /** Newest first. */
   all(): Notification[];
   /** Where the next page begins; `null` at the end of the list. */
@@ -43,14 +42,9 @@ export function createNotificationList(): NotificationList {
   }
 
   function apply({ event, data }: StreamEvent): void {
-    if (event === "notification") put(data);
+    if (event === "notification") items.set(data.id, data);
     else if (event === "read") markRead(data.ids === "all" ? [...items.keys()] : data.ids);
     else if (event === "deleted") for (const id of data.ids) items.delete(id);
-  }
-
-  function put(one: Notification): void {
-    // One that is older than what is loaded belongs to a page to come.
-    if (before === null || one.id >= before) items.set(one.id, one);
   }
 
   function markRead(ids: number[]): void {
@@ -61,7 +55,6 @@ export function createNotificationList(): NotificationList {
   }
 
   return {
-    get: (id) => items.get(id),
     all: () => [...items.values()].sort((a, b) => b.id - a.id),
     get before() {
       return before;
