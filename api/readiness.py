@@ -26,9 +26,9 @@ def wait_for_stream(url: str, ticket: Callable[[], str], timeout: float, still_s
     return False
 
 
-def stream_opens(url: str, ticket: str) -> bool:
-    """Try once."""
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=TRY_TIMEOUT)
+def stream_opens(url: str, ticket: str, timeout: float = TRY_TIMEOUT) -> bool:
+    """Try once, and give up after so many seconds without a byte."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     with closing(connection):
         try:
             connection.request("GET", f"{PATH}?ticket={ticket}")

@@ -84,7 +84,7 @@ class Copy:
 
     def opens(self) -> bool:
         settings = Settings.from_env(read_settings(self.data_dir))
-        return stream_opens(self.url, tickets.issue(settings, Identity("aiko")))
+        return stream_opens(self.url, tickets.issue(settings, Identity("aiko")), BOUND)
 
     def accepts(self, token: str) -> bool:
         headers = {"Authorization": f"Bearer {token}"}
