@@ -15,11 +15,13 @@ from tests.conftest import MakeDatabase
 from tests.e2e.conftest import HEARTBEAT
 from tests.forwarder import Forwarder, Mode
 from tests.hosts import Host, django_host, djangos, flask_host, mounts
+from tests.kills import USER, kill_around_commits
 from tests.loop_thread import wait_until
 from tests.service import Service, service
 from tests.stack import Stack
 
-USERS = [f"user{number}" for number in range(20)]
+USERS = [USER, *(f"user{number}" for number in range(20))]
+KILLS = 10
 NEXT = b"/inbox/api/sse/next "
 WAIT = 20.0
 PAGE = 5  # missed events in one response
@@ -91,7 +93,7 @@ def host(request: pytest.FixtureRequest, built: Town) -> Iterator[Host]:
 @pytest.fixture
 def user(request: pytest.FixtureRequest) -> str:
     """A user of each test's own."""
-    return USERS[TESTS.index(request.function.__name__)]
+    return USERS[1 + TESTS.index(request.function.__name__)]
 
 
 def test_order_of_what_a_host_and_the_service_write_at_once(
@@ -251,6 +253,16 @@ def test_a_stream_needs_the_proxy_and_a_page_of_the_hosts(host: Host, user: str)
     assert past_the_proxy.status_code == 501
     elsewhere = host.ask("GET", "/api/sse/notifications", user, headers={"Sec-Fetch-Site": "cross-site"})
     assert elsewhere.status_code == 403
+
+
+def test_the_notification_arrives_if_and_only_if_the_hosts_row_is_there_whenever_it_is_killed(
+    built: Town, host: Host, browsers: Browsers
+) -> None:
+    """The short form of ``python -m tests.kills --kills 200``."""
+    name = next(name for name, one in built.hosts.items() if one is host)
+    found = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)
+    assert found.holds, found
+    assert found.hit_both_sides, found
 
 
 TESTS = sorted(name for name in globals() if name.startswith("test_"))

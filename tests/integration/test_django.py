@@ -1,0 +1,250 @@
+"""``notify`` inside a Django site's own transactions, and what ``manage.py check`` says; all in this process."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import django
+import pytest
+from django.conf import settings as site_settings
+from django.core.checks import run_checks
+from django.db import Error, connections, transaction
+from django.test import override_settings
+from django.urls import include, path
+from sqlalchemy import inspect, make_url, select
+from sqlalchemy.orm import Session
+
+from api import relay
+from api.database import Database
+from api.errors import Invalid
+from api.grip import Publisher
+from api.models import Base, Notification
+from api.records import SaidTo
+from api.settings import Settings
+from api.store import log
+from tests.control_port import ControlPort, control_port
+
+ALIAS = "beside"  # not the default: the site may have its notifications in another of its databases
+KEY = "k" * 32
+GRIP = "django_grip.GripMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+SAID: dict[str, Any] = {"type": "t", "title": "t", "message": ""}
+
+URLS, NO_URLS = ModuleType("urls"), ModuleType("no_urls")
+
+site_settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    GRIP_URL=f"http://127.0.0.1:1?iss=pushpin&key={KEY}",
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "api.bridges.django"],
+    MIDDLEWARE=[GRIP, AUTHENTICATION],
+    ROOT_URLCONF=URLS,
+    USE_TZ=True,
+    TIME_ZONE="UTC",
+)
+django.setup()
+URLS.urlpatterns = [path("inbox/", include("api.bridges.django.urls"))]  # type: ignore[attr-defined]
+NO_URLS.urlpatterns = []  # type: ignore[attr-defined]
+
+from api.bridges.django import broadcast, notify, notify_many  # noqa: E402 - Django's settings come first
+from api.bridges.django.apps import shirase  # noqa: E402
+
+
+@pytest.fixture
+def control() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def site(database_url: str, control: ControlPort) -> Iterator[None]:
+    """A site whose notifications are in a database of their own."""
+    with connected(database_url), override_settings(**options(control)):
+        yield
+
+
+def connected(url: str) -> Any:
+    """Django's connection to that database."""
+    parsed = make_url(url)
+    chosen: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"transaction_mode": "IMMEDIATE"}}
+    if parsed.get_backend_name() == "postgresql":
+        chosen = {"ENGINE": "django.db.backends.postgresql", "HOST": parsed.host, "PORT": parsed.port}
+        chosen["USER"] = parsed.username
+    chosen["NAME"] = parsed.database
+    return _Connected(chosen)
+
+
+class _Connected:
+    def __init__(self, chosen: dict[str, Any]) -> None:
+        self._chosen = chosen
+
+    def __enter__(self) -> None:
+        filled = connections.configure_settings({**site_settings.DATABASES, ALIAS: self._chosen})
+        connections.settings[ALIAS] = filled[ALIAS]
+
+    def __exit__(self, *_: object) -> None:
+        connections[ALIAS].close()
+        del connections[ALIAS]
+        del connections.settings[ALIAS]
+
+
+def options(control: ControlPort, **more: Any) -> dict[str, Any]:
+    return {
+        "GRIP_URL": f"{control.url}?iss=pushpin&key={KEY}",
+        "SHIRASE": {"DATABASE": ALIAS, "PUBLISH_TIMEOUT": 0.5, **more},
+    }
+
+
+def stored(database: Database) -> list[str]:
+    with database.read() as session:
+        return list(session.scalars(select(Notification.title).order_by(Notification.id)))
+
+
+def left_behind(database: Database) -> list[int]:
+    with database.read() as session:
+        return [event.seq for event in log.unpublished(session, ("", 0), 100, datetime.now(UTC))]
+
+
+@pytest.mark.usefixtures("site")
+def test_a_commit_stores_and_publishes(database: Database, control: ControlPort) -> None:
+    with transaction.atomic(using=ALIAS):
+        notify(user_id="42", type="t", title="first", message="")
+        notify(user_id="42", type="t", title="second", message="")
+        assert stored(database) == []
+        assert control.items == []
+    assert stored(database) == ["first", "second"]
+    assert [item["id"] for item in control.items] == ["1", "2"]
+    assert left_behind(database) == []
+
+
+@pytest.mark.usefixtures("site")
+def test_outside_of_a_transaction_it_has_its_own(database: Database, control: ControlPort) -> None:
+    made = notify(user_id="42", type="t", title="alone", message="", payload={"a": "知"})
+    assert (made.user_id, made.content.payload) == ("42", '{"a":"知"}')
+    assert stored(database) == ["alone"]
+    assert len(control.items) == 1
+
+
+@pytest.mark.usefixtures("site")
+def test_a_rollback_and_a_savepoints_leave_and_publish_nothing(database: Database, control: ControlPort) -> None:
+    with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
+        notify(user_id="42", type="t", title="no", message="")
+        raise ZeroDivisionError
+    with transaction.atomic(using=ALIAS):
+        notify(user_id="42", type="t", title="before", message="")
+        with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
+            notify(user_id="42", type="t", title="gone", message="")
+            raise ZeroDivisionError
+        with transaction.atomic(using=ALIAS):
+            notify(user_id="42", type="t", title="kept", message="")
+    assert stored(database) == ["before", "kept"]
+    assert [item["id"] for item in control.items] == ["1", "2"]
+
+
+@pytest.mark.usefixtures("site")
+def test_many_and_all(database: Database, control: ControlPort) -> None:
+    notify_many([SaidTo(user_id=user, type="t", title=user, message="") for user in ("b", "a")])
+    told = broadcast(users=[SimpleNamespace(pk=7)], user_ids=["a", "7"], type="t", title="all", message="")
+    assert [one.user_id for one in told] == ["7", "a"]
+    assert stored(database) == ["b", "a", "all", "all"]
+    assert len(control.items) == 4
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("behaviour", ["fail", "hang"])
+def test_a_publish_that_fails_is_left_to_the_relay(
+    database: Database, settings: Settings, control: ControlPort, behaviour: str
+) -> None:
+    control.behaviour = behaviour
+    notify(user_id="42", type="t", title="late", message="")
+    assert left_behind(database) == [1]
+    control.behaviour = "accept"
+    relay.repair(database, Publisher(Settings.from_env({**_environ(settings), "GRIP_URL": control.url}, tokens=False)))
+    assert [item["id"] for item in control.items] == ["1"]
+
+
+@pytest.mark.usefixtures("site")
+def test_wrong_fields_are_named_and_the_databases_errors_are_djangos(database: Database) -> None:
+    with pytest.raises(Invalid, match="title"):
+        notify(user_id="42", type="t", title="", message="")
+    with pytest.raises(TypeError, match="user"):
+        notify(user=SimpleNamespace(pk=1), user_id="1", type="t", title="t", message="")
+    with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
+        connections[ALIAS].cursor().execute("ALTER TABLE events RENAME TO elsewhere")
+        with pytest.raises(Error):
+            notify(user_id="42", type="t", title="t", message="")
+        raise ZeroDivisionError
+    assert stored(database) == []
+
+
+def test_the_user_is_mapped_by_the_sites_function(database_url: str, database: Database, control: ControlPort) -> None:
+    with (
+        connected(database_url),
+        override_settings(**options(control, USER_ID=lambda user: f"name:{user.name}")),
+    ):
+        notify(user=SimpleNamespace(name="aiko"), type="t", title="t", message="")
+    with database.read() as session:
+        assert session.scalar(select(Notification.user_id)) == "name:aiko"
+
+
+def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> None:
+    name = f"test_{secrets.token_hex(6)}"
+    url = postgres.create(name)
+    with connected(url), override_settings(**options(control, DATABASE_SCHEMA="own")):
+        for _ in range(2):
+            shirase()._migrate(using=ALIAS)  # noqa: SLF001 - as Django's signal does
+        notify(user_id="42", type="t", title="in its schema", message="")
+    database = Database(url, schema="own")
+    with database.engine.connect() as connection, Session(connection) as session:
+        assert set(inspect(connection).get_table_names("own")) == {*Base.metadata.tables, "alembic_version"}
+        assert inspect(connection).get_table_names("public") == []
+        assert session.scalars(select(Notification.title)).all() == ["in its schema"]
+    database.close()
+    postgres.drop(name)
+
+
+def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: ARG001
+    assert [one.id for one in run_checks(tags=["shirase"])] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        ({"GRIP_URL": None}, "shirase.E001"),
+        ({"GRIP_URL": "http://127.0.0.1:1"}, "shirase.E002"),
+        ({"GRIP_URL": f"http://127.0.0.1:1?verify-key={KEY}"}, "shirase.E002"),
+        ({"SHIRASE": {"SSE_QUEUE_SIZE": "none"}}, "shirase.E003"),
+        ({"SHIRASE": {"SSE_QUEUE_SICE": 1}}, "shirase.E003"),
+        ({"SHIRASE": {"DATABASE_URL": "sqlite:////x"}}, "shirase.E003"),
+        ({"SHIRASE": {"USER_ID": "no.where"}}, "shirase.E003"),
+        ({"GRIP_URL": "http://127.0.0.1:1?key=short"}, "shirase.E003"),
+        ({"MIDDLEWARE": [AUTHENTICATION]}, "shirase.E004"),
+        ({"MIDDLEWARE": [GRIP]}, "shirase.E005"),
+        ({"SHIRASE": {"DATABASE": "nowhere"}}, "shirase.E006"),
+        ({"ROOT_URLCONF": NO_URLS}, "shirase.W002"),
+        ({"SECURE_SSL_REDIRECT": True}, "shirase.W003"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_djangos_way(wrong: dict[str, Any], found: str) -> None:
+    with override_settings(**wrong):
+        ids = [one.id for one in run_checks(tags=["shirase"])]
+    assert found in ids
+    assert set(ids) <= {found, "shirase.W001"}
+
+
+def test_another_database_is_refused() -> None:
+    with (
+        _Connected({"ENGINE": "django.db.backends.dummy", "NAME": "x"}),
+        override_settings(SHIRASE={"DATABASE": ALIAS}),
+    ):
+        assert "shirase.E007" in [one.id for one in run_checks(tags=["shirase"])]
+
+
+def test_sqlite_without_its_lock_is_warned_of() -> None:
+    assert [one.id for one in run_checks(tags=["shirase"])] == ["shirase.W001"]
+
+
+def _environ(settings: Settings) -> dict[str, str]:
+    return {"DATABASE_URL": settings.database_url, "PUSHPIN_SIG_KEY": settings.pushpin_sig_key}
