@@ -1,4 +1,4 @@
-"""A Flask application that schedules interviews and tells the candidates; its README is that of the project.
+"""A Flask application that schedules interviews and tells the candidates, behind the proxy of `shirase up`.
 
     .venv/bin/shirase up --demo --route /hiring/=127.0.0.1:8100
     set -a; . var/shirase.env; set +a  # where the proxy and the database are, in another terminal

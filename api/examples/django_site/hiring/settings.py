@@ -1,29 +1,30 @@
-"""Django's settings. What concerns Shirase stands first; the environment is what `shirase up` left in its directory."""
+"""Django's settings; the environment is what `shirase up` left in its directory."""
 
 import os
 from urllib.parse import quote, unquote, urlsplit
 
-# The control port to publish to, and the key that the proxy signs its requests with.
-GRIP_URL = f"{os.environ['GRIP_URL']}?iss=pushpin&key={quote(os.environ['PUSHPIN_SIG_KEY'])}"
-SHIRASE = {
-    "SSE_KEEPALIVE_TIMEOUT": os.environ.get("SSE_KEEPALIVE_TIMEOUT", "30"),
-    "DATABASE_SCHEMA": os.environ.get("DATABASE_SCHEMA"),
-}
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
-    "api.bridges.django",
     "hiring",
 ]
 MIDDLEWARE = [
-    "django_grip.GripMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+
+INSTALLED_APPS += ["api.bridges.django"]
+MIDDLEWARE += ["django_grip.GripMiddleware"]
+# The control port to publish to, and the key that the proxy signs its requests with.
+GRIP_URL = f"{os.environ['GRIP_URL']}?iss=pushpin&key={quote(os.environ['PUSHPIN_SIG_KEY'])}"
+SHIRASE = {
+    "SSE_KEEPALIVE_TIMEOUT": os.environ.get("SSE_KEEPALIVE_TIMEOUT", "30"),
+    "DATABASE_SCHEMA": os.environ.get("DATABASE_SCHEMA"),
+}
 
 _database = urlsplit(os.environ["DATABASE_URL"])
 DATABASES: dict[str, dict[str, object]] = {}

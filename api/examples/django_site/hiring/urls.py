@@ -9,5 +9,5 @@ urlpatterns = [
     path("site/", views.home, name="home"),
     path("site/login/", LoginView.as_view(template_name="hiring/login.html")),
     path("site/interviews", views.schedule, name="schedule"),
-    path("site/inbox/", include("api.bridges.django.urls")),
 ]
+urlpatterns += [path("site/inbox/", include("api.bridges.django.urls"))]

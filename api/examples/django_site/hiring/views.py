@@ -23,14 +23,9 @@ def home(request: HttpRequest) -> HttpResponse:
 def schedule(request: HttpRequest) -> HttpResponse:
     """Both exist, or neither."""
     candidate = get_object_or_404(get_user_model(), username=request.POST.get("candidate"))
-    with transaction.atomic():
-        interview = Interview.objects.create(candidate=candidate, title=request.POST.get("title", "")[:200])
-        notify(
-            user=candidate,
-            type="interview.scheduled",
-            title=interview.title or "Interview",
-            message=f"with {request.user.get_username()}",
-            payload={"interview": interview.pk},
-        )
+    title = request.POST.get("title", "")[:200] or "Interview"
+    with transaction.atomic():  # both exist, or neither
+        interview = Interview.objects.create(candidate=candidate, title=title)
+        notify(user=candidate, type="interview.scheduled", title=title, message="", payload={"interview": interview.pk})
     answer: HttpResponse = redirect("home")
     return answer

@@ -1,0 +1,57 @@
+"""The three ways in README: what it shows of the examples is what tests run, and what it shows whole is run here."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from api.tokens import WRITE
+from tests.service import Service
+
+ROOT = Path(__file__).parent.parent.parent
+LONGEST = 15  # lines that a way in may take
+EXAMPLES = ("api/examples/flask_host.py", "api/examples/django_site/hiring")
+
+
+def blocks() -> list[str]:
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## From your own application")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+def test_each_way_in_takes_fifteen_lines_at_most() -> None:
+    assert [len(block.splitlines()) <= LONGEST for block in blocks()] == [True] * 3
+
+
+def test_the_flask_and_the_django_way_are_those_of_the_examples() -> None:
+    for block, place in zip(blocks(), EXAMPLES, strict=False):
+        files = sorted((ROOT / place).glob("*.py")) or [ROOT / place]
+        shown = {_bare(line) for file in files for line in file.read_text().splitlines()}
+        assert [line for line in map(_bare, block.splitlines()) if line not in shown] == []
+
+
+def test_the_python_way_runs(service: Service) -> None:
+    """It listens for ever; here until the notification of another producer has come."""
+    user = f"user-{uuid4().hex}"
+    seen: list[str] = []
+
+    class Enough(Exception):
+        pass
+
+    def look(event: str, _data: object) -> None:
+        seen.append(event)
+        if event == "connected":
+            service.create(user, "live")
+        if event == "notification":
+            raise Enough
+
+    code = blocks()[2].replace("http://127.0.0.1:7999", service.stack.url).replace("aiko", user)
+    with suppress(Enough):
+        exec(code, {"token": service.stack.token(user, WRITE), "print": look})  # noqa: S102 - our own README
+    assert [event for event in seen if event != "heartbeat"] == ["connected", "notification"]
+    assert [one.notification.content.title for one in service.log_of(user) if one.notification] == ["Interview", "live"]
+
+
+def _bare(line: str) -> str:
+    """Without its comment and its indentation."""
+    return re.sub(r"\s+#.*", "", line).strip()
