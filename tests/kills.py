@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ MEASURED = 10  # requests that tell how long one takes
 SPAN = 1.3  # of that time, over which the kills are spread
 MOST = 6  # times as many kills as wanted, until both sides of the commit have been hit
 ARRIVAL = 30.0
+SEEN = 2.0  # seconds that a row may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Killed:
 
 
 def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Database, kills: int, seed: int) -> Killed:
-    """Kill all workers again and again, at instants spread over a request's time, until both sides were hit."""
+    """Kill all workers again and again, half at instants spread over a request's time, half when its row is seen."""
     device = host.open(browsers, USER)
     spread = random.Random(seed)
     usual = median(_time(host, f"measured {number}") for number in range(MEASURED))
@@ -67,7 +68,10 @@ def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Dat
         title = f"kill {done}"
         asking = threading.Thread(target=_ask, args=(host, title, answered))
         asking.start()
-        time.sleep(SPAN * usual * ((done % kills) + spread.random()) / kills)
+        if done % 2:  # between commit and answer
+            _wait_for(lambda title=title: title in answered or title in _rows(name, database))  # type: ignore[misc]
+        else:  # at any instant of the request
+            time.sleep(SPAN * usual * ((done % kills) + spread.random()) / kills)
         host.kill_workers()
         asking.join()
         done += 1
@@ -84,6 +88,13 @@ def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Dat
         ghosts=sorted(set(arrived) - set(rows)),
         twice=sorted({title for titles in (rows, arrived) for title in titles if titles.count(title) > 1}),
     )
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    """As soon as can be, or not at all: the request may have been cut off by the kill before it."""
+    deadline = time.monotonic() + SEEN
+    while not condition() and time.monotonic() < deadline:
+        pass
 
 
 def _hit(name: str, database: Database, answered: set[str], done: int) -> bool:

@@ -37,7 +37,7 @@ URLS, NO_URLS = ModuleType("urls"), ModuleType("no_urls")
 
 site_settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    GRIP_URL=f"http://127.0.0.1:1?iss=pushpin&key={KEY}",
+    GRIP_URL=f"http://127.0.0.1:1?key={KEY}",
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "api.bridges.django"],
     MIDDLEWARE=[GRIP, AUTHENTICATION],
     ROOT_URLCONF=URLS,
@@ -92,7 +92,7 @@ class _Connected:
 
 def options(control: ControlPort, **more: Any) -> dict[str, Any]:
     return {
-        "GRIP_URL": f"{control.url}?iss=pushpin&key={KEY}",
+        "GRIP_URL": f"{control.url}?key={KEY}",
         "SHIRASE": {"DATABASE": ALIAS, "PUBLISH_TIMEOUT": 0.5, **more},
     }
 

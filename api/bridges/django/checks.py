@@ -28,13 +28,13 @@ def _proxies() -> Iterator[CheckMessage]:
     if not nodes:
         yield Error(
             "GRIP_URL is not set.",
-            hint="Name the control port and the proxy's key: 'http://127.0.0.1:8001?iss=pushpin&key=…'.",
+            hint="Name the control port and the proxy's key: 'http://127.0.0.1:8001?key=…'.",
             id="shirase.E001",
         )
     elif not all(node.get("key") for node in nodes):
         yield Error(
             "GRIP_URL has no key.",
-            hint="Append ?iss=pushpin&key=… with the proxy's sig_key. Without it, django-grip takes every request that"
+            hint="Append ?key=… with the proxy's sig_key. Without it, django-grip takes every request that"
             " says so for the proxy's; with verify-key alone it fails.",
             id="shirase.E002",
         )

@@ -1,6 +1,6 @@
 """What a site says in its settings: ``GRIP_URL`` or ``GRIP_PROXIES`` as django-grip has them, and ``SHIRASE``.
 
-GRIP_URL = "http://127.0.0.1:8001?iss=pushpin&key=…"   # the control port, and the key that the proxy signs with
+GRIP_URL = "http://127.0.0.1:8001?key=…"   # the control port, and the key that the proxy signs with
 SHIRASE = {
     "DATABASE": "default",               # the connection with the tables; PostgreSQL or SQLite
     "USER_ID": "site.users.shirase_id",  # a user to its id; by default the primary key as text
@@ -95,11 +95,13 @@ def _text(value: Any) -> str:
 
 
 def _url(node: Mapping[str, Any]) -> str:
-    names = {"control_iss": "iss", "verify_iss": "verify-iss"}
-    query = {parameter: str(node[name]) for name, parameter in names.items() if node.get(name)}
-    keys = {"key": "key", "verify_key": "verify-key"}
-    query |= {parameter: "base64:" + _base64(node[name]) for name, parameter in keys.items() if node.get(name)}
-    return f"{node['control_uri']}?{urlencode(query)}"
+    """Where to publish, and what else the node may sign with. Pushpin's control port asks nobody who they are."""
+    query = {}
+    if node.get("verify_key"):
+        query["verify-key"] = "base64:" + _base64(node["verify_key"])
+    if node.get("verify_iss"):
+        query["verify-iss"] = str(node["verify_iss"])
+    return f"{node['control_uri']}?{urlencode(query)}" if query else str(node["control_uri"])
 
 
 def _base64(key: str | bytes) -> str:

@@ -20,7 +20,7 @@ MIDDLEWARE = [
 INSTALLED_APPS += ["api.bridges.django"]
 MIDDLEWARE += ["django_grip.GripMiddleware"]
 # The control port to publish to, and the key that the proxy signs its requests with.
-GRIP_URL = f"{os.environ['GRIP_URL']}?iss=pushpin&key={quote(os.environ['PUSHPIN_SIG_KEY'])}"
+GRIP_URL = f"{os.environ['GRIP_URL']}?key={quote(os.environ['PUSHPIN_SIG_KEY'])}"
 SHIRASE = {
     "SSE_KEEPALIVE_TIMEOUT": os.environ.get("SSE_KEEPALIVE_TIMEOUT", "30"),
     "DATABASE_SCHEMA": os.environ.get("DATABASE_SCHEMA"),
