@@ -94,6 +94,7 @@ def channels(answer: TestResponse) -> list[str]:
     return [one.partition(";")[0].strip() for one in answer.headers.get("Grip-Channel", "").split(",")]
 
 
+@pytest.mark.timeout(120 + len(USERS) ** 2)
 def test_no_user_sees_or_changes_anothers(
     app: Flask, client: FlaskClient, headers: Headers, targets: dict[str, Target]
 ) -> None:
