@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from api import auth, logs
 from api.drafts import invalid
-from api.errors import Forbidden, NotFound, RateLimited
+from api.errors import FieldError, Forbidden, Invalid, NotFound, RateLimited
 from api.records import LARGEST_ID
 from api.routes import bodies
 from api.services import Services
@@ -127,6 +127,10 @@ def json_answer(value: Any, status: int = 200, **headers: str) -> Response:
 
 
 def _query(model: type[BaseModel]) -> BaseModel:
+    # Which of two would count is not the same everywhere, and a check elsewhere may have seen the other.
+    twice = [FieldError(name, "must be given once") for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        raise Invalid(*twice)
     try:
         return model.model_validate(request.args.to_dict())
     except ValidationError as exc:

@@ -200,7 +200,16 @@ def test_pages_and_filters_of_the_list(api: Api) -> None:
     assert api.ids("?unread=false") == ids[:1]
     assert api.ids("?type=odd") == [ids[1], ids[3]]
     assert api.ids("?type=odd&unread=true&limit=1") == [ids[1]]
-    for wrong in ("limit=0", "limit=201", "limit=x", "before=0", "unread=yes", "type=a%20b", "other=1"):
+    for wrong in (
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "before=0",
+        "unread=yes",
+        "type=a%20b",
+        "other=1",
+        "limit=5&limit=6",
+    ):
         assert api("GET", f"?{wrong}").status_code == 422, wrong
 
 
