@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.stack import Stack
 
 LIVE = "Live"
+ANSWER = 30  # seconds; workers that were killed just now take a while to come back on a busy machine
 TAB_STOPS = 60  # more than the page has with a short list
 
 
@@ -61,7 +62,7 @@ def create(stack: Stack, user: str, *titles: str) -> None:
     batch = [{"user_id": user, "type": "test", "title": title, "message": ""} for title in titles]
     headers = {"Authorization": f"Bearer {stack.token('producer', 'notifications:write')}"}
     url = f"{stack.origin_url}/api/notifications/batch"
-    httpx.post(url, json={"notifications": batch}, headers=headers).raise_for_status()
+    httpx.post(url, json={"notifications": batch}, headers=headers, timeout=ANSWER).raise_for_status()
 
 
 def tab_to(page: Page, target: Locator) -> None:
