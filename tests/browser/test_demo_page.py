@@ -191,3 +191,4 @@ def test_without_demo_there_is_no_page_and_no_token(demo: Stack) -> None:
     assert client.get("/").status_code == httpx.codes.NOT_FOUND
     assert client.get("/demo/demo.js").status_code == httpx.codes.NOT_FOUND
     assert client.post("/demo/token", json={"user_id": "Aiko"}).status_code == httpx.codes.NOT_FOUND
+    assert client.post("/demo/workers/restart").status_code == httpx.codes.NOT_FOUND

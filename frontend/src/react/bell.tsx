@@ -21,6 +21,7 @@ export interface NotificationBellProps {
 export function NotificationBell({ className, children = <NotificationList /> }: NotificationBellProps): ReactNode {
   const { labels } = useProvided();
   const { unreadCount } = useNotifications();
+  const rises = useRises(unreadCount);
   const [isOpen, setOpen] = useState(false);
   const panelId = useId();
   const all = useRef<HTMLDivElement>(null);
@@ -62,7 +63,7 @@ export function NotificationBell({ className, children = <NotificationList /> }:
         onClick={() => setOpen(!isOpen)}
       >
         {/* A new key starts its animation again. */}
-        <span key={unreadCount} className="shirase-bell-icon">
+        <span key={rises} className="shirase-bell-icon" data-rings={rises > 0}>
           <Icon of="bell" />
         </span>
         {unreadCount ? (
@@ -85,4 +86,14 @@ export function NotificationBell({ className, children = <NotificationList /> }:
       )}
     </div>
   );
+}
+
+/** How often a count has risen since it was first known. */
+function useRises(count: number | null): number {
+  const [seen, setSeen] = useState({ count, rises: 0 });
+  if (count === seen.count) return seen.rises;
+  const hasRisen = count !== null && seen.count !== null && count > seen.count;
+  const next = { count, rises: seen.rises + (hasRisen ? 1 : 0) };
+  setSeen(next);
+  return next.rises;
 }
