@@ -47,11 +47,16 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(seen: DemoPage, tmp_pa
         check(seen.page)
         seen.page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
         assert seen.page.evaluate("document.documentElement.scrollWidth") == size["width"]
-    seen.bell(aiko).click()
-    expect(seen.page.get_by_role("dialog", name=f"Inbox of {aiko}")).to_be_focused()
-    check(seen.page)
-    seen.page.keyboard.press("Escape")
-    expect(seen.bell(aiko)).to_be_focused()
+        seen.bell(aiko).click()
+        panel = seen.page.get_by_role("dialog", name=f"Inbox of {aiko}")
+        expect(panel).to_be_focused()
+        check(seen.page)
+        box = panel.bounding_box()
+        assert box
+        assert box["x"] > 0
+        assert box["x"] + box["width"] < size["width"]
+        seen.page.keyboard.press("Escape")
+        expect(seen.bell(aiko)).to_be_focused()
     seen.button(ben, "Cut the network").click()
     expect(seen.state(ben)).to_have_text("Reconnecting…")
     seen.send(aiko, title="")
