@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check chaos churn attack audit lint format clean
+.PHONY: help up test check bench chaos churn attack audit lint format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
 SECONDS ?= 60
 EXAMPLES ?= 300
+ROWS ?= 1000000
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +28,10 @@ lint: ## Check format, lint, types and layers
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	npm --prefix frontend run lint
+
+bench: ## Measure speed and cost beside other designs, in about 12 minutes (QUICK=1: seconds; ROWS=1000000 to grow to)
+	@.ci/install test
+	.venv/bin/python -m bench $(if $(QUICK),--quick --output var/bench,--rows $(ROWS))
 
 chaos: ## Break everything by a seeded schedule, then compare everything (SECONDS=60 on each database)
 	@.ci/install test

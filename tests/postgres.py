@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,13 +25,13 @@ OPTIONS = {
 
 
 @contextmanager
-def cluster() -> Iterator["Cluster"]:
+def cluster(options: Mapping[str, str] = OPTIONS) -> Iterator["Cluster"]:
     """Run a server, as `postgres` when we are root: it refuses to be root itself."""
     directory = Path(tempfile.mkdtemp(prefix="shirase-postgres-"))
     user = "postgres" if os.getuid() == 0 else None
     if user:
         shutil.chown(directory, user, user)
-    running = Cluster(directory, free_ports(1)[0], user)
+    running = Cluster(directory, free_ports(1)[0], user, options)
     with running.ended_with_us():
         running.run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
         running.start()
@@ -41,10 +41,11 @@ def cluster() -> Iterator["Cluster"]:
 class Cluster:
     """One server and its databases."""
 
-    def __init__(self, directory: Path, port: int, user: str | None) -> None:
+    def __init__(self, directory: Path, port: int, user: str | None, options: Mapping[str, str]) -> None:
         self.directory = directory
         self.port = port
         self._user = user
+        self._options = options
         self._programs = newest_programs()
 
     def run(self, program: str, *arguments: str) -> None:
@@ -76,7 +77,7 @@ class Cluster:
             yield
 
     def start(self) -> None:
-        chosen = {**OPTIONS, "port": str(self.port), "unix_socket_directories": str(self.directory)}
+        chosen = {**self._options, "port": str(self.port), "unix_socket_directories": str(self.directory)}
         options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
         log = str(self.directory / "log")
         self.run("pg_ctl", "-w", "-t", str(START_TIMEOUT), "-l", log, "-o", options, "start")

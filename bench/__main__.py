@@ -1,0 +1,55 @@
+"""``python -m bench``: measure everything, print the table, and write it with its curves."""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from bench import curves, report
+from bench.load import Lost
+from bench.measures import QUICK, Size
+from bench.run import run
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Run; 1 if something was lost."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows only that it works")
+    words.add_argument("--rounds", type=int, help="how often each design has its turn")
+    words.add_argument("--rows", type=int, help="the most rows that the databases grow to (1,000,000)")
+    words.add_argument("--output", type=Path, default=HERE, help="where results.json and the curves are written")
+    given = words.parse_args()
+    size = QUICK if given.quick else Size()
+    if given.rounds:
+        size = replace(size, rounds=given.rounds)
+    if given.rows:
+        steps = [10**power for power in range(4, 9) if 10**power < given.rows]
+        size = replace(size, rows=(*steps, given.rows))
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
+            results = run(size, Path(directory), print_progress)
+    except Lost as lost:
+        sys.stderr.write(f"lost: {lost}\n")
+        return 1
+    given.output.mkdir(parents=True, exist_ok=True)
+    (given.output / "results.json").write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    curves.draw(results, given.output)
+    table = report.table(results)
+    (given.output / "results.md").write_text(table)
+    sys.stdout.write(table)
+    return 0
+
+
+def print_progress(line: str) -> None:
+    """What is measured now, on stderr."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

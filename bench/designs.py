@@ -1,0 +1,324 @@
+"""What is measured side by side: each starts its own servers on free ports, and says how it is asked."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import httpx
+import jwt
+import orjson
+import psycopg
+from sqlalchemy import create_engine, text
+
+from api import cursors
+from api.processes import family
+from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from api.readiness import wait_for_stream
+from bench.load import STAMP, request
+from bench.machine import tree
+from tests.postgres import Cluster
+from tests.stack import Stack, free_row
+
+PRODUCERS = 16  # who create, so that each stays within its rate limit
+SETTLED = 30.0  # seconds in which all that was accepted must be where it belongs
+CONTENT = {
+    "type": "bench.created",
+    "title": f"Interview {STAMP}",
+    "message": "Tomorrow at ten. " * 6,
+    "payload": {"n": 18},
+}
+STATIC_KEY = "s" * 32
+KEEP_ALIVE = r"event: heartbeat\\ndata: {}\\n\\n; format=cstring; timeout=30; mode=idle"
+
+
+class Design(ABC):
+    """One of them. Use it as a context manager."""
+
+    address: str  # HOST:PORT where streams are opened
+    producers: str  # where notifications are created
+    accepted = 201  # the status of a create
+    keeps_log = False  # whether it can replay
+
+    def __init__(self, name: str) -> None:
+        """Prepare to start."""
+        self.name = name
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it serves."""
+        raise_file_limit()
+        with ExitStack() as starting:
+            starting.enter_context(self._running())
+            self._open = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing running."""
+        self._open.close()
+
+    @abstractmethod
+    def _running(self) -> AbstractContextManager[None]: ...
+
+    @abstractmethod
+    def create(self, users: Sequence[str], producer: int = 0) -> bytes:
+        """A request that creates one for each of these users; one user is a single create."""
+
+    @abstractmethod
+    def stream(self, user: str, *, replay: int = 0) -> bytes:
+        """A request that opens a stream, behind the first entry of the log if some are to be replayed."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, list[int]]:
+        """Its processes: ``python``, ``proxy`` and ``database``."""
+
+    def stored(self) -> int:
+        """How many notifications are committed; -1 where nothing is stored."""
+        return -1
+
+    def unpublished(self) -> int:
+        """How many of them wait to be published."""
+        return 0
+
+
+class Shirase(Design):
+    """The service itself, as ``shirase up`` runs it: two workers, a relay, one Pushpin."""
+
+    keeps_log = True
+
+    def __init__(
+        self, name: str, database_url: str, directory: Path, cluster: Cluster | None, workers: int = 2
+    ) -> None:
+        """On a database that has been migrated."""
+        super().__init__(name)
+        limits = {"SSE_MAX_CONNECTIONS_PER_USER": "10000", "RATE_LIMIT_CONNECTS": "1000000/minute"}
+        self.stack = Stack(database_url, directory, workers=workers, env=limits)
+        self._directory, self._cluster = directory, cluster
+        self.address = self.producers = self.stack.url.removeprefix("http://")
+        self.origin = self.stack.origin_url.removeprefix("http://")
+        self.engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+        self._tokens = [self.stack.token(f"producer-{n}", "notifications:write") for n in range(PRODUCERS)]
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        with self.stack:
+            yield
+        self.engine.dispose()
+
+    def create(self, users: Sequence[str], producer: int = 0) -> bytes:
+        path = "/api/notifications"
+        each = [{**CONTENT, "user_id": user} for user in users]
+        body: dict[str, Any] = each[0]
+        if len(each) > 1:
+            path, body = f"{path}/batch", {"notifications": each}
+        return request("POST", path, self._tokens[producer % PRODUCERS], orjson.dumps(body))
+
+    def broadcast(self, users: Sequence[str]) -> bytes:
+        """One request that creates the same for all of them."""
+        body = orjson.dumps({**CONTENT, "user_ids": users})
+        return request("POST", "/api/notifications/broadcast", self._tokens[0], body)
+
+    def stream(self, user: str, *, replay: int = 0) -> bytes:
+        query = "?" + urlencode({"last_event_id": self.start_of(user)}) if replay else ""
+        return request("GET", f"/api/sse/notifications{query}", self.stack.token(user))
+
+    def ask(self, method: str, path: str, user: str, body: bytes = b"") -> bytes:
+        """A user's own request."""
+        return request(method, f"/api/notifications{path}", self.stack.token(user), body)
+
+    def start_of(self, user: str) -> str:
+        """The cursor before all that a user ever got."""
+        return cursors.encode(self._database_name, user, cursors.START)
+
+    @cached_property
+    def _database_name(self) -> str:
+        return str(self._query("SELECT name FROM database_name"))
+
+    def parts(self) -> dict[str, list[int]]:
+        root = self._directory.resolve()
+        python = [pid for name in ("gunicorn", "relay-0") for pid in family(f"{root}/{name}")]
+        return {"python": python, "proxy": family(f"{root}/pushpin-0"), "database": server_pids(self._cluster)}
+
+    def stored(self) -> int:
+        return self.count("notifications")
+
+    def unpublished(self) -> int:
+        return self.count("events WHERE published_at IS NULL")
+
+    def handled(self) -> float:
+        """How many requests the handlers have answered, those for this figure apart."""
+        lines = httpx.get(f"{self.stack.origin_url}/metrics", timeout=SETTLED).text.splitlines()
+        counts = [line for line in lines if line.startswith("shirase_http_requests_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in counts if "metrics" not in line)
+
+    def count(self, rows: str) -> int:
+        """How many there are in the database."""
+        return int(self._query(f"SELECT count(*) FROM {rows}"))
+
+    def _query(self, statement: str) -> Any:
+        with self.engine.connect() as connection:
+            return connection.execute(text(statement)).scalar()
+
+
+class InMemory(Design):
+    """The plain design: ``in_memory.py``, one process."""
+
+    def __init__(self, name: str, database_url: str, directory: Path, cluster: Cluster) -> None:
+        """On an empty database of PostgreSQL."""
+        super().__init__(name)
+        self._port = free_row(1)[0]
+        self.address = self.producers = f"127.0.0.1:{self._port}"
+        self._url, self._cluster, self._log = database_url, cluster, directory / "uvicorn.log"
+        directory.mkdir(parents=True, exist_ok=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._token = jwt.encode({"sub": "producer"}, STATIC_KEY)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        address = self._url.replace("postgresql:", "postgresql+asyncpg:")
+        environ = {**os.environ, "DATABASE_URL": address, "JWT_SECRET": STATIC_KEY}
+        words = [sys.executable, "-m", "uvicorn", "bench.in_memory:app", "--port", str(self._port)]
+        with self._log.open("ab") as log, _process(words, log.fileno(), environ) as self._process:
+            _wait_for(self._port)
+            yield
+
+    def create(self, users: Sequence[str], producer: int = 0) -> bytes:  # noqa: ARG002 - it knows no producers
+        if len(users) > 1:
+            raise ValueError("it has no batches")
+        return request("POST", "/api/notifications", self._token, orjson.dumps({**CONTENT, "user_id": users[0]}))
+
+    def stream(self, user: str, *, replay: int = 0) -> bytes:
+        if replay:
+            raise ValueError("it has no log")
+        return request("GET", "/api/sse/notifications", jwt.encode({"sub": user}, STATIC_KEY))
+
+    def parts(self) -> dict[str, list[int]]:
+        python = tree(self._process.pid) if self._process else []
+        return {"python": python, "proxy": [], "database": server_pids(self._cluster)}
+
+    def stored(self) -> int:
+        with psycopg.connect(self._url) as connection:
+            found = connection.execute("SELECT count(*) FROM notifications").fetchone()
+        return int(found[0]) if found else 0
+
+
+class PushpinAlone(Design):
+    """The ceiling of everything behind Pushpin: holds that nginx answers from two files, and bare publishes."""
+
+    accepted = 200
+    keeps_log = True
+
+    def __init__(self, name: str, directory: Path) -> None:
+        """With a directory of its own."""
+        super().__init__(name)
+        directory.mkdir(parents=True, exist_ok=True)
+        origin, client, control, stats, prometheus = free_row(5)
+        self._directory, self._origin = directory.resolve(), origin
+        self._config = ProxyConfig(
+            origin=f"127.0.0.1:{origin}",
+            sig_key=STATIC_KEY,
+            run_dir=run_directory(directory),
+            client_port=client,
+            control_port=control,
+            stats_port=stats,
+            prometheus_port=prometheus,
+        )
+        self.address, self.producers = f"127.0.0.1:{client}", f"127.0.0.1:{control}"
+        self._pids: list[int] = []
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        log = (self._directory / "log").open("ab")
+        nginx = ["/usr/sbin/nginx", "-c", str(self._write_origin()), "-e", str(self._directory / "nginx.log")]
+        pushpin = write_configuration(self._config, installed_version())
+        with log, _process(nginx, log.fileno()) as origin, _process(pushpin, log.fileno()) as proxy:
+            if not wait_for_stream(f"http://{self.address}", lambda: "none", SETTLED, lambda: True):
+                raise TimeoutError("Pushpin does not serve its static origin")
+            self._pids = [*tree(proxy.pid), *tree(origin.pid)]
+            yield
+
+    def _write_origin(self) -> Path:
+        content = orjson.dumps(CONTENT).decode()
+        files = self._directory / "files"
+        files.mkdir(exist_ok=True)
+        greeting = 'event: connected\ndata: {"status":"connected"}\n\n'
+        (files / "connected").write_text(greeting)
+        (files / "replay").write_text(
+            greeting + "".join(f"event: notification\nid: {n}\ndata: {content}\n\n" for n in range(100))
+        )
+        for path in (self._directory, files):
+            path.chmod(0o755)  # nginx's workers are another user
+        path = self._directory / "nginx.conf"
+        # The same holds as Shirase's, but nothing to recover them by.
+        path.write_text(f"""
+            daemon off; worker_processes 1;
+            pid {self._directory}/nginx.pid; user {"root" if os.getuid() == 0 else "nobody"};
+            events {{ worker_connections 8192; }}
+            http {{
+                access_log off; default_type text/event-stream; client_body_temp_path {self._directory};
+                server {{
+                    listen 127.0.0.1:{self._origin} backlog=4096; root {files};
+                    add_header Grip-Hold stream;
+                    add_header Grip-Channel "u-$arg_u, c-$request_id";
+                    add_header Grip-Keep-Alive "{KEEP_ALIVE}";
+                    location /api/sse/notifications {{ try_files /connected =404; }}
+                    location /api/replay {{ try_files /replay =404; }}
+                }}
+            }}""")
+        return path
+
+    def create(self, users: Sequence[str], producer: int = 0) -> bytes:  # noqa: ARG002
+        return publish(users)
+
+    def stream(self, user: str, *, replay: int = 0) -> bytes:
+        return request("GET", f"{'/api/replay' if replay else '/api/sse/notifications'}?u={user}", "none")
+
+    def parts(self) -> dict[str, list[int]]:
+        return {"python": [], "proxy": self._pids, "database": []}
+
+
+def publish(users: Sequence[str]) -> bytes:
+    """One POST to the control port with an event for each user, as large as those of Shirase."""
+    content = (
+        "event: notification\nid: 0123456789abcdef-1\ndata: " + orjson.dumps({**CONTENT, "id": 1}).decode() + "\n\n"
+    )
+    items = [{"channel": f"u-{user}", "formats": {"http-stream": {"content": content}}} for user in users]
+    return request("POST", "/publish/", "none", orjson.dumps({"items": items}))
+
+
+def server_pids(cluster: Cluster | None) -> list[int]:
+    """The processes of PostgreSQL."""
+    if cluster is None:
+        return []
+    return tree(int((cluster.directory / "data" / "postmaster.pid").read_text().split()[0]))
+
+
+@contextmanager
+def _process(words: list[str], log: int, environ: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + SETTLED
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on {port}")

@@ -1,0 +1,97 @@
+"""Does it stay as quick while the database grows? The same requests at more and more rows."""
+
+import random
+from contextlib import ExitStack
+
+import orjson
+from sqlalchemy import Engine, text
+
+from bench.designs import Shirase
+from bench.load import send, streams
+from bench.measures import Size
+
+OF_USER = 100  # notifications of each
+UNREAD = 10  # of these, the latest
+BLOCK = 10_000  # rows in which a user's lie scattered, as they are in life
+
+FIRST_NEW = 10**12  # the id that the next create gets, beyond all that is filled in later
+
+_CONTINUE = {
+    "postgresql": "SELECT setval(pg_get_serial_sequence('notifications', 'id'),"
+    " greatest(:next, (SELECT max(id) FROM notifications)))",
+    "sqlite": "UPDATE sqlite_sequence SET seq = :next WHERE name = 'notifications' AND seq < :next",
+}
+_NUMBERS = {
+    "postgresql": "SELECT n FROM generate_series(CAST(:first AS bigint), :last) AS n",
+    "sqlite": "WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s",
+}
+_PLACES = (
+    "SELECT n, 'grown-' || ((n - 1) / 10000 * 100 + (n - 1) % 100) AS user_id, (n - 1) % 10000 / 100 + 1 AS seq"
+    " FROM ({numbers}) AS numbers"
+)
+_NOTIFICATIONS = (
+    "INSERT INTO notifications (id, user_id, seq, type, title, message, payload, created_at, read_at)"
+    " SELECT n, user_id, seq, 'bench.grown', 'Interview ' || n, '{message}', '{{}}', {now},"
+    " CASE WHEN seq <= 90 THEN {now} END FROM ({places}) AS places"
+)
+_EVENTS = (
+    "INSERT INTO events (user_id, seq, kind, notification_id, unread, created_at, published_at)"
+    " SELECT user_id, seq, 'notification', n, 1, {now}, {now} FROM ({places}) AS places"
+)
+_STREAMS = (
+    "INSERT INTO streams (user_id, head, unread) SELECT user_id, 100, 10 FROM ({places}) AS places WHERE seq = 100"
+)
+
+
+def fill(engine: Engine, first: int, last: int) -> None:
+    """Bring the rows from ``first`` to ``last`` to where they would be if they had been created long ago."""
+    kind = engine.dialect.name
+    now = "now()" if kind == "postgresql" else "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+    words = {"message": "Tomorrow at ten. " * 6, "places": _PLACES.format(numbers=_NUMBERS[kind]), "now": now}
+    with engine.connect() as connection:
+        for statement in (_NOTIFICATIONS, _EVENTS, _STREAMS):
+            connection.execute(text(statement.format(**words)), {"first": first, "last": last})
+        connection.execute(text(_CONTINUE[kind]), {"next": FIRST_NEW})
+        connection.commit()
+    # What the database does by itself within minutes of such a change.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE" if kind == "postgresql" else "ANALYZE"))
+        connection.execute(text("CHECKPOINT" if kind == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)"))
+
+
+def grow(design: Shirase, size: Size) -> dict[str, dict[str, float]]:
+    """Milliseconds (p50) that each kind of request takes, by the number of rows."""
+    found = {}
+    have = 0
+    for rows in size.rows:
+        fill(design.engine, have + 1, rows)
+        have = rows
+        found[str(rows)] = _ask(design, rows // OF_USER, size.asked)
+    return found
+
+
+def _ask(design: Shirase, users: int, count: int) -> dict[str, float]:
+    chance = random.Random(users)  # noqa: S311 - the same users in every run
+    numbers = [chance.randrange(users) for _ in range(count)]
+    names = [f"grown-{number}" for number in numbers]
+    marks = [orjson.dumps({"ids": [_latest(number) - chance.randrange(UNREAD) * OF_USER]}) for number in numbers]
+    kinds = {
+        "list": [design.ask("GET", "?limit=50", name) for name in names],
+        "unread count": [design.ask("GET", "/unread-count", name) for name in names],
+        "mark read": [design.ask("POST", "/read", name, mark) for name, mark in zip(names, marks, strict=True)],
+        "create": [design.create([name], n) for n, name in enumerate(names)],
+    }
+    taken = {}
+    for kind, requests in kinds.items():
+        send(design.address, requests[:10], count=10)  # the first of a kind pay for plans and caches
+        status = 201 if kind == "create" else 200
+        taken[kind] = send(design.address, requests, count=count).all_as(status).p50_ms
+    with ExitStack() as stack:
+        opened = stack.enter_context(streams(design.address, [design.stream(name) for name in names], in_flight=1))
+        taken["connect"] = opened.opened.p50_ms
+    return taken
+
+
+def _latest(number: int) -> int:
+    """The id of the last notification of that user."""
+    return number // 100 * BLOCK + 99 * 100 + number % 100 + 1

@@ -1,0 +1,73 @@
+"""What held streams cost: memory by their number, an idle system, and a storm of reconnects."""
+
+import time
+from contextlib import ExitStack
+
+from bench.designs import Design, InMemory, Shirase
+from bench.load import Lost, send, streams
+from bench.machine import processor_seconds
+from bench.measures import Figures, Size, memory
+
+
+def hold(design: Design, size: Size) -> dict[str, object]:
+    """Open more and more streams, look at what they cost, and lose them all at once."""
+    before = memory(design)
+    steps: dict[str, dict[str, float]] = {"0": _step(design, before, before, 0)}
+    idle: Figures = {}
+    with ExitStack() as stack:
+        have = 0
+        for number in size.held:
+            if number > size.storm and isinstance(design, InMemory):
+                break
+            wanted = [design.stream(f"held-{n}") for n in range(have, number)]
+            held = stack.enter_context(streams(design.address, wanted))
+            if held.opened.open < len(wanted):
+                raise Lost(f"{held.opened.open} of {len(wanted)} streams opened")
+            have = number
+            time.sleep(size.settling)
+            steps[str(number)] = _step(design, before, memory(design), number)
+            if number == size.storm or number == size.held[-1] < size.storm:
+                idle = _idle(design, size)
+    return {"steps": steps, "idle": idle, "storm": _storm(design, size)}
+
+
+def _step(design: Design, before: dict[str, int], now: dict[str, int], number: int) -> dict[str, float]:
+    """Kilobytes a stream, and what one create takes while they are held."""
+    requests = [design.create([f"held-{n}"], n) for n in range(40)]
+    taken = send(design.producers, requests, count=40, pause_ms=5).all_as(design.accepted)
+    found = {f"{part}_kb": (now[part] - before[part]) / number if number else 0.0 for part in now}
+    return {**found, "python_total_kb": float(now["python"]), "create_p50_ms": taken.p50_ms}
+
+
+def _idle(design: Design, size: Size) -> Figures:
+    """Shares of a core, and what the handlers and the database were asked."""
+    asked = _asked(design)
+    used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+    began = time.monotonic()
+    time.sleep(size.idle_seconds)
+    seconds = time.monotonic() - began
+    found = {f"{part}_core": (processor_seconds(pids) - used[part]) / seconds for part, pids in design.parts().items()}
+    found["requests"] = _asked(design) - asked
+    return {**found, "all_core": sum(found[name] for name in found if name.endswith("_core"))}
+
+
+def _asked(design: Design) -> float:
+    """How many requests the handlers have answered."""
+    if not isinstance(design, Shirase):
+        return 0
+    return design.handled()
+
+
+def _storm(design: Design, size: Size) -> Figures:
+    """All streams are lost, and all clients come back at the same instant."""
+    wanted = [design.stream(f"storm-{n}") for n in range(size.storm)]
+    with streams(design.address, wanted):
+        pass
+    with streams(design.address, wanted, in_flight=size.storm) as back:
+        opened = back.opened
+    return {
+        "seconds": opened.seconds,
+        "per_second": opened.open / opened.seconds,
+        "failed": opened.failed,
+        "p99_ms": opened.p99_ms,
+    }

@@ -1,0 +1,137 @@
+"""The load client, ``load.c``: compiled once, run in a process of its own, asked by lines of text."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).with_name("load.c")
+STAMP = "~0000000000000000000~"  # becomes the time of sending
+PATIENCE = 300  # seconds until a run that hangs is given up
+
+
+class Lost(Exception):
+    """Something that was accepted did not arrive, or arrived twice: no figure of this run counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of a run of requests."""
+
+    finished: int
+    failed: int  # without an answer
+    seconds: float
+    statuses: dict[str, int]
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    cpu: float  # seconds of a processor that the client itself used
+
+    def all_as(self, status: int) -> "Answered":
+        """Itself.
+
+        Raises:
+            Lost: if not every request was answered so.
+        """
+        if self.failed or self.statuses != {str(status): self.finished}:
+            raise Lost(f"answers {self.statuses}, and {self.failed} without one, where all should be {status}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a client with many streams has seen so far: first how they opened, then how events arrived."""
+
+    open: int
+    failed: int
+    dropped: int
+    seconds: float  # that opening them took
+    stamps: int
+    least: int  # stamps of the stream that got the fewest
+    greatest: int
+    first: int  # nanoseconds of the monotonic clock
+    last: int
+    samples: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    cpu: float
+
+
+class Streams:
+    """Open streams; made by ``streams``."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        """Wait until all are open, or have failed."""
+        self._process = process
+        self.opened = self._read()
+
+    def report(self) -> Held:
+        """How they are now."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("report\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> Held:
+        assert self._process.stdout is not None
+        return Held(**json.loads(self._process.stdout.readline()))
+
+
+def send(
+    address: str,
+    requests: Iterable[bytes],
+    *,
+    clients: int = 1,
+    seconds: float = 0,
+    count: int = 0,
+    pause_ms: float = 0,
+) -> Answered:
+    """Send requests in turn by so many clients, each waiting for its answer, for a time or until a count."""
+    with _file(requests) as path:
+        words = [_program(), "requests", address, path, str(clients), str(seconds), str(count), str(pause_ms)]
+        done = subprocess.run(words, capture_output=True, check=True, timeout=PATIENCE)
+    found: dict[str, Any] = json.loads(done.stdout)
+    del found["samples"]
+    return Answered(**found)
+
+
+@contextmanager
+def streams(address: str, requests: Iterable[bytes], *, in_flight: int = 32, events: int = 0) -> Iterator[Streams]:
+    """Streams that are held, each opened by one request, and open once so many events have arrived."""
+    with _file(requests) as path:
+        words = [_program(), "streams", address, path, str(in_flight), str(events)]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield Streams(process)
+            finally:
+                process.kill()
+
+
+def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+    """One HTTP request as it is sent."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench", f"Authorization: Bearer {token}"]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@contextmanager
+def _file(requests: Iterable[bytes]) -> Iterator[str]:
+    with tempfile.NamedTemporaryFile(prefix="bench-") as file:
+        file.writelines(b"%d\n%b" % (len(one), one) for one in requests)
+        file.flush()
+        yield file.name
+
+
+@cache
+def _program() -> str:
+    directory = Path(tempfile.mkdtemp(prefix="bench-load-"))
+    program = str(directory / "load")
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, str(SOURCE)], check=True)
+    return program

@@ -1,0 +1,45 @@
+"""What processes cost: processor time and memory, as Linux counts them."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(root: int) -> list[int]:
+    """A process and all that it has started, as far as that is still its own."""
+    found = [root]
+    for pid in found:
+        with suppress(OSError):  # it has ended
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+    return found
+
+
+def processor_seconds(pids: Iterable[int]) -> float:
+    """What living processes have used since they started."""
+    used = 0
+    for pid in pids:
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used += int(fields[11]) + int(fields[12])
+    return used / TICKS
+
+
+def memory_kb(pids: Iterable[int]) -> int:
+    """Kilobytes, what is shared divided by its sharers (PSS)."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def model() -> str:
+    """Which machine this is."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} cores of {names[0] if names else os.uname().machine}, Linux {os.uname().release}"

@@ -1,0 +1,212 @@
+"""What is measured of a running design. Each figure comes with the proof that nothing was lost, or does not come."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bench.designs import SETTLED, Design, Shirase, publish
+from bench.load import Answered, Held, Lost, Streams, send, streams
+from bench.machine import memory_kb, processor_seconds
+
+Figures = dict[str, float]
+POST = 1800  # events, just below the megabyte that a post may have
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything: a run of minutes, or one of seconds that only shows that it works."""
+
+    rounds: int = 2
+    seconds: float = 5  # of a run at full load
+    clients: int = 16  # that create in parallel
+    users: int = 1000
+    listeners: int = 50  # of these users hold a stream meanwhile
+    lone: int = 80  # creates one by one, for their latency
+    batches: tuple[int, ...] = (100, 1000)
+    broadcast: int = 10_000
+    fan_out: int = 1000  # connections of one user
+    repeats: int = 10  # of a fan-out
+    connects: int = 1500
+    in_flight: int = 32
+    replayed: int = 100
+    held: tuple[int, ...] = (1000, 5000, 15_000)
+    storm: int = 5000
+    settling: float = 3  # seconds until what follows a connect is over, such as the proxy's check of a new channel
+    idle_seconds: float = 20
+    rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    asked: int = 200  # requests of each kind, at each number of rows
+
+
+QUICK = Size(
+    rounds=1,
+    seconds=0.3,
+    clients=4,
+    users=20,
+    listeners=5,
+    lone=5,
+    batches=(100,),
+    broadcast=200,
+    fan_out=20,
+    repeats=2,
+    connects=20,
+    in_flight=8,
+    held=(20, 40),
+    storm=40,
+    settling=0,
+    idle_seconds=0.5,
+    rows=(10_000, 20_000),
+    asked=8,
+)
+
+
+def user(number: int) -> str:
+    """The number-th user."""
+    return f"user-{number:05d}"
+
+
+def latency(design: Design, size: Size) -> Figures:
+    """From the POST being sent to the event received, one at a time."""
+    listeners = [design.stream(user(n)) for n in range(size.listeners)]
+    requests = [design.create([user(n % size.listeners)], n) for n in range(size.lone)]
+    with _kept(design, size.lone), streams(design.address, listeners) as held:
+        _all_open(held.opened, len(listeners))
+        send(design.producers, requests, count=size.lone, pause_ms=20).all_as(design.accepted)
+        seen = _arrived(held, size.lone)
+    return {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
+
+
+def creates(design: Design, size: Size, batch: int = 1, address: str | None = None) -> Figures:
+    """Creates a second at full load, in batches of so many, while some of their users listen."""
+    groups = [[user((n * batch + k) % size.users) for k in range(batch)] for n in range(size.users)]
+    requests = [design.create(group, n) for n, group in enumerate(groups)]
+    listeners = [design.stream(user(n)) for n in range(size.listeners)]
+    before = design.stored()
+    with streams(design.address, listeners) as held:
+        _all_open(held.opened, len(listeners))
+        used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+        answered = send(address or design.producers, requests, clients=size.clients, seconds=size.seconds)
+        answered.all_as(design.accepted)
+        share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
+        sent = Counter(name for n in range(answered.finished) for name in groups[n % len(groups)])
+        _arrived(held, sum(sent[user(n)] for n in range(size.listeners)))
+    _stored(design, before, answered.finished * batch)
+    number = answered.finished * batch
+    shares = {f"{part}_ms": used * 1000 / number for part, used in (*share.items(), ("load", answered.cpu))}
+    return {"per_second": number / answered.seconds, **_times(answered), **shares}
+
+
+def creates_at_origin(design: Design, size: Size) -> Figures:
+    """Single creates by producers that ask gunicorn and not the proxy, as one in the same network can."""
+    assert isinstance(design, Shirase)
+    return creates(design, size, address=design.origin)
+
+
+def broadcast(design: Design, size: Size) -> Figures:
+    """The same for many users in one request: until it is answered, after the last commit and publish."""
+    assert isinstance(design, Shirase)
+    users = [user(n) for n in range(size.broadcast)]
+    listeners = [design.stream(user(n * size.broadcast // size.listeners)) for n in range(size.listeners)]
+    repeats = 3
+    with _kept(design, repeats * size.broadcast), streams(design.address, listeners) as held:
+        _all_open(held.opened, len(listeners))
+        answered = send(design.address, [design.broadcast(users)], count=repeats).all_as(201)
+        _arrived(held, repeats * len(listeners))
+    return _times(answered)
+
+
+def publish_many(design: Design, size: Size) -> Figures:
+    """What a broadcast has to publish, in posts as large as the control port takes, without anything else."""
+    users = [user(n) for n in range(size.broadcast)]
+    posts = [publish(users[n : n + POST]) for n in range(0, len(users), POST)]
+    taken = [send(design.producers, posts, count=len(posts)).all_as(200).seconds * 1000 for _ in range(3)]
+    return {"p50_ms": statistics.median(taken), "p99_ms": max(taken)}
+
+
+def fan_out(design: Design, size: Size) -> Figures:
+    """From the POST to the arrival at each of many connections of one user."""
+    listeners = [design.stream("everywhere")] * size.fan_out
+    with _kept(design, size.repeats), streams(design.address, listeners) as held:
+        _all_open(held.opened, size.fan_out)
+        requests = [design.create(["everywhere"], n) for n in range(size.repeats)]
+        send(design.producers, requests, count=size.repeats, pause_ms=200).all_as(design.accepted)
+        seen = _arrived(held, size.repeats * size.fan_out)
+    return {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
+
+
+def connects(design: Design, size: Size, replay: int = 0) -> Figures:
+    """Streams opened a second, each by a user of its own, until the last event that was missed has arrived."""
+    if replay and isinstance(design, Shirase):
+        prepare_replay(design, size)
+        wanted = [design.stream(f"missed-{n % size.users}", replay=replay) for n in range(size.connects)]
+    else:
+        wanted = [design.stream(f"new-{n}", replay=replay) for n in range(size.connects)]
+    used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+    with streams(design.address, wanted, in_flight=size.in_flight, events=replay) as held:
+        opened = held.opened
+        share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
+        _all_open(opened, size.connects)
+        if replay and (opened.least, opened.greatest) != (replay, replay):
+            raise Lost(f"{opened.least} to {opened.greatest} events were replayed instead of {replay}")
+    shares = {f"{part}_ms": used * 1000 / size.connects for part, used in (*share.items(), ("load", opened.cpu))}
+    return {"per_second": opened.open / opened.seconds, "p50_ms": opened.p50_ms, "p99_ms": opened.p99_ms, **shares}
+
+
+def prepare_replay(design: Shirase, size: Size) -> None:
+    """Give users what they have missed."""
+    if design.count("streams WHERE user_id LIKE 'missed-%'"):
+        return
+    names = [f"missed-{n}" for n in range(size.users)]
+    groups = [[name] * size.replayed for name in names]
+    requests = [design.create(group, n) for n, group in enumerate(groups)]
+    send(design.origin, requests, clients=4, count=len(requests)).all_as(201)
+
+
+def memory(design: Design) -> dict[str, int]:
+    """Kilobytes of each part now."""
+    return {part: memory_kb(pids) for part, pids in design.parts().items()}
+
+
+def _times(answered: Answered) -> Figures:
+    return {"p50_ms": answered.p50_ms, "p99_ms": answered.p99_ms}
+
+
+def _all_open(opened: Held, wanted: int) -> None:
+    if opened.open != wanted or opened.failed:
+        raise Lost(f"{opened.open} of {wanted} streams opened, {opened.failed} failed")
+
+
+def _arrived(held: Streams, stamps: int) -> Held:
+    """Wait until so many events have arrived, and a moment longer for what should not come."""
+    _until(lambda: held.report().stamps >= stamps, lambda: f"{held.report().stamps} of {stamps} events arrived")
+    time.sleep(0.1)
+    last = held.report()
+    if last.stamps != stamps or last.dropped:
+        raise Lost(f"{last.stamps} events arrived instead of {stamps}, and {last.dropped} streams were dropped")
+    return last
+
+
+@contextmanager
+def _kept(design: Design, number: int) -> Iterator[None]:
+    before = design.stored()
+    yield
+    _stored(design, before, number)
+
+
+def _stored(design: Design, before: int, number: int) -> None:
+    """Whether as many were committed as were answered, and none waits to be published."""
+    if before < 0:
+        return
+    if design.stored() - before != number:
+        raise Lost(f"{design.stored() - before} notifications were stored instead of {number}")
+    _until(lambda: design.unpublished() == 0, lambda: f"{design.unpublished()} events are not published")
+
+
+def _until(condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    deadline = time.monotonic() + SETTLED
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Lost(otherwise())
+        time.sleep(0.05)

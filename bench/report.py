@@ -1,0 +1,139 @@
+"""The table, and how far each figure is from where it must be."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.run import BARE, MEMORY, ORIGIN, POSTGRESQL, PUSHPIN, SQLITE
+
+DESIGNS = (POSTGRESQL, SQLITE, MEMORY, PUSHPIN, BARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One figure, where it must be, and whether it is there."""
+
+    name: str
+    value: str
+    wanted: str
+    met: bool
+
+
+def table(results: dict[str, Any]) -> str:
+    """All of it as Markdown."""
+    lines = [f"{results['machine']}, {results['date']}", ""]
+    lines += _rows(["figure", *DESIGNS], _figures(results))
+    lines += ["", *_rows(["", "Shirase on PostgreSQL", "to be reached", ""], _targets_rows(results))]
+    lines += [
+        "",
+        *_rows(["milliseconds of a processor, each", "python", "proxy", "database", "load"], _shares(results)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def targets(results: dict[str, Any]) -> Iterator[Target]:
+    """What must be reached, in the order of the list that says so."""
+    figures = results["figures"]
+    singles, memory = figures["creates"][POSTGRESQL], figures["creates"][MEMORY]["per_second"]
+    yield _at_least("single creates, times the in-memory design's", singles["per_second"] / memory, 3)
+    origin = figures[ORIGIN][POSTGRESQL]["per_second"]
+    yield _at_least("the same, asked without the proxy", origin / memory, 3)
+    yield _at_most("p99 of single creates at full load, ms", singles["p99_ms"], 200)
+    hundred = figures["batches of 100"]
+    yield _at_least("in batches of 100, times its single creates", hundred[POSTGRESQL]["per_second"] / memory, 20)
+    share = hundred[POSTGRESQL]["per_second"] / hundred[PUSHPIN]["per_second"]
+    yield _at_least("and of what Pushpin alone accepts", share, 0.6)
+    bulk = figures["broadcast"]
+    floor = bulk[BARE]["p50_ms"] + bulk[PUSHPIN]["p50_ms"]
+    yield _at_most("broadcast, times a bulk insert and Pushpin alone", bulk[POSTGRESQL]["p50_ms"] / floor, 1.5)
+    delay = figures["latency"]
+    added = delay[POSTGRESQL]["p50_ms"] - delay[PUSHPIN]["p50_ms"] - delay[BARE]["p50_ms"]
+    yield _at_most("latency p50 beyond Pushpin alone and one commit, ms", added, 2)
+    opened = figures["connects"]
+    yield _at_least("connects, of Pushpin alone", opened[POSTGRESQL]["per_second"] / opened[PUSHPIN]["per_second"], 0.8)
+    yield from _held_targets(results)
+    for name in (POSTGRESQL, SQLITE):
+        for kind, ratio in _growths(results["growth"][name]).items():
+            yield _at_most(f"{kind} at the most rows, times that at the fewest, {name}", ratio, 1.3)
+
+
+def _held_targets(results: dict[str, Any]) -> Iterator[Target]:
+    mine = results["held"][POSTGRESQL]
+    yield _at_most("failed connects in a burst", mine["storm"]["failed"], 0)
+    steps = list(mine["steps"].values())
+    yield _at_most(
+        "Python memory a stream, from the first number of streams to the last, KB", _slope(mine["steps"]), 0.5
+    )
+    yield _at_most("proxy memory a stream, KB", steps[-1]["proxy_kb"], 36)
+    yield _at_most("requests of an idle system", mine["idle"]["requests"], 0)
+    yield _at_most("processor of an idle system, cores", mine["idle"]["all_core"], 0.1)
+
+
+def _slope(steps: dict[str, dict[str, float]]) -> float:
+    """Kilobytes that a further stream takes, the warming up to the first number of them apart."""
+    held = [(int(number), step) for number, step in steps.items()][1:]  # 0 is another matter
+    first, last = held[0], held[-1]
+    return (last[1]["python_total_kb"] - first[1]["python_total_kb"]) / (last[0] - first[0])
+
+
+def _growths(steps: dict[str, dict[str, float]]) -> dict[str, float]:
+    asked = list(steps.values())
+    first, last = asked[0], asked[-1]
+    return {kind: last[kind] / first[kind] for kind in first}
+
+
+def _at_least(name: str, value: float, wanted: float) -> Target:
+    return Target(name, f"{value:.2f}", f"at least {wanted}", value >= wanted)
+
+
+def _at_most(name: str, value: float, wanted: float) -> Target:
+    return Target(name, f"{value:.2f}", f"at most {wanted}", value <= wanted)
+
+
+def _targets_rows(results: dict[str, Any]) -> list[list[str]]:
+    return [[one.name, one.value, one.wanted, "yes" if one.met else "**no**"] for one in targets(results)]
+
+
+def _figures(results: dict[str, Any]) -> list[list[str]]:
+    figures, rows = results["figures"], []
+    for measure, of_design in figures.items():
+        shown: list[tuple[str, Callable[[dict[str, float]], str]]] = []
+        if any("per_second" in one for one in of_design.values()):
+            shown.append(
+                (f"{measure}, a second", lambda one: f"{one['per_second']:,.0f}" if "per_second" in one else "")
+            )
+        shown.append((f"{measure}, ms p50 / p99", lambda one: f"{one['p50_ms']:.1f} / {one['p99_ms']:.1f}"))
+        for name, show in shown:
+            rows.append([name, *(show(of_design[design]) if design in of_design else "" for design in DESIGNS)])
+    for kind, show in _HELD.items():
+        cells = {name: show(one) for name, one in results["held"].items()}
+        rows.append([kind, *(cells.get(design, "") for design in DESIGNS)])
+    return rows
+
+
+def _memory(part: str) -> Callable[[dict[str, Any]], str]:
+    return lambda one: " / ".join(f"{step[part]:.1f}" for step in list(one["steps"].values())[1:])
+
+
+_HELD: dict[str, Callable[[dict[str, Any]], str]] = {
+    "a storm of reconnects: seconds, failed": lambda one: (
+        f"{one['storm']['seconds']:.1f}, {one['storm']['failed']:.0f}"
+    ),
+    "memory a stream, KB, proxy, by their number": _memory("proxy_kb"),
+    "memory a stream, KB, Python, by their number": _memory("python_kb"),
+    "idle with streams: cores in all": lambda one: f"{one['idle']['all_core']:.3f}",
+}
+
+
+def _shares(results: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for measure, of_design in results["figures"].items():
+        for design, one in of_design.items():
+            if "load_ms" in one:
+                parts = [f"{one[part]:.3f}" for part in ("python_ms", "proxy_ms", "database_ms", "load_ms")]
+                rows.append([f"{measure}: {design}", *parts])
+    return rows
+
+
+def _rows(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

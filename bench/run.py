@@ -1,0 +1,118 @@
+"""One run: all designs in turns, so that the machine's noise falls on all of them."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from api.database import migrate
+from bench import ceilings, growth, held, measures
+from bench.designs import Design, InMemory, PushpinAlone, Shirase
+from bench.machine import model
+from bench.measures import Figures, Size
+from tests.postgres import OPTIONS, Cluster, cluster
+
+# As an operator runs it: what is committed is on the disk. And a long run's checkpoints fall on nobody in particular.
+DURABLE = {**OPTIONS, "fsync": "on", "full_page_writes": "on", "max_wal_size": "8GB", "shared_buffers": "1GB"}
+POSTGRESQL, SQLITE = "Shirase, PostgreSQL", "Shirase, SQLite"
+MEMORY, PUSHPIN, BARE = "in-memory", "Pushpin alone", "bare commit"
+ORIGIN = "creates at the origin"
+
+Say = Callable[[str], None]
+Table = dict[str, dict[str, list[Figures]]]  # measure, design: one a round
+
+
+def run(size: Size, directory: Path, say: Say) -> dict[str, Any]:
+    """Measure everything.
+
+    Raises:
+        Lost: if anything that was accepted did not arrive; then there are no figures.
+    """
+    with cluster(DURABLE) as postgres:
+        rounds: Table = defaultdict(lambda: defaultdict(list))
+        for number in range(size.rounds):
+            _one_round(postgres, directory / str(number), size, rounds, say)
+        found: dict[str, Any] = {
+            "machine": model(),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "size": {name: getattr(size, name) for name in size.__dataclass_fields__},
+            "figures": {
+                measure: {design: _median(turns) for design, turns in of_design.items()}
+                for measure, of_design in rounds.items()
+            },
+            "held": {},
+            "growth": {},
+        }
+        for name, make in _designs(postgres, directory / "held").items():
+            if name != SQLITE:  # the streams of both are held by the same Pushpin
+                with make() as design:
+                    say(f"held streams: {name}")
+                    found["held"][name] = held.hold(design, size)
+        growing = _designs(postgres, directory / "growth")
+        for name in (POSTGRESQL, SQLITE):
+            with growing[name]() as design:
+                assert isinstance(design, Shirase)
+                say(f"growth: {name}")
+                found["growth"][name] = growth.grow(design, size)
+        return found
+
+
+def _one_round(postgres: Cluster, directory: Path, size: Size, rounds: Table, say: Say) -> None:
+    say(f"round {directory.name}: {BARE}")
+    for measure, figures in ceilings.bare_inserts(_created(postgres, directory, "bare"), size).items():
+        rounds[measure][BARE].append(figures)
+    for make in _designs(postgres, directory).values():
+        with make() as design:
+            for measure, take in _measures(design, size):
+                say(f"round {directory.name}: {design.name}: {measure}")
+                rounds[measure][design.name].append(take())
+
+
+def _measures(design: Design, size: Size) -> Iterator[tuple[str, Callable[[], Figures]]]:
+    yield "latency", partial(measures.latency, design, size)
+    yield "creates", partial(measures.creates, design, size)
+    if not isinstance(design, InMemory):
+        for batch in size.batches:
+            yield f"batches of {batch}", partial(measures.creates, design, size, batch)
+    if isinstance(design, Shirase):
+        yield ORIGIN, partial(measures.creates_at_origin, design, size)
+        yield "broadcast", partial(measures.broadcast, design, size)
+    if isinstance(design, PushpinAlone):
+        yield "broadcast", partial(measures.publish_many, design, size)
+    yield "fan-out", partial(measures.fan_out, design, size)
+    yield "connects", partial(measures.connects, design, size)
+    if design.keeps_log:
+        yield "connects with replay", partial(measures.connects, design, size, size.replayed)
+
+
+def _designs(postgres: Cluster, directory: Path) -> dict[str, Callable[[], Design]]:
+    """Each with a database of its own; nothing is made before it is its turn."""
+    return {
+        MEMORY: lambda: InMemory(MEMORY, _created(postgres, directory, "memory"), directory / "memory", postgres),
+        POSTGRESQL: lambda: Shirase(
+            POSTGRESQL, _migrated(_created(postgres, directory, "shirase")), directory / "p", postgres
+        ),
+        SQLITE: lambda: Shirase(SQLITE, _migrated(f"sqlite:///{_made(directory)}/shirase.db"), directory / "s", None),
+        PUSHPIN: lambda: PushpinAlone(PUSHPIN, directory / "pushpin"),
+    }
+
+
+def _created(postgres: Cluster, directory: Path, name: str) -> str:
+    return postgres.create(f"{name}_{directory.name}")
+
+
+def _migrated(url: str) -> str:
+    migrate(url)
+    return url
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _median(turns: list[Figures]) -> Figures:
+    return {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}

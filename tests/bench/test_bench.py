@@ -1,0 +1,22 @@
+"""The quick form of the bench: it works, and nothing is lost. Its figures mean nothing here."""
+
+from pathlib import Path
+
+from bench import curves, report
+from bench.measures import QUICK
+from bench.run import BARE, MEMORY, POSTGRESQL, PUSHPIN, SQLITE, run
+
+
+def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
+    results = run(QUICK, tmp_path / "run", lambda _: None)
+
+    figures = results["figures"]
+    assert set(figures["creates"]) == {MEMORY, POSTGRESQL, SQLITE, PUSHPIN, BARE}
+    assert all(value > 0 for value in (one["per_second"] for one in figures["creates"].values()))
+    assert set(figures["connects with replay"]) == {POSTGRESQL, SQLITE, PUSHPIN}
+    assert all(one["storm"]["failed"] == 0 for one in results["held"].values())
+    assert results["held"][POSTGRESQL]["idle"]["requests"] == 0
+    table = report.table(results)
+    assert all(target.name in table for target in report.targets(results))
+    curves.draw(results, tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"growth.png", "streams.png"}
