@@ -9,20 +9,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
 from sqlalchemy import (
     BigInteger,
+    Executable,
     FromClause,
     Integer,
     Select,
     String,
     Text,
     and_,
+    bindparam,
     func,
     insert,
-    literal,
     or_,
     select,
     true,
@@ -35,7 +37,7 @@ from sqlalchemy.orm import Session
 from api import models
 from api.models import Moment, UserId, rfc3339
 from api.records import NOTIFICATION, Content, Draft, Event, Notification, Position, Published
-from api.store.rows import rows
+from api.store.rows import document, rows
 
 streams = models.Base.metadata.tables["streams"]
 events = models.Base.metadata.tables["events"]
@@ -52,6 +54,18 @@ _CONTENT = {
     "payload": Text(),
     "expires_at": Moment(),
 }
+
+
+# Statements that every create and connect runs are built once: to build one takes 20 times as long as to run it.
+_NOW = bindparam("now", type_=Moment())
+_HIDDEN = (
+    select(func.count())
+    .where(notifications.c.user_id == bindparam("user_id"), notifications.c.read_at.is_(None))
+    .where(notifications.c.expires_at <= _NOW)
+)
+_POSITION = select(streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery()).where(
+    streams.c.user_id == bindparam("user_id")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +85,27 @@ def advance(session: Session, steps: Iterable[dict[str, Any]]) -> dict[str, Posi
         session: a transaction that writes.
         steps: ``{"user_id", "events", "unread"}``, one a user.
     """
-    source = rows(session, "steps", {"user_id": UserId, "events": BigInteger(), "unread": Integer()}, steps)
+    found = session.execute(_advance(_dialect(session)), {"steps": document(steps)})
+    return {user: Position(head, unread) for user, head, unread in found}
+
+
+@cache
+def _advance(dialect: str) -> Executable:
+    source = rows(dialect, "steps", {"user_id": UserId, "events": BigInteger(), "unread": Integer()})
     # Locks are taken in the order of ids, so that two broadcasts never wait for each other in a circle.
     # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
     wanted = select(source.c.user_id, source.c.events, source.c.unread).where(true()).order_by(source.c.user_id)
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(streams).from_select(["user_id", "head", "unread"], wanted)
+    module = sqlite if dialect == "sqlite" else postgresql
+    statement = module.insert(streams).from_select(["user_id", "head", "unread"], wanted)
     statement = statement.on_conflict_do_update(
         index_elements=["user_id"],
         set_={
             "head": streams.c.head + statement.excluded.head,
             "unread": streams.c.unread + statement.excluded.unread,
         },
-    ).returning(streams.c.user_id, streams.c.head, streams.c.unread)
-    return {user: Position(head, unread) for user, head, unread in session.execute(statement)}
+    )
+    returning: Executable = statement.returning(streams.c.user_id, streams.c.head, streams.c.unread)
+    return returning
 
 
 def append_notifications(session: Session, drafts: Sequence[Draft], now: datetime) -> list[Event]:
@@ -100,22 +121,12 @@ def append_notifications(session: Session, drafts: Sequence[Draft], now: datetim
         left[draft.user_id] -= 1
         seq = ends[draft.user_id].head - left[draft.user_id]
         places.append({"user_id": draft.user_id, "seq": seq, "k": k, "ord": order})
-    said = rows(session, "said", _CONTENT, [_content_row(k, content) for k, content in contents.values()])
-    place = rows(
-        session,
-        "place",
-        {"user_id": UserId, "seq": BigInteger(), "k": Integer(), "ord": Integer()},
-        places,
-    )
-    columns = [place.c.user_id, place.c.seq, said.c.type, said.c.title, said.c.message, said.c.payload]
-    columns += [literal(now, Moment), said.c.expires_at]
-    source = select(*columns).join_from(place, said, place.c.k == said.c.k).order_by(place.c.ord)
-    names = ["user_id", "seq", "type", "title", "message", "payload", "created_at", "expires_at"]
-    stored = session.execute(
-        insert(notifications)
-        .from_select(names, source)
-        .returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
-    )
+    given = {
+        "said": document(_content_row(k, content) for k, content in contents.values()),
+        "place": document(places),
+        "now": now,
+    }
+    stored = session.execute(_insert_notifications(_dialect(session)), given)
     ids = {(user, seq): number for user, seq, number in stored}
     appended = []
     for draft, at in zip(drafts, places, strict=True):
@@ -125,6 +136,17 @@ def append_notifications(session: Session, drafts: Sequence[Draft], now: datetim
         appended.append(Event(user, seq, NOTIFICATION, end.unread - (end.head - seq), now, None, stored_one))
     _insert_events(session, appended, now)
     return appended
+
+
+@cache
+def _insert_notifications(dialect: str) -> Executable:
+    said = rows(dialect, "said", _CONTENT)
+    place = rows(dialect, "place", {"user_id": UserId, "seq": BigInteger(), "k": Integer(), "ord": Integer()})
+    columns = [place.c.user_id, place.c.seq, said.c.type, said.c.title, said.c.message, said.c.payload]
+    source = select(*columns, _NOW, said.c.expires_at).join_from(place, said, place.c.k == said.c.k)
+    names = ["user_id", "seq", "type", "title", "message", "payload", "created_at", "expires_at"]
+    statement = insert(notifications).from_select(names, source.order_by(place.c.ord))
+    return statement.returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
 
 
 def append_changes(session: Session, changes: Sequence[Change], now: datetime) -> list[Event]:
@@ -143,14 +165,6 @@ def append_changes(session: Session, changes: Sequence[Change], now: datetime) -
 
 
 def _insert_events(session: Session, appended: Sequence[Event], now: datetime) -> None:
-    columns = {
-        "user_id": UserId,
-        "seq": BigInteger(),
-        "kind": String(),
-        "notification_id": BigInteger(),
-        "data": Text(),
-        "unread": Integer(),
-    }
     values = [
         {
             "user_id": event.user_id,
@@ -162,9 +176,21 @@ def _insert_events(session: Session, appended: Sequence[Event], now: datetime) -
         }
         for event in appended
     ]
-    source = rows(session, "appended", columns, values)
-    names = [*columns, "created_at"]
-    session.execute(insert(events).from_select(names, select(*source.c, literal(now, Moment))))
+    session.execute(_insert_entries(_dialect(session)), {"appended": document(values), "now": now})
+
+
+@cache
+def _insert_entries(dialect: str) -> Executable:
+    columns = {
+        "user_id": UserId,
+        "seq": BigInteger(),
+        "kind": String(),
+        "notification_id": BigInteger(),
+        "data": Text(),
+        "unread": Integer(),
+    }
+    source = rows(dialect, "appended", columns)
+    return insert(events).from_select([*columns, "created_at"], select(*source.c, _NOW))
 
 
 def lock(session: Session, user_ids: Sequence[str]) -> None:
@@ -187,15 +213,7 @@ def expired_unread(session: Session, user_ids: Sequence[str], now: datetime) -> 
 
 def position(session: Session, user_id: str, now: datetime) -> Position:
     """Where a log stands; a user who never got anything stands at the start."""
-    hidden = (
-        select(func.count())
-        .where(notifications.c.user_id == user_id, notifications.c.read_at.is_(None))
-        .where(notifications.c.expires_at <= now)
-        .scalar_subquery()
-    )
-    found = session.execute(
-        select(streams.c.head, streams.c.unread - hidden).where(streams.c.user_id == user_id)
-    ).one_or_none()
+    found = session.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
     return Position(*found) if found else Position(0, 0)
 
 
@@ -242,10 +260,11 @@ def outbox(session: Session) -> tuple[int, datetime | None]:
 def unpublished_among(session: Session, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
     """What no proxy has accepted yet of these (user, seq), as far as it has been committed."""
     values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
-    place = rows(session, "places", {"user_id": UserId, "seq": BigInteger()}, values)
+    place = rows(_dialect(session), "places", {"user_id": UserId, "seq": BigInteger()})
     at = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
     found = _with_notifications(now).join(place, at).where(events.c.published_at.is_(None))
-    return [_event(row) for row in session.execute(found.order_by(events.c.user_id, events.c.seq))]
+    found = found.order_by(events.c.user_id, events.c.seq)
+    return [_event(row) for row in session.execute(found, {"places": document(values)})]
 
 
 def mark_published(
@@ -261,21 +280,31 @@ def mark_published(
         }
         for one in published
     ]
+    given = {"done": document(values), "now": now, "committed_at": committed_at, "way": way}
+    session.execute(_mark_published(_dialect(session)), given)
+
+
+@cache
+def _mark_published(dialect: str) -> Executable:
     columns = {"user_id": UserId, "seq": BigInteger(), "nodes": Text(), "attempts": Integer()}
-    done = rows(session, "done", columns, values)
+    done = rows(dialect, "done", columns)
     held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
-    session.execute(
+    return (
         update(events)
         .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
         .values(
-            published_at=now,
-            committed_at=committed_at,
-            way=way,
+            published_at=_NOW,
+            committed_at=bindparam("committed_at", type_=Moment()),
+            way=bindparam("way", type_=String()),
             nodes=done.c.nodes,
             attempts=done.c.attempts,
             connections=held.scalar_subquery(),
         )
     )
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
 
 
 def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api import models
 from api.models import UserId
-from api.store.rows import rows
+from api.store.rows import document, rows
 
 MOST_COUNTED = 100_000
 
@@ -21,14 +21,16 @@ missed = models.Base.metadata.tables["missed"]
 def remember(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
     """Note (node, user) pairs."""
     values = [{"node": node, "user_id": user_id} for node, user_id in sorted(set(pairs))]
-    source = rows(session, "misses", {"node": String(), "user_id": UserId}, values)
+    name = session.get_bind().dialect.name
+    source = rows(name, "misses", {"node": String(), "user_id": UserId})
     wanted = select(source.c.node, source.c.user_id, literal(1)).where(true()).order_by(*source.c)
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    dialect = sqlite if name == "sqlite" else postgresql
     statement = dialect.insert(missed).from_select(["node", "user_id", "times"], wanted)
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["node", "user_id"], set_={"times": missed.c.times + statement.excluded.times}
-        )
+        ),
+        {"misses": document(values)},
     )
 
 
@@ -49,10 +51,11 @@ def count(session: Session, node: str) -> int:
 def forget(session: Session, node: str, told: Mapping[str, int]) -> None:
     """Drop what the node has been told of, except where it missed something again meanwhile."""
     values = [{"user_id": user_id, "times": times} for user_id, times in told.items()]
-    source = rows(session, "told", {"user_id": UserId, "times": Integer()}, values)
+    source = rows(session.get_bind().dialect.name, "told", {"user_id": UserId, "times": Integer()})
     session.execute(
         delete(missed).where(
             missed.c.node == node,
             select(literal(1)).where(source.c.user_id == missed.c.user_id, source.c.times == missed.c.times).exists(),
-        )
+        ),
+        {"told": document(values)},
     )
