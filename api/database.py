@@ -1,26 +1,33 @@
 """The database: one engine, transactions that say whether they write, and the migrations."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from select import POLLIN, poll
 from sqlite3 import SQLITE_FULL, SQLITE_READONLY
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.errors import DiskFull, IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
+from psycopg.errors import DiskFull, IdleInTransactionSessionTimeout, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import URL, Connection, ExceptionContext, NullPool, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from api import resources
-from api.errors import DatabaseAway, DatabaseReadOnly, SettingsError
+from api.errors import DatabaseAway, DatabaseReadOnly, RowsLocked, SettingsError
 from api.models import DatabaseName
 
 POOL_SIZE = 8  # one connection a thread of a worker
+IMPATIENCE = "100ms"  # that a lock may take where there is another way
+LONGEST_REST = 10.0  # seconds that a connection is trusted unasked
+RESTS_SINCE = "rests_since"
 
 
 class Database:
@@ -45,7 +52,6 @@ class Database:
             pool_size=POOL_SIZE,
             max_overflow=POOL_SIZE,
             pool_timeout=timeout,
-            pool_pre_ping=not self._sqlite,  # the database may have been restarted meanwhile
             connect_args=_sqlite_arguments(timeout) if self._sqlite else _postgresql_arguments(timeout, schema),
         )
         if self._sqlite:
@@ -53,20 +59,27 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             event.listen(self.engine, "handle_error", _know_ended_session)
+            event.listen(self.engine, "checkin", _note_rest)
+            event.listen(self.engine, "checkout", _refuse_ended_session)
 
     @contextmanager
-    def write(self, *, durable: bool = True, lock: int | None = None) -> Iterator[Session]:
+    def write(self, *, durable: bool = True, lock: int | None = None, patient: bool = True) -> Iterator[Session]:
         """A transaction that changes something: committed at the end, rolled back if an error leaves it.
 
         Args:
             durable: whether the commit waits for the disk. Else a power cut may undo it: it is for what can be found
                 out again, such as who is connected.
             lock: let no other transaction run that names the same number, of 64 bits with a sign.
+            patient: whether it waits for a row that someone else holds. Else it fails soon.
+
+        Raises:
+            RowsLocked: if it did.
         """
         # A SQLite transaction that reads first and writes later can fail half-way; this one takes the lock at once.
         with self._session(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL") as session:
             first = [] if durable else ["SET LOCAL synchronous_commit TO off"]
             first += [] if lock is None else [f"SELECT pg_advisory_xact_lock({lock:d})"]
+            first += [] if patient else [f"SET LOCAL lock_timeout TO '{IMPATIENCE}'"]
             if first and not self._sqlite:  # which has one writer at a time anyway
                 session.connection().exec_driver_sql("; ".join(first))  # one round trip
             yield session
@@ -104,6 +117,8 @@ def named_errors() -> Iterator[None]:
     except PoolTimeout as exc:
         raise DatabaseAway("the database does not answer") from exc
     except DBAPIError as exc:
+        if isinstance(exc.orig, LockNotAvailable):
+            raise RowsLocked("the database does not answer: what is to be changed is locked") from exc
         if _takes_nothing(exc.orig):
             raise DatabaseReadOnly("the database takes nothing now") from exc
         if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
@@ -233,6 +248,27 @@ def _know_ended_session(context: ExceptionContext) -> None:
     """A session that PostgreSQL ended for its silence is a lost connection, which SQLAlchemy does not see in it."""
     if isinstance(context.original_exception, IdleInTransactionSessionTimeout):
         context.is_disconnect = True
+
+
+def _note_rest(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[RESTS_SINCE] = time.monotonic()
+
+
+def _refuse_ended_session(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """The database may have been restarted meanwhile. To ask it each time would cost every transaction a round trip.
+
+    A server that ends a session says so, and closes: then there is something to read where nothing was asked. Only a
+    machine or a network that vanished says nothing; so what has rested for long is asked all the same.
+    """
+    now = time.monotonic()
+    try:
+        said = poll()
+        said.register(connection, POLLIN)
+        if said.poll(0) or now - record.info.get(RESTS_SINCE, now) > LONGEST_REST:
+            connection.execute("SELECT 1")
+            connection.rollback()
+    except psycopg.Error as exc:
+        raise DisconnectionError from exc
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -73,6 +73,10 @@ class KeysAway(ShiraseError):
     """The keys that tokens are checked with cannot be had, so that nobody can be let in or refused."""
 
 
+class RowsLocked(DatabaseAway):
+    """A row that is to be changed is held by another transaction for too long."""
+
+
 class DatabaseReadOnly(DatabaseAway):
     """The database can be read and takes nothing: its disk is full, or it is a standby."""
 

@@ -5,6 +5,7 @@ the second step fail, nothing is lost: the event stays in the outbox and the rel
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +15,17 @@ from sqlalchemy.orm import Session
 
 from api import events, logs, metrics
 from api.database import Database
-from api.errors import DatabaseAway, KeyReused, NotFound
+from api.errors import DatabaseAway, KeyReused, NotFound, RowsLocked
 from api.grip import Publisher
+from api.group import Apart, Group
 from api.records import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
 from api.store import inbox, keys, log, misses, traces
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Together = Group[Draft, list[Event]]
+MOST_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ def create(
     drafts: Sequence[Draft],
     *,
     once: Once | None = None,
+    together: Together | None = None,
     answer: Callable[[list[Notification]], str],
 ) -> tuple[str, bool]:
     """Store and publish notifications, all or nothing.
@@ -48,6 +53,7 @@ def create(
         publisher: who tells the proxy.
         drafts: in the order that they shall have.
         once: makes a repeat harmless.
+        together: where single ones without a key join those of other threads.
         answer: what to answer, kept for repeats.
 
     Returns:
@@ -57,6 +63,10 @@ def create(
         KeyReused: if the key was used for another request.
         KeyInProgress: if a request with the same key does not come to an end.
     """
+    if together and not once and len(drafts) == 1:
+        appended = together.do(drafts[0])
+        _name(appended)
+        return answer([event.notification for event in appended if event.notification]), False
     now = datetime.now(UTC)
     with database.write() as session:
         earlier = keys.claim(session, once.owner, once.key, once.fingerprint, now) if once else None
@@ -74,6 +84,27 @@ def create(
     _name(appended)
     publish(database, publisher, appended, committed_at)
     return body, False
+
+
+def create_together(database: Database, publisher: Publisher) -> Together:
+    """Single creates of all threads: those that wait share one transaction and one publish."""
+
+    def create_all(drafts: Sequence[Draft]) -> list[list[Event]]:
+        now = datetime.now(UTC)
+        try:
+            # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
+            with database.write(patient=len(drafts) == 1) as session:
+                appended = log.append_notifications(session, drafts, now)
+        except RowsLocked as exc:
+            if len(drafts) > 1:
+                raise Apart from exc
+            raise
+        committed_at = datetime.now(UTC)
+        metrics.CREATED.inc(len(appended))
+        publish(database, publisher, appended, committed_at)
+        return [[event] for event in appended]
+
+    return Group(create_all, MOST_TOGETHER)
 
 
 def page(
@@ -230,25 +261,41 @@ def publish(
         accepted = publisher.publish([item for item, _ in items])
     sent: list[Published] = []
     missed: list[tuple[str, str]] = []
+    results: Counter[str] = Counter()
     for (_, told), nodes in zip(items, accepted, strict=True):
         if nodes:
             tries = [(attempts or {}).get((event.user_id, event.seq)) or 1 for event in told]
-            sent += [Published(event, nodes, count) for event, count in zip(told, tries, strict=True)]
+            sent += [Published(event, nodes, number) for event, number in zip(told, tries, strict=True)]
             missed += [(node, told[0].user_id) for node in publisher.nodes if node not in nodes]
         result = "failed" if not nodes else "accepted" if len(nodes) == len(publisher.nodes) else "partial"
-        metrics.PUBLISHED.labels(result).inc(len(told))
+        results[result] += len(told)
+    for result, count in results.items():
+        metrics.PUBLISHED.labels(result).inc(count)
     if len(sent) < len(appended) and way == PUBLISH:
         logger.info("%d of %d events are left to the relay", len(appended) - len(sent), len(appended))
     if not sent:
         return 0
     now = datetime.now(UTC)
     metrics.observe_ages(way, (one.event.created_at for one in sent), now)
+    _mark(database, sent, missed, now, way=way, committed_at=committed_at)
+    return len(sent)
+
+
+def _mark(
+    database: Database,
+    sent: Sequence[Published],
+    missed: Sequence[tuple[str, str]],
+    now: datetime,
+    *,
+    way: str,
+    committed_at: datetime | None,
+) -> None:
     try:
-        with database.write() as session:
+        # Should a power cut undo it, the relay sends them again, which the proxy drops.
+        with database.write(durable=False) as session:
             log.mark_published(session, sent, now, way=way, committed_at=committed_at)
             if missed:
                 misses.remember(session, missed)
     except DatabaseAway:
         # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
         logger.warning("the database went away before %d events could be marked as published", len(sent))
-    return len(sent)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.database import Database
 from api.grip import Publisher
 from api.jwks import Jwks
+from api.notifications import Together, create_together
 from api.rate_limits import RateLimits
 from api.settings import Settings
 from api.verification_keys import FixedKeys, Keys, public_keys, secret_keys
@@ -19,12 +20,15 @@ class Services:
     publisher: Publisher
     keys: Keys  # that tokens are checked with
     rate_limits: RateLimits
+    together: Together  # where creates of several threads join
 
 
 def wire(settings: Settings) -> Services:
     """Put the parts together; nothing connects before it is used."""
     database = Database(settings.database_url, settings.database_timeout, settings.database_schema)
-    return Services(settings, database, Publisher(settings), _keys(settings), RateLimits(settings))
+    publisher = Publisher(settings)
+    together = create_together(database, publisher)
+    return Services(settings, database, publisher, _keys(settings), RateLimits(settings), together)
 
 
 def _keys(settings: Settings) -> Keys:

@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 enum { STAMP = 19, BUFFER = 1 << 16, HEAD = 4096, LIMIT_MS = 60000 };
-typedef struct { char *text; size_t size; char *stamp; } Request;
+typedef struct { char *text; size_t size, stamps; char **stamp; } Request;
 typedef struct { uint32_t *all; size_t count, room; } Samples; /* microseconds */
 typedef struct {
     int fd, status, open, done, tried, chunked, last;
@@ -68,8 +68,7 @@ static void sample(uint64_t nanoseconds) {
 }
 
 static int by_size(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    return (*(const uint32_t *)a > *(const uint32_t *)b) - (*(const uint32_t *)a < *(const uint32_t *)b);
 }
 
 static void print_samples(void) {
@@ -93,8 +92,12 @@ static void read_requests(const char *path) {
         if (request_count == room) requests = realloc(requests, (room = room ? room * 2 : 64) * sizeof *requests);
         char *text = malloc(size);
         if (!requests || !text || fread(text, 1, size, file) != size) die("requests");
-        char *stamp = memmem(text, size, "~0000000000000000000~", STAMP + 2);
-        requests[request_count++] = (Request){text, size, stamp ? stamp + 1 : NULL};
+        Request *request = &requests[request_count++];
+        *request = (Request){text, size, 0, NULL};
+        for (char *at = text; (at = memmem(at, size - (size_t)(at - text), "~0000000000000000000~", STAMP + 2)); at += STAMP) {
+            request->stamp = realloc(request->stamp, (request->stamps + 1) * sizeof *request->stamp);
+            request->stamp[request->stamps++] = at + 1;
+        }
     }
     fclose(file);
     if (!request_count) exit(2);
@@ -137,11 +140,9 @@ static int begin(Client *client) {
     client->left = -1;
     client->began = now();
     Request *request = &requests[client->request];
-    if (request->stamp) {
-        char text[STAMP + 1];
-        snprintf(text, sizeof text, "%0*llu", STAMP, (unsigned long long)client->began);
-        memcpy(request->stamp, text, STAMP);
-    }
+    char text[STAMP + 1];
+    snprintf(text, sizeof text, "%0*llu", STAMP, (unsigned long long)client->began);
+    for (size_t i = 0; i < request->stamps; i++) memcpy(request->stamp[i], text, STAMP);
     listen_to(client, EPOLLIN | EPOLLOUT, kept ? EPOLL_CTL_MOD : EPOLL_CTL_ADD);
     if (!kept && connect(client->fd, (void *)&address, sizeof address) && errno != EINPROGRESS) return -1;
     return send_request(client);
@@ -249,11 +250,8 @@ static void run_requests(size_t count, double seconds, size_t most, double pause
             int how = client->next == UINT64_MAX ? advance(client, events[i].events) : -2;
             if (how == 0) continue;
             over = now();
-            if (how == 1) {
-                sample(over - client->began);
-                finished++;
-                statuses[client->status < 600 ? client->status : 0]++;
-            } else if (how == -1) failed++;
+            if (how == -1) failed++;
+            if (how == 1) sample(over - client->began), finished++, statuses[client->status < 600 ? client->status : 0]++;
             if (how != 1 || client->left < 0 || strcasestr(client->head, "\r\nconnection: close")) hang_up(client);
             if (how == -2) continue;
             busy--;
@@ -343,11 +341,8 @@ int main(int count, char **words) {
     poller = epoll_create1(0);
     read_requests(words[3]);
     streaming = !strcmp(words[1], "streams");
-    if (streaming) {
-        wanted = (unsigned)atoi(words[5]);
-        run_streams((size_t)atol(words[4]));
-    } else if (count == 8) {
-        run_requests((size_t)atol(words[4]), atof(words[5]), (size_t)atol(words[6]), atof(words[7]));
-    }
+    wanted = (unsigned)atoi(words[5]);
+    if (streaming) run_streams((size_t)atol(words[4]));
+    else if (count == 8) run_requests((size_t)atol(words[4]), atof(words[5]), (size_t)atol(words[6]), atof(words[7]));
     return 0;
 }

@@ -5,17 +5,49 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from api import models
+from api.models import Moment
 from api.records import Connection, Ended
 
 connections = models.Base.metadata.tables["connections"]
 
 GONE = "gone"  # the reason of one that left by itself; any other is ours
 _LIVE = connections.c.ended_at.is_(None)
+
+
+def _entering(dialect: str) -> Any:
+    now = bindparam("now", type_=Moment())
+    again = {"last_seen": now, "node": None, "ended_at": None, "reason": None, "told_at": None}
+    names = ("connection_id", "user_id", "expires_at", "user_agent", "address")
+    entering = (sqlite if dialect == "sqlite" else postgresql).insert(connections)
+    entering = entering.values(
+        {
+            **{name: bindparam(f"new_{name}", type_=connections.c[name].type) for name in names},
+            "opened_at": now,
+            "last_seen": now,
+        }
+    )
+    return entering.on_conflict_do_update(
+        index_elements=["connection_id"], set_=again, where=or_(_LIVE, connections.c.reason == GONE)
+    )
+
+
+# Built once, as every connect and every recovery runs them: to build one takes longer than to run it.
+_OF_USER = (
+    select(connections.c.connection_id)
+    .where(connections.c.user_id == bindparam("new_user_id"), _LIVE)
+    .order_by(connections.c.opened_at, connections.c.connection_id)
+)
+_OTHERS = _OF_USER.where(connections.c.connection_id != bindparam("new_connection_id"))
+_ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
+_ENTER = _OTHERS.add_cte(_ADD["postgresql"].cte("entering"))  # in one round trip, which SQLite has no way for
+_FIND = select(connections.c.reason, connections.c.last_seen).where(
+    connections.c.connection_id == bindparam("connection_id")
+)
 
 
 def lock_of(user_id: str) -> int:
@@ -32,52 +64,36 @@ def lock_rows(session: Session, *which: ColumnElement[bool]) -> bool:
 
 def of_user(session: Session, user_id: str) -> list[str]:
     """The user's live connections, oldest first."""
-    return list(session.execute(_of_user(user_id)).scalars())
+    return list(session.execute(_OF_USER, {"new_user_id": user_id}).scalars())
 
 
 def enter(session: Session, new: Connection, now: datetime) -> list[str]:
     """Enter a connection, as ``add`` does, and return the user's other live ones, oldest first."""
-    others = _of_user(new.user_id).where(connections.c.connection_id != new.connection_id)
-    entering = _entering(session, new, now)
-    if session.get_bind().dialect.name == "postgresql":  # in one round trip
-        others = others.add_cte(entering.cte("entering"))
-    else:
-        session.execute(entering)
-    return list(session.execute(others).scalars())
+    if session.get_bind().dialect.name == "postgresql":
+        return list(session.execute(_ENTER, _given(new, now)).scalars())
+    add(session, new, now)
+    return list(session.execute(_OTHERS, _given(new, now)).scalars())
 
 
 def add(session: Session, new: Connection, now: datetime) -> None:
     """Enter a connection; one that left by mistake is live again, and one that we ended stays ended."""
-    session.execute(_entering(session, new, now))
+    session.execute(_ADD[session.get_bind().dialect.name], _given(new, now))
 
 
-def _of_user(user_id: str) -> Select[str]:
-    found = select(connections.c.connection_id).where(connections.c.user_id == user_id, _LIVE)
-    return found.order_by(connections.c.opened_at, connections.c.connection_id)
-
-
-def _entering(session: Session, new: Connection, now: datetime) -> Any:
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    values = {
-        "connection_id": new.connection_id,
-        "user_id": new.user_id,
-        "opened_at": now,
-        "last_seen": now,
-        "expires_at": new.expires_at,
-        "user_agent": new.user_agent,
-        "address": new.address,
+def _given(new: Connection, now: datetime) -> dict[str, Any]:
+    return {
+        "new_connection_id": new.connection_id,
+        "new_user_id": new.user_id,
+        "new_expires_at": new.expires_at,
+        "new_user_agent": new.user_agent,
+        "new_address": new.address,
+        "now": now,
     }
-    again = {"last_seen": now, "node": None, "ended_at": None, "reason": None, "told_at": None}
-    entering = dialect.insert(connections).values(values)
-    return entering.on_conflict_do_update(
-        index_elements=["connection_id"], set_=again, where=or_(_LIVE, connections.c.reason == GONE)
-    )
 
 
 def find(session: Session, connection_id: str) -> tuple[str | None, datetime] | None:
     """Why a connection has ended, ``None`` while it is live, and when it was last seen; ``None`` if it is unknown."""
-    wanted = select(connections.c.reason, connections.c.last_seen).where(connections.c.connection_id == connection_id)
-    found = session.execute(wanted).one_or_none()
+    found = session.execute(_FIND, {"connection_id": connection_id}).one_or_none()
     return None if found is None else (found.reason, found.last_seen)
 
 

@@ -1,0 +1,88 @@
+"""Creates of several threads that share a transaction: each is what it would have been alone."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from api import notifications
+from api.database import Database
+from api.grip import Publisher
+from api.notifications import Together, create_together
+from api.records import Content, Draft
+from api.settings import Settings
+from api.store import log
+from tests.control_port import ControlPort, control_port
+from tests.loop_thread import wait_until
+
+THREADS = 12
+
+
+@pytest.fixture
+def control() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+@pytest.fixture
+def publisher(settings: Settings, control: ControlPort) -> Publisher:
+    return Publisher(replace(settings, grip_url=(control.url,)))
+
+
+def draft(user: str, title: str = "T") -> Draft:
+    return Draft(user, Content("a.b", title, "M", "{}", None))
+
+
+def create(database: Database, publisher: Publisher, together: Together, one: Draft) -> str:
+    said, _ = notifications.create(
+        database, publisher, [one], together=together, answer=lambda created: created[0].content.title
+    )
+    return said
+
+
+def test_each_gets_its_own_and_all_are_in_the_log_and_published(
+    database: Database, publisher: Publisher, control: ControlPort
+) -> None:
+    together = create_together(database, publisher)
+    wanted = [draft(f"user-{n % 3}", f"T{n}") for n in range(60)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        said = list(threads.map(lambda one: create(database, publisher, together, one), wanted))
+    assert said == [one.content.title for one in wanted]
+    now = datetime.now(UTC)
+    with database.read() as session:
+        for user in ("user-0", "user-1", "user-2"):
+            assert [event.seq for event in log.read_events(session, user, 1, 100, 100, now)] == list(range(1, 21))
+            assert log.position(session, user, now).unread == 20
+        assert log.unpublished(session, ("", 0), 100, now) == []
+    assert len(control.items) == len(wanted)
+
+
+def test_who_waits_for_a_locked_log_holds_up_nobody_else(postgres_url: str, settings: Settings) -> None:
+    database = Database(postgres_url)
+    publisher = Publisher(settings)
+    together = create_together(database, publisher)
+    create(database, publisher, together, draft("held"))
+    may_end = threading.Event()
+
+    def first_turn() -> None:  # makes all the others wait together
+        with together.turn:
+            assert may_end.wait(10)
+
+    with ThreadPoolExecutor(THREADS) as threads, database.engine.connect() as host:
+        host.execute(text("SELECT * FROM streams WHERE user_id = 'held' FOR UPDATE"))
+        turn = threads.submit(first_turn)
+        wait_until(together.turn.locked, 10, lambda: "nobody has the turn")
+        waiting = threads.submit(create, database, publisher, together, draft("held"))
+        others = [threads.submit(create, database, publisher, together, draft(f"free-{n}")) for n in range(4)]
+        wait_until(lambda: len(together.waiting) == 5, 10, lambda: f"{len(together.waiting)} wait")
+        may_end.set()
+        turn.result(10)
+        assert [other.result(10) for other in others] == ["T"] * 4
+        assert not waiting.done()
+        host.rollback()
+        assert waiting.result(10) == "T"
+    database.close()
