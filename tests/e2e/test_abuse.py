@@ -35,6 +35,10 @@ def small(
         yield running
 
 
+# What the origin says, or what the proxy makes of it: Pushpin 1.41 says 502 where 1.36 passes the answer on.
+CUT = {"http/1.1 408 request timeout", "http/1.1 400 bad request", "http/1.1 502 bad gateway", "closed", ""}
+
+
 def upload_slowly(url: str, token: str, sent: bytes, stop: threading.Event) -> str:
     """Begin, then send a byte now and then, until there is an answer or the end; returns its first line."""
     host, _, port = url.removeprefix("http://").partition(":")
@@ -81,7 +85,7 @@ def test_slow_uploads_are_cut_and_keep_no_thread(small: Service, sent: bytes, *,
         stop.set()
         for upload in uploads:
             upload.join()
-    assert set(ends) <= {"http/1.1 408 request timeout", "closed", ""}
+    assert set(ends) <= CUT
     assert "failed" not in small.stack.logs()
 
 
