@@ -4,9 +4,9 @@ import time
 from contextlib import ExitStack
 
 from bench.designs import Design, InMemory, Shirase
-from bench.load import Lost, send, streams
+from bench.load import send, streams
 from bench.machine import processor_seconds
-from bench.measures import Figures, Size, memory
+from bench.measures import Figures, Size, memory, most_open
 
 
 def hold(design: Design, size: Size) -> dict[str, object]:
@@ -21,8 +21,7 @@ def hold(design: Design, size: Size) -> dict[str, object]:
                 break
             wanted = [design.stream(f"held-{n}") for n in range(have, number)]
             held = stack.enter_context(streams(design.address, wanted))
-            if held.opened.open < len(wanted):
-                raise Lost(f"{held.opened.open} of {len(wanted)} streams opened")
+            most_open(held.opened, len(wanted))
             have = number
             time.sleep(size.settling)
             steps[str(number)] = _step(design, before, memory(design), number)

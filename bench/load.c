@@ -311,8 +311,8 @@ static void run_streams(size_t in_flight) {
                 else failed++, settled++;
                 client->done = 1;
             } else if (!client->open && client->status == 200 && client->blocks && client->stamps >= wanted) {
-                client->open = 1, settled++;
-                sample(now() - client->began);
+                client->open = 1, settled++, over = now();
+                sample(over - client->began);
             }
         }
         if (!reported && settled < started && now() - start > (uint64_t)LIMIT_MS * 1000000u) {
@@ -320,7 +320,6 @@ static void run_streams(size_t in_flight) {
                 if (!clients[i].open && !clients[i].done) hang_up(&clients[i]), clients[i].done = 1, failed++, settled++;
         }
         if (!reported && settled == request_count) {
-            over = now();
             report_streams(clients, start, over);
             reported = 1, samples.count = 0; /* from here on they are those of events */
         }

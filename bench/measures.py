@@ -12,6 +12,7 @@ from bench.load import Answered, Held, Lost, Streams, send, streams
 from bench.machine import memory_kb, processor_seconds
 
 Figures = dict[str, float]
+LEAST_OPEN = 0.99  # of the streams that are asked for
 POST = 1800  # events, just below the megabyte that a post may have
 
 
@@ -129,10 +130,10 @@ def fan_out(design: Design, size: Size) -> Figures:
     """From the POST to the arrival at each of many connections of one user."""
     listeners = [design.stream("everywhere")] * size.fan_out
     with _kept(design, size.repeats), streams(design.address, listeners) as held:
-        _all_open(held.opened, size.fan_out)
+        opened = most_open(held.opened, size.fan_out)
         requests = [design.create(["everywhere"], n) for n in range(size.repeats)]
         send(design.producers, requests, count=size.repeats, pause_ms=200).all_as(design.accepted)
-        seen = _arrived(held, size.repeats * size.fan_out)
+        seen = _arrived(held, size.repeats * opened)
     return {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
 
 
@@ -146,12 +147,13 @@ def connects(design: Design, size: Size, replay: int = 0) -> Figures:
     used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
     with streams(design.address, wanted, in_flight=size.in_flight, events=replay) as held:
         opened = held.opened
+        most_open(opened, size.connects)
         share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
-        _all_open(opened, size.connects)
         if replay and (opened.least, opened.greatest) != (replay, replay):
             raise Lost(f"{opened.least} to {opened.greatest} events were replayed instead of {replay}")
     shares = {f"{part}_ms": used * 1000 / size.connects for part, used in (*share.items(), ("load", opened.cpu))}
-    return {"per_second": opened.open / opened.seconds, "p50_ms": opened.p50_ms, "p99_ms": opened.p99_ms, **shares}
+    times = {"p50_ms": opened.p50_ms, "p99_ms": opened.p99_ms, "failed": opened.failed}
+    return {"per_second": opened.open / opened.seconds, **times, **shares}
 
 
 def prepare_replay(design: Shirase, size: Size) -> None:
@@ -171,6 +173,20 @@ def memory(design: Design) -> dict[str, int]:
 
 def _times(answered: Answered) -> Figures:
     return {"p50_ms": answered.p50_ms, "p99_ms": answered.p99_ms}
+
+
+def most_open(opened: Held, wanted: int) -> int:
+    """How many streams opened.
+
+    Pushpin 1.36 at full load now and then gives one up ("received message out of sequence, canceling"); the figures of
+    connects count these, and a client comes back. More than a few would be another matter.
+
+    Raises:
+        Lost: if they were more.
+    """
+    if opened.open < wanted * LEAST_OPEN:
+        raise Lost(f"{opened.open} of {wanted} streams opened, {opened.failed} failed")
+    return opened.open
 
 
 def _all_open(opened: Held, wanted: int) -> None:

@@ -51,10 +51,16 @@ def targets(results: dict[str, Any]) -> Iterator[Target]:
     yield _at_most("latency p50 beyond Pushpin alone and one commit, ms", added, 2)
     opened = figures["connects"]
     yield _at_least("connects, of Pushpin alone", opened[POSTGRESQL]["per_second"] / opened[PUSHPIN]["per_second"], 0.8)
+    yield _at_most("failed connects, with replay too", sum(_failed(results)), 0)
     yield from _held_targets(results)
     for name in (POSTGRESQL, SQLITE):
         for kind, ratio in _growths(results["growth"][name]).items():
             yield _at_most(f"{kind} at the most rows, times that at the fewest, {name}", ratio, 1.3)
+
+
+def _failed(results: dict[str, Any]) -> Iterator[float]:
+    for measure in ("connects", "connects with replay"):
+        yield results["figures"][measure][POSTGRESQL]["failed"]
 
 
 def _held_targets(results: dict[str, Any]) -> Iterator[Target]:
@@ -103,6 +109,8 @@ def _figures(results: dict[str, Any]) -> list[list[str]]:
                 (f"{measure}, a second", lambda one: f"{one['per_second']:,.0f}" if "per_second" in one else "")
             )
         shown.append((f"{measure}, ms p50 / p99", lambda one: f"{one['p50_ms']:.1f} / {one['p99_ms']:.1f}"))
+        if any(one.get("failed") for one in of_design.values()):
+            shown.append((f"{measure}, failed", lambda one: f"{one.get('failed', 0):.0f}"))
         for name, show in shown:
             rows.append([name, *(show(of_design[design]) if design in of_design else "" for design in DESIGNS)])
     for kind, show in _HELD.items():

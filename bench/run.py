@@ -32,32 +32,48 @@ def run(size: Size, directory: Path, say: Say) -> dict[str, Any]:
         Lost: if anything that was accepted did not arrive; then there are no figures.
     """
     with cluster(DURABLE) as postgres:
-        rounds: Table = defaultdict(lambda: defaultdict(list))
-        for number in range(size.rounds):
-            _one_round(postgres, directory / str(number), size, rounds, say)
-        found: dict[str, Any] = {
+        return {
             "machine": model(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "size": {name: getattr(size, name) for name in size.__dataclass_fields__},
-            "figures": {
-                measure: {design: _median(turns) for design, turns in of_design.items()}
-                for measure, of_design in rounds.items()
-            },
-            "held": {},
-            "growth": {},
+            "figures": measure_turns(postgres, directory, size, say),
+            "held": measure_held(postgres, directory / "held", size, say),
+            "growth": measure_growth(postgres, directory / "growth", size, say),
         }
-        for name, make in _designs(postgres, directory / "held").items():
-            if name != SQLITE:  # the streams of both are held by the same Pushpin
-                with make() as design:
-                    say(f"held streams: {name}")
-                    found["held"][name] = held.hold(design, size)
-        growing = _designs(postgres, directory / "growth")
-        for name in (POSTGRESQL, SQLITE):
-            with growing[name]() as design:
-                assert isinstance(design, Shirase)
-                say(f"growth: {name}")
-                found["growth"][name] = growth.grow(design, size)
-        return found
+
+
+def measure_turns(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Figures]]:
+    """All designs one after the other, several times: by measure and design, the median of its turns."""
+    rounds: Table = defaultdict(lambda: defaultdict(list))
+    for number in range(size.rounds):
+        _one_round(postgres, directory / str(number), size, rounds, say)
+    return {
+        measure: {design: _median(turns) for design, turns in of_design.items()}
+        for measure, of_design in rounds.items()
+    }
+
+
+def measure_held(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
+    """What held streams cost, by design."""
+    found = {}
+    for name, make in _designs(postgres, directory).items():
+        if name != SQLITE:  # the streams of both are held by the same Pushpin
+            with make() as design:
+                say(f"held streams: {name}")
+                found[name] = held.hold(design, size)
+    return found
+
+
+def measure_growth(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
+    """Milliseconds by database, number of rows and kind of request."""
+    found = {}
+    growing = _designs(postgres, directory)
+    for name in (POSTGRESQL, SQLITE):
+        with growing[name]() as design:
+            assert isinstance(design, Shirase)
+            say(f"growth: {name}")
+            found[name] = growth.grow(design, size)
+    return found
 
 
 def _one_round(postgres: Cluster, directory: Path, size: Size, rounds: Table, say: Say) -> None:
