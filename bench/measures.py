@@ -83,15 +83,17 @@ def creates(design: Design, size: Size, batch: int = 1, address: str | None = No
     """Creates a second at full load, in batches of so many, while some of their users listen."""
     groups = [[user((n * batch + k) % size.users) for k in range(batch)] for n in range(size.users)]
     requests = [design.create(group, n) for n, group in enumerate(groups)]
-    listeners = [design.stream(user(n)) for n in range(size.listeners)]
     before = design.stored()
+    # What Pushpin alone accepts at such a rate it does not deliver: its queue for a connection is short, and no log is
+    # there to read again.
+    listeners = [design.stream(user(n)) for n in range(size.listeners if before >= 0 else 0)]
     with _listening(design, listeners) as held:
         used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
         answered = send(address or design.producers, requests, clients=size.clients, seconds=size.seconds)
         answered.all_as(design.accepted)
         share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
         sent = Counter(name for n in range(answered.finished) for name in groups[n % len(groups)])
-        _arrived(held, sum(sent[user(n)] for n in range(size.listeners)))
+        _arrived(held, sum(sent[user(n)] for n in range(len(listeners))))
     _stored(design, before, answered.finished * batch)
     number = answered.finished * batch
     shares = {f"{part}_ms": used * 1000 / number for part, used in (*share.items(), ("load", answered.cpu))}
@@ -192,6 +194,7 @@ def most_open(opened: Held, wanted: int) -> int:
 def _listening(design: Design, requests: list[bytes]) -> Iterator[Streams]:
     """Streams that are all open and stay so: Pushpin may give one up while others open (``most_open``)."""
     with ExitStack() as opening:
+        requests = requests or [design.stream("nobody")]
         for _ in range(TRIES):
             held = opening.enter_context(streams(design.address, requests, in_flight=2))
             time.sleep(0.1)
