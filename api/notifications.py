@@ -100,6 +100,7 @@ def create_together(database: Database, publisher: Publisher) -> Together:
                 raise Apart from exc
             raise
         committed_at = datetime.now(UTC)
+        _name(appended)
         metrics.CREATED.inc(len(appended))
         publish(database, publisher, appended, committed_at)
         return [[event] for event in appended]

@@ -98,7 +98,8 @@ def test_listen_prints_one_event_a_line_until_interrupted(
     service: Service, environ: dict[str, str], tmp_path: Path
 ) -> None:
     user = f"user-{uuid4().hex}"
-    command = [sys.executable, "-m", "api", "listen", "--user", user]
+    # Ctrl-C counts also where these tests run in the background of a shell, which has its jobs ignore it.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "api", "listen", "--user", user]
     with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as listening:
         try:
             assert listening.stdout is not None

@@ -52,6 +52,12 @@ from api.bridges.django import broadcast, notify, notify_many  # noqa: E402 - Dj
 from api.bridges.django.apps import shirase  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def _beside_playwright(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests in browsers leave a loop running in this thread, in which Django would not let itself be called."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "on")
+
+
 @pytest.fixture
 def control() -> Iterator[ControlPort]:
     with control_port() as running:
