@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -25,7 +25,13 @@ from api.verification_keys import key_bytes
 
 log = logging.getLogger(__name__)
 
+
+class InvalidSignature(Exception):
+    """Raised rather than returned, so that it is not remembered."""
+
+
 SIGNATURE_ISSUER = "pushpin"
+SIGNATURES = 64  # that are remembered
 MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
 FAILURES_UNTIL_SPARED = 3
 SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same instant
@@ -147,7 +153,23 @@ def hold_response(user_id: str, head: int, wait: Wait, timeout: int) -> dict[str
 
 def is_signed(signature: str, settings: Settings) -> bool:
     """Whether a ``Grip-Sig`` is from a proxy that has our key."""
-    return bool(signature) and any(validate_sig(signature, key, issuer) for key, issuer in _trusted(settings))
+    return bool(signature) and any(_is_valid(signature, key, issuer) for key, issuer in _trusted(settings))
+
+
+def _is_valid(signature: str, key: bytes, issuer: str | None) -> bool:
+    try:
+        return time.time() < _valid_until(signature, key, issuer)
+    except InvalidSignature:
+        return False
+
+
+@lru_cache(SIGNATURES)
+def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
+    """When a signature ends (Unix time). Pushpin signs all requests of one second alike, so it is looked up mostly."""
+    if not validate_sig(signature, key, issuer):
+        raise InvalidSignature
+    claims = orjson.loads(urlsafe_b64decode(signature.split(".")[1] + "=="))
+    return float(claims["exp"])
 
 
 @cache

@@ -1,6 +1,7 @@
 """The tables. ``migrations/`` builds them; a test holds the two equal."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Index, Integer, String, Text, TypeDecorator, text
@@ -14,6 +15,7 @@ BigId: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 UserId: TypeEngine[str] = String(255).with_variant(String(255, collation="C"), "postgresql")
 
 
+@lru_cache(64)  # all that one transaction writes is of one moment
 def rfc3339(moment: datetime) -> str:
     """UTC with microseconds and ``Z`` (RFC 3339), always of the same width, so that text sorts like time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 NOTHING = ":\n\n"  # a comment, which no client dispatches
 
 _FIELD = re.compile(r"[^\x00\r\n]*")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def encode(event: Event) -> str:
     if event.id is not None:
         lines.append(f"id: {_one_line(event.id)}")
     # A data line ends at CR, LF or CRLF alone; str.splitlines would break at more characters than a browser does.
-    lines += [f"data: {line}" for line in re.split(r"\r\n|\r|\n", event.data)]
+    lines += [f"data: {line}" for line in _LINE_END.split(event.data)]
     return "\n".join(lines) + "\n\n"
 
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -18,6 +19,7 @@ WRITE = "notifications:write"
 ADMIN = "notifications:admin"
 MAX_USER_ID = 255
 LEEWAY = 10  # seconds by which the signer's clock may differ
+REMEMBERED = 256  # tokens whose signature was right, each process
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -77,7 +79,44 @@ def verify(keys: Keys, settings: Settings, token: str) -> Identity:
         Unauthenticated: if it is forged, expired, for someone else, or has no usable ``sub``.
         KeysAway: if there are no keys to check it with.
     """
-    claims = _signed_claims(keys, settings, token)
+    failure: Exception = jwt.InvalidKeyError()
+    # JSON that is nested by the thousand ends the interpreter's recursion before anything is verified.
+    unreadable = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+    try:
+        for key in keys.candidates(_key_id(token)):
+            try:
+                identity = _verified(key, settings.jwt_issuer, settings.jwt_audience, token)
+            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:
+                failure = exc  # another of the keys may have signed it
+            else:
+                return _unexpired(identity)
+    except unreadable as exc:
+        failure = exc
+    raise Unauthenticated("the token is not valid: " + _reason(failure)) from failure
+
+
+# A producer sends one token again and again, and to check a signature takes longer than all else about it. What is
+# remembered is right for good, its end apart: the same key and the same text give the same answer. A key that was
+# withdrawn is no candidate any more. Errors are not remembered.
+
+
+@lru_cache(REMEMBERED)
+def _key_id(token: str) -> str | None:
+    found: str | None = jwt.get_unverified_header(token).get("kid")
+    return found
+
+
+@lru_cache(REMEMBERED)
+def _verified(key: Key, issuer: str | None, audience: str | None, token: str) -> Identity:
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key.material,
+        algorithms=[key.algorithm],
+        issuer=issuer,
+        audience=audience,
+        leeway=LEEWAY,
+        options={"require": ["exp", "sub"], "verify_aud": audience is not None},
+    )
     subject, scope = claims["sub"], claims.get("scope", "")
     if not is_user_id(subject):
         raise Unauthenticated("the token's sub is not a user id")
@@ -85,32 +124,10 @@ def verify(keys: Keys, settings: Settings, token: str) -> Identity:
     return Identity(subject, scopes, int(claims["exp"]))
 
 
-def _signed_claims(keys: Keys, settings: Settings, token: str) -> dict[str, Any]:
-    failure: Exception = jwt.InvalidKeyError()
-    # JSON that is nested by the thousand ends the interpreter's recursion before anything is verified.
-    unreadable = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-    try:
-        for key in keys.candidates(jwt.get_unverified_header(token).get("kid")):
-            try:
-                return _decode(key, settings, token)
-            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:
-                failure = exc  # another of the keys may have signed it
-    except unreadable as exc:
-        failure = exc
-    raise Unauthenticated("the token is not valid: " + _reason(failure)) from failure
-
-
-def _decode(key: Key, settings: Settings, token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(
-        token,
-        key.material,
-        algorithms=[key.algorithm],
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        leeway=LEEWAY,
-        options={"require": ["exp", "sub"], "verify_aud": settings.jwt_audience is not None},
-    )
-    return claims
+def _unexpired(identity: Identity) -> Identity:
+    if identity.expires_at is not None and identity.expires_at <= time.time() - LEEWAY:
+        raise jwt.ExpiredSignatureError
+    return identity
 
 
 def seal(settings: Settings, purpose: str, value: dict[str, Any]) -> str:

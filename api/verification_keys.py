@@ -22,7 +22,7 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a public key has no hash, which tokens are remembered by
 class Key:
     """One key. What a token says of its algorithm is compared with this and never followed (RFC 8725, 3.1)."""
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,6 +92,17 @@ def port() -> Iterator[ControlPort]:
 
 def publisher(port: ControlPort) -> Publisher:
     return Publisher(replace(SETTINGS, grip_url=(port.url,)))
+
+
+def test_a_signature_holds_for_its_key_and_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = int(time.time()) + 60
+    signature = jwt.encode({"iss": "pushpin", "exp": end}, SETTINGS.pushpin_sig_key)
+    for _ in range(2):  # the second time it is remembered
+        assert grip.is_signed(signature, SETTINGS)
+        assert not grip.is_signed(signature, replace(SETTINGS, pushpin_sig_key="x" * 32))
+        assert not grip.is_signed(jwt.encode({"iss": "other", "exp": end}, SETTINGS.pushpin_sig_key), SETTINGS)
+    monkeypatch.setattr(time, "time", lambda: float(end))
+    assert not grip.is_signed(signature, SETTINGS)
 
 
 def test_posts_stay_under_the_proxys_limit_and_in_order(port: ControlPort) -> None:

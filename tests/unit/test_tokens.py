@@ -129,13 +129,32 @@ def test_a_user_id_is_taken_as_it_is_or_not_at_all(subject: str) -> None:
             tokens.verify(KEYS, SETTINGS, token)
 
 
+def test_a_token_that_held_before_is_refused_once_it_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = signed(exp=int(time.time()) + 60)
+    assert user_of(KEYS, token) == "42"
+    later = time.time() + 60 + tokens.LEEWAY
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(Unauthenticated, match="it has expired"):
+        tokens.verify(KEYS, SETTINGS, token)
+
+
+def test_a_token_that_held_before_is_refused_where_its_key_or_its_audience_is_another() -> None:
+    token = signed()
+    assert user_of(KEYS, token) == "42"
+    with pytest.raises(Unauthenticated, match="its signature does not match"):
+        tokens.verify(FixedKeys(secret_keys("x" * 32)), SETTINGS, token)
+    with pytest.raises(Unauthenticated, match="another audience"):
+        tokens.verify(KEYS, replace(SETTINGS, jwt_audience="another"), token)
+
+
 @pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256"), (ED, "EdDSA")])
 def test_a_public_key_is_for_the_algorithm_of_its_kind(key: Any, algorithm: str) -> None:
     keys = FixedKeys(public_keys(pem(key)))
     assert [one.algorithm for one in keys.keys] == [algorithm]
     assert user_of(keys, signed(key, algorithm)) == "42"
     # As files for compose and systemd hold it, on one line.
-    assert public_keys(pem(key).replace("\n", "\\n")) == keys.keys
+    on_one_line = public_keys(pem(key).replace("\n", "\\n"))
+    assert [one.material for one in on_one_line] == [one.material for one in keys.keys]
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS512", "none"])
