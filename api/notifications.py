@@ -19,7 +19,7 @@ from api.errors import DatabaseAway, KeyReused, NotFound, RowsLocked
 from api.grip import Publisher
 from api.group import Apart, Group
 from api.records import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
-from api.store import inbox, keys, log, misses, traces
+from api.store import append, inbox, keys, log, misses, traces
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def create(
             if fingerprint != once.fingerprint:
                 raise KeyReused("this idempotency key was used for another request")
             return body, True
-        appended = log.append_notifications(session, drafts, now)
+        appended = append.append_notifications(session, drafts, now)
         body = answer([event.notification for event in appended if event.notification])
         if once:
             keys.answer(session, once.owner, once.key, body)
@@ -94,7 +94,7 @@ def create_together(database: Database, publisher: Publisher) -> Together:
         try:
             # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
             with database.write(patient=len(drafts) == 1) as session:
-                appended = log.append_notifications(session, drafts, now)
+                appended = append.append_notifications(session, drafts, now)
         except RowsLocked as exc:
             if len(drafts) > 1:
                 raise Apart from exc
@@ -155,10 +155,10 @@ def mark_read(
     """
     now = datetime.now(UTC)
 
-    def change(session: Session) -> tuple[log.Change | None, int]:
+    def change(session: Session) -> tuple[append.Change | None, int]:
         changed = inbox.mark_read(session, user_id, ids, now, device)
         data = {"ids": "all" if ids is None else changed}
-        return log.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
+        return append.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
 
     return _change(database, publisher, user_id, now, change)
 
@@ -171,11 +171,11 @@ def delete(database: Database, publisher: Publisher, user_id: str, number: int) 
     """
     now = datetime.now(UTC)
 
-    def change(session: Session) -> tuple[log.Change | None, None]:
+    def change(session: Session) -> tuple[append.Change | None, None]:
         was_unread = inbox.remove(session, user_id, number, now)
         if was_unread is None:
             raise NotFound("there is no such notification")
-        return log.Change(user_id, DELETED, {"ids": [number]}, -int(was_unread)), None
+        return append.Change(user_id, DELETED, {"ids": [number]}, -int(was_unread)), None
 
     _change(database, publisher, user_id, now, change)
 
@@ -198,13 +198,13 @@ def _change(
     publisher: Publisher,
     user_id: str,
     now: datetime,
-    change: Callable[[Session], tuple[log.Change | None, T]],
+    change: Callable[[Session], tuple[append.Change | None, T]],
 ) -> tuple[T, int]:
     """Lock the user's log, change the state, append what changed, commit, publish."""
     with database.write() as session:
         log.lock(session, [user_id])
         changed, result = change(session)
-        appended = log.append_changes(session, [changed], now) if changed else []
+        appended = append.append_changes(session, [changed], now) if changed else []
         count = log.position(session, user_id, now).unread
     committed_at = datetime.now(UTC)
     _name(appended)

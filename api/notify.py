@@ -27,7 +27,7 @@ from api.drafts import NewBatch, NewBroadcast, NewNotification, check
 from api.records import Draft, Notification, Said, SaidTo
 from api.services import wire
 from api.settings import Settings
-from api.store import log
+from api.store import append
 
 NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit
@@ -59,7 +59,7 @@ class Notifier:
         connection = session.connection()
         _check_transaction(connection)
         with join(connection, self._services.settings.database_schema) as joined:
-            appended = log.append_notifications(joined, drafts, datetime.now(UTC))
+            appended = append.append_notifications(joined, drafts, datetime.now(UTC))
         self._pending(session).places.update((event.user_id, event.seq) for event in appended)
         return [event.notification for event in appended if event.notification]
 

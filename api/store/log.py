@@ -5,14 +5,11 @@ the change itself. So the order of commit is the order of ``seq``, a user's log 
 seen ``seq`` n has seen all before it. An ordinary auto-increment id promises neither.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-import orjson
 from sqlalchemy import (
     BigInteger,
     Executable,
@@ -24,19 +21,16 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     or_,
     select,
-    true,
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from api import models
-from api.models import Moment, UserId, rfc3339
-from api.records import NOTIFICATION, Content, Draft, Event, Notification, Position, Published
+from api.models import Moment, UserId
+from api.records import Content, Event, Notification, Position, Published
 from api.store.rows import document, rows
 
 streams = models.Base.metadata.tables["streams"]
@@ -45,16 +39,6 @@ notifications = models.Base.metadata.tables["notifications"]
 connections = models.Base.metadata.tables["connections"]
 
 MOST_COUNTED = 100_000
-
-_CONTENT = {
-    "k": Integer(),
-    "type": String(),
-    "title": String(),
-    "message": Text(),
-    "payload": Text(),
-    "expires_at": Moment(),
-}
-
 
 # Statements that every create and connect runs are built once: to build one takes 20 times as long as to run it.
 _NOW = bindparam("now", type_=Moment())
@@ -66,131 +50,6 @@ _HIDDEN = (
 _POSITION = select(streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery()).where(
     streams.c.user_id == bindparam("user_id")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that happened to a user's notifications, not yet in the log."""
-
-    user_id: str
-    kind: str
-    data: dict[str, Any]  # without the count, which is known only once the log has advanced
-    unread: int  # by how much the count changes
-
-
-def advance(session: Session, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
-    """Move heads and counts forward, and hold the rows' locks until the transaction ends.
-
-    Args:
-        session: a transaction that writes.
-        steps: ``{"user_id", "events", "unread"}``, one a user.
-    """
-    found = session.execute(_advance(_dialect(session)), {"steps": document(steps)})
-    return {user: Position(head, unread) for user, head, unread in found}
-
-
-@cache
-def _advance(dialect: str) -> Executable:
-    source = rows(dialect, "steps", {"user_id": UserId, "events": BigInteger(), "unread": Integer()})
-    # Locks are taken in the order of ids, so that two broadcasts never wait for each other in a circle.
-    # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
-    wanted = select(source.c.user_id, source.c.events, source.c.unread).where(true()).order_by(source.c.user_id)
-    module = sqlite if dialect == "sqlite" else postgresql
-    statement = module.insert(streams).from_select(["user_id", "head", "unread"], wanted)
-    statement = statement.on_conflict_do_update(
-        index_elements=["user_id"],
-        set_={
-            "head": streams.c.head + statement.excluded.head,
-            "unread": streams.c.unread + statement.excluded.unread,
-        },
-    )
-    returning: Executable = statement.returning(streams.c.user_id, streams.c.head, streams.c.unread)
-    return returning
-
-
-def append_notifications(session: Session, drafts: Sequence[Draft], now: datetime) -> list[Event]:
-    """Store notifications and their events, in order, in three round trips whatever their number."""
-    counts = Counter(draft.user_id for draft in drafts)
-    steps = [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()]
-    ends = advance(session, steps)
-    contents: dict[int, tuple[int, Content]] = {}
-    places: list[dict[str, Any]] = []
-    left = counts.copy()
-    for order, draft in enumerate(drafts):
-        k, _ = contents.setdefault(id(draft.content), (len(contents), draft.content))
-        left[draft.user_id] -= 1
-        seq = ends[draft.user_id].head - left[draft.user_id]
-        places.append({"user_id": draft.user_id, "seq": seq, "k": k, "ord": order})
-    given = {
-        "said": document(_content_row(k, content) for k, content in contents.values()),
-        "place": document(places),
-        "now": now,
-    }
-    stored = session.execute(_insert_notifications(_dialect(session)), given)
-    ids = {(user, seq): number for user, seq, number in stored}
-    appended = []
-    for draft, at in zip(drafts, places, strict=True):
-        user, seq = draft.user_id, at["seq"]
-        end = ends[user]
-        stored_one = Notification(ids[user, seq], user, draft.content, now)
-        appended.append(Event(user, seq, NOTIFICATION, end.unread - (end.head - seq), now, None, stored_one))
-    _insert_events(session, appended, now)
-    return appended
-
-
-@cache
-def _insert_notifications(dialect: str) -> Executable:
-    said = rows(dialect, "said", _CONTENT)
-    place = rows(dialect, "place", {"user_id": UserId, "seq": BigInteger(), "k": Integer(), "ord": Integer()})
-    columns = [place.c.user_id, place.c.seq, said.c.type, said.c.title, said.c.message, said.c.payload]
-    source = select(*columns, _NOW, said.c.expires_at).join_from(place, said, place.c.k == said.c.k)
-    names = ["user_id", "seq", "type", "title", "message", "payload", "created_at", "expires_at"]
-    statement = insert(notifications).from_select(names, source.order_by(place.c.ord))
-    return statement.returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
-
-
-def append_changes(session: Session, changes: Sequence[Change], now: datetime) -> list[Event]:
-    """Append what happened to stored notifications, one event a user; each says the user's absolute count."""
-    steps = [{"user_id": change.user_id, "events": 1, "unread": change.unread} for change in changes]
-    ends = advance(session, steps)
-    hidden = expired_unread(session, [change.user_id for change in changes], now)
-    appended = []
-    for change in changes:
-        end = ends[change.user_id]
-        data = {**change.data, "unread_count": end.unread - hidden.get(change.user_id, 0)}
-        text = orjson.dumps(data).decode()
-        appended.append(Event(change.user_id, end.head, change.kind, end.unread, now, text))
-    _insert_events(session, appended, now)
-    return appended
-
-
-def _insert_events(session: Session, appended: Sequence[Event], now: datetime) -> None:
-    values = [
-        {
-            "user_id": event.user_id,
-            "seq": event.seq,
-            "kind": event.kind,
-            "notification_id": event.notification.id if event.notification else None,
-            "data": event.data,
-            "unread": event.unread,
-        }
-        for event in appended
-    ]
-    session.execute(_insert_entries(_dialect(session)), {"appended": document(values), "now": now})
-
-
-@cache
-def _insert_entries(dialect: str) -> Executable:
-    columns = {
-        "user_id": UserId,
-        "seq": BigInteger(),
-        "kind": String(),
-        "notification_id": BigInteger(),
-        "data": Text(),
-        "unread": Integer(),
-    }
-    source = rows(dialect, "appended", columns)
-    return insert(events).from_select([*columns, "created_at"], select(*source.c, _NOW))
 
 
 def lock(session: Session, user_ids: Sequence[str]) -> None:
@@ -271,23 +130,19 @@ def mark_published(
     session: Session, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
 ) -> None:
     """Take events out of the outbox, and note how they went."""
-    values = [
-        {
-            "user_id": one.event.user_id,
-            "seq": one.event.seq,
-            "nodes": " ".join(sorted(one.nodes)),
-            "attempts": one.attempts,
-        }
-        for one in published
-    ]
-    given = {"done": document(values), "now": now, "committed_at": committed_at, "way": way}
-    session.execute(_mark_published(_dialect(session)), given)
+    alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
+    for one in published:
+        place = {"user_id": one.event.user_id, "seq": one.event.seq}
+        alike.setdefault((one.nodes, one.attempts), []).append(place)
+    for (nodes, attempts), places in alike.items():  # nearly always one
+        given = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
+        given |= {"now": now, "committed_at": committed_at, "way": way}
+        session.execute(_mark_published(_dialect(session)), given)
 
 
 @cache
 def _mark_published(dialect: str) -> Executable:
-    columns = {"user_id": UserId, "seq": BigInteger(), "nodes": Text(), "attempts": Integer()}
-    done = rows(dialect, "done", columns)
+    done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger()})
     held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
     return (
         update(events)
@@ -296,8 +151,8 @@ def _mark_published(dialect: str) -> Executable:
             published_at=_NOW,
             committed_at=bindparam("committed_at", type_=Moment()),
             way=bindparam("way", type_=String()),
-            nodes=done.c.nodes,
-            attempts=done.c.attempts,
+            nodes=bindparam("nodes", type_=Text()),
+            attempts=bindparam("attempts", type_=Integer()),
             connections=held.scalar_subquery(),
         )
     )
@@ -325,14 +180,3 @@ def _event(row: Any) -> Event:
         # As it was when the event happened: that it was read is told by a later event.
         stored = Notification(row.id, row.user_id, content, row.created_at)
     return Event(row.user_id, row.seq, row.kind, row.unread, row.happened_at, row.data, stored)
-
-
-def _content_row(k: int, content: Content) -> dict[str, Any]:
-    return {
-        "k": k,
-        "type": content.type,
-        "title": content.title,
-        "message": content.message,
-        "payload": content.payload,
-        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
-    }

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api import models
 from api.records import DELETED, Event
-from api.store import log
+from api.store import append, log
 
 events = models.Base.metadata.tables["events"]
 notifications = models.Base.metadata.tables["notifications"]
@@ -47,9 +47,10 @@ def remove(session: Session, due: Sequence[tuple[int, str]], now: datetime) -> l
         removed.setdefault(user_id, []).append(number)
         unread[user_id] = unread.get(user_id, 0) + (read_at is None)
     changes = [
-        log.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id]) for user_id, numbers in removed.items()
+        append.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id])
+        for user_id, numbers in removed.items()
     ]
-    return log.append_changes(session, changes, now) if changes else []
+    return append.append_changes(session, changes, now) if changes else []
 
 
 def remove_events(session: Session, before: datetime, limit: int) -> int:

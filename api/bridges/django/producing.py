@@ -18,7 +18,7 @@ from django.db import transaction
 from api import notifications
 from api.drafts import NewBatch, NewBroadcast, NewNotification, check
 from api.records import Draft, Notification, Said, SaidTo
-from api.store import log
+from api.store import append
 
 
 def notify(*, user: Any = None, user_id: str | None = None, **said: Unpack[Said]) -> Notification:
@@ -55,7 +55,7 @@ def _append(drafts: list[Draft]) -> list[Notification]:
     alias = application.site.alias
     with transaction.atomic(using=alias, savepoint=False):
         with application.database.within() as session:
-            appended = log.append_notifications(session, drafts, datetime.now(UTC))
+            appended = append.append_notifications(session, drafts, datetime.now(UTC))
         places = [(event.user_id, event.seq) for event in appended]
         publish = partial(notifications.publish_places, application.database, application.publisher, places)
         transaction.on_commit(publish, using=alias)
