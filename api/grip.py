@@ -338,11 +338,12 @@ def _body(parts: list[bytes]) -> bytes:
 
 
 # A waiting long poll is never sent an event: it asks the origin again, which knows all that it missed.
-_HINTS = {"http-stream": {"action": "hint"}, "http-response": {"action": "hint"}}
+_HINT = {"action": "hint"}
+_HINTS = {"http-stream": _HINT, "http-response": _HINT}
 
 
 def _exported(item: Item) -> dict[str, Any]:
     if not item.content and not item.close:
         return {"channel": item.channel, "formats": _HINTS}
-    formats = {**_HINTS, "http-stream": {"action": "close"} if item.close else {"content": item.content}}
+    formats = {"http-stream": {"action": "close"} if item.close else {"content": item.content}, "http-response": _HINT}
     return {"channel": item.channel, "id": str(item.seq), "prev-id": str(item.seq - 1), "formats": formats}

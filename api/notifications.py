@@ -260,16 +260,15 @@ def publish(
     items = events.to_items(database.name, appended)
     with metrics.PUBLISH_SECONDS.time():
         accepted = publisher.publish([item for item, _ in items])
+    everywhere = frozenset(publisher.nodes)
     sent: list[Published] = []
     missed: list[tuple[str, str]] = []
     results: Counter[str] = Counter()
     for (_, told), nodes in zip(items, accepted, strict=True):
+        results["failed" if not nodes else "accepted" if nodes == everywhere else "partial"] += len(told)
         if nodes:
-            tries = [(attempts or {}).get((event.user_id, event.seq)) or 1 for event in told]
-            sent += [Published(event, nodes, number) for event, number in zip(told, tries, strict=True)]
-            missed += [(node, told[0].user_id) for node in publisher.nodes if node not in nodes]
-        result = "failed" if not nodes else "accepted" if len(nodes) == len(publisher.nodes) else "partial"
-        results[result] += len(told)
+            sent += [Published(event, nodes, _tries(event, attempts)) for event in told]
+            missed += [(node, told[0].user_id) for node in everywhere - nodes]
     for result, count in results.items():
         metrics.PUBLISHED.labels(result).inc(count)
     if len(sent) < len(appended) and way == PUBLISH:
@@ -280,6 +279,10 @@ def publish(
     metrics.observe_ages(way, (one.event.created_at for one in sent), now)
     _mark(database, sent, missed, now, way=way, committed_at=committed_at)
     return len(sent)
+
+
+def _tries(event: Event, attempts: Mapping[tuple[str, int], int] | None) -> int:
+    return attempts.get((event.user_id, event.seq)) or 1 if attempts else 1
 
 
 def _mark(

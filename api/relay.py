@@ -28,6 +28,9 @@ PAUSE = 0.5  # seconds between two looks
 # While the database or all proxies are away. What waited is to be delivered within 2 s of their return, and a node may
 # be spared for one second of these: there is no room for a longer one.
 LONGEST_PAUSE = 0.8
+# While whoever committed an event is most likely just publishing it: a broadcast takes that long. No longer, since that
+# one may have been killed, and its event is to be delivered within 2 s.
+YOUNG = timedelta(seconds=1)
 BATCH = 500  # rows held in memory, or removed in one transaction, at a time
 BATCHES = 20  # of one kind, before the next look into the outbox
 HOUSEKEEPING = 60.0  # seconds between two looks for what is older than is kept
@@ -56,7 +59,7 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
         try:
-            repaired = repair(database, publisher, attempts)
+            repaired = repair(database, publisher, attempts, YOUNG)
             well, attempts = repaired.complete, repaired.attempts
             remove_expired(database, publisher)
             connections.end_due(database, publisher)
@@ -79,8 +82,10 @@ class Repaired:
     attempts: Attempts  # of those that were left, as far as they were tried; hand it to the next look
 
 
-def repair(database: Database, publisher: Publisher, attempts: Attempts | None = None) -> Repaired:
-    """Publish what no node has accepted, and have nodes read again what they missed.
+def repair(
+    database: Database, publisher: Publisher, attempts: Attempts | None = None, rest: timedelta = timedelta()
+) -> Repaired:
+    """Publish what no node has accepted, as far as it is older than ``rest``; have nodes read again what they missed.
 
     An event whose first publish is just under way may be sent twice by this; the proxy knows its id and drops it.
     """
@@ -88,7 +93,7 @@ def repair(database: Database, publisher: Publisher, attempts: Attempts | None =
     after = ("", 0)
     while True:
         with database.read() as session:
-            found = log.unpublished(session, after, BATCH, datetime.now(UTC))
+            found = log.unpublished(session, after, BATCH, datetime.now(UTC), rest)
         tried = not publisher.is_spared()
         attempts = {
             place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in found)

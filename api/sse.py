@@ -25,15 +25,11 @@ def encode(event: Event) -> str:
     Raises:
         ValueError: if a one-line field has a line break or NUL, which would forge another field.
     """
-    lines = []
-    if event.retry is not None:
-        lines.append(f"retry: {event.retry}")
-    lines.append(f"event: {_one_line(event.event)}")
-    if event.id is not None:
-        lines.append(f"id: {_one_line(event.id)}")
+    retry = "" if event.retry is None else f"retry: {event.retry}\n"
+    number = "" if event.id is None else f"id: {_one_line(event.id)}\n"
     # A data line ends at CR, LF or CRLF alone; str.splitlines would break at more characters than a browser does.
-    lines += [f"data: {line}" for line in _LINE_END.split(event.data)]
-    return "\n".join(lines) + "\n\n"
+    data = _LINE_END.sub("\ndata: ", event.data)
+    return f"{retry}event: {_one_line(event.event)}\n{number}data: {data}\n\n"
 
 
 def _one_line(value: str) -> str:

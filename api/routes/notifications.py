@@ -204,7 +204,7 @@ def delete(caller: Identity, number: int) -> Response:
     return Response(status=204)
 
 
-def _create(caller: Identity, drafts: list[Draft], shape: Callable[[list[Notification]], dict[str, Any]]) -> Response:
+def _create(caller: Identity, drafts: list[Draft], shape: Callable[[list[Notification]], Any]) -> Response:
     wired = services()
     body, replayed = notifications.create(
         wired.database,

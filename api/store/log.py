@@ -6,7 +6,7 @@ seen ``seq`` n has seen all before it. An ordinary auto-increment id promises ne
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -94,13 +94,20 @@ def latest(session: Session, user_ids: Sequence[str], now: datetime) -> list[Eve
     return [_event(row) for row in session.execute(found.where(streams.c.user_id.in_(user_ids)))]
 
 
-def unpublished(session: Session, after: tuple[str, int], limit: int, now: datetime) -> list[Event]:
-    """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``."""
+def unpublished(
+    session: Session, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
+) -> list[Event]:
+    """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``.
+
+    What is younger than ``rest`` is passed over. What is from the future is not: another host's clock is ahead.
+    """
     # As one comparison of rows it tells where in the index to begin, which an OR of two does not. And it is limited
     # before it is joined: after a long outage the database's statistics still say that next to nothing is unpublished.
     waiting = select(events).where(
         events.c.published_at.is_(None), tuple_(events.c.user_id, events.c.seq) > tuple_(*after)
     )
+    if rest:
+        waiting = waiting.where(or_(events.c.created_at <= now - rest, events.c.created_at > now))
     picked = waiting.order_by(events.c.user_id, events.c.seq).limit(limit).subquery("waiting")
     found = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
     return [_event(row) for row in session.execute(found)]
