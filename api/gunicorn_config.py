@@ -1,5 +1,6 @@
 """How gunicorn runs the handlers: ``gunicorn -c python:api.gunicorn_config api.wsgi:app``."""
 
+import importlib
 import os
 import shutil
 import tempfile
@@ -62,6 +63,11 @@ _made = None if os.environ.get(METRICS) else tempfile.mkdtemp(prefix="shirase-me
 Path(os.environ.setdefault(METRICS, _made or "")).mkdir(mode=0o700, parents=True, exist_ok=True)
 # Beside them, where they count requests together. (The library takes what ends in .db for its own.)
 os.environ.setdefault("RATE_LIMIT_FILE", f"{os.environ[METRICS]}/rate-limits")
+
+# The master reads the code once, and every worker is forked with it: one that takes another's place serves at once,
+# not after a second of reading, and all share that memory. What is open - connections, files, threads - each worker
+# makes itself, when it loads `api.wsgi`; so this is not gunicorn's `preload_app`. A new version needs a new master.
+importlib.import_module("api.app")  # here, since what counts asks for the directory above as it is imported
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from shutil import rmtree
@@ -23,8 +24,11 @@ from api.tokens import Identity
 
 READY_TIMEOUT = 30.0
 GRACE = 10.0
-# Below the range that the system takes for outgoing connections, so that a part which is down keeps its port.
-PORTS = range(20_000, 32_000)
+# Below the range that the system takes for outgoing connections, so that a part which is down keeps its port. And each
+# worker of pytest-xdist has a part of it alone: what the test of one has chosen and not yet taken, no other takes.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_SHARE = 12_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = range(20_000 + _WORKER * _SHARE, 20_000 + (_WORKER + 1) * _SHARE)
 
 
 class Stack:
@@ -98,6 +102,7 @@ class Stack:
             self._child(f"pushpin-{node}", write_configuration(proxy, version))
             for node, proxy in enumerate(self.proxies)
         ]
+        self._workers = workers
         self._gunicorn = self._child("gunicorn", gunicorn_command(origin, workers))
         self._relays = [self._child(f"relay-{number}", relay_command()) for number in range(relays)]
 
@@ -131,10 +136,14 @@ class Stack:
             rmtree(proxy.run_dir, ignore_errors=True)
 
     def wait_ready(self) -> None:
-        """Wait until a stream can be opened through every node."""
+        """Wait until a stream can be opened through every node, and all workers are there.
+
+        One worker is enough to answer, and gunicorn starts them one after the other, with pauses.
+        """
         for url in self.urls:
             if not wait_for_stream(url, lambda: self.ticket("stack-ready", PROBED), READY_TIMEOUT, lambda: True):
                 raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
+        self._wait_for_workers()
 
     def token(self, user: str, scope: str = "") -> str:
         """A token that this stack accepts."""
@@ -176,14 +185,14 @@ class Stack:
         """Replace every worker, and wait until the old ones are gone."""
         old = self.worker_pids()
         self._gunicorn.signal(signal.SIGHUP)
-        self._wait_until_gone(old)
+        self._wait_for_workers(old)
 
     def kill_workers(self) -> None:
         """End every worker with SIGKILL, and wait until others have taken their place."""
         old = self.worker_pids()
         for pid in old:
             os.kill(pid, signal.SIGKILL)
-        self._wait_until_gone(old)
+        self._wait_for_workers(old)
 
     @property
     def gunicorn_pid(self) -> int | None:
@@ -227,11 +236,12 @@ class Stack:
         with (self.log_dir / f"{child.name}.log").open("ab") as log:
             child.start(log)
 
-    def _wait_until_gone(self, old: set[int]) -> None:
+    def _wait_for_workers(self, old: AbstractSet[int] = frozenset()) -> None:
+        """Wait until all are there, and none of the old ones."""
         deadline = time.monotonic() + READY_TIMEOUT
-        while old & (now := self.worker_pids()) or len(now) < len(old):
+        while old & (now := self.worker_pids()) or len(now) < self._workers:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the workers {old & now} are still there\n{self.logs()}")
+                raise TimeoutError(f"of {self._workers} workers there are {now}, before {old}\n{self.logs()}")
             time.sleep(0.05)
 
 

@@ -1,7 +1,6 @@
 """Promise 1, Order: events of one user come in the order in which they were committed, in every connection the same."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from uuid import uuid4
 
 from tests.service import Service
@@ -10,22 +9,13 @@ WRITERS = 200
 CONNECTIONS = 5
 
 
-def insist(service: Service, user: str, title: str) -> Any:
-    """Create as a producer does that was told to come again: with the same key, until it is done."""
-    while True:
-        answer = service.ask_to_create(user, title, headers={"Idempotency-Key": f"{user}-{title}"})
-        if answer.status_code not in (409, 502, 503):
-            assert answer.is_success, answer.text
-            return answer.json()
-
-
 def test_order_under_200_concurrent_writers_in_4_workers(service: Service) -> None:
     assert len(service.stack.worker_pids()) == 4
     alice = f"user-{uuid4().hex}"
     devices = service.open_many([alice] * CONNECTIONS)
 
     with ThreadPoolExecutor(WRITERS) as writers:
-        created = list(writers.map(lambda number: insist(service, alice, str(number)), range(WRITERS)))
+        created = list(writers.map(lambda number: service.create(alice, str(number)), range(WRITERS)))
 
     assert len({one["id"] for one in created}) == WRITERS
     stored = service.log_of(alice)
