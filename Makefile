@@ -6,6 +6,7 @@ DATA_DIR ?= var
 SECONDS ?= 60
 EXAMPLES ?= 300
 ROWS ?= 1000000
+WORKERS ?= 2
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,10 +15,10 @@ up: ## Install what is missing, then run everything with the demo page (PORT=799
 	@.ci/install up
 	@exec .venv/bin/shirase up --demo --port $(PORT) --data-dir $(DATA_DIR)
 
-test: ## Install what is missing, then run all tests
+test: ## Install what is missing, then run all tests (WORKERS=2 at a time)
 	@.ci/install test
 	npm --prefix frontend test
-	.venv/bin/pytest
+	.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: test lint ## Run all tests and every other check
 
