@@ -20,7 +20,8 @@ from api.doctor.findings import examine
 from api.environment import load
 from api.errors import FieldError, Invalid, SettingsError, ShiraseError
 from api.services import wire
-from api.settings import Settings, schema_name, signing_key
+from api.settings import ProxySettings, Settings, schema_name
+from api.standby import Standby
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -92,10 +93,13 @@ def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool, ro
 @_one_line
 def run_proxy(*, origin: str, port: int, host: str, control_host: str, routes: tuple[str, ...], data_dir: Path) -> None:
     """Run one Pushpin node in the foreground; its control port is --port + 2."""
-    proxy.run_proxy(
-        proxy.ProxyConfig(
+    mounts = proxy.read_mounts(routes)
+    settings = ProxySettings.from_env(load(data_dir))
+    with Standby(origin, settings) as standby:
+        config = proxy.ProxyConfig(
             origin=origin,
-            sig_key=signing_key(load(data_dir), "PUSHPIN_SIG_KEY"),
+            standby=standby.address,
+            sig_key=settings.pushpin_sig_key,
             run_dir=proxy.run_directory(data_dir),
             client_host=host,
             client_port=port,
@@ -103,9 +107,9 @@ def run_proxy(*, origin: str, port: int, host: str, control_host: str, routes: t
             control_port=port + 2,
             stats_port=port + 3,
             prometheus_port=port + 4,
-            mounts=proxy.read_mounts(routes),
+            mounts=mounts,
         )
-    )
+        sys.exit(proxy.run_proxy(config))
 
 
 @main.command()

@@ -34,6 +34,7 @@ SIGNATURE_ISSUER = "pushpin"
 SIGNATURES = 64  # that are remembered
 MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
 FAILURES_UNTIL_SPARED = 3
+AGAIN = 2  # seconds until the proxy asks for what it missed, while nobody can tell
 SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same instant
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
@@ -108,11 +109,11 @@ def parse_wait(header: str, user_id: str) -> Wait | None:
 
 
 def hold_stream(
-    user_id: str, connection_id: str, head: int, *, next_path: str, settings: Settings, again: int | None = None
+    user_id: str, connection_id: str, head: int, *, next_path: str, keepalive: int, again: int
 ) -> dict[str, str]:
     """Headers that make the proxy keep the response open, from ``head`` on.
 
-    It reads the stream again after ``again`` seconds of silence; by default, ``SSE_RESYNC_INTERVAL``.
+    It sends a heartbeat after ``keepalive`` seconds of silence, and reads the stream again after ``again`` seconds.
 
     The connection's own channel makes ``Grip-Last`` unique, without which Pushpin would share the answer to one
     connection's recovery with another's (pushpin.md, traps 2 and 3).
@@ -124,9 +125,20 @@ def hold_stream(
     return {
         "Grip-Hold": "stream",
         "Grip-Channel": create_grip_channel_header(channels),
-        "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={settings.sse_keepalive_timeout}; mode=idle",
-        "Grip-Link": f"<{next_path}>; rel=next; timeout={again or settings.sse_resync_interval}",
+        "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={keepalive}; mode=idle",
+        "Grip-Link": f"<{next_path}>; rel=next; timeout={again}",
     }
+
+
+def hold_on(last: Last, *, next_path: str, keepalive: int) -> dict[str, str]:
+    """Headers that leave a held response where it is, and have the proxy ask again in ``AGAIN`` seconds.
+
+    To be told of a failure instead would be worse than to be told nothing: the proxy then asks ever more slowly, ends
+    the stream after half a minute, and may ask once more when it has succeeded already.
+    """
+    return hold_stream(
+        last.user_id, last.connection_id, last.seq, next_path=next_path, keepalive=keepalive, again=AGAIN
+    )
 
 
 def continue_at(next_path: str) -> dict[str, str]:
@@ -170,6 +182,11 @@ def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
         raise InvalidSignature
     claims = orjson.loads(urlsafe_b64decode(signature.split(".")[1] + "=="))
     return float(claims["exp"])
+
+
+def is_signed_with(signature: str, sig_key: str) -> bool:
+    """Whether a ``Grip-Sig`` is from a Pushpin that has this ``sig_key``."""
+    return bool(signature) and bool(validate_sig(signature, key_bytes(sig_key), SIGNATURE_ISSUER))
 
 
 @cache

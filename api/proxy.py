@@ -5,20 +5,24 @@ import hashlib
 import os
 import re
 import resource
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import NoReturn
 
 from api.errors import ProxyMissing, SettingsError
+from api.processes import Child, reap_orphans
 from api.resources import directory
 from api.verification_keys import key_bytes
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds
+LOOK = 0.1  # seconds between two looks at the node
+GRACE = 6.0  # seconds that it may take to stop
 LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
 UNIX_PATH_MAX = 103  # bytes of a unix socket's path, on the system that allows the fewest
 
@@ -28,6 +32,7 @@ class ProxyConfig:
     """Where one node listens, what it passes requests to, and the key that it signs them with."""
 
     origin: str  # HOST:PORT of the handlers
+    standby: str  # HOST:PORT of the Standby, which answers where they do not
     sig_key: str = field(repr=False)
     run_dir: Path  # of this node alone; see run_directory
     client_port: int
@@ -104,8 +109,8 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
     }
     main = config.run_dir / "pushpin.conf"
     _write_private(main, Template(text).substitute(values))
-    routes = Template((templates / "routes").read_text()).substitute(origin=config.origin)
-    routes += "".join(f"*,path_beg={prefix} {address}\n" for prefix, address in config.mounts.items())
+    routes = Template((templates / "routes").read_text()).substitute(origin=config.origin, standby=config.standby)
+    routes += "".join(f"*,path_beg={prefix} {address} {config.standby}\n" for prefix, address in config.mounts.items())
     _write_private(config.run_dir / "routes", routes)
     return ["pushpin", "--merge-output", f"--config={main}"]
 
@@ -127,15 +132,26 @@ def read_mounts(options: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def run_proxy(config: ProxyConfig) -> NoReturn:
-    """Become a Pushpin node, in the foreground.
+def run_proxy(config: ProxyConfig) -> int:
+    """Run a Pushpin node until it ends, or until SIGINT or SIGTERM; the exit code.
 
     Raises:
-        ProxyMissing: if there is no Pushpin to become.
+        ProxyMissing: if there is no Pushpin to run.
     """
-    command = write_configuration(config, installed_version())
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: stopping.append(number))
+    child = Child("pushpin", write_configuration(config, installed_version()), os.environ, mark=str(config.run_dir))
+    child.kill()  # what a node that was killed may have left behind
     raise_file_limit()
-    os.execvp(command[0], command)  # noqa: S606 - the command is our own
+    try:
+        child.start()
+        while not stopping and child.exit_code() is None:
+            reap_orphans({child.pid} if child.pid else set())
+            time.sleep(LOOK)
+        return 0 if stopping else 1
+    finally:
+        child.stop(GRACE)
 
 
 def raise_file_limit() -> None:

@@ -75,7 +75,7 @@ class Settings:
             auth_cookie=_cookie_name(environ),
             auth_query_token=_choice(environ, "AUTH_QUERY_TOKEN", "on", "off") == "on",
             cors_origins=_origins(environ),
-            sse_keepalive_timeout=int(_number(environ, "SSE_KEEPALIVE_TIMEOUT", 30, 1, 3600)),
+            sse_keepalive_timeout=_keepalive(environ),
             sse_max_connections_per_user=int(_number(environ, "SSE_MAX_CONNECTIONS_PER_USER", 5, 1, 10_000)),
             sse_connection_limit_policy=_choice(environ, "SSE_CONNECTION_LIMIT_POLICY", "evict-oldest", REJECT),
             sse_queue_size=int(_number(environ, "SSE_QUEUE_SIZE", 100, 1, 10_000)),
@@ -91,6 +91,28 @@ class Settings:
             log_level=_choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=_choice(environ, "LOG_FORMAT", "text", "json"),
             demo=_choice(environ, "SHIRASE_DEMO", "off", "on") == "on",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """What a proxy node has to know: one key, and neither the tokens' nor the database's."""
+
+    pushpin_sig_key: str = field(repr=False)
+    cors_origins: frozenset[str] = frozenset()
+    sse_keepalive_timeout: int = 30
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "ProxySettings":
+        """Read and check these settings alone.
+
+        Raises:
+            SettingsError: for the first one that is missing or wrong, by its name.
+        """
+        return cls(
+            pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
+            cors_origins=_origins(environ),
+            sse_keepalive_timeout=_keepalive(environ),
         )
 
 
@@ -126,6 +148,10 @@ def _number(
     return value
 
 
+def _keepalive(environ: Mapping[str, str]) -> int:
+    return int(_number(environ, "SSE_KEEPALIVE_TIMEOUT", 30, 1, 3600))
+
+
 def _choice(environ: Mapping[str, str], name: str, default: str, *others: str) -> str:
     text = _optional(environ, name)
     if text is None:
@@ -151,7 +177,7 @@ def schema_name(environ: Mapping[str, str]) -> str | None:
 
 
 def signing_key(environ: Mapping[str, str], name: str) -> str:
-    """Read and check one key alone, for a process that needs no other setting.
+    """Read and check one key.
 
     Raises:
         SettingsError: if it is missing, cannot be read, or protects nothing.

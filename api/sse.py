@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+CONTENT_TYPE = "text/event-stream"
 NOTHING = ":\n\n"  # a comment, which no client dispatches
 
 _FIELD = re.compile(r"[^\x00\r\n]*")

@@ -27,7 +27,6 @@ from api.store.connections import GONE, lock_of
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
-AGAIN = 2  # seconds until the proxy asks for what it missed, while the database is away
 RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
 
 
@@ -106,12 +105,7 @@ def recover(database: Database, settings: Settings, last: grip.Last, *, next_pat
     try:
         return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
     except DatabaseAway:
-        # After a failure Pushpin would ask ever more slowly, and end the stream after half a minute. And its timer for
-        # that goes off even if it has succeeded by then; what is published at that instant would come twice.
-        hold = grip.hold_stream(
-            last.user_id, last.connection_id, last.seq, next_path=next_path, settings=settings, again=AGAIN
-        )
-        return Answer("", hold)
+        return Answer("", grip.hold_on(last, next_path=next_path, keepalive=settings.sse_keepalive_timeout))
 
 
 def poll(
@@ -208,7 +202,12 @@ def _answer(database: Database, settings: Settings, stream: _Stream, missed: Rep
         cursor = cursors.encode(database.name, stream.user_id, missed.reached)
         return Answer(body, _continue(settings, stream, cursor, begun=True))
     hold = grip.hold_stream(
-        stream.user_id, stream.connection.connection_id, missed.head, next_path=stream.next_path, settings=settings
+        stream.user_id,
+        stream.connection.connection_id,
+        missed.head,
+        next_path=stream.next_path,
+        keepalive=settings.sse_keepalive_timeout,
+        again=settings.sse_resync_interval,
     )
     return Answer(body, hold)
 

@@ -20,7 +20,8 @@ from api.processes import Child, gunicorn_command, reap_orphans, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.restarts import RestartedChild
-from api.settings import TOKEN_KEYS, Settings
+from api.settings import TOKEN_KEYS, ProxySettings, Settings
+from api.standby import Standby
 from api.tokens import Identity
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open
@@ -76,18 +77,20 @@ def _run(options: UpOptions) -> None:
         raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
     settings = Settings.from_env(environ)
     version = installed_version()
-    proxy = ProxyConfig(
-        origin=f"{LOOPBACK}:{options.port + 1}",
-        sig_key=settings.pushpin_sig_key,
-        run_dir=run_directory(data_dir),
-        client_host=address,
-        client_port=options.port,
-        control_port=options.port + 2,
-        stats_port=options.port + 3,
-        prometheus_port=options.port + 4,
-        mounts=options.mounts,
-    )
-    with closing(socket.socket()) as origin:
+    handlers = f"{LOOPBACK}:{options.port + 1}"
+    with closing(socket.socket()) as origin, Standby(handlers, ProxySettings.from_env(environ)) as standby:
+        proxy = ProxyConfig(
+            origin=handlers,
+            standby=standby.address,
+            sig_key=settings.pushpin_sig_key,
+            run_dir=run_directory(data_dir),
+            client_host=address,
+            client_port=options.port,
+            control_port=options.port + 2,
+            stats_port=options.port + 3,
+            prometheus_port=options.port + 4,
+            mounts=options.mounts,
+        )
         children = [
             Child(name, command, environ, f"{data_dir}/{name}", files)
             for name, command, files in (

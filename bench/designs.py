@@ -224,6 +224,7 @@ class PushpinAlone(Design):
         self._directory, self._origin = directory.resolve(), origin
         self._config = ProxyConfig(
             origin=f"127.0.0.1:{origin}",
+            standby=f"127.0.0.1:{origin}",
             sig_key=STATIC_KEY,
             run_dir=run_directory(directory),
             client_port=client,

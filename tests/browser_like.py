@@ -3,8 +3,9 @@
 import asyncio
 import json
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -185,9 +186,9 @@ class Device:
         self.connections += 1
         self._pending = _NOTHING
         self.open = True
-        read = _read_chunk if headers.get("transfer-encoding") == "chunked" else _read_some
+        body = _chunks(reader) if headers.get("transfer-encoding") == "chunked" else _parts(reader, headers)
         rest = b""
-        while part := await read(reader):
+        async for part in body:
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
                 self._take(line.decode().removesuffix("\r"))
@@ -264,10 +265,14 @@ async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     return int(status_line.split(" ")[1]), headers
 
 
-async def _read_chunk(reader: asyncio.StreamReader) -> bytes:
-    size = int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16)
-    return (await reader.readexactly(size + 2))[:-2]
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        yield (await reader.readexactly(size + 2))[:-2]
 
 
-async def _read_some(reader: asyncio.StreamReader) -> bytes:
-    return await reader.read(BUFFER)
+async def _parts(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """Of a body that ends after its length, or with the connection."""
+    left = int(headers.get("content-length", sys.maxsize))
+    while left and (part := await reader.read(min(BUFFER, left))):
+        left -= len(part)
+        yield part

@@ -18,7 +18,8 @@ from api import tickets, tokens
 from api.processes import Child, family, gunicorn_command, relay_command
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
-from api.settings import Settings
+from api.settings import ProxySettings, Settings
+from api.standby import Standby
 from api.supervisor import PROBED
 from api.tokens import Identity
 
@@ -64,9 +65,14 @@ class Stack:
         ports = free_row(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop(0)}"
         sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
+        proxied = pushpin_origin or origin
+        self._standbys = [
+            Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})})) for _ in range(nodes)
+        ]
         self.proxies = [
             ProxyConfig(
-                origin=pushpin_origin or origin,
+                origin=proxied,
+                standby=self._standbys[node].address,
                 sig_key=sig_key,
                 run_dir=run_directory(data_dir, f"run-{node}"),
                 client_port=ports.pop(0),
@@ -94,6 +100,7 @@ class Stack:
             **(env or {}),
         }
         self.settings = Settings.from_env(self.settings_env)
+        self._running = ExitStack()
         self.log_dir = data_dir / "log"
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self._data_dir = data_dir.resolve()
@@ -110,6 +117,8 @@ class Stack:
         """Start everything and wait until every node serves."""
         raise_file_limit()
         try:
+            for standby in self._standbys:
+                self._running.enter_context(standby)
             for node in range(len(self.proxies)):
                 self.start_pushpin(node)
             self.start_gunicorn()
@@ -129,7 +138,7 @@ class Stack:
 
     def close(self) -> None:
         """Stop everything, whatever state it is in."""
-        with ExitStack() as stopping:  # goes on when one of them cannot be stopped
+        with self._running as stopping:  # goes on when one of them cannot be stopped
             for child in self._children:
                 stopping.callback(child.kill)
         for proxy in self.proxies:  # that of a long data directory is outside of it

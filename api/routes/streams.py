@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request, url_for
 
-from api import connections, grip, streams
+from api import connections, grip, sse, streams
 from api.errors import Forbidden, ProxyRequired
 from api.rate_limits import CONNECTS
 from api.routes.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation, services
@@ -11,7 +11,6 @@ from api.tokens import Identity
 
 blueprint = Blueprint("streams", __name__)
 
-EVENT_STREAM = "text/event-stream"
 LONGEST_CURSOR = 64  # characters; ours are half as long, and what is longer need not travel on in an address
 NOT_THE_PROXY = "this address is for the proxy alone"
 
@@ -21,7 +20,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
     Operation(
         "Open a stream of one's notifications",
         USER_IN_QUERY,
-        {200: ("Events, held open by the proxy", EVENT_STREAM)},
+        {200: ("Events, held open by the proxy", sse.CONTENT_TYPE)},
         query=StreamQuery,
         headers={"Last-Event-ID": Header("Resume behind this cursor, as a browser does by itself.")},
         problems=(422, 429, 501),
@@ -59,7 +58,7 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
 
 
 @blueprint.get(streams.NEXT_PATH)
-@operation(Operation("Recover a held stream", PROXY, {200: ("Events", EVENT_STREAM)}, problems=(403,)))
+@operation(Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,)))
 def recover() -> Response:
     """What the proxy missed. A client's own Grip-Last is stripped by the proxy, so one that arrives is genuine."""
     wired = services()
@@ -70,7 +69,7 @@ def recover() -> Response:
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
-@operation(Operation("Continue a long replay", PROXY, {200: ("Events", EVENT_STREAM)}, problems=(403,)))
+@operation(Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,)))
 def continue_stream(sealed: str) -> Response:
     """The next page of what was missed. Its name was sealed by us and told to the proxy alone."""
     wired = services()
@@ -124,7 +123,7 @@ def _require_proxy() -> None:
 
 
 def _stream(answer: streams.Answer) -> Response:
-    response = Response(answer.body, content_type=EVENT_STREAM)
+    response = Response(answer.body, content_type=sse.CONTENT_TYPE)
     response.headers.update(answer.headers)
     response.headers["Cache-Control"] = "no-store"  # a shared cache would hand one user's stream to another
     response.headers["X-Accel-Buffering"] = "no"  # nginx in front of the proxy must pass each event at once

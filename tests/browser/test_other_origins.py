@@ -20,6 +20,12 @@ LISTEN = """([url, withCredentials]) => new Promise((resolve) => {
     stream.addEventListener("connected", (event) => { stream.close(); resolve(JSON.parse(event.data).user_id); });
     stream.onerror = () => { stream.close(); resolve("refused"); };
 })"""
+# The same without giving up, as a page that listens for good. What has happened so far is in the page's title.
+LISTEN_ON = """(url) => {
+    const stream = new EventSource(url, { withCredentials: true });
+    stream.addEventListener("connected", () => { document.title = "connected"; stream.close(); });
+    stream.onerror = () => { document.title = stream.readyState === 2 ? "gave up" : "waits"; };
+}"""
 FETCH = """async ([url, method, headers]) => {
     try {
         const answer = await fetch(url, { method, headers, credentials: "include" });
@@ -109,6 +115,23 @@ def test_a_listed_origin_reads_answers_and_errors_and_no_other_does(elsewhere: E
         found = listed.evaluate(FETCH, [url + path, *how])
         assert (found[0], found[2]) == (status, True), path
         assert other.evaluate(FETCH, [url + path, *how]) == "unreadable", path
+
+
+def test_a_page_hears_that_no_handler_answers_and_its_event_source_comes_back(elsewhere: Elsewhere, at: Any) -> None:
+    url = elsewhere.stack.url
+    listed, other = at(elsewhere.listed), at(elsewhere.other)
+    elsewhere.stack.stop_gunicorn()
+    try:
+        asked = [f"{url}/api/notifications/1", "DELETE", {"Authorization": "Bearer x"}]  # costs a preflight
+        status, document, _ = listed.evaluate(FETCH, asked)
+        assert (status, document["status"]) == (503, 503)
+        assert other.evaluate(FETCH, asked) == "unreadable"
+        listed.evaluate(LISTEN_ON, f"{url}/api/sse/notifications")
+        listed.wait_for_function("document.title !== 'elsewhere'")
+        assert listed.title() == "waits"
+    finally:
+        elsewhere.stack.start_gunicorn()
+    listed.wait_for_function("document.title === 'connected'")
 
 
 def test_another_origin_changes_nothing_with_the_users_cookie(elsewhere: Elsewhere, at: Any) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,12 +14,14 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import ClassVar
 
+import httpx
 import pytest
 
 from api.processes import Child, family
 from api.proxy import ProxyConfig, installed_version, run_directory, write_configuration
 from api.readiness import PATH, wait_for_stream
-from tests.stack import READY_TIMEOUT, free_ports
+from tests.loop_thread import wait_until
+from tests.stack import READY_TIMEOUT, free_ports, free_row
 
 TOKEN = "not-for-the-log"
 
@@ -60,6 +64,7 @@ def node() -> Iterator[Node]:
         serving.start()
         config = ProxyConfig(
             origin=f"127.0.0.1:{origin.server_port}",
+            standby="127.0.0.1:1",
             sig_key="k" * 32,
             run_dir=run_directory(Path(name)),
             client_port=client,
@@ -116,3 +121,46 @@ def test_what_a_killed_runner_leaves_behind_is_found_and_ended(node: Node) -> No
     assert family(node.mark)
     node.child.kill()
     assert family(node.mark) == []
+
+
+def test_the_command_runs_a_node_whose_standby_answers_and_ends_as_one(tmp_path: Path) -> None:
+    port = free_row(5)[0]
+    # Nothing listens at the origin yet.
+    command = [sys.executable, "-m", "api", "proxy", "--origin", f"127.0.0.1:{free_ports(1)[0]}", "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--data-dir", str(tmp_path)]
+    environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32, "CORS_ORIGINS": "https://app.example.com"}
+    with (tmp_path / "log").open("wb") as log:
+        node = Child(
+            "node", [*command, "--host", "127.0.0.1", "--data-dir", str(tmp_path)], environ, mark=str(tmp_path)
+        )
+        node.start(log)
+    try:
+        found: list[httpx.Response] = []
+
+        def answers() -> bool:
+            with suppress(httpx.TransportError):
+                headers = {"Origin": "https://app.example.com"}
+                found.append(httpx.get(f"http://127.0.0.1:{port}/api/x", headers=headers, trust_env=False))
+            return bool(found)
+
+        wait_until(answers, READY_TIMEOUT, (tmp_path / "log").read_text)
+        assert found[0].status_code == 503
+        assert found[0].headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+        programs = family(str(run_directory(tmp_path)))
+        assert programs
+        node.signal(signal.SIGTERM)
+        wait_until(lambda: node.exit_code() is not None, READY_TIMEOUT, (tmp_path / "log").read_text)
+        assert (node.exit_code(), family(str(run_directory(tmp_path)))) == (0, [])
+    finally:
+        node.kill()
+
+
+@pytest.mark.parametrize("origin", ["8000", "127.0.0.1", "http://127.0.0.1:8000", "a b:1"])
+def test_an_origin_that_is_no_address_is_one_line(tmp_path: Path, origin: str) -> None:
+    environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32}
+    command = [sys.executable, "-m", "api", "proxy", "--origin", origin, "--data-dir", str(tmp_path)]
+    ended = subprocess.run(
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=READY_TIMEOUT, check=False
+    )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "--origin: must be HOST:PORT" in ended.stderr

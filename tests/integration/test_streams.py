@@ -143,7 +143,7 @@ def test_a_recovery_while_the_database_is_away_holds_on_and_asks_again(
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     answer = streams.recover(away, settings, last)
     away.close()
-    assert (answer.body, answer.headers["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={streams.AGAIN}")
+    assert (answer.body, answer.headers["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={grip.AGAIN}")
     assert answer.headers["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id=1,")
     assert [event.id for event in events(streams.recover(database, settings, last).body)] == [cursor(database, 2)]
 

@@ -47,7 +47,7 @@ def test_a_hostile_grip_last_is_none(header: str, user_id: str) -> None:
 
 @given(USER_IDS, USER_IDS, st.integers(0, 10**18 - 1))
 def test_a_hold_names_the_users_own_channels_and_no_other(user_id: str, other: str, head: int) -> None:
-    stream = grip.hold_stream(user_id, "0a1b", head, next_path="/next", settings=SETTINGS)
+    stream = grip.hold_stream(user_id, "0a1b", head, next_path="/next", keepalive=30, again=3600)
     poll = grip.hold_response(user_id, head, grip.Wait(head, 7), 20)
     for headers, count in ((stream, 2), (poll, 2)):
         channels = [part.strip().partition("; prev-id=") for part in headers["Grip-Channel"].split(",")]
@@ -63,7 +63,7 @@ def test_a_hold_names_the_users_own_channels_and_no_other(user_id: str, other: s
 
 
 def test_the_heartbeat_is_an_event_in_the_proxys_own_notation() -> None:
-    header = grip.hold_stream("a", "0a1b", 0, next_path="/next", settings=SETTINGS)["Grip-Keep-Alive"]
+    header = grip.hold_stream("a", "0a1b", 0, next_path="/next", keepalive=30, again=3600)["Grip-Keep-Alive"]
     content, *parameters = header.split("; ")  # a ";" in the content would end it
     assert parameters == ["format=cstring", "timeout=30", "mode=idle"]
     (event,) = parse(content.replace("\\n", "\n")).events

@@ -34,6 +34,7 @@ def short() -> Iterator[Path]:
 def node(run_dir: Path, *, sig_key: str = KEY) -> ProxyConfig:
     return ProxyConfig(
         origin="127.0.0.1:20001",
+        standby="127.0.0.1:20005",
         sig_key=sig_key,
         run_dir=run_dir,
         client_port=20000,

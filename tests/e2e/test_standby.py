@@ -1,0 +1,155 @@
+"""What stands by a proxy node: what clients hear while no handler answers, and that no recovery ever fails."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from api import cursors
+from tests.browser_like import Browsers
+from tests.conftest import MakeDatabase
+from tests.e2e.conftest import Fragile, fragile_service
+from tests.forwarder import Mode
+from tests.loop_thread import wait_until
+
+LISTED, OTHER = "https://app.example.com", "https://elsewhere.example.com"
+SEVERAL = 3  # times that something is asked again
+SOON = 20.0
+PAGE = 10
+AWAY = [Mode.REFUSE, Mode.CUT, Mode.FAIL, Mode.LOSE_ANSWER]  # the ways in which handlers do not answer
+
+
+@pytest.fixture(scope="module")
+def away(
+    make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory, browsers: Browsers
+) -> Iterator[Fragile]:
+    """A service that each test takes the handlers from."""
+    env = {"CORS_ORIGINS": LISTED, "SSE_QUEUE_SIZE": str(PAGE), "SSE_KEEPALIVE_TIMEOUT": "1"}
+    with make_database("sqlite") as url, fragile_service(url, tmp_path_factory.mktemp("away"), browsers, env) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _there_again(away: Fragile) -> Iterator[None]:
+    yield
+    away.origin.mode = away.control.mode = Mode.PASS
+    away.stack.restart_ended()
+    away.stack.wait_ready()
+
+
+def ask(away: Fragile, method: str, path: str, origin: str = LISTED, **options: object) -> httpx.Response:
+    headers = {"Origin": origin, **options.pop("headers", {})}  # type: ignore[dict-item]
+    return away.service.http.request(method, away.stack.url + path, headers=headers, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", AWAY, ids=lambda mode: mode.name)
+def test_nothing_twice_and_nothing_lost_by_a_recovery_while_the_handlers_are_away(away: Fragile, mode: Mode) -> None:
+    """Heartbeats go out meanwhile: after a recovery that failed they make Pushpin read the stream twice."""
+    service, alice = away.service, f"user-{uuid4().hex}"
+    (device,) = away.open_settled([alice])
+    away.stack.kill_relay()
+    away.control.mode = Mode.REFUSE
+    service.create(alice, "never published", url=away.stack.origin_url)
+    away.control.mode = Mode.PASS
+    away.origin.mode = mode
+    asked, beats = away.origin.connects, len(device.named("heartbeat"))
+    service.create(alice, "published", url=away.stack.origin_url)
+    if mode is Mode.REFUSE:
+        device.wait(lambda one: len(one.named("heartbeat")) >= beats + SEVERAL)
+    else:
+        wait_until(lambda: away.origin.connects >= asked + SEVERAL, SOON, "Pushpin did not ask again")
+    assert not device.titles
+    away.origin.mode = Mode.PASS
+
+    device.wait(lambda one: len(one.titles) >= 2)
+    assert device.titles == ["never published", "published"]
+    assert device.connections == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.FAIL, Mode.LOSE_ANSWER], ids=lambda mode: mode.name)
+def test_a_long_replay_waits_between_two_pages_while_the_handlers_are_away(away: Fragile, mode: Mode) -> None:
+    service, alice = away.service, f"user-{uuid4().hex}"
+    titles = [str(number) for number in range(PAGE * 3)]
+    service.create_batch(alice, titles)
+    away.origin.mode = Mode.HOLD
+    device = service.open(alice, cursor=cursors.encode(service.database.name, alice, 0), greeted=False)
+    away.origin.wait_held()
+    away.origin.mode = mode
+    asked = away.origin.connects
+    away.origin.release()
+    wait_until(lambda: away.origin.connects >= asked + SEVERAL, SOON, "the next page was not asked for again")
+    assert device.titles == titles[:PAGE]
+    away.origin.mode = Mode.PASS
+
+    device.wait(lambda one: len(one.titles) >= len(titles))
+    assert device.titles == titles
+    assert device.connections == 1
+
+
+def test_a_stream_that_finds_no_handler_comes_back_by_itself(away: Fragile) -> None:
+    """As a native EventSource, which gives up at any status but 200."""
+    away.origin.mode = Mode.REFUSE
+    device = away.service.open(f"user-{uuid4().hex}", greeted=False)
+    device.wait(lambda one: one.connections >= 2)
+    away.origin.mode = Mode.PASS
+    device.wait(lambda one: one.named("connected"))
+
+
+@pytest.mark.parametrize("path", ["/api/notifications", "/api/sse/notifications", "/api/sse/next", "/"])
+def test_pages_of_listed_origins_can_read_that_no_handler_answers(away: Fragile, path: str) -> None:
+    away.origin.mode = Mode.REFUSE
+    answer = ask(away, "GET", path)
+    assert (answer.status_code, answer.json()["status"]) == (503, 503)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Access-Control-Allow-Origin"] == LISTED
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+    assert answer.headers["Vary"] == "Origin"
+
+    refused = ask(away, "GET", path, OTHER)
+    assert refused.status_code == 503
+    assert not [name for name in refused.headers if name.lower().startswith("access-control")]
+
+
+def test_a_preflight_is_answered_while_no_handler_answers(away: Fragile) -> None:
+    away.origin.mode = Mode.REFUSE
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    answer = ask(away, "OPTIONS", "/api/notifications", headers=asking)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == LISTED
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+    assert (
+        "Access-Control-Allow-Origin" not in ask(away, "OPTIONS", "/api/notifications", OTHER, headers=asking).headers
+    )
+
+
+@pytest.mark.parametrize("size", [100, 300_000, 3_000_000])
+def test_a_body_of_any_size_is_answered_while_no_handler_answers(away: Fragile, size: int) -> None:
+    away.origin.mode = Mode.REFUSE
+    assert ask(away, "POST", "/api/notifications", content=b"x" * size).status_code == 503
+
+
+def test_nobody_but_the_proxy_is_told_to_hold_on(away: Fragile) -> None:
+    """Neither without its signature, nor by a client whose request the proxy itself has signed."""
+    away.origin.mode = Mode.REFUSE
+    forged = {"Grip-Last": "u-YWxpY2U; last-id=0, c-0a1b; last-id=0"}
+    assert ask(away, "GET", "/api/sse/next", headers=forged).status_code == 503
+    node = away.stack.proxies[0].standby
+    with closing(httpx.Client(trust_env=False)) as http:
+        for signature in ("", "x", "e30.e30.e30"):
+            answer = http.get(f"http://{node}/api/sse/next", headers={**forged, "Grip-Sig": signature})
+            assert (answer.status_code, "Grip-Hold" in answer.headers) == (503, False)
+
+
+@pytest.mark.parametrize("request_line", [b"", b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"])
+def test_what_is_no_request_harms_nobody(away: Fragile, request_line: bytes) -> None:
+    host, _, port = away.stack.proxies[0].standby.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(request_line)
+        line.shutdown(socket.SHUT_WR)
+        line.recv(1000)
+    assert ask(away, "GET", "/healthz").status_code == 200
