@@ -18,7 +18,7 @@ up: ## Install what is missing, then run everything with the demo page (PORT=799
 test: ## Install what is missing, then run all tests (WORKERS=2 at a time)
 	@.ci/install test
 	npm --prefix frontend test
-	.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: test lint ## Run all tests and every other check
 

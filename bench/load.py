@@ -1,5 +1,6 @@
 """The load client, ``load.c``: compiled once, run in a process of its own, asked by lines of text."""
 
+import atexit
 import json
 import subprocess
 import tempfile
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 SOURCE = Path(__file__).with_name("load.c")
@@ -132,6 +134,7 @@ def _file(requests: Iterable[bytes]) -> Iterator[str]:
 @cache
 def _program() -> str:
     directory = Path(tempfile.mkdtemp(prefix="bench-load-"))
+    atexit.register(rmtree, directory, ignore_errors=True)
     program = str(directory / "load")
     subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, str(SOURCE)], check=True)
     return program

@@ -31,15 +31,6 @@ hypothesis.settings.load_profile("same")
 MakeDatabase = Callable[[str], AbstractContextManager[str]]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one worker of pytest-xdist what shares a thing that takes long to start, so that it is started once."""
-    for item in items:
-        database = item.callspec.params.get("service") if hasattr(item, "callspec") else None
-        together = item.path.parent if item.path.parent.name == "browser" else item.path
-        item.add_marker(pytest.mark.xdist_group(f"service-{database}" if database else together.stem))
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     with cluster() as running:

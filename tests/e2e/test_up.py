@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 
 import httpx
 import jwt
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from api import tickets, tokens
 from api.data_directory import KEYS, read_settings
 from api.processes import family
+from api.proxy import run_directory
 from api.readiness import PATH, stream_opens
 from api.settings import Settings
 from api.tokens import Identity
@@ -118,6 +120,7 @@ def copy_of(home: Path, *options: str, port: int | None = None, env: Mapping[str
         yield copy
     finally:
         copy.end()
+        rmtree(run_directory(copy.data_dir), ignore_errors=True)  # that of a long data directory is outside of it
 
 
 @pytest.fixture(scope="module")
