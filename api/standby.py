@@ -106,13 +106,10 @@ class Standby:
             with suppress(OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, target, *_ = [*head[0].split(" "), "", ""]
-                writer.write(await self._answer(_Request(method, target, head[:-2])))
-                writer.write_eof()
-                # Answered before a body is read: of one that it began to send elsewhere, Pushpin never sends the rest.
-                # But to close on bytes that were not read is a reset, and the answer may be lost with it.
-                async with asyncio.timeout(LINGER):
-                    while await reader.read(MOST_HEAD):
-                        pass
+                request = _Request(method, target, head[:-2])
+                await _pass_over_body(request, reader)
+                writer.write(await self._answer(request))
+                await writer.drain()
         finally:
             writer.close()
 
@@ -183,7 +180,10 @@ class Standby:
 
 
 async def _pass_over_body(request: _Request, reader: asyncio.StreamReader) -> None:
-    """Pushpin 1.41 takes no answer before it has sent all; 1.36 never sends the rest of what it began to send elsewhere."""
+    """Whoever closes on unread bytes resets, and the answer may be lost with it.
+
+    The rest of a body that it began to send to the handlers Pushpin 1.36 never sends.
+    """
     left = int(request.header("content-length") or 0)
     with suppress(TimeoutError):
         while left > 0:
