@@ -29,12 +29,12 @@ def processor_seconds(pids: Iterable[int]) -> float:
 
 
 def memory_kb(pids: Iterable[int]) -> int:
-    """Kilobytes, what is shared divided by its sharers (PSS)."""
+    """Kilobytes of their own: files that they map are shared, with whoever else runs on the machine too."""
     total = 0
     for pid in pids:
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
     return total
 
 
