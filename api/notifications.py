@@ -269,6 +269,9 @@ def publish(
         if nodes:
             sent += [Published(event, nodes, _tries(event, attempts)) for event in told]
             missed += [(node, told[0].user_id) for node in everywhere - nodes]
+            # The proxy keeps 100 items for a stream that is just being read, and drops the rest in silence. No stream
+            # can have lost any without passing one of these places, and the relay tells it when the burst is over.
+            missed += [(misses.ANY_NODE, event.user_id) for event in told if event.seq % events.BURST == 0]
     for result, count in results.items():
         metrics.PUBLISHED.labels(result).inc(count)
     if len(sent) < len(appended) and way == PUBLISH:

@@ -56,11 +56,13 @@ def run(settings: Settings, database: Database, publisher: Publisher, stop: thre
 def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
     pause = PAUSE
     attempts: Attempts = {}
+    bursts: Mapping[str, int] = {}
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
         try:
             repaired = repair(database, publisher, attempts, YOUNG)
             well, attempts = repaired.complete, repaired.attempts
+            bursts = end_bursts(database, publisher, bursts)
             remove_expired(database, publisher)
             connections.end_due(database, publisher)
             if time.monotonic() >= next_housekeeping:
@@ -122,6 +124,26 @@ def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
             misses.forget(session, node, told)
         metrics.RELAY_HINTED.labels(node).inc(len(told))
         logger.info("told %s to read %d streams again", node, len(told))
+
+
+def end_bursts(database: Database, publisher: Publisher, seen: Mapping[str, int]) -> Mapping[str, int]:
+    """Have streams read again to which so much came that the proxy may have dropped the end of it.
+
+    What goes on is left, for what follows shows a stream what it lacks. ``seen`` is what the last look returned; the
+    first look at a burst ends none.
+    """
+    with database.read() as session:
+        found = misses.of_node(session, misses.ANY_NODE, BATCH)
+        over = {user_id: times for user_id, times in found.items() if seen.get(user_id) == times}
+        latest = log.latest(session, list(over), datetime.now(UTC)) if over else []
+    if over:
+        items = events.to_repair(database.name, list(over), latest)
+        away = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
+        with database.write() as session:
+            misses.forget(session, misses.ANY_NODE, over)
+            if away:
+                misses.remember(session, [(node, user_id) for node in away for user_id in over])
+    return {user_id: times for user_id, times in found.items() if user_id not in over}
 
 
 def remove_expired(database: Database, publisher: Publisher) -> int:

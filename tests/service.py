@@ -107,10 +107,13 @@ class Service:
 @contextmanager
 def service(stack: Stack, browsers: Browsers) -> Iterator[Service]:
     """The stack, which must be running, as its users meet it."""
-    alone = httpx.Limits(max_keepalive_connections=0)  # a connection for each request, as a script or a restart has it
+    # A connection for each request, as a script or a restart has it. Said to the server: a pool that is to keep none
+    # closes, now and then, one that another thread has just been given.
+    alone = {"Connection": "close"}
+    limits = httpx.Limits(max_connections=None)
     with (
         closing(Database(stack.settings.database_url)) as database,
-        httpx.Client(timeout=REQUEST_TIMEOUT, limits=alone, trust_env=False) as http,
+        httpx.Client(timeout=REQUEST_TIMEOUT, headers=alone, limits=limits, trust_env=False) as http,
     ):
         yield Service(stack, browsers, database, http)
 

@@ -1,4 +1,4 @@
-"""Misses: which users' events one of several proxy nodes did not accept while another did.
+"""Misses: which users' events one of several proxy nodes did not accept while another did, or all may have dropped.
 
 They are counted by user, not by event, so that a node that is away for long costs no more than the users there are.
 """
@@ -14,6 +14,7 @@ from api.models import UserId
 from api.store.rows import document, rows
 
 MOST_COUNTED = 100_000
+ANY_NODE = ""  # in a node's place: so much came to the user that whichever node may have dropped some of it
 
 missed = models.Base.metadata.tables["missed"]
 

@@ -1,5 +1,11 @@
 """More events at once than the proxy keeps for a connection arrive all the same, with nothing to follow them."""
 
+from uuid import uuid4
+
+from api.events import BURST
+from api.grip import Item, Publisher, user_channel
+from tests.e2e.conftest import Fragile, on_both
+from tests.forwarder import Mode
 from tests.service import Service
 
 BATCHES = 3
@@ -12,3 +18,26 @@ def test_the_tail_of_a_burst_arrives_though_nothing_follows_it(service: Service)
         service.create_batch("burst", [f"{batch}-{number}" for number in range(SIZE)])
     device.wait(lambda one: len(one.titles) >= BATCHES * SIZE)
     assert device.titles == [f"{batch}-{number}" for batch in range(BATCHES) for number in range(SIZE)]
+
+
+@on_both
+def test_the_tail_of_what_came_while_a_stream_was_read_again_arrives_though_nothing_follows_it(
+    fragile: Fragile,
+) -> None:
+    """The proxy keeps the first 100 of them; one at a time they are no burst to whoever publishes them."""
+    service, alice = fragile.service, f"user-{uuid4().hex}"
+    (device,) = fragile.open_settled([alice])
+    fragile.origin.mode = Mode.HOLD_ANSWER
+    publisher = Publisher(fragile.stack.settings)
+    assert publisher.publish_to(publisher.nodes[0], [Item(user_channel(alice), 0, "")])  # has it read again
+    fragile.origin.wait_held()
+    titles = [str(number) for number in range(3 * BURST)]
+    for title in titles:
+        service.create(alice, title, url=fragile.stack.origin_url)
+    assert not device.titles
+    fragile.origin.mode = Mode.PASS
+    fragile.origin.release()
+
+    device.wait(lambda one: len(one.titles) >= len(titles))
+    assert device.titles == titles
+    assert device.connections == 1

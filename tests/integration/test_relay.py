@@ -13,7 +13,7 @@ from api.database import Database
 from api.grip import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
-from api.store import log
+from api.store import log, misses
 from tests.control_port import ControlPort, control_port
 from tests.loop_thread import wait_until
 
@@ -133,6 +133,27 @@ def test_a_burst_is_read_from_the_log_and_not_sent(
     assert (hint["formats"]["http-stream"], "id" in hint) == ({"action": "hint"}, False)
     assert (last["id"], last["prev-id"]) == (str(events.BURST + 1), str(events.BURST))
     assert waiting(database) == 0
+
+
+def test_a_burst_that_is_over_has_streams_read_again_and_one_that_goes_on_has_not(
+    database: Database, publisher: Publisher, ports: list[ControlPort]
+) -> None:
+    for _ in range(events.BURST):
+        create(database, publisher, ["a", "b"])
+    create(database, publisher, ["b"])
+    seen = relay.end_bursts(database, publisher, {})
+    assert set(seen) == {"a", "b"}
+    create(database, publisher, ["b"] * events.BURST)  # goes on
+    ports[1].behaviour = "fail"
+    before = len(ports[0].items)
+
+    assert set(relay.end_bursts(database, publisher, seen)) == {"b"}
+    hint, last = ports[0].items[before:]
+    assert (hint["channel"], hint["formats"]["http-stream"]) == ("u-YQ", {"action": "hint"})
+    assert last["id"] == str(events.BURST)
+    with database.read() as session:
+        assert misses.of_node(session, ports[1].url, 10) == {"a": 1}  # told when it is back
+        assert set(misses.of_node(session, misses.ANY_NODE, 10)) == {"b"}
 
 
 def test_what_expires_leaves_every_device(database: Database, publisher: Publisher, ports: list[ControlPort]) -> None:
