@@ -103,7 +103,7 @@ class Standby:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with suppress(OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+            with suppress(OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, target, *_ = [*head[0].split(" "), "", ""]
                 request = _Request(method, target, head[:-2])
