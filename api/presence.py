@@ -96,8 +96,9 @@ class Presence:
             if one.ttl:
                 self._patience = PATIENCE * one.ttl
             _note(self._nodes[one.node], one, now + self._patience)
+        looks = now - self._ticked_at >= TICK and len(heard) < MOST_AT_ONCE  # else a repetition may wait to be read
         for node in self._nodes.values():
-            if len(heard) < MOST_AT_ONCE:  # else a repetition may be waiting to be read
+            if looks:
                 _disbelieve(node, now)
             self._enter(node)
             self._compare(node, now)

@@ -98,7 +98,8 @@ def _read(socket: "zmq.Socket[bytes]", node: str) -> Iterator[Heard]:
 
 def parse(node: str, message: bytes) -> Heard | None:
     """Read one message; ``None`` if it is not of a connection, or not as Pushpin writes it in JSON."""
-    if not message.startswith(SUBSCRIPTION + b"J"):
+    # Half of what is said is of users' channels, and need not be looked into.
+    if not message.startswith(SUBSCRIPTION + b"J") or b'"c-' not in message:
         return None
     try:
         said = orjson.loads(message[len(SUBSCRIPTION) + 1 :])

@@ -147,6 +147,10 @@ class Shirase(Design):
         python = [pid for name in ("gunicorn", "relay-0") for pid in family(f"{root}/{name}")]
         return {"python": python, "proxy": family(f"{root}/pushpin-0"), "database": server_pids(self._cluster)}
 
+    def relay(self) -> list[int]:
+        """Of its Python, what is not the handlers'."""
+        return family(f"{self._directory.resolve()}/relay-0")
+
     def stored(self) -> int:
         return self.count("notifications")
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from bench.designs import Design, InMemory, Shirase
 from bench.load import send, streams
-from bench.machine import processor_seconds
+from bench.machine import memory_kb, processor_seconds
 from bench.measures import Figures, Size, memory, most_open
 
 
@@ -35,7 +35,9 @@ def _step(design: Design, before: dict[str, int], now: dict[str, int], number: i
     requests = [design.create([f"held-{n}"], n) for n in range(40)]
     taken = send(design.producers, requests, count=40, pause_ms=5).all_as(design.accepted)
     found = {f"{part}_kb": (now[part] - before[part]) / number if number else 0.0 for part in now}
-    return {**found, "python_total_kb": float(now["python"]), "create_p50_ms": taken.p50_ms}
+    relay = memory_kb(design.relay()) if isinstance(design, Shirase) else 0
+    found |= {"relay_total_kb": float(relay), "handlers_total_kb": float(now["python"] - relay)}
+    return {**found, "create_p50_ms": taken.p50_ms}
 
 
 def _idle(design: Design, size: Size) -> Figures:

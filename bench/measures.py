@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.designs import SETTLED, Design, Shirase, publish
-from bench.load import Answered, Held, Lost, Streams, send, streams
+from bench.load import Answered, Held, Lost, Streams, request, send, streams
 from bench.machine import memory_kb, processor_seconds
 
 Figures = dict[str, float]
@@ -76,7 +76,12 @@ def latency(design: Design, size: Size) -> Figures:
     with _kept(design, size.lone), _listening(design, listeners) as held:
         send(design.producers, requests, count=size.lone, pause_ms=20).all_as(design.accepted)
         seen = _arrived(held, size.lone)
-    return {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
+    figures = {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
+    if isinstance(design, Shirase):  # a request that asks nothing of anybody, through the proxy and to the handlers
+        nothing = [request("GET", "/healthz", "none")] * size.lone
+        for name, address in (("proxied_ms", design.address), ("direct_ms", design.origin)):
+            figures[name] = send(address, nothing, count=size.lone, pause_ms=20).all_as(200).p50_ms
+    return figures
 
 
 def creates(design: Design, size: Size, batch: int = 1, address: str | None = None) -> Figures:
@@ -113,9 +118,11 @@ def broadcast(design: Design, size: Size) -> Figures:
     listeners = [design.stream(user(n * size.broadcast // size.listeners)) for n in range(size.listeners)]
     repeats = 3
     with _kept(design, repeats * size.broadcast), _listening(design, listeners) as held:
+        used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
         answered = send(design.address, [design.broadcast(users)], count=repeats).all_as(201)
         _arrived(held, repeats * len(listeners))
-    return _times(answered)
+        share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
+    return {**_times(answered), **{f"{part}_ms": used * 1000 / repeats for part, used in share.items()}}
 
 
 def publish_many(design: Design, size: Size) -> Figures:
