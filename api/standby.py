@@ -1,8 +1,9 @@
-"""What stands by a proxy node: it passes recoveries on to the handlers, and answers where no handler does.
+"""What stands by a proxy node: it passes streams on to the handlers, and answers where no handler does.
 
 Pushpin's own answer to a lost handler is a 502 that no page of another origin may read, and from which a browser's
 EventSource never comes back. And after a recovery that failed, Pushpin 1.36 leaves a timer running (ARCHITECTURE, "The
-standby"). So recoveries never fail here: what the handlers do not answer, holds on.
+standby"). So recoveries never fail here: what the handlers do not answer, holds on. They come by the route that their
+stream was opened by, which is why that comes this way too.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from typing import Self
 from api import cors, grip, problems, sse
 from api.errors import SettingsError
 from api.settings import ProxySettings
-from api.streams import NEXT_PATH
+from api.streams import NEXT_PATH, PATH
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ BACKLOG = 1024
 
 # A host's routes may stand behind a prefix. What else the path might hold has no business in a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
+# What is asked here needs no body: a stream is opened by GET, and everything else is answered in the same way without.
+_OF_THE_CONNECTION = ("connection:", "content-length:", "transfer-encoding:")
 _PAGE = re.compile(rf"{NEXT_PATH}/[A-Za-z0-9._~-]+")
 
 
@@ -69,7 +72,7 @@ class Standby:
         self._origin = (match[1].strip("[]"), int(match[2]))
         self._settings = settings
         self._answered = True
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        self._socket = socket.create_server(("127.0.0.1", 0))
         self._serving = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve_until_stopped()), name="standby", daemon=True
@@ -96,7 +99,7 @@ class Standby:
     async def _serve_until_stopped(self) -> None:
         self._loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         self._stop = stopped.set
-        server = await asyncio.start_server(self._serve, sock=self._socket, limit=MOST_HEAD)
+        server = await asyncio.start_server(self._serve, sock=self._socket, limit=MOST_HEAD, backlog=BACKLOG)
         self._serving.set()
         await stopped.wait()
         server.close()
@@ -114,10 +117,13 @@ class Standby:
             writer.close()
 
     async def _answer(self, request: _Request) -> bytes:
+        path = request.target.partition("?")[0]
         answer = None
-        if request.method == "GET" and request.target == NEXT_PATH:
+        if path == PATH:
             answer = await self._ask(request)
-        elif request.method == "GET" and _PAGE.fullmatch(request.target):
+        elif path == NEXT_PATH:
+            answer = _unless_failed(await self._ask(request))
+        elif _PAGE.fullmatch(path):
             answer = await self._ask_until_answered(request)
         return answer or self._hold_on(request) or self._instead(request)
 
@@ -126,26 +132,27 @@ class Standby:
         with suppress(TimeoutError):
             async with asyncio.timeout(PAGES_TIMEOUT):
                 while True:
-                    if answer := await self._ask(request):
+                    if answer := _unless_failed(await self._ask(request)):
                         return answer
                     await asyncio.sleep(PAUSE)
         return None
 
     async def _ask(self, request: _Request) -> bytes | None:
-        """What the handlers answer; ``None`` if they do not, or say that they cannot."""
+        """What the handlers answer; ``None`` if they do not, or not to the end."""
         answer = await self._pass_on(request)
-        answered = answer is not None and _is_whole(answer) and not _has_failed(answer)
-        if answered is not self._answered:
-            self._answered = answered
-            log.warning("the handlers %s", "answer again" if answered else "do not answer: streams hold on meanwhile")
-        return answer if answered else None
+        if answer is not None and not _is_whole(answer) and request.method != "HEAD":
+            answer = None
+        if (answer is not None) is not self._answered:
+            self._answered = answer is not None
+            log.warning("the handlers %s", "answer again" if answer else "do not answer: streams hold on meanwhile")
+        return answer
 
     async def _pass_on(self, request: _Request) -> bytes | None:
         writer = None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 reader, writer = await asyncio.open_connection(*self._origin)
-                lines = [line for line in request.head if not line.lower().startswith("connection:")]
+                lines = [line for line in request.head if not line.lower().startswith(_OF_THE_CONNECTION)]
                 writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
                 return await reader.read()
         except (OSError, TimeoutError):
@@ -210,5 +217,5 @@ def _is_whole(answer: bytes) -> bool:
     return bool(end) and (not is_chunked or body.endswith(b"0\r\n\r\n"))
 
 
-def _has_failed(answer: bytes) -> bool:
-    return not re.match(rb"HTTP/1\.[01] [234]", answer)
+def _unless_failed(answer: bytes | None) -> bytes | None:
+    return answer if answer and re.match(rb"HTTP/1\.[01] [234]", answer) else None

@@ -24,6 +24,7 @@ from api.settings import Settings
 from api.store import log
 from api.store.connections import GONE, lock_of
 
+PATH = "/api/sse/notifications"
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told

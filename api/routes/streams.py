@@ -15,7 +15,7 @@ LONGEST_CURSOR = 64  # characters; ours are half as long, and what is longer nee
 NOT_THE_PROXY = "this address is for the proxy alone"
 
 
-@blueprint.get("/api/sse/notifications")
+@blueprint.get(streams.PATH)
 @operation(
     Operation(
         "Open a stream of one's notifications",

@@ -1,14 +1,16 @@
 """What stands by a proxy node: what clients hear while no handler answers, and that no recovery ever fails."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 
-from api import cursors
+from api import cursors, grip
 from tests.browser_like import Browsers
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import Fragile, fragile_service
@@ -67,6 +69,37 @@ def test_nothing_twice_and_nothing_lost_by_a_recovery_while_the_handlers_are_awa
     device.wait(lambda one: len(one.titles) >= 2)
     assert device.titles == ["never published", "published"]
     assert device.connections == 1
+
+
+def test_streams_are_opened_and_recovered_by_way_of_the_standby(away: Fragile) -> None:
+    """Pushpin recovers a stream by the route that it was opened by. The standby asks for a connection that closes."""
+    asked = len(away.origin.requests)
+    away.open_settled([f"user-{uuid4().hex}"])
+    of_streams = [request for request in away.origin.requests[asked:] if b" /api/sse/" in request]
+    assert len(of_streams) >= 2
+    assert all(b"\r\nConnection: close\r\n" in request for request in of_streams)
+
+
+@pytest.mark.parametrize("mode", AWAY, ids=lambda mode: mode.name)
+def test_a_recovery_that_the_handlers_do_not_answer_is_told_to_hold_on(away: Fragile, mode: Mode) -> None:
+    away.origin.mode = mode
+    claims = {"iss": "pushpin", "exp": int(time.time()) + 60}
+    signed = {"Grip-Sig": jwt.encode(claims, away.stack.settings.pushpin_sig_key, algorithm="HS256")}
+    last = {"Grip-Last": "u-YWxpY2U; last-id=7, c-0a1b; last-id=0"}
+    with closing(httpx.Client(trust_env=False)) as http:
+        answer = http.get(f"http://{away.stack.proxies[0].standby}/api/sse/next", headers=last | signed)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Grip-Channel"] == "u-YWxpY2U; prev-id=7, c-0a1b; prev-id=0"
+    assert answer.headers["Grip-Link"] == f"</api/sse/next>; rel=next; timeout={grip.AGAIN}"
+
+
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.LOSE_ANSWER], ids=lambda mode: mode.name)
+def test_a_stream_whose_opening_is_cut_off_comes_back_by_itself(away: Fragile, mode: Mode) -> None:
+    away.origin.mode = mode
+    device = away.service.open(f"user-{uuid4().hex}", greeted=False)
+    device.wait(lambda one: one.connections)
+    away.origin.mode = Mode.PASS
+    device.wait(lambda one: one.named("connected"))
 
 
 @pytest.mark.parametrize("mode", [Mode.CUT, Mode.FAIL, Mode.LOSE_ANSWER], ids=lambda mode: mode.name)
