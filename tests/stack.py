@@ -192,7 +192,7 @@ class Stack:
 
     def reload_gunicorn(self) -> None:
         """Replace every worker, and wait until the old ones are gone."""
-        self._wait_for_workers(set())  # before its master is ready, it would die of the signal
+        self._wait_for_workers()  # before its master is ready, it would die of the signal
         old = self.worker_pids()
         self._gunicorn.signal(signal.SIGHUP)
         self._wait_for_workers(old)
