@@ -64,7 +64,7 @@ def node() -> Iterator[Node]:
         serving.start()
         config = ProxyConfig(
             origin=f"127.0.0.1:{origin.server_port}",
-            standby="127.0.0.1:1",
+            standby=f"127.0.0.1:{origin.server_port}",
             sig_key="k" * 32,
             run_dir=run_directory(Path(name)),
             client_port=client,
