@@ -41,6 +41,13 @@ ROUTE = click.option(
     metavar="/PREFIX/=HOST:PORT",
     help="Pass what begins with this path to another application, such as a Django site.",
 )
+INBOX = click.option(
+    "--inbox",
+    "inboxes",
+    multiple=True,
+    metavar="/PREFIX/",
+    help="Where an application has mounted the streams and the inbox, such as /site/inbox/.",
+)
 URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
 DOCTOR = "shirase-doctor"  # the user who gets what `shirase doctor` sends, unless a token says another
 DEFAULT_URL = "http://127.0.0.1:7999"
@@ -75,12 +82,12 @@ def main() -> None:
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")
 @click.option("--demo/--no-demo", default=False, help="Serve a page to try everything in, with keys of its own.")
 @ROUTE
+@INBOX
 @_one_line
-def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool, routes: tuple[str, ...]) -> None:
+def run_up(*, routes: tuple[str, ...], inboxes: tuple[str, ...], **options: Any) -> None:
     """Run Pushpin, gunicorn and the relay in the foreground."""
-    mounts = proxy.read_mounts(routes)
-    options = supervisor.UpOptions(port=port, host=host, data_dir=data_dir, workers=workers, demo=demo, mounts=mounts)
-    sys.exit(supervisor.up(options))
+    mounts, prefixes = proxy.read_mounts(routes), proxy.read_inboxes(inboxes)
+    sys.exit(supervisor.up(supervisor.UpOptions(**options, mounts=mounts, inboxes=prefixes)))
 
 
 @main.command("proxy")
@@ -89,13 +96,23 @@ def run_up(*, port: int, host: str, data_dir: Path, workers: int, demo: bool, ro
 @click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
 @click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
 @ROUTE
+@INBOX
 @DATA_DIR
 @_one_line
-def run_proxy(*, origin: str, port: int, host: str, control_host: str, routes: tuple[str, ...], data_dir: Path) -> None:
+def run_proxy(
+    *,
+    origin: str,
+    port: int,
+    host: str,
+    control_host: str,
+    routes: tuple[str, ...],
+    inboxes: tuple[str, ...],
+    data_dir: Path,
+) -> None:
     """Run one Pushpin node in the foreground; its control port is --port + 2."""
     mounts = proxy.read_mounts(routes)
     settings = ProxySettings.from_env(load(data_dir))
-    with Standby(origin, settings) as standby:
+    with Standby(origin, settings, mounts) as standby:
         config = proxy.ProxyConfig(
             origin=origin,
             standby=standby.address,
@@ -108,6 +125,7 @@ def run_proxy(*, origin: str, port: int, host: str, control_host: str, routes: t
             stats_port=port + 3,
             prometheus_port=port + 4,
             mounts=mounts,
+            inboxes=proxy.read_inboxes(inboxes),
         )
         sys.exit(proxy.run_proxy(config))
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -21,6 +21,7 @@ from api.verification_keys import key_bytes
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds
+STREAM = "/api/sse/notifications"
 LOOK = 0.1  # seconds between two looks at the node
 GRACE = 6.0  # seconds that it may take to stop
 LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
@@ -42,6 +43,7 @@ class ProxyConfig:
     client_host: str = "127.0.0.1"
     control_host: str = "127.0.0.1"  # an address, no name; what listens on it has no authentication
     mounts: Mapping[str, str] = field(default_factory=dict)  # what begins with this path goes to that HOST:PORT
+    inboxes: Sequence[str] = ()  # where applications have mounted our routes; their streams are opened by the standby
 
     @property
     def stats_spec(self) -> str:
@@ -111,6 +113,7 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
     _write_private(main, Template(text).substitute(values))
     routes = Template((templates / "routes").read_text()).substitute(origin=config.origin, standby=config.standby)
     routes += "".join(f"*,path_beg={prefix} {address} {config.standby}\n" for prefix, address in config.mounts.items())
+    routes += "".join(f"*,path_beg={inbox}{STREAM} {config.standby}\n" for inbox in config.inboxes)
     _write_private(config.run_dir / "routes", routes)
     return ["pushpin", "--merge-output", f"--config={main}"]
 
@@ -130,6 +133,18 @@ def read_mounts(options: Iterable[str]) -> dict[str, str]:
             raise SettingsError("--route", f"must leave the service its own paths, not take {match[1]}/")
         found[f"{match[1]}/"] = f"{match[2]}:{match[3]}"
     return found
+
+
+def read_inboxes(options: Iterable[str]) -> list[str]:
+    """Where applications have mounted our routes: ``/PREFIX/``, each.
+
+    Raises:
+        SettingsError: for one that is something else.
+    """
+    for option in options:
+        if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?", option):
+            raise SettingsError("--inbox", f"must be like /site/inbox/, not {option!r}")
+    return [option.rstrip("/") for option in options]
 
 
 def run_proxy(config: ProxyConfig) -> int:

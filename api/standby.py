@@ -12,6 +12,7 @@ import random
 import re
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -38,7 +39,7 @@ BACKLOG = 1024
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
 # What is asked here needs no body: a stream is opened by GET, and everything else is answered in the same way without.
 _OF_THE_CONNECTION = ("connection:", "content-length:", "transfer-encoding:")
-_PAGE = re.compile(rf"{NEXT_PATH}/[A-Za-z0-9._~-]+")
+_PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,18 @@ class _Request:
 class Standby:
     """Serves one node's Pushpin, from a thread of its own; use it as a context manager, around the node's life."""
 
-    def __init__(self, origin: str, settings: ProxySettings) -> None:
+    def __init__(self, origin: str, settings: ProxySettings, mounts: Mapping[str, str] | None = None) -> None:
         """Listen, on a free port of this machine alone.
 
         Args:
             origin: HOST:PORT of the handlers.
             settings: those of the node.
+            mounts: what begins with this path goes to that HOST:PORT, as in the node's configuration.
 
         Raises:
             SettingsError: if the origin is something else.
         """
-        match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):([0-9]{1,5})", origin)
-        if match is None:
-            raise SettingsError("--origin", f"must be HOST:PORT, not {origin!r}")
-        self._origin = (match[1].strip("[]"), int(match[2]))
+        self._origins = {prefix: _host_and_port(place) for prefix, place in {"/": origin, **(mounts or {})}.items()}
         self._settings = settings
         self._answered = True
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -119,9 +118,9 @@ class Standby:
     async def _answer(self, request: _Request) -> bytes:
         path = request.target.partition("?")[0]
         answer = None
-        if path == PATH:
+        if path.endswith(PATH):
             answer = await self._ask(request)
-        elif path == NEXT_PATH:
+        elif path.endswith(NEXT_PATH):
             answer = _unless_failed(await self._ask(request))
         elif _PAGE.fullmatch(path):
             answer = await self._ask_until_answered(request)
@@ -151,7 +150,8 @@ class Standby:
         writer = None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                reader, writer = await asyncio.open_connection(*self._origin)
+                prefix = max(filter(request.target.startswith, self._origins), key=len, default="/")
+                reader, writer = await asyncio.open_connection(*self._origins[prefix])
                 lines = [line for line in request.head if not line.lower().startswith(_OF_THE_CONNECTION)]
                 writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
                 return await reader.read()
@@ -184,6 +184,13 @@ class Standby:
         status = HTTPStatus.SERVICE_UNAVAILABLE
         body = problems.document(status, "no handler answers now; try again soon")
         return _http(status, headers | {"Content-Type": problems.CONTENT_TYPE, "Retry-After": str(RETRY_AFTER)}, body)
+
+
+def _host_and_port(place: str) -> tuple[str, int]:
+    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):([0-9]{1,5})", place)
+    if match is None:
+        raise SettingsError("--origin", f"must be HOST:PORT, not {place!r}")
+    return match[1].strip("[]"), int(match[2])
 
 
 async def _pass_over_body(request: _Request, reader: asyncio.StreamReader) -> None:

@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -49,6 +49,7 @@ class UpOptions:
     workers: int = 2
     demo: bool = False
     mounts: Mapping[str, str] = field(default_factory=dict)  # as in ProxyConfig
+    inboxes: Sequence[str] = ()  # as in ProxyConfig
 
 
 def up(options: UpOptions) -> int:
@@ -78,7 +79,7 @@ def _run(options: UpOptions) -> None:
     settings = Settings.from_env(environ)
     version = installed_version()
     handlers = f"{LOOPBACK}:{options.port + 1}"
-    with closing(socket.socket()) as origin, Standby(handlers, ProxySettings.from_env(environ)) as standby:
+    with closing(socket.socket()) as origin, _standby(options, handlers, environ) as standby:
         proxy = ProxyConfig(
             origin=handlers,
             standby=standby.address,
@@ -90,6 +91,7 @@ def _run(options: UpOptions) -> None:
             stats_port=options.port + 3,
             prometheus_port=options.port + 4,
             mounts=options.mounts,
+            inboxes=options.inboxes,
         )
         children = [
             Child(name, command, environ, f"{data_dir}/{name}", files)
@@ -109,6 +111,10 @@ def _run(options: UpOptions) -> None:
         origin.listen(BACKLOG)
         _prepare(options, settings, environ)
         _serve(children, environ["SHIRASE_URL"], lambda: _ready_ticket(settings))
+
+
+def _standby(options: UpOptions, handlers: str, environ: Mapping[str, str]) -> Standby:
+    return Standby(handlers, ProxySettings.from_env(environ), options.mounts)
 
 
 def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:

@@ -135,6 +135,9 @@ def djangos() -> list[tuple[str, Path | None]]:
     return [(newest, None)] + ([("5.2", oldest)] if not newest.startswith("5.2.") else [])
 
 
+INBOXES = ("/hiring/inbox", "/site/inbox")  # where the examples have mounted our routes
+
+
 def mounts() -> dict[str, str]:
     """Places for both examples behind one proxy."""
     flask, django = free_ports(2)

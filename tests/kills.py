@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from api.database import Database, migrate
 from tests.browser_like import Browsers
-from tests.hosts import Host, django_host, flask_host, mounts
+from tests.hosts import INBOXES, Host, django_host, flask_host, mounts
 from tests.postgres import cluster
 from tests.stack import Stack
 
@@ -127,7 +127,7 @@ def hosts(url: str, data_dir: Path) -> Iterator[dict[str, Host]]:
     """Both examples on one database, behind one proxy, with a relay."""
     places = mounts()
     with ExitStack() as started:
-        stack = started.enter_context(Stack(url, data_dir, mounts=places))
+        stack = started.enter_context(Stack(url, data_dir, mounts=places, inboxes=INBOXES))
         yield {
             "flask": started.enter_context(flask_host(stack, places["/hiring/"], [USER])),
             "django": started.enter_context(django_host(stack, places["/site/"], [USER])),

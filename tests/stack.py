@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -49,6 +49,7 @@ class Stack:
         pushpin_origin: str | None = None,
         env: Mapping[str, str] | None = None,
         mounts: Mapping[str, str] | None = None,
+        inboxes: Sequence[str] = (),
     ) -> None:
         """Choose ports and write the configuration.
 
@@ -61,13 +62,15 @@ class Stack:
             pushpin_origin: what Pushpin asks instead of gunicorn: HOST:PORT of something between the two.
             env: settings beyond those that are needed.
             mounts: what begins with this path goes to that HOST:PORT, a host's application.
+            inboxes: where hosts have mounted our routes.
         """
         ports = free_row(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop(0)}"
         sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
         proxied = pushpin_origin or origin
         self._standbys = [
-            Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})})) for _ in range(nodes)
+            Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})}), mounts)
+            for _ in range(nodes)
         ]
         self.proxies = [
             ProxyConfig(
@@ -80,6 +83,7 @@ class Stack:
                 stats_port=ports.pop(0),
                 prometheus_port=ports.pop(0),
                 mounts=mounts or {},
+                inboxes=inboxes,
             )
             for node in range(nodes)
         ]

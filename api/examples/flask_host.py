@@ -1,6 +1,6 @@
 """A Flask application that schedules interviews and tells the candidates, behind the proxy of `shirase up`.
 
-    .venv/bin/shirase up --demo --route /hiring/=127.0.0.1:8100
+    .venv/bin/shirase up --demo --route /hiring/=127.0.0.1:8100 --inbox /hiring/inbox/
     set -a; . var/shirase.env; set +a  # where the proxy and the database are, in another terminal
     .venv/bin/flask --app api.examples.flask_host init
     .venv/bin/gunicorn --bind 127.0.0.1:8100 "api.examples.flask_host:create_app()"

@@ -14,7 +14,7 @@ from tests.browser_like import Browsers
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import HEARTBEAT
 from tests.forwarder import Forwarder, Mode
-from tests.hosts import Host, django_host, djangos, flask_host, mounts
+from tests.hosts import INBOXES, Host, django_host, djangos, flask_host, mounts
 from tests.kills import USER, kill_around_commits
 from tests.loop_thread import wait_until
 from tests.service import Service, service
@@ -53,6 +53,7 @@ def town(url: str, data_dir: Path, browsers: Browsers, packages: Path | None) ->
             "PUBLISH_TIMEOUT": "1",
         },
         mounts={prefix: way.address for prefix, way in ways.items()},
+        inboxes=INBOXES,
     )
     control.target_port = stack.proxies[0].control_port
     with ExitStack() as started:

@@ -6,16 +6,18 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from api.errors import ProxyMissing
+from api.errors import ProxyMissing, SettingsError
 from api.proxy import (
     LONGEST_SOCKET_NAME,
     UNIX_PATH_MAX,
     ProxyConfig,
     installed_version,
+    read_inboxes,
     run_directory,
     write_configuration,
 )
@@ -182,3 +184,18 @@ def test_a_missing_pushpin_is_said_with_the_mend(tmp_path: Path, monkeypatch: py
 
 def test_the_installed_release_is_read() -> None:
     assert installed_version() >= OLD
+
+
+def test_the_streams_of_a_mounted_inbox_are_opened_by_way_of_the_standby(tmp_path: Path) -> None:
+    config = replace(node(tmp_path), mounts={"/site/": "127.0.0.1:1"}, inboxes=read_inboxes(["/site/inbox/", "/own"]))
+    write_configuration(config, OLD)
+    routes = (tmp_path / "routes").read_text()
+    assert "*,path_beg=/site/ 127.0.0.1:1 127.0.0.1:20005\n" in routes
+    for inbox in ("/site/inbox", "/own"):
+        assert f"*,path_beg={inbox}/api/sse/notifications 127.0.0.1:20005\n" in routes
+
+
+@pytest.mark.parametrize("inbox", ["", "/", "site/", "/a b/", "/a,b/", "/a\n* x:1/"])
+def test_an_inbox_that_is_no_path_is_refused(inbox: str) -> None:
+    with pytest.raises(SettingsError, match="--inbox"):
+        read_inboxes([inbox])
