@@ -22,7 +22,7 @@ from api import tickets, tokens
 from api.data_directory import KEYS, read_settings
 from api.processes import family
 from api.proxy import run_directory
-from api.readiness import PATH, stream_opens
+from api.readiness import PATH, TRY_TIMEOUT, stream_opens
 from api.settings import Settings
 from api.tokens import Identity
 from tests.stack import free_row
@@ -84,9 +84,9 @@ class Copy:
     def token(self) -> str:
         return tokens.mint(Settings.from_env(read_settings(self.data_dir)), "aiko")
 
-    def opens(self) -> bool:
+    def opens(self, patience: float = TRY_TIMEOUT) -> bool:
         settings = Settings.from_env(read_settings(self.data_dir))
-        return stream_opens(self.url, tickets.issue(settings, Identity("aiko")), BOUND)
+        return stream_opens(self.url, tickets.issue(settings, Identity("aiko")), patience)
 
     def accepts(self, token: str) -> bool:
         headers = {"Authorization": f"Bearer {token}"}
@@ -334,7 +334,7 @@ def test_a_stream_that_is_opened_while_gunicorn_is_away_waits_for_it(running: Co
     lines = running.errors.count("gunicorn ended")
     os.kill(min(running.family("gunicorn")), signal.SIGKILL)
     wait_for("line about gunicorn", lambda: running.errors.count("gunicorn ended") > lines)
-    assert running.opens()
+    assert running.opens(BOUND)
 
 
 def kill(copy: Copy, child: str, name: str) -> None:
