@@ -25,11 +25,6 @@ from api.verification_keys import key_bytes
 
 log = logging.getLogger(__name__)
 
-
-class InvalidSignature(Exception):
-    """Raised rather than returned, so that it is not remembered."""
-
-
 SIGNATURE_ISSUER = "pushpin"
 SIGNATURES = 64  # that are remembered
 MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
@@ -163,6 +158,10 @@ def hold_response(user_id: str, head: int, wait: Wait, timeout: int) -> dict[str
     }
 
 
+class InvalidSignature(Exception):
+    """Raised rather than returned, so that it is not remembered."""
+
+
 def is_signed(signature: str, settings: Settings) -> bool:
     """Whether a ``Grip-Sig`` is from a proxy that has our key."""
     return bool(signature) and any(_is_valid(signature, key, issuer) for key, issuer in _trusted(settings))
@@ -186,7 +185,7 @@ def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
 
 def is_signed_with(signature: str, sig_key: str) -> bool:
     """Whether a ``Grip-Sig`` is from a Pushpin that has this ``sig_key``."""
-    return bool(signature) and bool(validate_sig(signature, key_bytes(sig_key), SIGNATURE_ISSUER))
+    return bool(signature) and _is_valid(signature, key_bytes(sig_key), SIGNATURE_ISSUER)
 
 
 @cache

@@ -20,8 +20,8 @@ workers = 2
 threads = 8
 
 # The proxy's connections are local and cheap to open. A kept one can be closed by a restart just as the next
-# request is written to it. That would be a 502, from which a browser's EventSource never comes back. A new
-# one waits in the socket that the master holds.
+# request is written to it. That would be a 502, or a stream that is sent away for some seconds. A new one
+# waits in the socket that the master holds.
 keepalive = 0
 
 # Grip_Last would be taken for Grip-Last, which the proxy strips from clients' requests. This is gunicorn's own default,

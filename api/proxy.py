@@ -17,11 +17,11 @@ from string import Template
 from api.errors import ProxyMissing, SettingsError
 from api.processes import Child, reap_orphans
 from api.resources import directory
+from api.streams import PATH
 from api.verification_keys import key_bytes
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds
-STREAM = "/api/sse/notifications"
 LOOK = 0.1  # seconds between two looks at the node
 GRACE = 6.0  # seconds that it may take to stop
 LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
@@ -113,7 +113,7 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
     _write_private(main, Template(text).substitute(values))
     routes = Template((templates / "routes").read_text()).substitute(origin=config.origin, standby=config.standby)
     routes += "".join(f"*,path_beg={prefix} {address} {config.standby}\n" for prefix, address in config.mounts.items())
-    routes += "".join(f"*,path_beg={inbox}{STREAM} {config.standby}\n" for inbox in config.inboxes)
+    routes += "".join(f"*,path_beg={inbox}{PATH} {config.standby}\n" for inbox in config.inboxes)
     _write_private(config.run_dir / "routes", routes)
     return ["pushpin", "--merge-output", f"--config={main}"]
 

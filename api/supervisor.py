@@ -79,7 +79,8 @@ def _run(options: UpOptions) -> None:
     settings = Settings.from_env(environ)
     version = installed_version()
     handlers = f"{LOOPBACK}:{options.port + 1}"
-    with closing(socket.socket()) as origin, _standby(options, handlers, environ) as standby:
+    node = ProxySettings.from_env(environ)
+    with closing(socket.socket()) as origin, Standby(handlers, node, options.mounts) as standby:
         proxy = ProxyConfig(
             origin=handlers,
             standby=standby.address,
@@ -98,7 +99,7 @@ def _run(options: UpOptions) -> None:
             for name, command, files in (
                 ("pushpin", write_configuration(proxy, version), ()),
                 # The socket is ours: while gunicorn is started again connects wait in it, where a closed port would
-                # be a 502, from which a browser's EventSource never comes back.
+                # have the standby send them away for some seconds.
                 ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),)),
                 ("relay", relay_command(), ()),
             )
@@ -111,10 +112,6 @@ def _run(options: UpOptions) -> None:
         origin.listen(BACKLOG)
         _prepare(options, settings, environ)
         _serve(children, environ["SHIRASE_URL"], lambda: _ready_ticket(settings))
-
-
-def _standby(options: UpOptions, handlers: str, environ: Mapping[str, str]) -> Standby:
-    return Standby(handlers, ProxySettings.from_env(environ), options.mounts)
 
 
 def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:

@@ -330,7 +330,7 @@ def test_whatever_dies_is_started_again_and_serves(running: Copy, child: str) ->
 
 
 def test_a_stream_that_is_opened_while_gunicorn_is_away_waits_for_it(running: Copy) -> None:
-    """A refused connect would be a 502, from which a browser's EventSource never comes back."""
+    """A refused connect would be sent away for some seconds."""
     lines = running.errors.count("gunicorn ended")
     os.kill(min(running.family("gunicorn")), signal.SIGKILL)
     wait_for("line about gunicorn", lambda: running.errors.count("gunicorn ended") > lines)
