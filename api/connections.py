@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import orjson
-from sqlalchemy.orm import Session
 
 from api import grip, metrics, sse
-from api.database import Database
+from api.database import Database, Transaction
 from api.errors import TooManyConnections
 from api.grip import Publisher
 from api.records import Connection, Ended
@@ -58,7 +57,7 @@ def named(connection_id: str, user_id: str, user_agent: str = "", address: str =
     return Connection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
 
 
-def admit(session: Session, settings: Settings, connection: Connection) -> list[Ended]:
+def admit(transaction: Transaction, settings: Settings, connection: Connection) -> list[Ended]:
     """Enter a connection, and return those that it takes the place of: tell them after the commit.
 
     The transaction must have the user's lock (``lock_of``); if this raises, it must be rolled back.
@@ -67,24 +66,24 @@ def admit(session: Session, settings: Settings, connection: Connection) -> list[
         TooManyConnections: if the user has as many as they may and the policy is to reject one more.
     """
     now = datetime.now(UTC)
-    others = connections.enter(session, connection, now)
+    others = connections.enter(transaction, connection, now)
     excess = len(others) + 1 - settings.sse_max_connections_per_user
     if excess > 0 and settings.sse_connection_limit_policy == REJECT:
         metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
-    ended = connections.end(session, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
+    ended = connections.end(transaction, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
     metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
     return ended
 
 
-def why_ended(session: Session, connection: Connection) -> str | None:
+def why_ended(transaction: Transaction, connection: Connection) -> str | None:
     """Why a stream that the proxy asks about must end; ``None`` if it may go on.
 
     ``GONE`` if its row is missing, was taken for gone or has not been touched for long: ``enter`` it again. A registry
     that was lost ends nobody.
     """
     now = datetime.now(UTC)
-    reason, last_seen = connections.find(session, connection.connection_id) or (GONE, now)
+    reason, last_seen = connections.find(transaction, connection.connection_id) or (GONE, now)
     if reason not in (None, GONE):
         return reason
     if connection.expires_at and connection.expires_at <= now:
@@ -94,8 +93,8 @@ def why_ended(session: Session, connection: Connection) -> str | None:
 
 def enter(database: Database, connection: Connection) -> None:
     """Enter a connection that is held already, whatever the limit."""
-    with database.write(durable=False) as session:
-        connections.add(session, connection, datetime.now(UTC))
+    with database.write(durable=False) as transaction:
+        connections.add(transaction, connection, datetime.now(UTC))
 
 
 def closing(reason: str) -> str:
@@ -117,14 +116,14 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
     everywhere = frozenset(publisher.nodes)
     told = [one.connection_id for one, nodes in zip(ended, accepted[1::2], strict=True) if nodes == everywhere]
     if told:
-        with database.write(durable=False) as session:
-            connections.mark_told(session, told, datetime.now(UTC))
+        with database.write(durable=False) as transaction:
+            connections.mark_told(transaction, told, datetime.now(UTC))
 
 
 def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
     """End all streams of a user; returns how many there were."""
-    with database.write(lock=lock_of(user_id)) as session:
-        ended = connections.end_of_user(session, user_id, REVOKED, datetime.now(UTC))
+    with database.write(lock=lock_of(user_id)) as transaction:
+        ended = connections.end_of_user(transaction, user_id, REVOKED, datetime.now(UTC))
     metrics.ENDED.labels(REVOKED).inc(len(ended))
     tell(database, publisher, ended)
     return len(ended)
@@ -135,12 +134,12 @@ def end_due(database: Database, publisher: Publisher) -> int:
     done = 0
     now = datetime.now(UTC)
     while True:
-        with database.read() as session:
-            due = connections.expired(session, now, BATCH)
-            ended = connections.untold(session, BATCH)
+        with database.read() as transaction:
+            due = connections.expired(transaction, now, BATCH)
+            ended = connections.untold(transaction, BATCH)
         if due:
-            with database.write() as session:
-                expired = connections.end(session, due, TOKEN_EXPIRED, now)
+            with database.write() as transaction:
+                expired = connections.end(transaction, due, TOKEN_EXPIRED, now)
             metrics.ENDED.labels(TOKEN_EXPIRED).inc(len(expired))
             ended += expired
         tell(database, publisher, ended)
@@ -151,9 +150,9 @@ def end_due(database: Database, publisher: Publisher) -> int:
 
 def status(database: Database, user_id: str, *, with_totals: bool) -> Status:
     """How many connections a user holds, and if wanted how many all hold."""
-    with database.read() as session:
-        total, users = connections.totals(session) if with_totals else (None, None)
-        return Status(connections.count(session, user_id), total, users)
+    with database.read() as transaction:
+        total, users = connections.totals(transaction) if with_totals else (None, None)
+        return Status(connections.count(transaction, user_id), total, users)
 
 
 def _plain(text: str, longest: int) -> str:

@@ -1,7 +1,7 @@
 """The database: one engine, transactions that say whether they write, and the migrations."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from select import POLLIN, poll
@@ -17,7 +17,6 @@ from psycopg.errors import DiskFull, IdleInTransactionSessionTimeout, LockNotAva
 from sqlalchemy import URL, Connection, ExceptionContext, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from api import resources
@@ -25,9 +24,10 @@ from api.errors import DatabaseAway, DatabaseReadOnly, RowsLocked, SettingsError
 from api.models import DatabaseName
 
 POOL_SIZE = 8  # one connection a thread of a worker
-IMPATIENCE = "100ms"  # that a lock may take where there is another way
 LONGEST_REST = 10.0  # seconds that a connection is trusted unasked
 RESTS_SINCE = "rests_since"
+
+Transaction = Connection  # one that has begun, or of which each statement is one
 
 
 class Database:
@@ -52,63 +52,71 @@ class Database:
             pool_size=POOL_SIZE,
             max_overflow=POOL_SIZE,
             pool_timeout=timeout,
+            isolation_level="AUTOCOMMIT",  # we say BEGIN ourselves, where it is needed
             connect_args=_sqlite_arguments(timeout) if self._sqlite else _postgresql_arguments(timeout, schema),
         )
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
         else:
             event.listen(self.engine, "handle_error", _know_ended_session)
             event.listen(self.engine, "checkin", _note_rest)
             event.listen(self.engine, "checkout", _refuse_ended_session)
 
     @contextmanager
-    def write(self, *, durable: bool = True, lock: int | None = None, patient: bool = True) -> Iterator[Session]:
+    def write(self, *, durable: bool = True, lock: int | None = None) -> Iterator[Transaction]:
         """A transaction that changes something: committed at the end, rolled back if an error leaves it.
 
         Args:
             durable: whether the commit waits for the disk. Else a power cut may undo it: it is for what can be found
                 out again, such as who is connected.
             lock: let no other transaction run that names the same number, of 64 bits with a sign.
-            patient: whether it waits for a row that someone else holds. Else it fails soon.
-
-        Raises:
-            RowsLocked: if it did.
         """
-        # A SQLite transaction that reads first and writes later can fail half-way; this one takes the lock at once.
-        with self._session(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL") as session:
-            first = [] if durable else ["SET LOCAL synchronous_commit TO off"]
-            first += [] if lock is None else [f"SELECT pg_advisory_xact_lock({lock:d})"]
-            first += [] if patient else [f"SET LOCAL lock_timeout TO '{IMPATIENCE}'"]
-            if first and not self._sqlite:  # which has one writer at a time anyway
-                session.connection().exec_driver_sql("; ".join(first))  # one round trip
-            yield session
-            session.commit()
+        first = [] if durable else ["SET LOCAL synchronous_commit TO off"]
+        first += [] if lock is None else [f"SELECT pg_advisory_xact_lock({lock:d})"]
+        with self._begun(first, durable=durable) as transaction:
+            yield transaction
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A transaction that only looks.
+    def write_at_once(self, *, durable: bool = True) -> Iterator[Transaction]:
+        """The same for single statements, each of which says by ``setting`` whatever it needs of a transaction.
 
-        In PostgreSQL each of its statements sees what is committed by then, as in READ COMMITTED; so it needs none
-        around them, and saves the round trips of its begin and its end.
+        PostgreSQL commits each by itself, which saves the round trips of begin and commit, and holds locks no longer
+        than the statement takes. In SQLite they are one transaction.
         """
-        with self._session(begin="DEFERRED") as session:
-            yield session
+        with self.write(durable=durable) if self._sqlite else self._opened() as transaction:
+            yield transaction
 
     @contextmanager
-    def _session(self, begin: str, synchronous: str = "FULL") -> Iterator[Session]:
-        options = {"sqlite_begin": begin, "sqlite_synchronous": synchronous} if self._sqlite else {}
-        if begin == "DEFERRED" and not self._sqlite:
-            options = {"isolation_level": "AUTOCOMMIT"}
-        with named_errors(), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
-            session.connection(execution_options=options)
-            yield session
+    def read(self) -> Iterator[Transaction]:
+        """Statements that only look, each of which sees what is committed by then: there is nothing around them."""
+        with self._opened() as transaction:
+            yield transaction
+
+    @contextmanager
+    def _opened(self) -> Iterator[Transaction]:
+        """A connection that commits each statement until it is told to begin."""
+        with named_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Transaction]:
+        """A transaction that PostgreSQL begins with these statements; SQLite has one writer at a time anyway."""
+        with self._opened() as transaction:
+            if self._sqlite:
+                # Said each time, for the connection is used for the one and for the other.
+                transaction.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                # One that reads first and writes later can fail half-way; this one takes the lock at once.
+                transaction.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                transaction.exec_driver_sql("; ".join(["BEGIN", *first]))  # one round trip
+            yield transaction
+            transaction.commit()
 
     @cached_property
     def name(self) -> str:
         """The random name that cursors carry; it never changes for one database."""
-        with self.read() as session:
-            return session.execute(select(DatabaseName.name)).scalar_one()
+        with self.read() as transaction:
+            return transaction.execute(select(DatabaseName.name)).scalar_one()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -133,20 +141,19 @@ def named_errors() -> Iterator[None]:
 
 
 @contextmanager
-def join(connection: Connection, schema: str | None) -> Iterator[Session]:
-    """A session inside someone else's transaction, which it neither commits nor rolls back.
+def join(connection: Connection, schema: str | None) -> Iterator[Transaction]:
+    """Someone else's transaction, which is neither committed nor rolled back here.
 
     The connection's search_path is its owner's, so statements name the schema themselves.
     """
-    joined = Session(connection, expire_on_commit=False, autoflush=False, join_transaction_mode="rollback_only")
+    theirs = connection.get_execution_options().get("schema_translate_map")
     if schema:
-
-        def name_schema(state: ORMExecuteState) -> None:
-            state.update_execution_options(schema_translate_map={None: schema})
-
-        event.listen(joined, "do_orm_execute", name_schema)
-    with joined as session:
-        yield session
+        connection.execution_options(schema_translate_map={None: schema})
+    try:
+        yield connection
+    finally:
+        if schema:
+            connection.execution_options(schema_translate_map=theirs)
 
 
 def migrate(url: str, schema: str | None = None) -> None:
@@ -214,7 +221,7 @@ def parse_url(url: str, schema: str | None = None) -> URL:
 
 
 def _sqlite_arguments(timeout: float) -> dict[str, Any]:
-    return {"timeout": timeout, "isolation_level": None}  # we say BEGIN ourselves
+    return {"timeout": timeout}
 
 
 def _postgresql_arguments(timeout: float, schema: str | None) -> dict[str, Any]:
@@ -275,13 +282,6 @@ def _refuse_ended_session(connection: Any, record: ConnectionPoolEntry, _proxy: 
             connection.rollback()
     except psycopg.Error as exc:
         raise DisconnectionError from exc
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    # Said each time, for the connection is used for the one and for the other; inside a transaction it is too late.
-    connection.exec_driver_sql("PRAGMA synchronous=" + options.get("sqlite_synchronous", "FULL"))
-    connection.exec_driver_sql("BEGIN " + options.get("sqlite_begin", "DEFERRED"))
 
 
 def _takes_nothing(error: BaseException | None) -> bool:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy.orm import Session
-
 from api import events, logs, metrics
-from api.database import Database
+from api.database import Database, Transaction
 from api.errors import DatabaseAway, KeyReused, NotFound, RowsLocked
 from api.grip import Publisher
 from api.group import Apart, Group
@@ -68,17 +66,17 @@ def create(
         _name(appended)
         return answer([event.notification for event in appended if event.notification]), False
     now = datetime.now(UTC)
-    with database.write() as session:
-        earlier = keys.claim(session, once.owner, once.key, once.fingerprint, now) if once else None
+    with database.write() if once else database.write_at_once() as transaction:
+        earlier = keys.claim(transaction, once.owner, once.key, once.fingerprint, now) if once else None
         if once and earlier:
             fingerprint, body = earlier
             if fingerprint != once.fingerprint:
                 raise KeyReused("this idempotency key was used for another request")
             return body, True
-        appended = append.append_notifications(session, drafts, now)
+        appended = append.append_notifications(transaction, drafts, now)
         body = answer([event.notification for event in appended if event.notification])
         if once:
-            keys.answer(session, once.owner, once.key, body)
+            keys.answer(transaction, once.owner, once.key, body)
     committed_at = datetime.now(UTC)
     metrics.CREATED.inc(len(appended))
     _name(appended)
@@ -93,8 +91,8 @@ def create_together(database: Database, publisher: Publisher) -> Together:
         now = datetime.now(UTC)
         try:
             # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
-            with database.write(patient=len(drafts) == 1) as session:
-                appended = append.append_notifications(session, drafts, now)
+            with database.write_at_once() as transaction:
+                appended = append.append_notifications(transaction, drafts, now, patient=len(drafts) == 1)
         except RowsLocked as exc:
             if len(drafts) > 1:
                 raise Apart from exc
@@ -119,9 +117,9 @@ def page(
 ) -> tuple[list[Notification], int, int | None]:
     """One page of a user's list, the unread count, and where the next page begins (``None``: there is none)."""
     now = datetime.now(UTC)
-    with database.read() as session:
-        found = inbox.page(session, user_id, now, limit=limit + 1, before=before, unread=unread, type_=type_)
-        count = log.position(session, user_id, now).unread
+    with database.read() as transaction:
+        found = inbox.page(transaction, user_id, now, limit=limit + 1, before=before, unread=unread, type_=type_)
+        count = log.position(transaction, user_id, now).unread
     shown = found[:limit]
     return shown, count, shown[-1].id if len(found) > limit else None
 
@@ -132,8 +130,8 @@ def get(database: Database, user_id: str, number: int) -> Notification:
     Raises:
         NotFound: if the user has none of this id, whoever else may.
     """
-    with database.read() as session:
-        found = inbox.get(session, user_id, number, datetime.now(UTC))
+    with database.read() as transaction:
+        found = inbox.get(transaction, user_id, number, datetime.now(UTC))
     if found is None:
         raise NotFound("there is no such notification")
     return found
@@ -141,8 +139,8 @@ def get(database: Database, user_id: str, number: int) -> Notification:
 
 def unread_count(database: Database, user_id: str) -> int:
     """How many a user has not read."""
-    with database.read() as session:
-        return log.position(session, user_id, datetime.now(UTC)).unread
+    with database.read() as transaction:
+        return log.position(transaction, user_id, datetime.now(UTC)).unread
 
 
 def mark_read(
@@ -155,8 +153,8 @@ def mark_read(
     """
     now = datetime.now(UTC)
 
-    def change(session: Session) -> tuple[append.Change | None, int]:
-        changed = inbox.mark_read(session, user_id, ids, now, device)
+    def change(transaction: Transaction) -> tuple[append.Change | None, int]:
+        changed = inbox.mark_read(transaction, user_id, ids, now, device)
         data = {"ids": "all" if ids is None else changed}
         return append.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
 
@@ -171,8 +169,8 @@ def delete(database: Database, publisher: Publisher, user_id: str, number: int) 
     """
     now = datetime.now(UTC)
 
-    def change(session: Session) -> tuple[append.Change | None, None]:
-        was_unread = inbox.remove(session, user_id, number, now)
+    def change(transaction: Transaction) -> tuple[append.Change | None, None]:
+        was_unread = inbox.remove(transaction, user_id, number, now)
         if was_unread is None:
             raise NotFound("there is no such notification")
         return append.Change(user_id, DELETED, {"ids": [number]}, -int(was_unread)), None
@@ -186,8 +184,8 @@ def trace(database: Database, publisher: Publisher, number: int) -> Trace:
     Raises:
         NotFound: if it was deleted, has expired and been removed, or never was.
     """
-    with database.read() as session:
-        found = traces.find(session, number, publisher.nodes)
+    with database.read() as transaction:
+        found = traces.find(transaction, number, publisher.nodes)
     if found is None:
         raise NotFound("there is no such notification: it was deleted, has expired, or never was")
     return found
@@ -198,14 +196,14 @@ def _change(
     publisher: Publisher,
     user_id: str,
     now: datetime,
-    change: Callable[[Session], tuple[append.Change | None, T]],
+    change: Callable[[Transaction], tuple[append.Change | None, T]],
 ) -> tuple[T, int]:
     """Lock the user's log, change the state, append what changed, commit, publish."""
-    with database.write() as session:
-        log.lock(session, [user_id])
-        changed, result = change(session)
-        appended = append.append_changes(session, [changed], now) if changed else []
-        count = log.position(session, user_id, now).unread
+    with database.write() as transaction:
+        log.lock(transaction, [user_id])
+        changed, result = change(transaction)
+        appended = append.append_changes(transaction, [changed], now) if changed else []
+        count = log.position(transaction, user_id, now).unread
     committed_at = datetime.now(UTC)
     _name(appended)
     publish(database, publisher, appended, committed_at)
@@ -227,8 +225,8 @@ def publish_places(database: Database, publisher: Publisher, places: Iterable[tu
     """
     try:
         committed_at = datetime.now(UTC)
-        with database.read() as session:
-            found = log.unpublished_among(session, places, committed_at)
+        with database.read() as transaction:
+            found = log.unpublished_among(transaction, places, committed_at)
         metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in found))
         publish(database, publisher, found, committed_at)
     except Exception:
@@ -299,10 +297,10 @@ def _mark(
 ) -> None:
     try:
         # Should a power cut undo it, the relay sends them again, which the proxy drops.
-        with database.write(durable=False) as session:
-            log.mark_published(session, sent, now, way=way, committed_at=committed_at)
+        with database.write(durable=False) if missed else database.write_at_once(durable=False) as transaction:
+            log.mark_published(transaction, sent, now, way=way, committed_at=committed_at)
             if missed:
-                misses.remember(session, missed)
+                misses.remember(transaction, missed)
     except DatabaseAway:
         # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
         logger.warning("the database went away before %d events could be marked as published", len(sent))

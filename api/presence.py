@@ -13,10 +13,8 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.orm import Session
-
 from api import grip
-from api.database import Database
+from api.database import Database, Transaction
 from api.errors import DatabaseAway
 from api.grip import Publisher
 from api.settings import Settings
@@ -124,12 +122,12 @@ class Presence:
         while node.arrived or node.departed or node.replaced:
             arrived, departed = _some(node.arrived), _some(node.departed)
             now = datetime.now(UTC)
-            with self._database.write(durable=False) as session:
+            with self._database.write(durable=False) as transaction:
                 if node.replaced:
-                    departed += sorted(registry.of_node(session, node.name) - set(node.held))
-                look = registry.announced(session, node.name, arrived, now) if arrived else set()
+                    departed += sorted(registry.of_node(transaction, node.name) - set(node.held))
+                look = registry.announced(transaction, node.name, arrived, now) if arrived else set()
                 if departed:
-                    registry.departed(session, departed, now)
+                    registry.departed(transaction, departed, now)
             node.replaced = False
             node.departed.difference_update(departed)
             node.arrived.difference_update(arrived)
@@ -147,21 +145,21 @@ class Presence:
         if now - self._ticked_at < TICK:
             return
         at = datetime.now(UTC)
-        with self._database.write(durable=False) as session:
+        with self._database.write(durable=False) as transaction:
             for node in self._nodes.values():
                 if node.since is None and now - node.lost_at >= LOST:
-                    self._give_up(session, node, at)
-                registry.note_node(session, node.name, at, at if node.since is not None else None)
+                    self._give_up(transaction, node, at)
+                registry.note_node(transaction, node.name, at, at if node.since is not None else None)
             if self._settled(now) and not self._deaf:
                 all_heard = all(node.since is not None for node in self._nodes.values())
-                registry.never_announced(session, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
+                registry.never_announced(transaction, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
         self._ticked_at = now
 
-    def _give_up(self, session: Session, node: _Node, at: datetime) -> None:
+    def _give_up(self, transaction: Transaction, node: _Node, at: datetime) -> None:
         """What a node held is gone, unless another relay still hears it."""
-        _, heard_at = registry.nodes_heard(session).get(node.name, (at, None))
+        _, heard_at = registry.nodes_heard(transaction).get(node.name, (at, None))
         if heard_at is None or at - heard_at > timedelta(seconds=LOST):
-            gone = registry.node_lost(session, node.name, at)
+            gone = registry.node_lost(transaction, node.name, at)
             if gone:
                 logger.warning("%s: nobody hears it, so its %d streams are taken for gone", node.name, gone)
 
@@ -173,8 +171,8 @@ class Presence:
         """Hold what the node has said against its rows, once it has said everything."""
         if node.since is None or now - node.since < self._patience or now - node.compared_at < COMPARE:
             return
-        with self._database.read() as session:
-            rows = registry.of_node(session, node.name)
+        with self._database.read() as transaction:
+            rows = registry.of_node(transaction, node.name)
         node.compared_at = now
         node.arrived |= node.held.keys() - rows
         node.departed |= rows - node.held.keys()
@@ -184,13 +182,13 @@ class Presence:
         if now - self._kept_at < HOUSEKEEPING:
             return
         at = datetime.now(UTC)
-        with self._database.write(durable=False) as session:
+        with self._database.write(durable=False) as transaction:
             for node in self._nodes.values():
                 if node.since is not None:
-                    registry.vouch(session, node.name, at - timedelta(seconds=LEASE / 3), at)
+                    registry.vouch(transaction, node.name, at - timedelta(seconds=LEASE / 3), at)
             if self._settled(now):
-                registry.overdue(session, at - timedelta(seconds=self._lease), at)
-            registry.forget(session, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
+                registry.overdue(transaction, at - timedelta(seconds=self._lease), at)
+            registry.forget(transaction, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
         self._kept_at = now
 
 

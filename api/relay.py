@@ -94,8 +94,8 @@ def repair(
     repaired = 0
     after = ("", 0)
     while True:
-        with database.read() as session:
-            found = log.unpublished(session, after, BATCH, datetime.now(UTC), rest)
+        with database.read() as transaction:
+            found = log.unpublished(transaction, after, BATCH, datetime.now(UTC), rest)
         tried = not publisher.is_spared()
         attempts = {
             place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in found)
@@ -115,13 +115,13 @@ def repair(
 
 def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
     while True:
-        with database.read() as session:
-            told = misses.of_node(session, node, BATCH)
-            latest = log.latest(session, list(told), datetime.now(UTC)) if told else []
+        with database.read() as transaction:
+            told = misses.of_node(transaction, node, BATCH)
+            latest = log.latest(transaction, list(told), datetime.now(UTC)) if told else []
         if not told or not publisher.publish_to(node, events.to_repair(database.name, list(told), latest)):
             return
-        with database.write() as session:
-            misses.forget(session, node, told)
+        with database.write() as transaction:
+            misses.forget(transaction, node, told)
         metrics.RELAY_HINTED.labels(node).inc(len(told))
         logger.info("told %s to read %d streams again", node, len(told))
 
@@ -132,17 +132,17 @@ def end_bursts(database: Database, publisher: Publisher, seen: Mapping[str, int]
     What goes on is left, for what follows shows a stream what it lacks. ``seen`` is what the last look returned; the
     first look at a burst ends none.
     """
-    with database.read() as session:
-        found = misses.of_node(session, misses.ANY_NODE, BATCH)
+    with database.read() as transaction:
+        found = misses.of_node(transaction, misses.ANY_NODE, BATCH)
         over = {user_id: times for user_id, times in found.items() if seen.get(user_id) == times}
-        latest = log.latest(session, list(over), datetime.now(UTC)) if over else []
+        latest = log.latest(transaction, list(over), datetime.now(UTC)) if over else []
     if over:
         items = events.to_repair(database.name, list(over), latest)
         away = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
-        with database.write() as session:
-            misses.forget(session, misses.ANY_NODE, over)
+        with database.write() as transaction:
+            misses.forget(transaction, misses.ANY_NODE, over)
             if away:
-                misses.remember(session, [(node, user_id) for node in away for user_id in over])
+                misses.remember(transaction, [(node, user_id) for node in away for user_id in over])
     return {user_id: times for user_id, times in found.items() if user_id not in over}
 
 
@@ -157,10 +157,10 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
     before = now - timedelta(days=settings.retention_days)
     for _ in range(BATCHES):
         gone = _remove(database, publisher, retention.outdated, before, batches=1)
-        with database.write() as session:
-            events_gone = retention.remove_events(session, before, BATCH)
-            keys_gone = retention.remove_keys(session, now - KEYS_KEPT, BATCH)
-            tickets_gone = used_tickets.remove(session, now - TICKETS_KEPT, BATCH)
+        with database.write() as transaction:
+            events_gone = retention.remove_events(transaction, before, BATCH)
+            keys_gone = retention.remove_keys(transaction, now - KEYS_KEPT, BATCH)
+            tickets_gone = used_tickets.remove(transaction, now - TICKETS_KEPT, BATCH)
         metrics.RELAY_REMOVED.labels("events").inc(events_gone)
         metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
         if not gone + events_gone + keys_gone + tickets_gone:
@@ -177,12 +177,12 @@ def _remove(
 ) -> int:
     removed = 0
     for _ in range(batches):
-        with database.read() as session:
-            due = find(session, limit, BATCH)
+        with database.read() as transaction:
+            due = find(transaction, limit, BATCH)
         if not due:
             break
-        with database.write() as session:
-            appended = retention.remove(session, due, datetime.now(UTC))
+        with database.write() as transaction:
+            appended = retention.remove(transaction, due, datetime.now(UTC))
         notifications.publish(database, publisher, appended)
         removed += len(due)
         metrics.RELAY_REMOVED.labels("notifications").inc(len(due))

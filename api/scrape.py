@@ -95,11 +95,11 @@ class _Asked(Collector):
         yield from _node_figures(self._nodes)
 
     def _database_figures(self) -> list[Metric]:
-        with self._database.read() as session:
-            waiting, oldest = log.outbox(session)
-            missed = {node: misses.count(session, node) for node in self._nodes}
-            held = registry.held(session)
-            heard = registry.nodes_heard(session)
+        with self._database.read() as transaction:
+            waiting, oldest = log.outbox(transaction)
+            missed = {node: misses.count(transaction, node) for node in self._nodes}
+            held = registry.held(transaction)
+            heard = registry.nodes_heard(transaction)
         now = datetime.now(UTC)
         open_now = {node: held.get(node, 0) for node in self._nodes} | {UNANNOUNCED: held.get(None, 0)}
         looked = [looked_at for looked_at, _ in heard.values()]

@@ -88,8 +88,8 @@ def continue_stream(
     logs.know(user=connection.user_id, connection=connection.connection_id)
     if page["begun"]:
         return _go_on(database, settings, stream, page["cursor"])
-    with database.read() as session:  # the proxy may repeat this request after its answer was lost
-        ended = connections.why_ended(session, connection)
+    with database.read() as transaction:  # the proxy may repeat this request after its answer was lost
+        ended = connections.why_ended(transaction, connection)
     if ended not in (None, GONE):
         return _end(ended)
     try:
@@ -146,9 +146,9 @@ def poll(
 
 def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
     try:
-        with database.write(durable=False, lock=lock_of(stream.user_id)) as session:
-            ended = connections.admit(session, settings, stream.connection)
-            at = log.position(session, stream.user_id, datetime.now(UTC))
+        with database.write(durable=False, lock=lock_of(stream.user_id)) as transaction:
+            ended = connections.admit(transaction, settings, stream.connection)
+            at = log.position(transaction, stream.user_id, datetime.now(UTC))
     except DatabaseReadOnly:  # whom nobody can count may listen all the same
         ended, at = [], replay.position(database, stream.user_id)
     connections.tell(database, publisher, ended)
@@ -176,9 +176,9 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
 
 def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:
     """What follows in a stream that has begun, if it may go on."""
-    with database.read() as session:
-        ended = connections.why_ended(session, stream.connection)
-        at = log.position(session, stream.user_id, datetime.now(UTC))
+    with database.read() as transaction:
+        ended = connections.why_ended(transaction, stream.connection)
+        at = log.position(transaction, stream.user_id, datetime.now(UTC))
     if ended == GONE:
         with suppress(DatabaseReadOnly):
             connections.enter(database, stream.connection)

@@ -58,8 +58,8 @@ def redeem(
         return caller
     if value["ends"] + LEEWAY <= now:
         raise Unauthenticated("the ticket has expired")
-    with database.write() as session:
-        first = used_tickets.add(session, value["id"], datetime.now(UTC))
+    with database.write() as transaction:
+        first = used_tickets.add(transaction, value["id"], datetime.now(UTC))
     if not first:
         raise Unauthenticated("the ticket was used before")
     return caller

@@ -118,8 +118,8 @@ def _time(host: Host, title: str) -> float:
 
 def _rows(name: str, database: Database) -> list[str]:
     """The titles of the candidate's own interviews; other tests schedule for others."""
-    with database.read() as session:
-        return list(session.scalars(text(ROWS[name]), {"user": USER}))
+    with database.read() as transaction:
+        return list(transaction.scalars(text(ROWS[name]), {"user": USER}))
 
 
 @contextmanager

@@ -94,14 +94,14 @@ class Service:
     def log_of(self, user: str) -> list[Event]:
         """The user's log as it is stored."""
         now = datetime.now(UTC)
-        with self.database.read() as session:
-            head = log.position(session, user, now).head
-            return log.read_events(session, user, 1, head, head + 1, now)
+        with self.database.read() as transaction:
+            head = log.position(transaction, user, now).head
+            return log.read_events(transaction, user, 1, head, head + 1, now)
 
     def unpublished(self) -> int:
         """How many events no proxy has accepted yet."""
-        with self.database.read() as session:
-            return session.scalar(select(func.count()).where(Stored.published_at.is_(None))) or 0
+        with self.database.read() as transaction:
+            return transaction.scalar(select(func.count()).where(Stored.published_at.is_(None))) or 0
 
     def seqs_of(self, user: str) -> list[int]:
         """The places in the user's log."""

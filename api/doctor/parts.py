@@ -7,9 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
-from api.database import Database, versions
+from api.database import Database, Transaction, versions
 from api.doctor.findings import Check, Trouble, Unseen
 from api.errors import DatabaseAway
 from api.grip import Publisher
@@ -55,8 +54,8 @@ class Parts:
         """The time at the database's machine, if it has one of its own."""
         if not self._answers or self._database.engine.dialect.name == "sqlite":
             return None
-        with self._asked() as session:
-            now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        with self._asked() as transaction:
+            now: datetime = transaction.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now
 
     def database(self) -> str:
@@ -64,8 +63,8 @@ class Parts:
         dialect = self._database.engine.dialect
         query = "sqlite_version()" if dialect.name == "sqlite" else "split_part(version(), ' ', 2)"
         try:
-            with self._database.read() as session:
-                release = session.execute(text(f"SELECT {query}")).scalar_one()
+            with self._database.read() as transaction:
+                release = transaction.execute(text(f"SELECT {query}")).scalar_one()
         except DatabaseAway as exc:
             raise Trouble(f"no answer: {_reason(exc.__cause__)}", "start it, or correct DATABASE_URL") from exc
         self._answers = True
@@ -91,11 +90,11 @@ class Parts:
             " directory writable for the service's user, and look at the free space"
         )
         try:
-            with self._database.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
-                connection.execute(text("UPDATE database_name SET name = name"))
-                connection.rollback()
-        except SQLAlchemyError as exc:
-            raise Trouble(f"it refuses a change: {_reason(exc)}", mend) from exc
+            with self._database.write() as transaction:
+                transaction.execute(text("UPDATE database_name SET name = name"))
+                transaction.rollback()
+        except (DatabaseAway, SQLAlchemyError) as exc:
+            raise Trouble(f"it refuses a change: {_reason(exc.__cause__ or exc)}", mend) from exc
         return "a change is taken"
 
     def control_port(self) -> str:
@@ -134,8 +133,8 @@ class Parts:
         return "a relay hears every node"
 
     def _nodes(self) -> Nodes:
-        with self._asked() as session:
-            return registry.nodes_heard(session)
+        with self._asked() as transaction:
+            return registry.nodes_heard(transaction)
 
     def _noted(self, which: int) -> set[str]:
         """The nodes whose times changed while we looked: so it does not matter what the relay's clock says."""
@@ -156,10 +155,10 @@ class Parts:
             raise Unseen("not looked at: the schema is not the newest")
 
     @contextmanager
-    def _asked(self) -> Iterator[Session]:
+    def _asked(self) -> Iterator[Transaction]:
         try:
-            with self._database.read() as session:
-                yield session
+            with self._database.read() as transaction:
+                yield transaction
         except DatabaseAway as exc:
             raise Unseen("not looked at: the database does not answer any more") from exc
 

@@ -27,17 +27,19 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.models import Moment, UserId, rfc3339
 from api.records import NOTIFICATION, Content, Draft, Event, Notification, Position
 from api.store.log import expired_unread
-from api.store.rows import document, rows
+from api.store.rows import document, rows, setting
 
 streams = models.Base.metadata.tables["streams"]
 events = models.Base.metadata.tables["events"]
 notifications = models.Base.metadata.tables["notifications"]
+
+IMPATIENCE = "100ms"  # that a lock may take where there is another way
 
 # Every statement is built once: to build one takes 20 times as long as to run it.
 _NOW = bindparam("now", type_=Moment())
@@ -62,8 +64,17 @@ class Change:
     unread: int  # by how much the count changes
 
 
-def append_notifications(session: Session, drafts: Sequence[Draft], now: datetime) -> list[Event]:
-    """Store notifications and their events, in order, in as many round trips for one as for ten thousand."""
+def append_notifications(
+    transaction: Transaction, drafts: Sequence[Draft], now: datetime, *, patient: bool = True
+) -> list[Event]:
+    """Store notifications and their events, in order, in as many round trips for one as for ten thousand.
+
+    Args:
+        transaction: one that writes, which in PostgreSQL may be the one statement's own.
+        drafts: what to store.
+        now: when they are created.
+        patient: whether to wait for a log that someone else holds. Else it fails soon (``RowsLocked``).
+    """
     contents: dict[int, tuple[int, Content]] = {}
     left = Counter(draft.user_id for draft in drafts)
     places: list[dict[str, Any]] = []
@@ -72,26 +83,29 @@ def append_notifications(session: Session, drafts: Sequence[Draft], now: datetim
         left[draft.user_id] -= 1
         places.append({"user_id": draft.user_id, "after": left[draft.user_id], "k": k, "ord": order})
     said = document(_content_row(k, content) for k, content in contents.values())
-    store = _store_in_three if _dialect(session) == "sqlite" else _store_in_one
+    if _dialect(transaction) == "sqlite":  # which has one writer at a time anyway
+        stored_at = _store_in_three(transaction, places, said, now)
+    else:
+        stored_at = _store_in_one(transaction, places, said, now, patient=patient)
     appended = []
-    for draft, (number, seq, unread) in zip(drafts, store(session, places, said, now), strict=True):
+    for draft, (number, seq, unread) in zip(drafts, stored_at, strict=True):
         stored = Notification(number, draft.user_id, draft.content, now)
         appended.append(Event(draft.user_id, seq, NOTIFICATION, unread, now, None, stored))
     return appended
 
 
-def append_changes(session: Session, changes: Sequence[Change], now: datetime) -> list[Event]:
+def append_changes(transaction: Transaction, changes: Sequence[Change], now: datetime) -> list[Event]:
     """Append what happened to stored notifications, one event a user; each says the user's absolute count."""
     steps = [{"user_id": change.user_id, "events": 1, "unread": change.unread} for change in changes]
-    ends = _advance(session, steps)
-    hidden = expired_unread(session, [change.user_id for change in changes], now)
+    ends = _advance(transaction, steps)
+    hidden = expired_unread(transaction, [change.user_id for change in changes], now)
     appended = []
     for change in changes:
         end = ends[change.user_id]
         data = {**change.data, "unread_count": end.unread - hidden.get(change.user_id, 0)}
         text = orjson.dumps(data).decode()
         appended.append(Event(change.user_id, end.head, change.kind, end.unread, now, text))
-    _insert_events(session, [_entry(event) for event in appended], now)
+    _insert_events(transaction, [_entry(event) for event in appended], now)
     return appended
 
 
@@ -100,19 +114,19 @@ Places = Sequence[dict[str, Any]]
 Stored = Iterable[Sequence[int]]  # of each, in order: the notification's id, the event's seq, the count after it
 
 
-def _store_in_one(session: Session, places: Places, said: str, now: datetime) -> Stored:
+def _store_in_one(transaction: Transaction, places: Places, said: str, now: datetime, *, patient: bool) -> Stored:
     given = {"place": document(places), "said": said, "now": now}
     # Ids are given in the order of the places.
-    return sorted(map(tuple, session.execute(_append_at_once(), given).all()))
+    return sorted(map(tuple, transaction.execute(_append_at_once(patient=patient), given).all()))
 
 
-def _store_in_three(session: Session, places: Places, said: str, now: datetime) -> Stored:
+def _store_in_three(transaction: Transaction, places: Places, said: str, now: datetime) -> Stored:
     counts = Counter(place["user_id"] for place in places)
-    ends = _advance(session, [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()])
+    ends = _advance(transaction, [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()])
     for place in places:
         place["seq"] = ends[place["user_id"]].head - place["after"]
     given = {"said": said, "place": document(places), "now": now}
-    ids = {(user, seq): number for user, seq, number in session.execute(_insert_notifications(), given).all()}
+    ids = {(user, seq): number for user, seq, number in transaction.execute(_insert_notifications(), given).all()}
     stored = []
     entries = []
     for place in places:
@@ -122,17 +136,19 @@ def _store_in_three(session: Session, places: Places, said: str, now: datetime) 
         stored.append((number, seq, unread))
         entry = {"user_id": user, "seq": seq, "kind": NOTIFICATION, "notification_id": number, "unread": unread}
         entries.append({**entry, "data": None})
-    _insert_events(session, entries, now)
+    _insert_events(transaction, entries, now)
     return stored
 
 
 @cache
-def _append_at_once() -> Executable:
+def _append_at_once(*, patient: bool) -> Executable:
     said = rows("postgresql", "said", _CONTENT)
     given = rows("postgresql", "place", {"user_id": UserId, "after": BigInteger(), "k": Integer(), "ord": Integer()})
     place = select(given).cte("places")  # taken apart once, though it is used twice
     one = func.count()
     steps = select(place.c.user_id, one.label("events"), one.label("unread")).group_by(place.c.user_id)
+    if not patient:
+        steps = steps.where(setting("lock_timeout", IMPATIENCE))
     ended = _advancing(postgresql, steps.subquery("steps")).cte("ended")
     notified = (
         select(
@@ -162,14 +178,14 @@ def _append_at_once() -> Executable:
     )
 
 
-def _advance(session: Session, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
+def _advance(transaction: Transaction, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
     """Move heads and counts forward, and hold the rows' locks until the transaction ends.
 
     Args:
-        session: a transaction that writes.
+        transaction: a transaction that writes.
         steps: ``{"user_id", "events", "unread"}``, one a user.
     """
-    found = session.execute(_advance_by_steps(_dialect(session)), {"steps": document(steps)})
+    found = transaction.execute(_advance_by_steps(_dialect(transaction)), {"steps": document(steps)})
     return {user: Position(head, unread) for user, head, unread in found.all()}
 
 
@@ -205,8 +221,8 @@ def _insert_notifications() -> Executable:
     return statement.returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
 
 
-def _insert_events(session: Session, entries: Sequence[dict[str, Any]], now: datetime) -> None:
-    session.execute(_insert_entries(_dialect(session)), {"appended": document(entries), "now": now})
+def _insert_events(transaction: Transaction, entries: Sequence[dict[str, Any]], now: datetime) -> None:
+    transaction.execute(_insert_entries(_dialect(transaction)), {"appended": document(entries), "now": now})
 
 
 @cache
@@ -223,8 +239,8 @@ def _insert_entries(dialect: str) -> Executable:
     return insert(events).from_select([*columns, "created_at"], select(*source.c, _NOW))
 
 
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name
+def _dialect(transaction: Transaction) -> str:
+    return transaction.dialect.name
 
 
 def _entry(event: Event) -> dict[str, Any]:

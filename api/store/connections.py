@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.models import Moment
 from api.records import Connection, Ended
 
@@ -56,28 +56,28 @@ def lock_of(user_id: str) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def lock_rows(session: Session, *which: ColumnElement[bool]) -> bool:
+def lock_rows(transaction: Transaction, *which: ColumnElement[bool]) -> bool:
     """Lock rows that are about to change, all in one order, so that nobody waits for another in a circle."""
     wanted = select(connections.c.connection_id).where(*which).order_by(connections.c.connection_id)
-    return bool(session.execute(wanted.with_for_update()).all())
+    return bool(transaction.execute(wanted.with_for_update()).all())
 
 
-def of_user(session: Session, user_id: str) -> list[str]:
+def of_user(transaction: Transaction, user_id: str) -> list[str]:
     """The user's live connections, oldest first."""
-    return list(session.execute(_OF_USER, {"new_user_id": user_id}).scalars())
+    return list(transaction.execute(_OF_USER, {"new_user_id": user_id}).scalars())
 
 
-def enter(session: Session, new: Connection, now: datetime) -> list[str]:
+def enter(transaction: Transaction, new: Connection, now: datetime) -> list[str]:
     """Enter a connection, as ``add`` does, and return the user's other live ones, oldest first."""
-    if session.get_bind().dialect.name == "postgresql":
-        return list(session.execute(_ENTER, _given(new, now)).scalars())
-    add(session, new, now)
-    return list(session.execute(_OTHERS, _given(new, now)).scalars())
+    if transaction.dialect.name == "postgresql":
+        return list(transaction.execute(_ENTER, _given(new, now)).scalars())
+    add(transaction, new, now)
+    return list(transaction.execute(_OTHERS, _given(new, now)).scalars())
 
 
-def add(session: Session, new: Connection, now: datetime) -> None:
+def add(transaction: Transaction, new: Connection, now: datetime) -> None:
     """Enter a connection; one that left by mistake is live again, and one that we ended stays ended."""
-    session.execute(_ADD[session.get_bind().dialect.name], _given(new, now))
+    transaction.execute(_ADD[transaction.dialect.name], _given(new, now))
 
 
 def _given(new: Connection, now: datetime) -> dict[str, Any]:
@@ -91,59 +91,59 @@ def _given(new: Connection, now: datetime) -> dict[str, Any]:
     }
 
 
-def find(session: Session, connection_id: str) -> tuple[str | None, datetime] | None:
+def find(transaction: Transaction, connection_id: str) -> tuple[str | None, datetime] | None:
     """Why a connection has ended, ``None`` while it is live, and when it was last seen; ``None`` if it is unknown."""
-    found = session.execute(_FIND, {"connection_id": connection_id}).one_or_none()
+    found = transaction.execute(_FIND, {"connection_id": connection_id}).one_or_none()
     return None if found is None else (found.reason, found.last_seen)
 
 
-def end(session: Session, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
+def end(transaction: Transaction, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
     """End these, as far as they are live; returns those."""
     these = connections.c.connection_id.in_(connection_ids)
-    if not lock_rows(session, these, _LIVE):
+    if not lock_rows(transaction, these, _LIVE):
         return []
     ending = update(connections).where(these, _LIVE)
-    ended = session.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
+    ended = transaction.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
     return [Ended(connection_id, reason) for connection_id in ended.scalars()]
 
 
-def end_of_user(session: Session, user_id: str, reason: str, now: datetime) -> list[Ended]:
+def end_of_user(transaction: Transaction, user_id: str, reason: str, now: datetime) -> list[Ended]:
     """End all of a user's; returns those that were live.
 
     One that has left may come back if that was a mistake; so it is ended too.
     """
-    ended = end(session, of_user(session, user_id), reason, now)
+    ended = end(transaction, of_user(transaction, user_id), reason, now)
     left = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
-    if lock_rows(session, left):
-        session.execute(update(connections).where(left).values(reason=reason))
+    if lock_rows(transaction, left):
+        transaction.execute(update(connections).where(left).values(reason=reason))
     return ended
 
 
-def expired(session: Session, now: datetime, limit: int) -> list[str]:
+def expired(transaction: Transaction, now: datetime, limit: int) -> list[str]:
     """Live connections whose token has expired."""
     due = select(connections.c.connection_id).where(connections.c.expires_at <= now, _LIVE)
-    return list(session.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
+    return list(transaction.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
 
 
-def untold(session: Session, limit: int) -> list[Ended]:
+def untold(transaction: Transaction, limit: int) -> list[Ended]:
     """Connections that we ended and that some node may not have heard of, the latest first."""
     wanted = select(connections.c.connection_id, connections.c.reason)
     wanted = wanted.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
-    return [Ended(*row) for row in session.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
+    return [Ended(*row) for row in transaction.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
 
 
-def mark_told(session: Session, connection_ids: Collection[str], now: datetime) -> None:
+def mark_told(transaction: Transaction, connection_ids: Collection[str], now: datetime) -> None:
     """Every node has accepted the closing of these."""
-    session.execute(update(connections).where(connections.c.connection_id.in_(connection_ids)).values(told_at=now))
+    transaction.execute(update(connections).where(connections.c.connection_id.in_(connection_ids)).values(told_at=now))
 
 
-def count(session: Session, user_id: str) -> int:
+def count(transaction: Transaction, user_id: str) -> int:
     """How many connections a user holds."""
-    return session.execute(select(func.count()).where(connections.c.user_id == user_id, _LIVE)).scalar_one()
+    return transaction.execute(select(func.count()).where(connections.c.user_id == user_id, _LIVE)).scalar_one()
 
 
-def totals(session: Session) -> tuple[int, int]:
+def totals(transaction: Transaction) -> tuple[int, int]:
     """How many connections there are, and of how many users."""
     wanted = select(func.count(), func.count(connections.c.user_id.distinct())).where(_LIVE)
-    total, users = session.execute(wanted).one()
+    total, users = transaction.execute(wanted).one()
     return total, users

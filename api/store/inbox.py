@@ -5,16 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, or_, select, update
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.records import Content, Notification
 
 notifications = models.Base.metadata.tables["notifications"]
 
 
 def page(
-    session: Session,
+    transaction: Transaction,
     user_id: str,
     now: datetime,
     *,
@@ -31,31 +31,31 @@ def page(
         wanted = wanted.where(notifications.c.read_at.is_(None) if unread else notifications.c.read_at.is_not(None))
     if type_ is not None:
         wanted = wanted.where(notifications.c.type == type_)
-    found = session.execute(wanted.order_by(notifications.c.id.desc()).limit(limit))
+    found = transaction.execute(wanted.order_by(notifications.c.id.desc()).limit(limit))
     return [_notification(row) for row in found]
 
 
-def get(session: Session, user_id: str, number: int, now: datetime) -> Notification | None:
+def get(transaction: Transaction, user_id: str, number: int, now: datetime) -> Notification | None:
     """One of a user's notifications."""
     wanted = select(notifications).where(_visible(user_id, now), notifications.c.id == number)
-    row = session.execute(wanted).one_or_none()
+    row = transaction.execute(wanted).one_or_none()
     return None if row is None else _notification(row)
 
 
 def mark_read(
-    session: Session, user_id: str, ids: Sequence[int] | None, now: datetime, device: str | None = None
+    transaction: Transaction, user_id: str, ids: Sequence[int] | None, now: datetime, device: str | None = None
 ) -> list[int]:
     """Mark these (``None``: all) read; returns those that were not read before. The log must be locked."""
     wanted = update(notifications).where(_visible(user_id, now), notifications.c.read_at.is_(None))
     if ids is not None:
         wanted = wanted.where(notifications.c.id.in_(ids))
-    changed = session.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
+    changed = transaction.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
     return sorted(changed.scalars())
 
 
-def remove(session: Session, user_id: str, number: int, now: datetime) -> bool | None:
+def remove(transaction: Transaction, user_id: str, number: int, now: datetime) -> bool | None:
     """Delete one; returns whether it was unread, ``None`` if the user has no such. The log must be locked."""
-    gone = session.execute(
+    gone = transaction.execute(
         delete(notifications)
         .where(_visible(user_id, now), notifications.c.id == number)
         .returning(notifications.c.read_at)

@@ -6,15 +6,15 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.errors import KeyInProgress
 
 keys = models.Base.metadata.tables["idempotency_keys"]
 
 
-def claim(session: Session, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
+def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
     """Take the key for this transaction; ``None`` if it was free, else the fingerprint and answer it stands for.
 
     The row is written in the transaction of the change itself: a request that dies half-way leaves no key behind,
@@ -23,7 +23,7 @@ def claim(session: Session, owner: str, key: str, fingerprint: str, now: datetim
     Raises:
         KeyInProgress: if the first does not come to an end within ``DATABASE_TIMEOUT``.
     """
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
     taking = (
         dialect.insert(keys)
         .values(owner=owner, key=key, fingerprint=fingerprint, answer="", created_at=now)
@@ -31,7 +31,7 @@ def claim(session: Session, owner: str, key: str, fingerprint: str, now: datetim
         .returning(keys.c.key)
     )
     try:
-        taken = session.execute(taking).one_or_none()
+        taken = transaction.execute(taking).one_or_none()
     except OperationalError as exc:
         if isinstance(exc.orig, LockNotAvailable):
             raise KeyInProgress("a request with this idempotency key is still in progress") from exc
@@ -39,12 +39,12 @@ def claim(session: Session, owner: str, key: str, fingerprint: str, now: datetim
     if taken is not None:
         return None
     wanted = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
-    found = session.execute(wanted).one_or_none()
+    found = transaction.execute(wanted).one_or_none()
     if found is None:  # it was too old and is being removed at this instant
         raise KeyInProgress("this idempotency key is being forgotten")
     return found.fingerprint, found.answer
 
 
-def answer(session: Session, owner: str, key: str, body: str) -> None:
+def answer(transaction: Transaction, owner: str, key: str, body: str) -> None:
     """Keep the answer beside the key."""
-    session.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(answer=body))
+    transaction.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(answer=body))

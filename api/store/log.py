@@ -26,12 +26,12 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.models import Moment, UserId
 from api.records import Content, Event, Notification, Position, Published
-from api.store.rows import document, rows
+from api.store.rows import document, rows, setting
 
 streams = models.Base.metadata.tables["streams"]
 events = models.Base.metadata.tables["events"]
@@ -52,16 +52,16 @@ _POSITION = select(streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery())
 )
 
 
-def lock(session: Session, user_ids: Sequence[str]) -> None:
+def lock(transaction: Transaction, user_ids: Sequence[str]) -> None:
     """Hold the logs of these users before their notifications are touched: the one order in which locks are taken."""
-    session.execute(
+    transaction.execute(
         select(streams.c.user_id).where(streams.c.user_id.in_(user_ids)).order_by(streams.c.user_id).with_for_update()
     ).all()
 
 
-def expired_unread(session: Session, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
+def expired_unread(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
     """How many of the unread have expired and still wait for their removal: they do not count any more."""
-    found = session.execute(
+    found = transaction.execute(
         select(notifications.c.user_id, func.count())
         .where(notifications.c.user_id.in_(user_ids), notifications.c.read_at.is_(None))
         .where(notifications.c.expires_at <= now)
@@ -70,32 +70,34 @@ def expired_unread(session: Session, user_ids: Sequence[str], now: datetime) -> 
     return {user_id: int(count) for user_id, count in found}
 
 
-def position(session: Session, user_id: str, now: datetime) -> Position:
+def position(transaction: Transaction, user_id: str, now: datetime) -> Position:
     """Where a log stands; a user who never got anything stands at the start."""
-    found = session.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
+    found = transaction.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
     return Position(*found) if found else Position(0, 0)
 
 
-def read_events(session: Session, user_id: str, first: int, last: int, limit: int, now: datetime) -> list[Event]:
+def read_events(
+    transaction: Transaction, user_id: str, first: int, last: int, limit: int, now: datetime
+) -> list[Event]:
     """Events ``first`` to ``last``, both included, in order, ``limit`` at the most.
 
     A reader that takes ``last`` from ``position`` in the same transaction or before sees no event half-way: what is
     at or below a head that was read has been committed.
     """
     found = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
-    return [_event(row) for row in session.execute(found.order_by(events.c.seq).limit(limit))]
+    return [_event(row) for row in transaction.execute(found.order_by(events.c.seq).limit(limit))]
 
 
-def latest(session: Session, user_ids: Sequence[str], now: datetime) -> list[Event]:
+def latest(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> list[Event]:
     """The event at the head of each of these users' logs, where it is still kept."""
     found = _with_notifications(now).join(
         streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
     )
-    return [_event(row) for row in session.execute(found.where(streams.c.user_id.in_(user_ids)))]
+    return [_event(row) for row in transaction.execute(found.where(streams.c.user_id.in_(user_ids)))]
 
 
 def unpublished(
-    session: Session, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
+    transaction: Transaction, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
 ) -> list[Event]:
     """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``.
 
@@ -110,31 +112,31 @@ def unpublished(
         waiting = waiting.where(or_(events.c.created_at <= now - rest, events.c.created_at > now))
     picked = waiting.order_by(events.c.user_id, events.c.seq).limit(limit).subquery("waiting")
     found = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
-    return [_event(row) for row in session.execute(found)]
+    return [_event(row) for row in transaction.execute(found)]
 
 
-def outbox(session: Session) -> tuple[int, datetime | None]:
+def outbox(transaction: Transaction) -> tuple[int, datetime | None]:
     """How many events no proxy has accepted yet, and since when the oldest of them waits.
 
     No more than ``MOST_COUNTED`` are looked at, so that a long outage does not make the question dear.
     """
     waiting = select(events.c.created_at).where(events.c.published_at.is_(None)).limit(MOST_COUNTED).subquery()
-    count, oldest = session.execute(select(func.count(), func.min(waiting.c.created_at))).one()
+    count, oldest = transaction.execute(select(func.count(), func.min(waiting.c.created_at))).one()
     return int(count), oldest
 
 
-def unpublished_among(session: Session, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
+def unpublished_among(transaction: Transaction, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
     """What no proxy has accepted yet of these (user, seq), as far as it has been committed."""
     values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
-    place = rows(_dialect(session), "places", {"user_id": UserId, "seq": BigInteger()})
+    place = rows(_dialect(transaction), "places", {"user_id": UserId, "seq": BigInteger()})
     at = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
     found = _with_notifications(now).join(place, at).where(events.c.published_at.is_(None))
     found = found.order_by(events.c.user_id, events.c.seq)
-    return [_event(row) for row in session.execute(found, {"places": document(values)})]
+    return [_event(row) for row in transaction.execute(found, {"places": document(values)})]
 
 
 def mark_published(
-    session: Session, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
+    transaction: Transaction, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
 ) -> None:
     """Take events out of the outbox, and note how they went."""
     alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
@@ -144,16 +146,19 @@ def mark_published(
     for (nodes, attempts), places in alike.items():  # nearly always one
         given = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
         given |= {"now": now, "committed_at": committed_at, "way": way}
-        session.execute(_mark_published(_dialect(session)), given)
+        transaction.execute(_mark_published(_dialect(transaction)), given)
 
 
 @cache
 def _mark_published(dialect: str) -> Executable:
     done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger()})
     held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
+    # As by ``write(durable=False)``, also where it is a transaction of its own.
+    unhurried = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
     return (
         update(events)
         .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
+        .where(*unhurried)
         .values(
             published_at=_NOW,
             committed_at=bindparam("committed_at", type_=Moment()),
@@ -165,8 +170,8 @@ def _mark_published(dialect: str) -> Executable:
     )
 
 
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name
+def _dialect(transaction: Transaction) -> str:
+    return transaction.dialect.name
 
 
 def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, select, tuple_
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.records import DELETED, Event
 from api.store import append, log
 
@@ -16,27 +16,27 @@ notifications = models.Base.metadata.tables["notifications"]
 keys = models.Base.metadata.tables["idempotency_keys"]
 
 
-def expired(session: Session, now: datetime, limit: int) -> list[tuple[int, str]]:
+def expired(transaction: Transaction, now: datetime, limit: int) -> list[tuple[int, str]]:
     """Notifications whose time is over, as (id, user)."""
     due = notifications.c.expires_at <= now
     wanted = select(notifications.c.id, notifications.c.user_id).where(due).order_by(notifications.c.expires_at)
-    return [(number, user_id) for number, user_id in session.execute(wanted.limit(limit))]
+    return [(number, user_id) for number, user_id in transaction.execute(wanted.limit(limit))]
 
 
-def outdated(session: Session, before: datetime, limit: int) -> list[tuple[int, str]]:
+def outdated(transaction: Transaction, before: datetime, limit: int) -> list[tuple[int, str]]:
     """The oldest notifications, as far as they were created before this time, as (id, user).
 
     Looks at the oldest few only, by their ids: an index by time would cost every create something.
     """
     oldest = select(notifications).order_by(notifications.c.id).limit(limit).subquery()
     wanted = select(oldest.c.id, oldest.c.user_id).where(oldest.c.created_at < before)
-    return [(number, user_id) for number, user_id in session.execute(wanted)]
+    return [(number, user_id) for number, user_id in transaction.execute(wanted)]
 
 
-def remove(session: Session, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
+def remove(transaction: Transaction, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
     """Remove notifications and tell their users' devices, so that no badge and no list keeps them."""
-    log.lock(session, sorted({user_id for _, user_id in due}))
-    gone = session.execute(
+    log.lock(transaction, sorted({user_id for _, user_id in due}))
+    gone = transaction.execute(
         delete(notifications)
         .where(notifications.c.id.in_([number for number, _ in due]))
         .returning(notifications.c.id, notifications.c.user_id, notifications.c.read_at)
@@ -50,19 +50,19 @@ def remove(session: Session, due: Sequence[tuple[int, str]], now: datetime) -> l
         append.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id])
         for user_id, numbers in removed.items()
     ]
-    return append.append_changes(session, changes, now) if changes else []
+    return append.append_changes(transaction, changes, now) if changes else []
 
 
-def remove_events(session: Session, before: datetime, limit: int) -> int:
+def remove_events(transaction: Transaction, before: datetime, limit: int) -> int:
     """Shorten logs at their old end; a cursor from there gets a reset. Heads stay, so no seq is used again."""
     old = select(events.c.user_id, events.c.seq).where(events.c.created_at < before)
     old = old.order_by(events.c.created_at).limit(limit)
-    gone = session.execute(delete(events).where(tuple_(events.c.user_id, events.c.seq).in_(old)))
+    gone = transaction.execute(delete(events).where(tuple_(events.c.user_id, events.c.seq).in_(old)))
     return cast(CursorResult[Any], gone).rowcount
 
 
-def remove_keys(session: Session, before: datetime, limit: int) -> int:
+def remove_keys(transaction: Transaction, before: datetime, limit: int) -> int:
     """Forget idempotency keys that no producer repeats any more."""
     old = select(keys.c.owner, keys.c.key).where(keys.c.created_at < before).limit(limit)
-    gone = session.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(old)))
+    gone = transaction.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(old)))
     return cast(CursorResult[Any], gone).rowcount

@@ -1,10 +1,10 @@
-"""Many rows in one parameter, so that a statement is the same text and one round trip whatever the number of rows."""
+"""What makes of a task one statement, and so one round trip: many rows in one parameter, and settings within it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import FromClause, Text, bindparam, cast, column, func, select, type_coerce
+from sqlalchemy import ColumnElement, FromClause, Text, bindparam, cast, column, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSON
 
 
@@ -30,3 +30,11 @@ def rows(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
 def document(values: Iterable[Mapping[str, Any]]) -> str:
     """The rows as that parameter."""
     return orjson.dumps(list(values)).decode()
+
+
+def setting(name: str, value: str) -> ColumnElement[bool]:
+    """A condition that always holds and gives a parameter of PostgreSQL this value until the transaction ends.
+
+    For a statement that is a transaction of its own. It is looked at before the first row.
+    """
+    return select(func.set_config(name, value, True)).scalar_subquery().is_not(None)

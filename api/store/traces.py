@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
 
 from api import models
+from api.database import Transaction
 from api.records import Trace
 
 events = models.Base.metadata.tables["events"]
@@ -15,14 +15,14 @@ missed = models.Base.metadata.tables["missed"]
 _NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at", "read_by")
 
 
-def find(session: Session, number: int, nodes: Sequence[str]) -> Trace | None:
+def find(transaction: Transaction, number: int, nodes: Sequence[str]) -> Trace | None:
     """What is known of a notification, whoever's it is; ``nodes`` are those that may still have to be told."""
     at = and_(events.c.user_id == notifications.c.user_id, events.c.seq == notifications.c.seq)
     wanted = select(
         *(notifications.c[name] for name in _NAMES),
         *(events.c[name] for name in ("committed_at", "published_at", "way", "attempts", "nodes", "connections")),
     ).join_from(notifications, events, at)
-    row = session.execute(wanted.where(notifications.c.id == number)).one_or_none()
+    row = transaction.execute(wanted.where(notifications.c.id == number)).one_or_none()
     if row is None:
         return None
     waiting = select(missed.c.node).where(missed.c.node.in_(nodes), missed.c.user_id == row.user_id)
@@ -34,5 +34,5 @@ def find(session: Session, number: int, nodes: Sequence[str]) -> Trace | None:
         attempts=row.attempts,
         nodes=tuple(row.nodes.split()) if row.nodes else (),
         connections=row.connections,
-        waiting=tuple(sorted(session.execute(waiting).scalars())),
+        waiting=tuple(sorted(transaction.execute(waiting).scalars())),
     )

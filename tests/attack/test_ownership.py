@@ -14,11 +14,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from api import cursors, grip, notifications
-from api.database import Database
+from api.database import Database, Transaction
 from api.records import Content, Draft
 from api.routes.openapi import describe
 from api.routes.operation import PUBLIC, USER, USER_IN_QUERY, Operation
@@ -78,10 +77,10 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
             yield described, path, options | {"method": method}
 
 
-def rows_of(session: Session, user: str) -> dict[str, Any]:
+def rows_of(transaction: Transaction, user: str) -> dict[str, Any]:
     """All that is stored of a user."""
     return {
-        table: session.execute(
+        table: transaction.execute(
             text(f"SELECT * FROM {table} WHERE user_id = :user ORDER BY {order}"),  # noqa: S608 - our own names
             {"user": user},
         ).all()
@@ -102,8 +101,8 @@ def test_no_user_sees_or_changes_anothers(
     asked = {user: {**headers(user), "Last-Event-ID": "", "Grip-Last": ""} for user in USERS}
     count = 0
     for victim, target in targets.items():
-        with database.read() as session:
-            before = rows_of(session, victim)
+        with database.read() as transaction:
+            before = rows_of(transaction, victim)
         for caller in (user for user in USERS if user != victim):
             sent = asked[caller] | {"Last-Event-ID": target["cursor"]}
             for described, path, options in requests(app, victim, target):
@@ -115,8 +114,8 @@ def test_no_user_sees_or_changes_anothers(
                 assert grip.user_channel(victim) not in channels(answer), where
                 if described.access not in (USER, USER_IN_QUERY):
                     assert answer.status_code == 403, where
-        with database.read() as session:
-            assert rows_of(session, victim) == before, victim
+        with database.read() as transaction:
+            assert rows_of(transaction, victim) == before, victim
     assert count >= len(list(permutations(USERS, 2))) * 12
 
 

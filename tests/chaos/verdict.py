@@ -63,8 +63,8 @@ def read_log(database: Database) -> dict[str, list[Row]]:
         .order_by(Event.user_id, Event.seq)
     )
     logs: dict[str, list[Row]] = {}
-    with database.read() as session:
-        for user, seq, kind, number, created, published, stored in session.execute(wanted):
+    with database.read() as transaction:
+        for user, seq, kind, number, created, published, stored in transaction.execute(wanted):
             silent = kind == "notification" and stored is None
             logs.setdefault(user, []).append(Row(seq, kind, number, created, published, silent))
     return logs

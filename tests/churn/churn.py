@@ -186,8 +186,8 @@ class Crowd:
 
 def registered(database: Database) -> set[str]:
     """The live rows."""
-    with database.read() as session:
-        return set(session.scalars(select(Connection.connection_id).where(Connection.ended_at.is_(None))))
+    with database.read() as transaction:
+        return set(transaction.scalars(select(Connection.connection_id).where(Connection.ended_at.is_(None))))
 
 
 def compare_with_api(running: Service, crowd: Crowd, report: Report) -> None:

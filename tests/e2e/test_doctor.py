@@ -271,6 +271,6 @@ def responds(url: str) -> bool:
 
 
 def execute(patient: Fragile, statement: str) -> list[str]:
-    with patient.service.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with patient.service.database.engine.connect() as connection:
         found = connection.execute(text(statement))
         return [str(row[0]) for row in found] if found.returns_rows else []

@@ -191,8 +191,8 @@ def _ask(debugged: Fragile, method: str, path: str, token: str, **options: Any) 
 
 
 def _execute(debugged: Fragile, statement: str) -> None:
-    with debugged.service.database.write() as session:
-        session.execute(text(statement))
+    with debugged.service.database.write() as transaction:
+        transaction.execute(text(statement))
 
 
 def _tickets(http: httpx.Client, url: str, token: str) -> list[str]:

@@ -56,8 +56,8 @@ def open_stream(database: Database, settings: Settings, publisher: Publisher) ->
 
 
 def live(database: Database, user: str = USER) -> list[str]:
-    with database.read() as session:
-        return table.of_user(session, user)
+    with database.read() as transaction:
+        return table.of_user(transaction, user)
 
 
 def recover(database: Database, settings: Settings, connection_id: str) -> streams.Answer:
@@ -142,8 +142,8 @@ def test_what_a_client_says_of_itself_is_cut_and_cleaned(
     hostile = {"User-Agent": "\x1b[31mé" + "x" * 300, "X-Forwarded-For": f"forged, {'9' * 100}"}
     headers = signed | {"Authorization": f"Bearer {token(USER)}"} | hostile
     assert client.get("/api/sse/notifications", headers=headers).status_code == 200
-    with database.read() as session:
-        agent, address = session.execute(text("SELECT user_agent, address FROM connections")).one()
+    with database.read() as transaction:
+        agent, address = transaction.execute(text("SELECT user_agent, address FROM connections")).one()
     assert agent.isprintable()
     assert (len(agent), address) == (200, "9" * 64)
 
@@ -153,8 +153,8 @@ def test_revocation_ends_all_streams_of_one_user_also_one_that_was_taken_for_gon
 ) -> None:
     first, second, away = (open_stream() for _ in range(3))
     other = open_stream("another")
-    with database.write() as session:
-        session.execute(
+    with database.write() as transaction:
+        transaction.execute(
             text("UPDATE connections SET ended_at = opened_at, reason = 'gone' WHERE connection_id = :id"), {"id": away}
         )
     assert connections.revoke(database, publisher, USER) == 2
@@ -185,21 +185,21 @@ def test_a_row_that_was_lost_is_entered_again_and_keeps_its_tokens_end(
 ) -> None:
     end = int(time.time()) + 3600
     lost, expired = open_stream(expires_at=end), open_stream(expires_at=int(time.time()) - LEEWAY)
-    with database.write() as session:
-        session.execute(text("DELETE FROM connections"))
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM connections"))
     assert "Grip-Hold" in recover(database, settings, lost).headers
     assert live(database) == [lost]
-    with database.read() as session:
-        assert table.expired(session, datetime.fromtimestamp(end, UTC), 9) == [lost]
-        assert table.expired(session, datetime.fromtimestamp(end - 1, UTC), 9) == []
+    with database.read() as transaction:
+        assert table.expired(transaction, datetime.fromtimestamp(end, UTC), 9) == [lost]
+        assert table.expired(transaction, datetime.fromtimestamp(end - 1, UTC), 9) == []
     assert said(recover(database, settings, expired))[1]["reason"] == TOKEN_EXPIRED
 
 
 def test_a_token_that_is_let_in_late_is_not_ended_at_once(open_stream: Callable[..., str], database: Database) -> None:
     late = open_stream(expires_at=int(time.time()) - 1)
-    with database.read() as session:
-        assert table.expired(session, datetime.now(UTC), 9) == []
-        assert table.expired(session, datetime.now(UTC) + timedelta(seconds=LEEWAY), 9) == [late]
+    with database.read() as transaction:
+        assert table.expired(transaction, datetime.now(UTC), 9) == []
+        assert table.expired(transaction, datetime.now(UTC) + timedelta(seconds=LEEWAY), 9) == [late]
 
 
 @pytest.mark.parametrize("expires_at", [2**40, 10**30, 0, -5])

@@ -79,8 +79,8 @@ def cut(line: Forwarder, mode: Mode) -> None:
 
 
 def unpublished(database: Database) -> int:
-    with database.read() as session:
-        return len(log.unpublished(session, ("", 0), 100, datetime.now(UTC)))
+    with database.read() as transaction:
+        return len(log.unpublished(transaction, ("", 0), 100, datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT])
@@ -139,8 +139,8 @@ def test_one_that_goes_away_between_commit_and_publish_fails_no_one(
 
 
 def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Database) -> None:
-    with direct.write() as session:
-        keys.claim(session, "42", "k", "fingerprint", datetime.now(UTC))
+    with direct.write() as transaction:
+        keys.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
         answer = ask(app, "POST", "", NEW, Idempotency_Key="k")
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
     assert ask(app, "POST", "", {**NEW, "title": "other"}, Idempotency_Key="k").status_code == 422
@@ -149,8 +149,8 @@ def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Da
 def test_a_request_whose_machine_vanished_does_not_hold_its_key_for_ever(app: Flask, postgres_url: str) -> None:
     def vanish(database: Database) -> None:
         """Begin the request, and then say nothing any more, not even that it is gone."""
-        with database.write() as session:
-            keys.claim(session, "42", "k", "fingerprint", datetime.now(UTC))
+        with database.write() as transaction:
+            keys.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
             wait_until(
                 lambda: ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201,
                 20 * TIMEOUT,
@@ -163,8 +163,8 @@ def test_a_request_whose_machine_vanished_does_not_hold_its_key_for_ever(app: Fl
 
 def test_a_log_that_another_transaction_holds_for_long_is_503(app: Flask, direct: Database) -> None:
     assert ask(app, "POST", "", NEW).status_code == 201
-    with direct.write() as session:
-        log.lock(session, ["42"])
+    with direct.write() as transaction:
+        log.lock(transaction, ["42"])
         assert ask(app, "POST", "", NEW).status_code == 503
         assert ask(app, "POST", "/read-all").status_code == 503
         assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}  # who only looks waits for nobody

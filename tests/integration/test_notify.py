@@ -113,7 +113,7 @@ def test_what_notify_returns_is_what_is_stored(sessions: sessionmaker[Session], 
         made = notify(
             session, user_id="4 2", type="a.b", title="T", message="M", payload={"a": [1, "知"]}, expires_at=ends
         )
-    with database.read() as session:
+    with Session(database.engine) as session:
         row = session.get_one(Notification, made.id)
     assert (row.user_id, row.type, row.title, row.message) == ("4 2", "a.b", "T", "M")
     assert (row.payload, row.expires_at, row.created_at) == (made.content.payload, ends, made.created_at)

@@ -105,14 +105,14 @@ def listen(
 
 
 def enter(database: Database, *connection_ids: str) -> None:
-    with database.write() as session:
+    with database.write() as transaction:
         for connection_id in connection_ids:
-            table.add(session, Connection(connection_id, USER), datetime.now(UTC))
+            table.add(transaction, Connection(connection_id, USER), datetime.now(UTC))
 
 
 def live(database: Database) -> set[str]:
-    with database.read() as session:
-        return set(table.of_user(session, USER))
+    with database.read() as transaction:
+        return set(table.of_user(transaction, USER))
 
 
 def turn_until(condition: Callable[[], object], *relays: Presence, otherwise: str = "it does not come to that") -> None:
@@ -125,8 +125,8 @@ def turn_until(condition: Callable[[], object], *relays: Presence, otherwise: st
 
 
 def held_by(database: Database, node: str) -> set[str]:
-    with database.read() as session:
-        return registry.of_node(session, node)
+    with database.read() as transaction:
+        return registry.of_node(transaction, node)
 
 
 def test_what_is_announced_is_entered_and_what_has_left_is_gone(
@@ -148,8 +148,8 @@ def test_a_stream_that_nobody_knows_or_that_was_ended_is_read_again(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "ended", "fine")
-    with database.write() as session:
-        table.end(session, ["ended"], connections.REVOKED, datetime.now(UTC))
+    with database.write() as transaction:
+        table.end(transaction, ["ended"], connections.REVOKED, datetime.now(UTC))
     relay = listen()
     voices[0].say("ended", "fine", "unknown")
     turn_until(lambda: len(ports[0].items) >= 2, relay)
@@ -250,8 +250,8 @@ def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
     relay = listen()
     voices[0].say("a1", "b2")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
-    with database.write() as session:
-        session.execute(text("ALTER TABLE connections RENAME TO away"))
+    with database.write() as transaction:
+        transaction.execute(text("ALTER TABLE connections RENAME TO away"))
     voices[0].say_left("a1")
 
     def meets_it() -> bool:
@@ -262,8 +262,8 @@ def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
         return False
 
     wait_until(meets_it, BOUND, "it does not meet the outage")
-    with database.write() as session:
-        session.execute(text("ALTER TABLE away RENAME TO connections"))
+    with database.write() as transaction:
+        transaction.execute(text("ALTER TABLE away RENAME TO connections"))
     turn_until(lambda: live(database) == {"b2"}, relay)
 
 

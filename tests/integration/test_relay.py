@@ -37,8 +37,8 @@ def create(database: Database, publisher: Publisher, users: list[str], expires_a
 
 
 def waiting(database: Database) -> int:
-    with database.read() as session:
-        return len(log.unpublished(session, ("", 0), 10_000, datetime.now(UTC)))
+    with database.read() as transaction:
+        return len(log.unpublished(transaction, ("", 0), 10_000, datetime.now(UTC)))
 
 
 def test_what_is_created_is_published_to_every_node_in_order(
@@ -151,9 +151,9 @@ def test_a_burst_that_is_over_has_streams_read_again_and_one_that_goes_on_has_no
     hint, last = ports[0].items[before:]
     assert (hint["channel"], hint["formats"]["http-stream"]) == ("u-YQ", {"action": "hint"})
     assert last["id"] == str(events.BURST)
-    with database.read() as session:
-        assert misses.of_node(session, ports[1].url, 10) == {"a": 1}  # told when it is back
-        assert set(misses.of_node(session, misses.ANY_NODE, 10)) == {"b"}
+    with database.read() as transaction:
+        assert misses.of_node(transaction, ports[1].url, 10) == {"a": 1}  # told when it is back
+        assert set(misses.of_node(transaction, misses.ANY_NODE, 10)) == {"b"}
 
 
 def test_what_expires_leaves_every_device(database: Database, publisher: Publisher, ports: list[ControlPort]) -> None:
@@ -170,12 +170,12 @@ def test_what_is_older_than_is_kept_goes_in_batches(
     settings: Settings, database: Database, publisher: Publisher
 ) -> None:
     create(database, publisher, [f"u{number}" for number in range(relay.BATCH + 100)])
-    with database.write() as session:
+    with database.write() as transaction:
         for table in ("notifications", "events"):
-            session.execute(text(f"UPDATE {table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
+            transaction.execute(text(f"UPDATE {table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
     create(database, publisher, ["young", "u1"])
     assert relay.keep_house(settings, database, publisher)
-    with database.read() as session:
-        left = session.execute(text("SELECT count(*), sum(unread) FROM streams, (SELECT 1) AS one")).one()
-        assert session.execute(text("SELECT count(*) FROM notifications")).scalar_one() == 2
+    with database.read() as transaction:
+        left = transaction.execute(text("SELECT count(*), sum(unread) FROM streams, (SELECT 1) AS one")).one()
+        assert transaction.execute(text("SELECT count(*) FROM notifications")).scalar_one() == 2
         assert tuple(left) == (relay.BATCH + 101, 2)

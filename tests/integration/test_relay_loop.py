@@ -54,8 +54,10 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
 ) -> None:
     create(settings, database)
     create(settings, database, datetime.now(UTC) - timedelta(seconds=1))
-    with database.write() as session:
-        session.execute(text("INSERT INTO idempotency_keys VALUES ('o', 'k', 'f', 'a', '2020-01-01T00:00:00.000000Z')"))
+    with database.write() as transaction:
+        transaction.execute(
+            text("INSERT INTO idempotency_keys VALUES ('o', 'k', 'f', 'a', '2020-01-01T00:00:00.000000Z')")
+        )
     with running(replace(settings, grip_url=(port.url,))):
         wait_until(lambda: len(port.items) == 3, BOUND, lambda: str(port.items))
         wait_until(lambda: not count(database, "idempotency_keys"), BOUND, "the key is still there")
@@ -71,9 +73,9 @@ def test_what_is_just_being_published_is_left_alone(settings: Settings, database
     create(settings, database)
     publisher = Publisher(replace(settings, grip_url=(port.url,)))
     assert relay.repair(database, publisher, rest=timedelta(hours=1)).events == 0
-    with database.write() as session:  # by a host whose clock is ahead
+    with database.write() as transaction:  # by a host whose clock is ahead
         ahead = datetime.now(UTC) + timedelta(minutes=1)
-        session.execute(update(Event).values(created_at=ahead))
+        transaction.execute(update(Event).values(created_at=ahead))
     assert relay.repair(database, publisher, rest=timedelta(hours=1)).events == 1
 
 
@@ -114,5 +116,5 @@ def test_it_waits_out_a_database_that_is_away(
 
 
 def count(database: Database, table: str) -> int:
-    with database.read() as session:
-        return int(session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
+    with database.read() as transaction:
+        return int(transaction.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608

@@ -193,14 +193,14 @@ def test_used_tickets_are_forgotten_once_nobody_takes_them_any_more(settings: Se
     for age in (0, 60, 200):
         ticket = tickets.issue(settings, Identity(USER))
         tickets.redeem(database, settings, ticket)
-        with database.write() as session:
+        with database.write() as transaction:
             then = datetime.now(UTC) - timedelta(seconds=age)
             value = tokens.unseal(settings, "ticket", ticket) or {}
             statement = text("UPDATE used_tickets SET used_at = :then WHERE id = :id")
-            if session.get_bind().dialect.name == "sqlite":
-                session.execute(statement, {"then": then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "id": value["id"]})
+            if transaction.dialect.name == "sqlite":
+                transaction.execute(statement, {"then": then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "id": value["id"]})
             else:
-                session.execute(statement, {"then": then, "id": value["id"]})
+                transaction.execute(statement, {"then": then, "id": value["id"]})
     assert relay.keep_house(settings, database, Publisher(settings))
-    with database.read() as session:
-        assert session.execute(text("SELECT count(*) FROM used_tickets")).scalar_one() == 2
+    with database.read() as transaction:
+        assert transaction.execute(text("SELECT count(*) FROM used_tickets")).scalar_one() == 2

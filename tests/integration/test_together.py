@@ -53,11 +53,11 @@ def test_each_gets_its_own_and_all_are_in_the_log_and_published(
         said = list(threads.map(lambda one: create(database, publisher, together, one), wanted))
     assert said == [one.content.title for one in wanted]
     now = datetime.now(UTC)
-    with database.read() as session:
+    with database.read() as transaction:
         for user in ("user-0", "user-1", "user-2"):
-            assert [event.seq for event in log.read_events(session, user, 1, 100, 100, now)] == list(range(1, 21))
-            assert log.position(session, user, now).unread == 20
-        assert log.unpublished(session, ("", 0), 100, now) == []
+            assert [event.seq for event in log.read_events(transaction, user, 1, 100, 100, now)] == list(range(1, 21))
+            assert log.position(transaction, user, now).unread == 20
+        assert log.unpublished(transaction, ("", 0), 100, now) == []
     assert len(control.items) == len(wanted)
 
 
@@ -72,7 +72,7 @@ def test_who_waits_for_a_locked_log_holds_up_nobody_else(postgres_url: str, sett
         with together.turn:
             assert may_end.wait(10)
 
-    with ThreadPoolExecutor(THREADS) as threads, database.engine.connect() as host:
+    with ThreadPoolExecutor(THREADS) as threads, database.write() as host:
         host.execute(text("SELECT * FROM streams WHERE user_id = 'held' FOR UPDATE"))
         turn = threads.submit(first_turn)
         wait_until(together.turn.locked, 10, lambda: "nobody has the turn")

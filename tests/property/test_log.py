@@ -108,9 +108,9 @@ class LogMachine(RuleBasedStateMachine):
     def expire(self, picks: list[int]) -> None:
         ids = {self.anyones(pick) for pick in picks}
         past = "2001-01-01T00:00:00.000000Z"
-        with self.database.write() as session:
+        with self.database.write() as transaction:
             for number in ids:
-                session.execute(
+                transaction.execute(
                     text("UPDATE notifications SET expires_at = :past WHERE id = :id"), {"past": past, "id": number}
                 )
         gone = sum(truth.remove(ids) for truth in self.truths.values())
@@ -121,10 +121,10 @@ class LogMachine(RuleBasedStateMachine):
     def prune(self, who: int, pick: int) -> None:
         user, truth = self.users[who], self.truths[self.users[who]]
         upto = pick % (truth.head + 1)
-        with self.database.write() as session:
+        with self.database.write() as transaction:
             aged = text("UPDATE events SET created_at = :old WHERE user_id = :user AND seq <= :upto")
-            session.execute(aged, {"old": "1999-01-01T00:00:00.000000Z", "user": user, "upto": upto})
-            gone = retention.remove_events(session, LONG_AGO + timedelta(days=1), 10_000)
+            transaction.execute(aged, {"old": "1999-01-01T00:00:00.000000Z", "user": user, "upto": upto})
+            gone = retention.remove_events(transaction, LONG_AGO + timedelta(days=1), 10_000)
         assert gone == max(0, upto + 1 - truth.kept_from)
         truth.kept_from = max(truth.kept_from, upto + 1)
 

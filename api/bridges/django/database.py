@@ -4,7 +4,7 @@ SQLAlchemy is lent the driver's connection that Django has open, and never begin
 So what the store writes belongs to the ``transaction.atomic()`` around it, and Django's pool, options and tests hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +14,8 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
-from api.database import Database, join, named_errors
+from api.database import Database, Transaction, join, named_errors
 from api.errors import DatabaseAway
 
 VENDORS = ("postgresql", "sqlite")
@@ -69,12 +68,12 @@ class DjangoDatabase(Database):
             yield connection
 
     @contextmanager
-    def within(self) -> Iterator[Session]:
-        """A session in the site's transaction; errors are raised as Django raises the driver's."""
+    def within(self) -> Iterator[Transaction]:
+        """The site's transaction, for the store; errors are raised as Django raises the driver's."""
         lent = connections[self._alias]
         try:
-            with self.borrow() as connection, join(connection, self._schema) as session:
-                yield session
+            with self.borrow() as connection, join(connection, self._schema) as joined:
+                yield joined
         except DBAPIError as exc:
             if exc.orig is None:
                 raise
@@ -82,7 +81,7 @@ class DjangoDatabase(Database):
                 raise exc.orig from exc
 
     @contextmanager
-    def _session(self, begin: str, synchronous: str = "FULL") -> Iterator[Session]:  # noqa: ARG002 - Django's are its options
+    def _opened(self) -> Iterator[Transaction]:
         lent = connections[self._alias]
         is_ours = not lent.in_atomic_block
         try:
@@ -90,16 +89,23 @@ class DjangoDatabase(Database):
                 named_errors(),
                 transaction.atomic(using=self._alias),
                 self.borrow() as connection,
-                join(connection, self._schema) as session,
+                join(connection, self._schema) as joined,
             ):
                 if is_ours and not self._sqlite:
                     self._bound(connection)
-                yield session
+                yield joined
         except (OperationalError, InterfaceError) as exc:  # Django's, of the connection or of the commit
             raise DatabaseAway("the database does not answer") from exc
         except DatabaseAway:
             lent.errors_occurred = True  # so that Django looks whether the connection is still good
             raise
+
+    @contextmanager
+    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Transaction]:  # noqa: ARG002 - Django's are its options
+        with self._opened() as joined:  # begun by Django
+            if first and not self._sqlite:
+                joined.exec_driver_sql("; ".join(first))
+            yield joined
 
     def _bound(self, connection: Connection) -> None:
         milliseconds = int(self._timeout * 1000)

@@ -54,8 +54,8 @@ def _append(drafts: list[Draft]) -> list[Notification]:
     application = _shirase()
     alias = application.site.alias
     with transaction.atomic(using=alias, savepoint=False):
-        with application.database.within() as session:
-            appended = append.append_notifications(session, drafts, datetime.now(UTC))
+        with application.database.within() as joined:
+            appended = append.append_notifications(joined, drafts, datetime.now(UTC))
         places = [(event.user_id, event.seq) for event in appended]
         publish = partial(notifications.publish_places, application.database, application.publisher, places)
         transaction.on_commit(publish, using=alias)
