@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from api import grip, metrics, sse
+from api import metrics, sse
 from api.database import Database, Transaction
 from api.errors import TooManyConnections
-from api.grip import Publisher
+from api.publisher import Publisher, closing_items
 from api.records import Connection, Ended
 from api.settings import REJECT, Settings
 from api.store import connections
@@ -111,7 +111,7 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
     """
     if not ended:
         return
-    items = [item for one in ended for item in grip.closing_items(one.connection_id, closing(one.reason))]
+    items = [item for one in ended for item in closing_items(one.connection_id, closing(one.reason))]
     accepted = publisher.publish(items)
     everywhere = frozenset(publisher.nodes)
     told = [one.connection_id for one, nodes in zip(ended, accepted[1::2], strict=True) if nodes == everywhere]

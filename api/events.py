@@ -9,6 +9,7 @@ import orjson
 
 from api import cursors, grip, sse
 from api.models import rfc3339
+from api.publisher import Item
 from api.records import Content, Event, Notification
 
 BURST = 50  # events of one user in one publish
@@ -57,17 +58,17 @@ def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
     return {"id": cursor, "event": event.kind, "data": orjson.Fragment(data)}
 
 
-def to_repair(database_name: str, user_ids: Sequence[str], latest: Sequence[Event]) -> list[grip.Item]:
+def to_repair(database_name: str, user_ids: Sequence[str], latest: Sequence[Event]) -> list[Item]:
     """What to tell a node that missed something of these users.
 
     The hint has streams read again at once. One that is being opened or read at that very instant does not notice it;
     the latest event, whose id the proxy remembers, shows it that there is more.
     """
-    hints = [grip.Item(grip.user_channel(user_id), 0, "") for user_id in user_ids]
+    hints = [Item(grip.user_channel(user_id), 0, "") for user_id in user_ids]
     return hints + [item for item, _ in to_items(database_name, latest)]
 
 
-def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[grip.Item, list[Event]]]:
+def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[Item, list[Event]]]:
     """What to tell the proxy, each item with the events that it stands for.
 
     The proxy keeps 100 items for a connection that is still writing earlier ones, and drops the rest in silence. So a
@@ -77,16 +78,16 @@ def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[grip.Ite
     of_user: dict[str, list[Event]] = {}
     for event in events:
         of_user.setdefault(event.user_id, []).append(event)
-    items: list[tuple[grip.Item, list[Event]]] = []
+    items: list[tuple[Item, list[Event]]] = []
     for user_id, own in of_user.items():
         channel = grip.user_channel(user_id)
         if len(own) > BURST:
-            items.append((grip.Item(channel, own[-1].seq, ""), own[:-1]))
+            items.append((Item(channel, own[-1].seq, ""), own[:-1]))
         for event in own[-1:] if len(own) > BURST else own:
             shown = to_sse(database_name, event)
             # One that has nothing left to say keeps its id: a hint in its place would be lost on a stream that is just
             # being read, and nothing would show that stream what it lacks.
-            items.append((grip.Item(channel, event.seq, sse.encode(shown) if shown else sse.NOTHING), [event]))
+            items.append((Item(channel, event.seq, sse.encode(shown) if shown else sse.NOTHING), [event]))
     return items
 
 

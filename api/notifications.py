@@ -14,8 +14,8 @@ from typing import TypeVar
 from api import events, logs, metrics
 from api.database import Database, Transaction
 from api.errors import DatabaseAway, KeyReused, NotFound, RowsLocked
-from api.grip import Publisher
 from api.group import Apart, Group
+from api.publisher import Publisher
 from api.records import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
 from api.store import append, inbox, keys, log, misses, traces
 

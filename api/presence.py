@@ -16,7 +16,7 @@ from typing import Self
 from api import grip
 from api.database import Database, Transaction
 from api.errors import DatabaseAway
-from api.grip import Publisher
+from api.publisher import Item, Publisher
 from api.settings import Settings
 from api.statistics import MOST_AT_ONCE, Heard, Statistics
 from api.store import registry
@@ -137,7 +137,7 @@ class Presence:
         """Have streams read again: one that was ended gets its end, one that nobody knows is entered."""
         some = sorted(connection_ids)[:LOOKS]  # the others come up again when the node is compared
         if some:
-            hints = [grip.Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
+            hints = [Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
             self._publisher.publish_to(node.name, hints)
 
     def _tick(self, now: float) -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from api import connections, events, metrics, notifications, presence
 from api.database import Database
 from api.errors import DatabaseAway
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import RELAY
 from api.settings import Settings
 from api.store import log, misses, retention, used_tickets

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from api.database import Database
-from api.grip import Publisher
 from api.jwks import Jwks
 from api.notifications import Together, create_together
+from api.publisher import Publisher
 from api.rate_limits import RateLimits
 from api.settings import Settings
 from api.verification_keys import FixedKeys, Keys, public_keys, secret_keys

@@ -17,7 +17,7 @@ import orjson
 from api import connections, cursors, events, grip, logs, metrics, replay, sse, tokens
 from api.database import Database
 from api.errors import DatabaseAway, DatabaseReadOnly, TooManyConnections
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import Connection
 from api.replay import Replay
 from api.settings import Settings

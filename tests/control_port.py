@@ -21,6 +21,7 @@ class ControlPort(ThreadingHTTPServer):
         self.behaviour = "accept"  # or "fail", "hang"
         self.on_post: Callable[[], object] = lambda: None
         self.posts: list[list[dict[str, Any]]] = []
+        self.authorizations: list[str | None] = []
         self.released = threading.Event()
 
     @property
@@ -37,6 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.authorizations.append(self.headers["Authorization"])
         self.server.on_post()
         if self.server.behaviour == "hang":
             self.server.released.wait(HUNG)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.database import Database, Transaction, versions
 from api.doctor.findings import Check, Trouble, Unseen
 from api.errors import DatabaseAway
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.settings import Settings
 from api.store import registry
 

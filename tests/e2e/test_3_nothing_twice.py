@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from api import relay
-from api.grip import Publisher
+from api.publisher import Publisher
 from tests.e2e.conftest import Fragile
 from tests.forwarder import Mode
 

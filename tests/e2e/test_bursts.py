@@ -3,7 +3,8 @@
 from uuid import uuid4
 
 from api.events import BURST
-from api.grip import Item, Publisher, user_channel
+from api.grip import user_channel
+from api.publisher import Item, Publisher
 from tests.e2e.conftest import Fragile, on_both
 from tests.forwarder import Mode
 from tests.service import Service

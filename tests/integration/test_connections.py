@@ -17,7 +17,7 @@ from api import connections, grip, streams
 from api.connections import CONNECTION_LIMIT, NEVER, REVOKED, TOKEN_EXPIRED
 from api.database import Database
 from api.errors import TooManyConnections
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.settings import REJECT, Settings
 from api.store import connections as table
 from api.tokens import ADMIN, LEEWAY

@@ -17,7 +17,7 @@ from api import notifications, relay
 from api.app import create_app
 from api.database import Database
 from api.errors import DatabaseAway
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.settings import Settings
 from api.store import keys, log
 from api.tokens import WRITE, mint

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 from api import relay
 from api.database import Database
 from api.errors import Invalid
-from api.grip import Publisher
 from api.models import Base, Notification
+from api.publisher import Publisher
 from api.records import SaidTo
 from api.settings import Settings
 from api.store import log

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from api import notifications
 from api.database import Database
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from api.store import log
@@ -66,9 +66,7 @@ def test_ids_of_one_user_grow_with_their_seq(database: Database, publisher: Publ
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: create(database, publisher, ["a", "b", "a"]), range(40)))
     with database.read() as transaction:
-        found = (
-            transaction.scalars(text("SELECT id FROM notifications WHERE user_id = 'a' ORDER BY seq")).all()
-        )
+        found = transaction.scalars(text("SELECT id FROM notifications WHERE user_id = 'a' ORDER BY seq")).all()
     assert list(found) == sorted(found)
 
 

@@ -14,9 +14,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scop
 from api import relay
 from api.database import Database, parse_url
 from api.errors import Invalid
-from api.grip import Publisher
 from api.models import Notification
 from api.notify import Notifier, broadcast, notify, notify_many
+from api.publisher import Publisher
 from api.records import Event, SaidTo
 from api.settings import Settings
 from api.store import log

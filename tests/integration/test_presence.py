@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from api import connections, grip
 from api.database import Database
 from api.errors import DatabaseAway
-from api.grip import Publisher
 from api.presence import LOST, TICK, Presence
+from api.publisher import Publisher
 from api.records import Connection
 from api.settings import Settings
 from api.statistics import Heard, parse

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from api import events, grip, notifications, relay
 from api.database import Database
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from api.store import log, misses

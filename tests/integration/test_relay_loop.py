@@ -12,8 +12,8 @@ from sqlalchemy import make_url, text, update
 
 from api import notifications, relay
 from api.database import Database
-from api.grip import Publisher
 from api.models import Event
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from tests.control_port import ControlPort, control_port

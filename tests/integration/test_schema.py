@@ -12,8 +12,8 @@ from sqlalchemy import event, text
 
 from api import notifications
 from api.database import Database, Transaction
-from api.grip import Publisher
 from api.models import Base
+from api.publisher import Publisher
 from api.records import PUBLISH, Connection, Content, Draft, Event, Published
 from api.settings import Settings
 from api.store import connections, inbox, log, misses, registry, retention, traces

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from api import cursors, grip, notifications, streams
 from api.app import create_app
 from api.database import Database
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from tests.event_stream import parse

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from api import connections, cursors, grip, notifications, streams
 from api.database import Database
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from tests.event_stream import Dispatched, parse

@@ -19,7 +19,7 @@ from api import grip, relay, tickets, tokens
 from api.app import create_app
 from api.database import Database
 from api.errors import Unauthenticated
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.settings import Settings
 from api.tokens import ADMIN, LEEWAY, WRITE, Identity
 from tests.event_stream import parse

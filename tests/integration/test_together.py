@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from api import notifications
 from api.database import Database
-from api.grip import Publisher
 from api.notifications import Together, create_together
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from api.store import log

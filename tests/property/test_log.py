@@ -24,7 +24,7 @@ from sqlalchemy import text
 from api import connections, cursors, grip, notifications, relay, streams
 from api.database import Database
 from api.errors import NotFound
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.records import Content, Draft
 from api.settings import Settings
 from api.store import retention

@@ -13,7 +13,7 @@ from api.bridges.django import configuration
 from api.bridges.django.configuration import Site
 from api.bridges.django.database import DjangoDatabase
 from api.database import migrate_on
-from api.grip import Publisher
+from api.publisher import Publisher
 from api.rate_limits import RateLimits
 
 

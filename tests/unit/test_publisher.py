@@ -1,0 +1,148 @@
+"""Publishes that never hang, and cost nobody more than they may."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from api.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher
+from api.settings import Settings
+from tests.control_port import ControlPort, control_port
+from tests.loop_thread import wait_until
+
+BOUND = 10.0  # seconds
+SECRET = "s" * 32
+SETTINGS = Settings(
+    database_url="sqlite:////x.db",
+    grip_url=("http://127.0.0.1:1",),
+    pushpin_sig_key="k" * 32,
+    jwt_secret="j" * 32,
+    publish_timeout=0.3,
+)
+ITEM = Item("u-YQ", 1, "event: x\n\n")
+
+
+@pytest.fixture
+def port() -> Iterator[ControlPort]:
+    with control_port() as running:
+        yield running
+
+
+def publisher(port: ControlPort, parameters: str = "") -> Publisher:
+    return Publisher(replace(SETTINGS, grip_url=(port.url + parameters,)))
+
+
+def test_posts_stay_under_the_proxys_limit_and_in_order(port: ControlPort) -> None:
+    items = [Item("u-YQ", number, "x" * 10_000) for number in range(1, 301)]
+    assert publisher(port).publish(items) == [frozenset({port.url})] * 300
+    assert [item["id"] for item in port.items] == [str(number) for number in range(1, 301)]
+    assert len(port.posts) == 4
+    assert all(sum(len(item["formats"]["http-stream"]["content"]) for item in post) < 900_000 for post in port.posts)
+
+
+def test_a_hung_control_port_costs_a_bounded_time_and_then_nothing(port: ControlPort) -> None:
+    port.behaviour = "hang"
+    under_test = publisher(port)
+    for _ in range(FAILURES_UNTIL_SPARED):
+        assert under_test.publish([ITEM]) == [frozenset()]
+    started = time.monotonic()
+    spared = 0
+    while time.monotonic() - started < SPARED[0] / 2:
+        assert under_test.publish([ITEM]) == [frozenset()]
+        spared += 1
+    assert spared > 10  # each attempt at the hung port would have taken longer than the whole loop
+
+
+def test_a_control_port_that_is_back_is_used_again(port: ControlPort) -> None:
+    port.behaviour = "fail"
+    under_test = publisher(port)
+    for _ in range(FAILURES_UNTIL_SPARED):
+        assert under_test.publish([ITEM]) == [frozenset()]
+    port.behaviour = "accept"
+    wait_until(lambda: under_test.publish([ITEM]) == [frozenset({port.url})], BOUND, "it was not used again")
+
+
+def test_a_control_port_that_refuses_fails_no_one() -> None:
+    assert Publisher(SETTINGS).publish([ITEM]) == [frozenset()]
+    assert Publisher(SETTINGS).publish([]) == []
+
+
+def test_a_slow_control_port_takes_no_more_than_a_publish_may(port: ControlPort) -> None:
+    """Each of its answers is just in time: only the publish as a whole is over its bound."""
+    port.on_post = lambda: time.sleep(SETTINGS.publish_timeout * 2 / 3)
+    items = [Item("u-YQ", number, "x" * 500_000) for number in range(1, 31)]
+    accepted = publisher(port).publish(items)
+    assert len(accepted) == len(items)
+    taken = sum(map(bool, accepted))
+    assert 0 < taken == len(port.posts) < 10  # the relay brings the rest
+    assert accepted == [frozenset({port.url})] * taken + [frozenset()] * (30 - taken)
+
+
+def test_what_the_environment_says_of_proxies_is_not_heard(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert publisher(port).publish([ITEM]) == [frozenset({port.url})]
+
+
+def test_a_control_port_is_told_who_posts(port: ControlPort) -> None:
+    assert publisher(port, "?iss=us&key=" + SECRET).publish([ITEM]) == [frozenset({port.url})]
+    kind, _, token = (port.authorizations[0] or "").partition(" ")
+    assert (kind, jwt.decode(token, SECRET, ["HS256"])["iss"]) == ("Bearer", "us")
+
+
+def test_a_control_port_behind_tls_is_believed_by_its_certificate(
+    port: ControlPort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = tmp_path / "certificate"
+    certificate.write_bytes(self_signed("127.0.0.1"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    port.socket = tls.wrap_socket(port.socket, server_side=True)
+    url = port.url.replace("http:", "https:")
+    assert Publisher(replace(SETTINGS, grip_url=(url,))).publish([ITEM]) == [frozenset()]
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert Publisher(replace(SETTINGS, grip_url=(url,))).publish([ITEM]) == [frozenset({url})]
+    assert [item["channel"] for item in port.items] == [ITEM.channel]
+
+
+def self_signed(address: str) -> bytes:
+    """A certificate of an address for itself, with its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(pem) + secret
+
+
+def test_one_node_that_fails_costs_the_others_nothing(port: ControlPort) -> None:
+    both = Publisher(replace(SETTINGS, grip_url=("http://127.0.0.1:1", port.url)))
+    for _ in range(FAILURES_UNTIL_SPARED + 2):
+        assert both.publish([ITEM]) == [frozenset({port.url})]
+    assert both.nodes == ("http://127.0.0.1:1", port.url)
+
+
+def test_a_repair_goes_to_one_node_alone(port: ControlPort) -> None:
+    both = Publisher(replace(SETTINGS, grip_url=("http://127.0.0.1:1", port.url)))
+    assert both.publish_to(port.url, [Item("u-YQ", 0, ""), Item("u-Yg", 0, "")])
+    assert not both.publish_to("http://127.0.0.1:1", [ITEM])
+    assert [item["channel"] for item in port.items] == ["u-YQ", "u-Yg"]
+    assert all("id" not in item and "prev-id" not in item for item in port.items)
