@@ -17,7 +17,7 @@ from api import metrics, sse
 from api.database import Database, Transaction
 from api.errors import TooManyConnections
 from api.publisher import Publisher, closing_items
-from api.records import Connection, Ended
+from api.records import Connection, Ended, Position
 from api.settings import REJECT, Settings
 from api.store import connections
 from api.store.connections import GONE, lock_of
@@ -76,14 +76,18 @@ def admit(transaction: Transaction, settings: Settings, connection: Connection) 
     return ended
 
 
-def why_ended(transaction: Transaction, connection: Connection) -> str | None:
-    """Why a stream that the proxy asks about must end; ``None`` if it may go on.
+def standing(transaction: Transaction, connection: Connection) -> tuple[str | None, Position]:
+    """Why a stream that the proxy asks about must end, ``None`` if it may go on; and where its user's log stands.
 
     ``GONE`` if its row is missing, was taken for gone or has not been touched for long: ``enter`` it again. A registry
     that was lost ends nobody.
     """
     now = datetime.now(UTC)
-    reason, last_seen = connections.find(transaction, connection.connection_id) or (GONE, now)
+    found, position = connections.standing(transaction, connection, now)
+    return _why_ended(connection, *(found or (GONE, now)), now), position
+
+
+def _why_ended(connection: Connection, reason: str | None, last_seen: datetime, now: datetime) -> str | None:
     if reason not in (None, GONE):
         return reason
     if connection.expires_at and connection.expires_at <= now:

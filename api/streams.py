@@ -89,7 +89,7 @@ def continue_stream(
     if page["begun"]:
         return _go_on(database, settings, stream, page["cursor"])
     with database.read() as transaction:  # the proxy may repeat this request after its answer was lost
-        ended = connections.why_ended(transaction, connection)
+        ended, _ = connections.standing(transaction, connection)
     if ended not in (None, GONE):
         return _end(ended)
     try:
@@ -177,8 +177,7 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
 def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:
     """What follows in a stream that has begun, if it may go on."""
     with database.read() as transaction:
-        ended = connections.why_ended(transaction, stream.connection)
-        at = log.position(transaction, stream.user_id, datetime.now(UTC))
+        ended, at = connections.standing(transaction, stream.connection)
     if ended == GONE:
         with suppress(DatabaseReadOnly):
             connections.enter(database, stream.connection)

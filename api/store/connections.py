@@ -5,13 +5,14 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api import models
 from api.database import Transaction
 from api.models import Moment
-from api.records import Connection, Ended
+from api.records import Connection, Ended, Position
+from api.store import log
 
 connections = models.Base.metadata.tables["connections"]
 
@@ -45,8 +46,12 @@ _OF_USER = (
 _OTHERS = _OF_USER.where(connections.c.connection_id != bindparam("new_connection_id"))
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
 _ENTER = _OTHERS.add_cte(_ADD["postgresql"].cte("entering"))  # in one round trip, which SQLite has no way for
-_FIND = select(connections.c.reason, connections.c.last_seen).where(
-    connections.c.connection_id == bindparam("connection_id")
+_AT = connections.c.connection_id == bindparam("connection_id")
+_STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
+    select(literal(1).label("one"))
+    .subquery()
+    .outerjoin(connections, _AT)
+    .outerjoin(log.streams, log.streams.c.user_id == bindparam("user_id"))
 )
 
 
@@ -91,10 +96,18 @@ def _given(new: Connection, now: datetime) -> dict[str, Any]:
     }
 
 
-def find(transaction: Transaction, connection_id: str) -> tuple[str | None, datetime] | None:
-    """Why a connection has ended, ``None`` while it is live, and when it was last seen; ``None`` if it is unknown."""
-    found = transaction.execute(_FIND, {"connection_id": connection_id}).one_or_none()
-    return None if found is None else (found.reason, found.last_seen)
+def standing(
+    transaction: Transaction, connection: Connection, now: datetime
+) -> tuple[tuple[str | None, datetime] | None, Position]:
+    """What every recovery asks, at once: how a connection stands, and where its user's log does.
+
+    Returns:
+        Why it has ended, ``None`` while it is live, and when it was last seen; ``None`` if it is unknown. And the
+        position, as ``log.position`` gives it.
+    """
+    given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now}
+    reason, last_seen, head, unread = transaction.execute(_STANDING, given).one()
+    return None if last_seen is None else (reason, last_seen), Position(head or 0, unread or 0)
 
 
 def end(transaction: Transaction, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:

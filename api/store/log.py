@@ -47,9 +47,8 @@ _HIDDEN = (
     .where(notifications.c.user_id == bindparam("user_id"), notifications.c.read_at.is_(None))
     .where(notifications.c.expires_at <= _NOW)
 )
-_POSITION = select(streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery()).where(
-    streams.c.user_id == bindparam("user_id")
-)
+POSITION = (streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery())  # of a log; takes ``user_id`` and ``now``
+_POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
 
 
 def lock(transaction: Transaction, user_ids: Sequence[str]) -> None:

@@ -50,6 +50,7 @@ QUERIES: dict[str, Callable[[Transaction], Any]] = {
     "outbox": log.outbox,
     "misses, count": lambda transaction: misses.count(transaction, "n"),
     "enter": lambda transaction: connections.enter(transaction, Connection("new", "u7"), NOW),
+    "standing": lambda transaction: connections.standing(transaction, Connection("c7", "u7"), NOW),
     "of_user": lambda transaction: connections.of_user(transaction, "u7"),
     "end": lambda transaction: connections.end(transaction, ["c7", "c8"], "revoked", NOW),
     "end_of_user": lambda transaction: connections.end_of_user(transaction, "u7", "revoked", NOW),
