@@ -57,23 +57,26 @@ def named(connection_id: str, user_id: str, user_agent: str = "", address: str =
     return Connection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
 
 
-def admit(transaction: Transaction, settings: Settings, connection: Connection) -> list[Ended]:
-    """Enter a connection, and return those that it takes the place of: tell them after the commit.
+def admit(transaction: Transaction, settings: Settings, connection: Connection) -> tuple[list[Ended], Position]:
+    """Enter a connection.
 
     The transaction must have the user's lock (``lock_of``); if this raises, it must be rolled back.
+
+    Returns:
+        Those that it takes the place of, which are to be told after the commit; and where the user's log stands.
 
     Raises:
         TooManyConnections: if the user has as many as they may and the policy is to reject one more.
     """
     now = datetime.now(UTC)
-    others = connections.enter(transaction, connection, now)
+    others, position = connections.enter(transaction, connection, now)
     excess = len(others) + 1 - settings.sse_max_connections_per_user
     if excess > 0 and settings.sse_connection_limit_policy == REJECT:
         metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
     ended = connections.end(transaction, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
     metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
-    return ended
+    return ended, position
 
 
 def standing(transaction: Transaction, connection: Connection) -> tuple[str | None, Position]:

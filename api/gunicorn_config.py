@@ -1,5 +1,6 @@
 """How gunicorn runs the handlers: ``gunicorn -c python:api.gunicorn_config api.wsgi:app``."""
 
+import gc
 import importlib
 import os
 import shutil
@@ -68,6 +69,10 @@ os.environ.setdefault("RATE_LIMIT_FILE", f"{os.environ[METRICS]}/rate-limits")
 # not after a second of reading, and all share that memory. What is open - connections, files, threads - each worker
 # makes itself, when it loads `api.wsgi`; so this is not gunicorn's `preload_app`. A new version needs a new master.
 importlib.import_module("api.app")  # here, since what counts asks for the directory above as it is imported
+# None of it is garbage. And a batch of a thousand makes some ten thousand objects that are all in use until its answer:
+# by default, Python would look through them, and through all that was read, a dozen times.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

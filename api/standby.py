@@ -19,6 +19,8 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
+import uvloop
+
 from api import cors, grip, problems, sse
 from api.errors import SettingsError
 from api.settings import ProxySettings
@@ -74,7 +76,7 @@ class Standby:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._serving = threading.Event()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve_until_stopped()), name="standby", daemon=True
+            target=lambda: uvloop.run(self._serve_until_stopped()), name="standby", daemon=True
         )
 
     @property

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -21,7 +20,6 @@ from api.publisher import Publisher
 from api.records import Connection
 from api.replay import Replay
 from api.settings import Settings
-from api.store import log
 from api.store.connections import GONE, lock_of
 
 PATH = "/api/sse/notifications"
@@ -147,8 +145,7 @@ def poll(
 def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
     try:
         with database.write(durable=False, lock=lock_of(stream.user_id)) as transaction:
-            ended = connections.admit(transaction, settings, stream.connection)
-            at = log.position(transaction, stream.user_id, datetime.now(UTC))
+            ended, at = connections.admit(transaction, settings, stream.connection)
     except DatabaseReadOnly:  # whom nobody can count may listen all the same
         ended, at = [], replay.position(database, stream.user_id)
     connections.tell(database, publisher, ended)

@@ -45,13 +45,15 @@ _OF_USER = (
 )
 _OTHERS = _OF_USER.where(connections.c.connection_id != bindparam("new_connection_id"))
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
-_ENTER = _OTHERS.add_cte(_ADD["postgresql"].cte("entering"))  # in one round trip, which SQLite has no way for
-_AT = connections.c.connection_id == bindparam("connection_id")
+_ONE = select(literal(1).label("one")).subquery()  # a row, whether or not there is one of what is joined to it
+_LOG = log.streams.c.user_id == bindparam("user_id")
+_ENTER = (  # in one round trip, which SQLite has no way for
+    select(func.array(_OTHERS.scalar_subquery()), *log.POSITION)
+    .select_from(_ONE.outerjoin(log.streams, _LOG))
+    .add_cte(_ADD["postgresql"].cte("entering"))
+)
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
-    select(literal(1).label("one"))
-    .subquery()
-    .outerjoin(connections, _AT)
-    .outerjoin(log.streams, log.streams.c.user_id == bindparam("user_id"))
+    _ONE.outerjoin(connections, connections.c.connection_id == bindparam("connection_id")).outerjoin(log.streams, _LOG)
 )
 
 
@@ -72,12 +74,18 @@ def of_user(transaction: Transaction, user_id: str) -> list[str]:
     return list(transaction.execute(_OF_USER, {"new_user_id": user_id}).scalars())
 
 
-def enter(transaction: Transaction, new: Connection, now: datetime) -> list[str]:
-    """Enter a connection, as ``add`` does, and return the user's other live ones, oldest first."""
+def enter(transaction: Transaction, new: Connection, now: datetime) -> tuple[list[str], Position]:
+    """Enter a connection, as ``add`` does.
+
+    Returns:
+        The user's other live connections, oldest first, and where the user's log stands.
+    """
+    given = {**_given(new, now), "user_id": new.user_id}
     if transaction.dialect.name == "postgresql":
-        return list(transaction.execute(_ENTER, _given(new, now)).scalars())
+        others, head, unread = transaction.execute(_ENTER, given).one()
+        return others, Position(head or 0, unread or 0)
     add(transaction, new, now)
-    return list(transaction.execute(_OTHERS, _given(new, now)).scalars())
+    return list(transaction.scalars(_OTHERS, given)), log.position(transaction, new.user_id, now)
 
 
 def add(transaction: Transaction, new: Connection, now: datetime) -> None:
