@@ -24,7 +24,7 @@ from api.processes import family
 from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from bench.load import STAMP, request
-from bench.machine import tree
+from bench.machine import processor_seconds, thread_seconds, tree
 from tests.postgres import Cluster
 from tests.stack import Stack, free_row
 
@@ -79,6 +79,10 @@ class Design(ABC):
     @abstractmethod
     def parts(self) -> dict[str, list[int]]:
         """Its processes: ``python``, ``proxy`` and ``database``."""
+
+    def processor_seconds(self) -> dict[str, float]:
+        """What each part has used so far."""
+        return {part: processor_seconds(pids) for part, pids in self.parts().items()}
 
     def stored(self) -> int:
         """How many notifications are committed; -1 where nothing is stored."""
@@ -146,6 +150,11 @@ class Shirase(Design):
         root = self._directory.resolve()
         python = [pid for name in ("gunicorn", "relay-0") for pid in family(f"{root}/{name}")]
         return {"python": python, "proxy": family(f"{root}/pushpin-0"), "database": server_pids(self._cluster)}
+
+    def processor_seconds(self) -> dict[str, float]:
+        used = super().processor_seconds()
+        used["python"] += thread_seconds("standby")  # which runs in this process here
+        return used
 
     def relay(self) -> list[int]:
         """Of its Python, what is not the handlers'."""

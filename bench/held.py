@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from bench.designs import Design, InMemory, Shirase
 from bench.load import send, streams
-from bench.machine import memory_kb, processor_seconds
+from bench.machine import memory_kb
 from bench.measures import Figures, Size, memory, most_open
 
 
@@ -43,11 +43,11 @@ def _step(design: Design, before: dict[str, int], now: dict[str, int], number: i
 def _idle(design: Design, size: Size) -> Figures:
     """Shares of a core, and what the handlers and the database were asked."""
     asked = _asked(design)
-    used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+    used = design.processor_seconds()
     began = time.monotonic()
     time.sleep(size.idle_seconds)
     seconds = time.monotonic() - began
-    found = {f"{part}_core": (processor_seconds(pids) - used[part]) / seconds for part, pids in design.parts().items()}
+    found = {f"{part}_core": (now - used[part]) / seconds for part, now in design.processor_seconds().items()}
     found["requests"] = _asked(design) - asked
     return {**found, "all_core": sum(found[name] for name in found if name.endswith("_core"))}
 

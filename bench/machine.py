@@ -1,6 +1,7 @@
 """What processes cost: processor time and memory, as Linux counts them."""
 
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,22 @@ def tree(root: int) -> list[int]:
 
 def processor_seconds(pids: Iterable[int]) -> float:
     """What living processes have used since they started."""
-    used = 0
+    used = 0.0
     for pid in pids:
         with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            used += int(fields[11]) + int(fields[12])
-    return used / TICKS
+            used += _used(Path(f"/proc/{pid}/stat"))
+    return used
+
+
+def thread_seconds(name: str) -> float:
+    """What this process's threads of that name have used."""
+    numbers = (thread.native_id for thread in threading.enumerate() if thread.name == name)
+    return sum(_used(Path(f"/proc/self/task/{number}/stat")) for number in numbers)
+
+
+def _used(stat: Path) -> float:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def memory_kb(pids: Iterable[int]) -> int:

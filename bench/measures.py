@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from bench.designs import SETTLED, Design, Shirase, publish
 from bench.load import Answered, Held, Lost, Streams, request, send, streams
-from bench.machine import memory_kb, processor_seconds
+from bench.machine import memory_kb
 
 Figures = dict[str, float]
-LEAST_OPEN = 0.95  # of the streams that are asked for
+MOST_GIVEN_UP = 100  # one in so many of the streams that are asked for
 TRIES = 5
 POST = 1800  # events, just below the megabyte that a post may have
 
@@ -74,6 +74,7 @@ def latency(design: Design, size: Size) -> Figures:
     listeners = [design.stream(user(n)) for n in range(size.listeners)]
     requests = [design.create([user(n % size.listeners)], n) for n in range(size.lone)]
     with _kept(design, size.lone), _listening(design, listeners) as held:
+        time.sleep(size.settling)
         send(design.producers, requests, count=size.lone, pause_ms=20).all_as(design.accepted)
         seen = _arrived(held, size.lone)
     figures = {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
@@ -93,10 +94,10 @@ def creates(design: Design, size: Size, batch: int = 1, address: str | None = No
     # there to read again.
     listeners = [design.stream(user(n)) for n in range(size.listeners if before >= 0 else 0)]
     with _listening(design, listeners) as held:
-        used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+        used = design.processor_seconds()
         answered = send(address or design.producers, requests, clients=size.clients, seconds=size.seconds)
         answered.all_as(design.accepted)
-        share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
+        share = {part: now - used[part] for part, now in design.processor_seconds().items()}
         sent = Counter(name for n in range(answered.finished) for name in groups[n % len(groups)])
         _arrived(held, sum(sent[user(n)] for n in range(len(listeners))))
     _stored(design, before, answered.finished * batch)
@@ -118,10 +119,10 @@ def broadcast(design: Design, size: Size) -> Figures:
     listeners = [design.stream(user(n * size.broadcast // size.listeners)) for n in range(size.listeners)]
     repeats = 3
     with _kept(design, repeats * size.broadcast), _listening(design, listeners) as held:
-        used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+        used = design.processor_seconds()
         answered = send(design.address, [design.broadcast(users)], count=repeats).all_as(201)
         _arrived(held, repeats * len(listeners))
-        share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
+        share = {part: now - used[part] for part, now in design.processor_seconds().items()}
     return {**_times(answered), **{f"{part}_ms": used * 1000 / repeats for part, used in share.items()}}
 
 
@@ -152,11 +153,11 @@ def connects(design: Design, size: Size, replay: int = 0) -> Figures:
         wanted = [design.stream(f"missed-{n % size.users}", replay=replay) for n in range(size.connects)]
     else:
         wanted = [design.stream(f"new-{n}", replay=replay) for n in range(size.connects)]
-    used = {part: processor_seconds(pids) for part, pids in design.parts().items()}
+    used = design.processor_seconds()
     with streams(design.address, wanted, in_flight=size.in_flight, events=replay) as held:
         opened = held.opened
         most_open(opened, size.connects)
-        share = {part: processor_seconds(pids) - used[part] for part, pids in design.parts().items()}
+        share = {part: now - used[part] for part, now in design.processor_seconds().items()}
         if replay and (opened.least, opened.greatest) != (replay, replay):
             raise Lost(f"{opened.least} to {opened.greatest} events were replayed instead of {replay}")
     shares = {f"{part}_ms": used * 1000 / size.connects for part, used in (*share.items(), ("load", opened.cpu))}
@@ -192,7 +193,7 @@ def most_open(opened: Held, wanted: int) -> int:
     Raises:
         Lost: if they were more.
     """
-    if opened.open < wanted * LEAST_OPEN:
+    if wanted - opened.open > max(1, wanted // MOST_GIVEN_UP):
         raise Lost(f"{opened.open} of {wanted} streams opened, {opened.failed} failed")
     return opened.open
 
