@@ -33,7 +33,7 @@ COUNT = 300
 LAYERS: dict[str, tuple[str, ...]] = {  # by what is in the path of a file, the first that fits
     "SQLAlchemy": ("/sqlalchemy/",),
     "psycopg": ("/psycopg",),
-    "requests, urllib3, http": ("/requests/", "/urllib3/", "/http/", "/pubcontrol/", "/email/", "/socket.py"),
+    "http (the publish)": ("/http/", "/pubcontrol/", "/email/", "/socket.py", "/publisher.py"),
     "Flask, werkzeug": ("/flask/", "/werkzeug/", "/blinker/"),
     "PyJWT": ("/jwt/", "/cryptography/", "/hmac.py", "/base64.py"),
     "JSON, pydantic": ("/json/", "/pydantic/"),
