@@ -16,9 +16,10 @@ from typing import Self
 from api import grip
 from api.database import Database, Transaction
 from api.errors import DatabaseAway
+from api.held import Held
 from api.publisher import Item, Publisher
 from api.settings import Settings
-from api.statistics import MOST_AT_ONCE, Heard, Statistics
+from api.statistics import Heard, Statistics
 from api.store import registry
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,12 @@ FORGET = 5000  # rows removed at a time
 @dataclass
 class _Node:
     name: str
-    held: dict[str, float] = field(default_factory=dict)  # until when each is believed in (time.monotonic())
+    held: Held = field(default_factory=Held)  # by the clock of time.monotonic()
     arrived: set[str] = field(default_factory=set)  # not yet entered
     departed: set[str] = field(default_factory=set)  # not yet marked
+    looked_at: set[str] = field(default_factory=set)  # its stream is read again, and its row not yet seen
     instance: str = ""
-    replaced: bool = False  # another process has taken its place
+    doubted: bool = False  # it holds less than its rows say: compare them at once
     since: float | None = None  # connected from when on
     lost_at: float = field(default_factory=time.monotonic)
     compared_at: float = 0.0
@@ -86,18 +88,18 @@ class Presence:
         Raises:
             DatabaseAway: what was heard is kept for the next turn.
         """
-        heard = self._statistics.listen(LISTEN)
+        self._statistics.wait(LISTEN)
         now = time.monotonic()
         for node in self._nodes.values():
             self._notice(node, self._statistics.connected_since.get(node.name), now)
-        for one in heard:
+        for one in self._statistics.heard():
             if one.ttl:
                 self._patience = PATIENCE * one.ttl
             _note(self._nodes[one.node], one, now + self._patience)
-        looks = now - self._ticked_at >= TICK and len(heard) < MOST_AT_ONCE  # else a repetition may wait to be read
+        looks = now - self._ticked_at >= TICK and not self._statistics.is_behind  # else a repetition may wait
         for node in self._nodes.values():
-            if looks:
-                _disbelieve(node, now)
+            if looks and node.held.lapse(now):
+                node.doubted = True  # what has not been said again in its time has left, and the word of it was lost
             self._enter(node)
             self._compare(node, now)
         self._tick(now)
@@ -113,30 +115,29 @@ class Presence:
         else:
             logger.info("%s: its statistics are heard", node.name)
         node.since, node.compared_at, self._ticked_at = since, now, 0.0
-        node.held.clear()
-        node.arrived.clear()
-        node.departed.clear()
+        _forget(node)
 
     def _enter(self, node: _Node) -> None:
         """Write what has changed, in as few statements as there are kinds of change."""
-        while node.arrived or node.departed or node.replaced:
+        while node.arrived or node.departed:
             arrived, departed = _some(node.arrived), _some(node.departed)
             now = datetime.now(UTC)
             with self._database.write(durable=False) as transaction:
-                if node.replaced:
-                    departed += sorted(registry.of_node(transaction, node.name) - set(node.held))
                 look = registry.announced(transaction, node.name, arrived, now) if arrived else set()
                 if departed:
                     registry.departed(transaction, departed, now)
-            node.replaced = False
             node.departed.difference_update(departed)
             node.arrived.difference_update(arrived)
             self._look_again(node, look)
 
     def _look_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
         """Have streams read again: one that was ended gets its end, one that nobody knows is entered."""
-        some = sorted(connection_ids)[:LOOKS]  # the others come up again when the node is compared
+        waiting = sorted(connection_ids)
+        some, others = waiting[:LOOKS], waiting[LOOKS:]
+        for connection_id in others:
+            node.held.doubt(connection_id)  # they come up again when they are heard again
         if some:
+            node.looked_at.update(some)
             hints = [Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
             self._publisher.publish_to(node.name, hints)
 
@@ -168,14 +169,18 @@ class Presence:
         return all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values())
 
     def _compare(self, node: _Node, now: float) -> None:
-        """Hold what the node has said against its rows, once it has said everything."""
-        if node.since is None or now - node.since < self._patience or now - node.compared_at < COMPARE:
+        """Hold what the node has said against its rows, once it has said everything.
+
+        A row that is missing is looked for when its stream is heard the next time: only then it is known which it is.
+        """
+        settled = node.since is not None and now - node.since >= self._patience
+        if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
             return
         with self._database.read() as transaction:
-            rows = registry.of_node(transaction, node.name)
-        node.compared_at = now
-        node.arrived |= node.held.keys() - rows
-        node.departed |= rows - node.held.keys()
+            node.departed.update(node.held.compare(registry.of_node(transaction, node.name)))
+        node.arrived.update(one for one in node.looked_at if one in node.held)
+        node.looked_at.clear()
+        node.compared_at, node.doubted = now, False
 
     def _keep_house(self, now: float) -> None:
         """Vouch for what is held, and forget what ended long ago; a row that nobody vouches for runs out."""
@@ -205,26 +210,22 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
 
 def _note(node: _Node, heard: Heard, until: float) -> None:
     if heard.instance != node.instance:
-        node.replaced = node.instance != ""
+        _forget(node)
+        node.doubted = node.instance != ""  # it does not hold what the one before it held
         node.instance = heard.instance
-        node.held.clear()  # by the other
-        node.arrived.clear()
-    if heard.ttl:
-        if heard.connection_id not in node.held:
-            node.arrived.add(heard.connection_id)
-            node.departed.discard(heard.connection_id)
-        node.held[heard.connection_id] = until
-    else:
-        node.held.pop(heard.connection_id, None)
+    if not heard.ttl:
+        node.held.discard(heard.connection_id)
         node.arrived.discard(heard.connection_id)
         node.departed.add(heard.connection_id)
+    elif node.held.hear(heard.connection_id, until):
+        node.arrived.add(heard.connection_id)
+        node.departed.discard(heard.connection_id)
 
 
-def _disbelieve(node: _Node, now: float) -> None:
-    """What has not been said again in its time has left, and the word of it was lost."""
-    for connection_id in [one for one, until in node.held.items() if until < now]:
-        del node.held[connection_id]
-        node.departed.add(connection_id)
+def _forget(node: _Node) -> None:
+    node.held, node.doubted = Held(), False
+    for waiting in (node.arrived, node.departed, node.looked_at):
+        waiting.clear()
 
 
 def _some(waiting: set[str]) -> list[str]:

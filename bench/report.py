@@ -86,7 +86,7 @@ def _held_targets(results: dict[str, Any]) -> Iterator[Target]:
     mine = results["held"][POSTGRESQL]
     yield _at_most("failed connects in a burst", mine["storm"]["failed"], 0)
     steps = list(mine["steps"].values())
-    for whose, bound in (("handlers", ""), ("relay", "it knows who is connected: ids, and until when")):
+    for whose, bound in (("handlers", ""), ("relay", "it knows who is connected: 17 bytes each")):
         name = f"memory of the {whose} a stream, from the first number of streams to the last, KB"
         yield _at_most(name, _slope(mine["steps"], f"{whose}_total_kb"), 0.5, bound)
     alone = list(results["held"][PUSHPIN]["steps"].values())[-1]["proxy_kb"]

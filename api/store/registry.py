@@ -1,6 +1,6 @@
 """Who is connected, as the relay learns it from the nodes' statistics: many rows in one statement."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ from api.store.connections import GONE, lock_rows
 
 connections = models.Base.metadata.tables["connections"]
 nodes = models.Base.metadata.tables["nodes"]
+
+PAGE = 1000  # rows that are read at a time
 
 _LIVE = connections.c.ended_at.is_(None)
 
@@ -43,11 +45,14 @@ def departed(transaction: Transaction, connection_ids: Collection[str], now: dat
     return _leave(transaction, now, connections.c.connection_id.in_(connection_ids))
 
 
-def of_node(transaction: Transaction, node: str) -> set[str]:
-    """The live connections that a node holds, as far as is known."""
-    return set(
-        transaction.execute(select(connections.c.connection_id).where(connections.c.node == node, _LIVE)).scalars()
-    )
+def of_node(transaction: Transaction, node: str) -> Iterator[str]:
+    """The live connections that a node holds, as far as is known; read in pages, so that many take no more memory."""
+    wanted = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
+    wanted = wanted.order_by(connections.c.connection_id).limit(PAGE)
+    page = [""]
+    while page:
+        page = list(transaction.execute(wanted.where(connections.c.connection_id > page[-1])).scalars())
+        yield from page
 
 
 def node_lost(transaction: Transaction, node: str, now: datetime) -> int:

@@ -12,10 +12,10 @@ import zmq
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from api import connections, grip
+from api import connections, grip, presence
 from api.database import Database
 from api.errors import DatabaseAway
-from api.presence import LOST, TICK, Presence
+from api.presence import LOOKS, LOST, TICK, Presence
 from api.publisher import Publisher
 from api.records import Connection
 from api.settings import Settings
@@ -63,7 +63,7 @@ class Voice:
         for connection_id in connection_ids:
             said = {"channel": f"c-{connection_id}", "mode": "stream", "from": self.instance, "ttl": TTL} | more
             assert self._socket
-            self._socket.send(b"sub J" + json.dumps(said).encode())
+            self._socket.send(b"sub J" + json.dumps(said, separators=(",", ":")).encode())
 
     def say_left(self, *connection_ids: str) -> None:
         self.say(*connection_ids, unavailable=True)
@@ -126,7 +126,7 @@ def turn_until(condition: Callable[[], object], *relays: Presence, otherwise: st
 
 def held_by(database: Database, node: str) -> set[str]:
     with database.read() as transaction:
-        return registry.of_node(transaction, node)
+        return set(registry.of_node(transaction, node))
 
 
 def test_what_is_announced_is_entered_and_what_has_left_is_gone(
@@ -181,6 +181,44 @@ def test_a_stream_that_does_not_change_is_not_written(
     assert [statement for statement in written if "SET node" in statement or "ended_at=" in statement] == []
 
 
+def test_however_many_nobody_knows_each_is_read_again_when_it_is_heard_again(
+    listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    relay = listen()
+    unknown = [f"unknown-{number}" for number in range(3 * LOOKS)]
+
+    def all_are_read() -> bool:
+        voices[0].say(*unknown)
+        return {item["channel"] for item in ports[0].items} == {grip.connection_channel(one) for one in unknown}
+
+    turn_until(all_are_read, relay)
+
+
+def test_a_row_that_was_lost_is_made_again_and_held_again(
+    database: Database,
+    listen: MakePresence,
+    voices: list[Voice],
+    ports: list[ControlPort],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presence, "COMPARE", 0.2)
+    enter(database, "lost", "kept")
+    relay = listen()
+
+    def go_on() -> set[str]:
+        voices[0].say("lost", "kept")
+        voices[1].say("of-another")
+        return held_by(database, ports[0].url)
+
+    turn_until(lambda: go_on() == {"lost", "kept"}, relay)
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM connections WHERE connection_id = 'lost'"))
+    turn_until(lambda: go_on() and ports[0].items, relay)
+    assert {item["channel"] for item in ports[0].items} == {grip.connection_channel("lost")}
+    enter(database, "lost")  # which its stream's recovery does
+    turn_until(lambda: go_on() == {"lost", "kept"}, relay)
+
+
 def test_what_is_not_said_again_in_its_time_has_left(
     database: Database, listen: MakePresence, voices: list[Voice]
 ) -> None:
@@ -209,6 +247,24 @@ def test_another_process_does_not_hold_what_the_one_before_it_held(
     voices[0].instance = "pushpin-handler_2"
     voices[0].say("b2")
     turn_until(lambda: live(database) == {"b2", "c3"}, relay)
+
+
+def test_more_rows_than_are_read_at_once_are_compared(
+    database: Database,
+    listen: MakePresence,
+    voices: list[Voice],
+    ports: list[ControlPort],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "PAGE", 3)
+    names = [f"c-{number}" for number in range(12)]
+    enter(database, *names)
+    relay = listen()
+    voices[0].say(*names)
+    turn_until(lambda: held_by(database, ports[0].url) == set(names), relay)
+    voices[0].instance = "pushpin-handler_2"
+    voices[0].say(*names[::3])
+    turn_until(lambda: live(database) == set(names[::3]), relay)
 
 
 def test_what_a_node_held_is_gone_when_nobody_hears_it_and_comes_back_when_somebody_does(
@@ -276,7 +332,7 @@ def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
         b"sub J{",
         b"sub J[]",
         b"sub J3",
-        b'sub J{"channel": 3, "mode": "stream", "ttl": 15, "from": "p"}',
+        b'sub J{"channel":3,"mode":"stream","ttl":15,"from":"p"}',
         b'sub J{"channel": "c-", "mode": "stream", "ttl": 15, "from": "p"}',
         b'sub J{"channel": "u-YQ", "mode": "stream", "ttl": 15, "from": "p"}',
         b'sub J{"channel": "c-a b", "mode": "stream", "ttl": 15, "from": "p"}',

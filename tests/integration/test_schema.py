@@ -59,7 +59,7 @@ QUERIES: dict[str, Callable[[Transaction], Any]] = {
     "count": lambda transaction: connections.count(transaction, "u7"),
     "announced": lambda transaction: registry.announced(transaction, "n1", ["c1", "c7", "c9"], NOW),
     "departed": lambda transaction: registry.departed(transaction, ["c1", "c7"], NOW),
-    "of_node": lambda transaction: registry.of_node(transaction, "n1"),
+    "of_node": lambda transaction: list(registry.of_node(transaction, "n1")),
     "never_announced": lambda transaction: registry.never_announced(transaction, NOW, NOW),
     "vouch": lambda transaction: registry.vouch(transaction, "n1", NOW, NOW),
     "forget": lambda transaction: registry.forget(transaction, NOW, NOW, 500),
