@@ -19,7 +19,7 @@ from api.errors import DatabaseAway
 from api.publisher import Publisher
 from api.records import RELAY
 from api.settings import Settings
-from api.store import log, misses, retention, used_tickets
+from api.store import log, misses, retention, used_tickets, waiting
 from api.tickets import KEPT as TICKETS_KEPT
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ KEYS_KEPT = timedelta(hours=48)
 
 
 Attempts = Mapping[tuple[str, int], int]  # how often this relay has tried an event (user, seq) that no node takes
+Bursts = Mapping[str, int]  # what ``end_bursts`` has seen
 
 
 def run(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
@@ -56,15 +57,11 @@ def run(settings: Settings, database: Database, publisher: Publisher, stop: thre
 def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
     pause = PAUSE
     attempts: Attempts = {}
-    bursts: Mapping[str, int] = {}
+    bursts: Bursts = {}
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
         try:
-            repaired = repair(database, publisher, attempts, YOUNG)
-            well, attempts = repaired.complete, repaired.attempts
-            bursts = end_bursts(database, publisher, bursts)
-            remove_expired(database, publisher)
-            connections.end_due(database, publisher)
+            well, attempts, bursts = _look(database, publisher, attempts, bursts)
             if time.monotonic() >= next_housekeeping:
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
@@ -73,6 +70,20 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
             well = False
             logger.warning("the relay waits: %s", exc)
         pause = PAUSE if well else min(pause * 2, LONGEST_PAUSE)
+
+
+def _look(
+    database: Database, publisher: Publisher, attempts: Attempts, bursts: Bursts
+) -> tuple[bool, Attempts, Bursts]:
+    """Do what waits to be done; whether all of it could be, and what to hand to the next look."""
+    with database.read() as transaction:
+        if not waiting.anything(transaction, datetime.now(UTC)):
+            return True, {}, {}
+    repaired = repair(database, publisher, attempts, YOUNG)
+    bursts = end_bursts(database, publisher, bursts)
+    remove_expired(database, publisher)
+    connections.end_due(database, publisher)
+    return repaired.complete, repaired.attempts, bursts
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,7 @@ def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
         logger.info("told %s to read %d streams again", node, len(told))
 
 
-def end_bursts(database: Database, publisher: Publisher, seen: Mapping[str, int]) -> Mapping[str, int]:
+def end_bursts(database: Database, publisher: Publisher, seen: Bursts) -> Bursts:
     """Have streams read again to which so much came that the proxy may have dropped the end of it.
 
     What goes on is left, for what follows shows a stream what it lacks. ``seen`` is what the last look returned; the

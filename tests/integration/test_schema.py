@@ -16,7 +16,7 @@ from api.models import Base
 from api.publisher import Publisher
 from api.records import PUBLISH, Connection, Content, Draft, Event, Published
 from api.settings import Settings
-from api.store import connections, inbox, log, misses, registry, retention, traces
+from api.store import connections, inbox, log, misses, registry, retention, traces, waiting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BIG = ("events", "notifications", "streams", "connections")
@@ -64,6 +64,7 @@ QUERIES: dict[str, Callable[[Transaction], Any]] = {
     "vouch": lambda transaction: registry.vouch(transaction, "n1", NOW, NOW),
     "forget": lambda transaction: registry.forget(transaction, NOW, NOW, 500),
     "misses": lambda transaction: misses.of_node(transaction, "n", 500),
+    "waiting": lambda transaction: waiting.anything(transaction, NOW),
 }
 
 

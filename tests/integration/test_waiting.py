@@ -1,0 +1,80 @@
+"""Whatever waits for a relay is seen by the one question that it asks first."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api import notifications
+from api.connections import REVOKED
+from api.database import Database, Transaction
+from api.publisher import Publisher
+from api.records import PUBLISH, Connection, Content, Draft, Published
+from api.settings import Settings
+from api.store import connections, log, misses, registry, waiting
+
+NOW = datetime.now(UTC)
+PAST, FUTURE = NOW - timedelta(seconds=1), NOW + timedelta(hours=1)
+USER = "a, b; c=é"
+
+
+def anything(database: Database) -> bool:
+    with database.read() as transaction:
+        return waiting.anything(transaction, datetime.now(UTC))
+
+
+def do(database: Database, what: Callable[[Transaction], object]) -> None:
+    with database.write() as transaction:
+        what(transaction)
+
+
+def create(database: Database, settings: Settings, expires_at: datetime | None) -> None:
+    """One that no node takes."""
+    draft = Draft(USER, Content("a.b", "T", "M", "{}", expires_at))
+    notifications.create(database, Publisher(settings), [draft], answer=lambda _: "")
+
+
+def publish_all(transaction: Transaction) -> None:
+    found = log.unpublished(transaction, ("", 0), 10, NOW)
+    published = [Published(event, frozenset({"n"})) for event in found]
+    log.mark_published(transaction, published, NOW, way=PUBLISH, committed_at=NOW)
+
+
+def test_nothing_waits_in_an_empty_database(database: Database) -> None:
+    assert not anything(database)
+
+
+@pytest.mark.parametrize(("expires_at", "is_due"), [(None, False), (FUTURE, False), (PAST, True)])
+def test_an_unpublished_event_waits_and_then_what_has_expired(
+    database: Database, settings: Settings, expires_at: datetime | None, *, is_due: bool
+) -> None:
+    create(database, settings, expires_at)
+    assert anything(database)
+    do(database, publish_all)
+    assert anything(database) is is_due
+
+
+@pytest.mark.parametrize("node", ["http://node", misses.ANY_NODE])
+def test_what_a_node_missed_waits(database: Database, node: str) -> None:
+    do(database, lambda transaction: misses.remember(transaction, [(node, USER)]))
+    assert anything(database)
+    do(database, lambda transaction: misses.forget(transaction, node, {USER: 1}))
+    assert not anything(database)
+
+
+@pytest.mark.parametrize(("expires_at", "is_due"), [(None, False), (FUTURE, False), (PAST, True)])
+def test_a_stream_waits_whose_token_has_expired(
+    database: Database, expires_at: datetime | None, *, is_due: bool
+) -> None:
+    do(database, lambda transaction: connections.add(transaction, Connection("c1", USER, expires_at), NOW))
+    assert anything(database) is is_due
+    do(database, lambda transaction: registry.departed(transaction, ["c1"], NOW))
+    assert not anything(database)
+
+
+def test_an_end_waits_until_it_is_told(database: Database) -> None:
+    do(database, lambda transaction: connections.add(transaction, Connection("c1", USER), NOW))
+    do(database, lambda transaction: connections.end(transaction, ["c1"], REVOKED, NOW))
+    assert anything(database)
+    do(database, lambda transaction: connections.mark_told(transaction, ["c1"], NOW))
+    assert not anything(database)
