@@ -15,7 +15,7 @@ from typing import IO
 MARK = "SHIRASE_FAMILY"  # in the environment of a child, and so of all that it starts
 POLL = 0.02  # seconds between two looks at a process that is ending
 KILL_TIMEOUT = 5.0  # seconds until a killed process must be gone
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29  # linux/prctl.h
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -28,7 +28,14 @@ class Child:
     """
 
     def __init__(
-        self, name: str, command: list[str], environ: Mapping[str, str], mark: str, files: Sequence[int] = ()
+        self,
+        name: str,
+        command: list[str],
+        environ: Mapping[str, str],
+        mark: str,
+        files: Sequence[int] = (),
+        *,
+        slack: float = 0.0,
     ) -> None:
         """Prepare to run the command.
 
@@ -38,12 +45,14 @@ class Child:
             environ: its whole environment.
             mark: this child's alone on the machine.
             files: descriptors of ours that it gets under the same numbers.
+            slack: seconds that its timers may be late, so that many go off at once; Linux alone knows it.
         """
         self.name = name
         self._command = command
         self._environ = {**environ, MARK: mark}
         self._mark = mark
         self._files = tuple(files)
+        self._slack = slack
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,7 +73,7 @@ class Child:
             stderr=output or sys.stderr.fileno(),
             pass_fds=self._files,
             start_new_session=True,  # a Ctrl-C in the terminal is for the parent, which stops them in order
-            preexec_fn=partial(_end_with, os.getpid()),  # noqa: PLW1509 - it takes no lock
+            preexec_fn=partial(_prepare, os.getpid(), int(self._slack * 1e9)),  # noqa: PLW1509 - it takes no lock
         )
 
     def exit_code(self) -> int | None:
@@ -131,9 +140,11 @@ def relay_command() -> list[str]:
     return [sys.executable, "-m", "api", "relay"]
 
 
-def _end_with(parent: int) -> None:
+def _prepare(parent: int, slack: int) -> None:
+    """Make what is about to be started end with its parent, and its timers as late as they may be."""
     if _LIBC is None:
         return
+    _LIBC.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(slack))  # 0 is the system's own
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we could ask for the signal
         os._exit(1)

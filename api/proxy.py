@@ -24,6 +24,9 @@ CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and han
 VERSION_TIMEOUT = 10  # seconds
 LOOK = 0.1  # seconds between two looks at the node
 GRACE = 6.0  # seconds that it may take to stop
+# Seconds that its timers may be late. Each held stream has one for its heartbeat, and most of what an idle node takes
+# is to be woken for each alone. What is published waits for no timer, and neither does a request.
+SLACK = 0.05
 LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
 UNIX_PATH_MAX = 103  # bytes of a unix socket's path, on the system that allows the fewest
 
@@ -156,7 +159,8 @@ def run_proxy(config: ProxyConfig) -> int:
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: stopping.append(number))
-    child = Child("pushpin", write_configuration(config, installed_version()), os.environ, mark=str(config.run_dir))
+    command = write_configuration(config, installed_version())
+    child = Child("pushpin", command, os.environ, mark=str(config.run_dir), slack=SLACK)
     child.kill()  # what a node that was killed may have left behind
     raise_file_limit()
     try:

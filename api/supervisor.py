@@ -17,7 +17,7 @@ from api.database import migrate
 from api.environment import given
 from api.errors import SettingsError, ShiraseError
 from api.processes import Child, gunicorn_command, reap_orphans, relay_command
-from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from api.proxy import SLACK, ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.restarts import RestartedChild
 from api.settings import TOKEN_KEYS, ProxySettings, Settings
@@ -95,13 +95,13 @@ def _run(options: UpOptions) -> None:
             inboxes=options.inboxes,
         )
         children = [
-            Child(name, command, environ, f"{data_dir}/{name}", files)
-            for name, command, files in (
-                ("pushpin", write_configuration(proxy, version), ()),
+            Child(name, command, environ, f"{data_dir}/{name}", files, slack=slack)
+            for name, command, files, slack in (
+                ("pushpin", write_configuration(proxy, version), (), SLACK),
                 # The socket is ours: while gunicorn is started again connects wait in it, where a closed port would
                 # have the standby send them away for some seconds.
-                ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),)),
-                ("relay", relay_command(), ()),
+                ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),), 0.0),
+                ("relay", relay_command(), (), 0.0),
             )
         ]
         for child in children:

@@ -16,7 +16,7 @@ from typing import Self
 
 from api import tickets, tokens
 from api.processes import Child, family, gunicorn_command, relay_command
-from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from api.proxy import SLACK, ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from api.readiness import wait_for_stream
 from api.settings import ProxySettings, Settings
 from api.standby import Standby
@@ -110,7 +110,7 @@ class Stack:
         self._data_dir = data_dir.resolve()
         version = installed_version()
         self._pushpins = [
-            self._child(f"pushpin-{node}", write_configuration(proxy, version))
+            self._child(f"pushpin-{node}", write_configuration(proxy, version), SLACK)
             for node, proxy in enumerate(self.proxies)
         ]
         self._workers = workers
@@ -242,9 +242,9 @@ class Stack:
         """The end of every log, to explain a failure."""
         return "\n".join(f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir()))
 
-    def _child(self, name: str, command: list[str]) -> Child:
+    def _child(self, name: str, command: list[str], slack: float = 0.0) -> Child:
         environ = {**os.environ, **self.settings_env, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return Child(name, command, environ, mark=f"{self._data_dir}/{name}")
+        return Child(name, command, environ, mark=f"{self._data_dir}/{name}", slack=slack)
 
     def _start(self, child: Child) -> None:
         with (self.log_dir / f"{child.name}.log").open("ab") as log:

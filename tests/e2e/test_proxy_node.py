@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from api.processes import Child, family
-from api.proxy import ProxyConfig, installed_version, run_directory, write_configuration
+from api.proxy import SLACK, ProxyConfig, installed_version, run_directory, write_configuration
 from api.readiness import PATH, wait_for_stream
 from tests.loop_thread import wait_until
 from tests.stack import READY_TIMEOUT, free_ports, free_row
@@ -72,7 +72,7 @@ def node() -> Iterator[Node]:
             stats_port=stats,
             prometheus_port=prometheus,
         )
-        child = Child("pushpin", write_configuration(config, installed_version()), os.environ, mark=name)
+        child = Child("pushpin", write_configuration(config, installed_version()), os.environ, mark=name, slack=SLACK)
         log = Path(name) / "log"
         try:
             with log.open("wb") as output:
@@ -85,6 +85,16 @@ def node() -> Iterator[Node]:
             child.kill()
             origin.shutdown()
             serving.join()
+
+
+def test_what_a_child_starts_may_have_its_timers_late_as_well(tmp_path: Path) -> None:
+    """So a node's programs send the heartbeats of many streams together. Each process may read this of itself alone."""
+    command = ["sh", "-c", "cat /proc/self/timerslack_ns; true"]
+    child = Child("sh", command, os.environ, mark=str(tmp_path), slack=SLACK)
+    with (tmp_path / "said").open("wb") as output:
+        child.start(output)
+    wait_until(lambda: child.exit_code() == 0, READY_TIMEOUT, "it does not end")
+    assert int((tmp_path / "said").read_text()) == int(SLACK * 1e9)
 
 
 @pytest.mark.parametrize("path", ["/", "/api/x", "/healthz", "/demo/x", "/static/x"])
