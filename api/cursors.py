@@ -8,6 +8,7 @@ costs the browser a CORS preflight (WHATWG Fetch, CORS-unsafe request-header byt
 
 import hashlib
 import re
+from functools import lru_cache
 
 START = 0  # the seq before a stream's first event
 _CURSOR = re.compile(r"([0-9a-f]{10})-([0-9]{1,18})")
@@ -33,4 +34,11 @@ def decode(database_name: str, user_id: str, cursor: str) -> int | None:
 
 def _tag(database_name: str, user_id: str) -> str:
     # Not a secret and no proof of anything: whoever forges one only harms their own replay.
-    return hashlib.blake2s(user_id.encode(), key=database_name.encode(), digest_size=5).hexdigest()
+    tag = _keyed(database_name).copy()
+    tag.update(user_id.encode())
+    return tag.hexdigest()
+
+
+@lru_cache(8)
+def _keyed(database_name: str) -> hashlib.blake2s:
+    return hashlib.blake2s(key=database_name.encode(), digest_size=5)

@@ -28,8 +28,10 @@ def encode(event: Event) -> str:
     """
     retry = "" if event.retry is None else f"retry: {event.retry}\n"
     number = "" if event.id is None else f"id: {_one_line(event.id)}\n"
-    # A data line ends at CR, LF or CRLF alone; str.splitlines would break at more characters than a browser does.
-    data = _LINE_END.sub("\ndata: ", event.data)
+    data = event.data
+    if "\n" in data or "\r" in data:  # the expression takes forty times as long to find nothing
+        # A data line ends at CR, LF or CRLF alone; str.splitlines would break at more characters than a browser does.
+        data = _LINE_END.sub("\ndata: ", data)
     return f"{retry}event: {_one_line(event.event)}\n{number}data: {data}\n\n"
 
 
