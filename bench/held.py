@@ -42,6 +42,7 @@ def _step(design: Design, before: dict[str, int], now: dict[str, int], number: i
 
 def _idle(design: Design, size: Size) -> Figures:
     """Shares of a core, and what the handlers and the database were asked."""
+    time.sleep(size.first_heartbeats)  # most of what an idle stream costs
     asked = _asked(design)
     used = design.processor_seconds()
     began = time.monotonic()

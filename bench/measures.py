@@ -37,6 +37,7 @@ class Size:
     held: tuple[int, ...] = (1000, 5000, 15_000)
     storm: int = 5000
     settling: float = 3  # seconds until what follows a connect is over, such as the proxy's check of a new channel
+    first_heartbeats: float = 30  # seconds until all streams that are held have had one
     idle_seconds: float = 20
     rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     asked: int = 200  # requests of each kind, at each number of rows
@@ -58,6 +59,7 @@ QUICK = Size(
     held=(20, 40),
     storm=40,
     settling=0,
+    first_heartbeats=0,
     idle_seconds=0.5,
     rows=(10_000, 20_000),
     asked=8,

@@ -17,6 +17,7 @@ PATH = "/api/sse/notifications"
 FIRST_RETRY = 3.0  # seconds; browsers choose a few until the stream names another
 BUFFER = 16 * 1024  # bytes read ahead; beyond twice as many the kernel's buffers fill, and then the server's
 LONGEST_IN_QUERY = 3000  # Pushpin 1.36 drops a request whose address passes 4,095 bytes
+UNANSWERED = 5.0  # seconds until a page that renews asks again
 WAIT = 20.0  # seconds until a test gives up on an event
 _NOTHING: tuple[str, tuple[str, ...], str | None] = ("", (), None)  # of an event that has not begun
 OWN = ("connected", "heartbeat")  # events of the connection; all others are of the user's log
@@ -62,8 +63,9 @@ class Device:
         A host's own sign-in is a ``cookie``, which then takes the token's place.
 
         One that is to ``renew`` is on a page that makes a new EventSource, behind the last cursor, whenever the browser
-        gave up on one. A device that does not ``reconnect`` stays where its first response ended. A token that is too
-        long for an address goes into a header, as fetch-based clients send it.
+        gave up on one or has had no answer for long: Pushpin 1.36 may leave a request of its first moments without.
+        A device that does not ``reconnect`` stays where its first response ended. A token that is too long for an
+        address goes into a header, as fetch-based clients send it.
         """
         self.received: list[Received] = []
         self.connections = 0  # responses that began with 200
@@ -178,7 +180,8 @@ class Device:
         if self._closed:
             return
         self._writer.write(self._request())
-        status, headers = await _head(reader)
+        async with asyncio.timeout(UNANSWERED if self._renew else None):
+            status, headers = await _head(reader)
         if status != HTTPStatus.OK or not headers.get("content-type", "").startswith("text/event-stream"):
             self.refused = status
             self.refusals += 1
