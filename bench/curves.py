@@ -11,11 +11,14 @@ from matplotlib import pyplot as plt
 
 
 def draw(results: dict[str, Any], directory: Path) -> None:
-    """Write ``growth.png`` (rows) and ``streams.png`` (connections)."""
+    """Write ``growth.png`` (rows; dotted: a database that stays small) and ``streams.png`` (connections)."""
     figure, axes = plt.subplots(1, len(results["growth"]), figsize=(11, 4), sharey=True, squeeze=False)
     for axis, (name, steps) in zip(axes[0], results["growth"].items(), strict=True):
-        for kind in next(iter(steps.values())):
-            axis.plot([int(rows) for rows in steps], [step[kind] for step in steps.values()], marker="o", label=kind)
+        rows = [int(number) for number in steps]
+        for kind in next(iter(steps.values()))["grown"]:
+            (line,) = axis.plot(rows, [step["grown"][kind] for step in steps.values()], marker="o", label=kind)
+            small = [step["small"][kind] for step in steps.values()]
+            axis.plot(rows, small, color=line.get_color(), linestyle=":", linewidth=1)
         axis.set(title=name, xscale="log", xlabel="rows", ylabel="ms (p50)", ylim=(0, None))
         axis.legend()
     _write(figure, directory / "growth.png", results)

@@ -1,6 +1,7 @@
 """Does it stay as quick while the database grows? The same requests at more and more rows."""
 
 import random
+import statistics
 from contextlib import ExitStack
 
 import orjson
@@ -59,19 +60,33 @@ def fill(engine: Engine, first: int, last: int) -> None:
         connection.execute(text("CHECKPOINT" if kind == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
-def grow(design: Shirase, size: Size) -> dict[str, dict[str, float]]:
-    """Milliseconds (p50) that each kind of request takes, by the number of rows."""
+def grow(growing: Shirase, small: Shirase, size: Size) -> dict[str, dict[str, dict[str, float]]]:
+    """Milliseconds (p50) that each kind of request takes, by the number of rows: of one that grows, and one that stays.
+
+    They are asked in turns, so that the machine's noise falls on both: what grows is the difference, not the figure.
+    """
     found = {}
+    fill(small.engine, 1, size.rows[0])
     have = 0
     for rows in size.rows:
-        fill(design.engine, have + 1, rows)
+        fill(growing.engine, have + 1, rows)
         have = rows
-        found[str(rows)] = _ask(design, rows // OF_USER, size.asked)
+        turns = [
+            {
+                "grown": _ask(growing, rows // OF_USER, size.asked, turn),
+                "small": _ask(small, size.rows[0] // OF_USER, size.asked, turn),
+            }
+            for turn in range(size.turns)
+        ]
+        found[str(rows)] = {
+            whose: {kind: statistics.median(turn[whose][kind] for turn in turns) for kind in turns[0][whose]}
+            for whose in turns[0]
+        }
     return found
 
 
-def _ask(design: Shirase, users: int, count: int) -> dict[str, float]:
-    chance = random.Random(users)  # noqa: S311 - the same users in every run
+def _ask(design: Shirase, users: int, count: int, turn: int) -> dict[str, float]:
+    chance = random.Random(turn)  # noqa: S311 - the same users in every run
     numbers = [chance.randrange(users) for _ in range(count)]
     names = [f"grown-{number}" for number in numbers]
     marks = [orjson.dumps({"ids": [_latest(number) - chance.randrange(UNREAD) * OF_USER]}) for number in numbers]

@@ -21,26 +21,29 @@ POST = 1800  # events, just below the megabyte that a post may have
 class Size:
     """How much of everything: a run of minutes, or one of seconds that only shows that it works."""
 
-    rounds: int = 2
-    seconds: float = 5  # of a run at full load
+    rounds: int = 4
+    seconds: float = 2.5  # of a run at full load
     clients: int = 16  # that create in parallel
     users: int = 1000
     listeners: int = 50  # of these users hold a stream meanwhile
+    warming: int = 20  # creates before: each worker's first ones make what the others find
     lone: int = 80  # creates one by one, for their latency
     batches: tuple[int, ...] = (100, 1000)
     broadcast: int = 10_000
     fan_out: int = 1000  # connections of one user
     repeats: int = 10  # of a fan-out
-    connects: int = 1500
+    connects: int = 750
     in_flight: int = 32
     replayed: int = 100
+    missed: int = 250  # users who have so much to be replayed
     held: tuple[int, ...] = (1000, 5000, 15_000)
     storm: int = 5000
     settling: float = 3  # seconds until what follows a connect is over, such as the proxy's check of a new channel
     first_heartbeats: float = 30  # seconds until all streams that are held have had one
     idle_seconds: float = 20
     rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
-    asked: int = 200  # requests of each kind, at each number of rows
+    turns: int = 5  # of a database that grows and one that stays small, at each number of rows
+    asked: int = 100  # requests of each kind in a turn
 
 
 QUICK = Size(
@@ -49,12 +52,14 @@ QUICK = Size(
     clients=4,
     users=100,  # no fewer than a batch has events: within one post Pushpin drops a user's second, of the same stamp
     listeners=5,
+    warming=1,
     lone=5,
     batches=(100,),
     broadcast=200,
     fan_out=20,
     repeats=2,
     connects=20,
+    missed=20,
     in_flight=8,
     held=(20, 40),
     storm=40,
@@ -62,6 +67,7 @@ QUICK = Size(
     first_heartbeats=0,
     idle_seconds=0.5,
     rows=(10_000, 20_000),
+    turns=2,
     asked=8,
 )
 
@@ -75,6 +81,7 @@ def latency(design: Design, size: Size) -> Figures:
     """From the POST being sent to the event received, one at a time."""
     listeners = [design.stream(user(n)) for n in range(size.listeners)]
     requests = [design.create([user(n % size.listeners)], n) for n in range(size.lone)]
+    send(design.producers, [design.create(["nobody"])], count=size.warming).all_as(design.accepted)
     with _kept(design, size.lone), _listening(design, listeners) as held:
         time.sleep(size.settling)
         send(design.producers, requests, count=size.lone, pause_ms=20).all_as(design.accepted)
@@ -152,7 +159,7 @@ def connects(design: Design, size: Size, replay: int = 0) -> Figures:
     """Streams opened a second, each by a user of its own, until the last event that was missed has arrived."""
     if replay and isinstance(design, Shirase):
         prepare_replay(design, size)
-        wanted = [design.stream(f"missed-{n % size.users}", replay=replay) for n in range(size.connects)]
+        wanted = [design.stream(f"missed-{n % size.missed}", replay=replay) for n in range(size.connects)]
     else:
         wanted = [design.stream(f"new-{n}", replay=replay) for n in range(size.connects)]
     used = design.processor_seconds()
@@ -171,7 +178,7 @@ def prepare_replay(design: Shirase, size: Size) -> None:
     """Give users what they have missed."""
     if design.count("streams WHERE user_id LIKE 'missed-%'"):
         return
-    names = [f"missed-{n}" for n in range(size.users)]
+    names = [f"missed-{n}" for n in range(size.missed)]
     groups = [[name] * size.replayed for name in names]
     requests = [design.create(group, n) for n, group in enumerate(groups)]
     send(design.origin, requests, clients=4, count=len(requests)).all_as(201)

@@ -103,10 +103,10 @@ def _slope(steps: dict[str, dict[str, float]], part: str) -> float:
     return (last[1][part] - first[1][part]) / (last[0] - first[0])
 
 
-def _growths(steps: dict[str, dict[str, float]]) -> dict[str, float]:
-    asked = list(steps.values())
-    first, last = asked[0], asked[-1]
-    return {kind: last[kind] / first[kind] for kind in first}
+def _growths(steps: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+    """How often as long each kind of request takes at the most rows as at the fewest, asked in turns."""
+    last = list(steps.values())[-1]
+    return {kind: took / last["small"][kind] for kind, took in last["grown"].items()}
 
 
 def _cores(one: dict[str, float]) -> str:

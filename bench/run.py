@@ -65,14 +65,15 @@ def measure_held(postgres: Cluster, directory: Path, size: Size, say: Say) -> di
 
 
 def measure_growth(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
-    """Milliseconds by database, number of rows and kind of request."""
+    """Milliseconds by database, number of rows, whether it has grown, and kind of request."""
     found = {}
-    growing = _designs(postgres, directory)
+    growing, staying = _designs(postgres, directory), _designs(postgres, directory.with_name("small"))
     for name in (POSTGRESQL, SQLITE):
-        with growing[name]() as design:
-            assert isinstance(design, Shirase)
+        with growing[name]() as grown, staying[name]() as small:
+            assert isinstance(grown, Shirase)
+            assert isinstance(small, Shirase)
             say(f"growth: {name}")
-            found[name] = growth.grow(design, size)
+            found[name] = growth.grow(grown, small, size)
     return found
 
 
