@@ -13,6 +13,7 @@ from api.database import Transaction
 from api.models import Moment
 from api.records import Connection, Ended, Position
 from api.store import log
+from api.store.rows import among
 
 connections = models.Base.metadata.tables["connections"]
 
@@ -120,7 +121,7 @@ def standing(
 
 def end(transaction: Transaction, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
     """End these, as far as they are live; returns those."""
-    these = connections.c.connection_id.in_(connection_ids)
+    these = among(transaction.dialect.name, connections.c.connection_id, connection_ids)
     if not lock_rows(transaction, these, _LIVE):
         return []
     ending = update(connections).where(these, _LIVE)
@@ -155,7 +156,8 @@ def untold(transaction: Transaction, limit: int) -> list[Ended]:
 
 def mark_told(transaction: Transaction, connection_ids: Collection[str], now: datetime) -> None:
     """Every node has accepted the closing of these."""
-    transaction.execute(update(connections).where(connections.c.connection_id.in_(connection_ids)).values(told_at=now))
+    these = among(transaction.dialect.name, connections.c.connection_id, connection_ids)
+    transaction.execute(update(connections).where(these).values(told_at=now))
 
 
 def count(transaction: Transaction, user_id: str) -> int:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from api import models
 from api.database import Transaction
 from api.records import Content, Notification
+from api.store.rows import among
 
 notifications = models.Base.metadata.tables["notifications"]
 
@@ -48,7 +49,7 @@ def mark_read(
     """Mark these (``None``: all) read; returns those that were not read before. The log must be locked."""
     wanted = update(notifications).where(_visible(user_id, now), notifications.c.read_at.is_(None))
     if ids is not None:
-        wanted = wanted.where(notifications.c.id.in_(ids))
+        wanted = wanted.where(among(transaction.dialect.name, notifications.c.id, ids))
     changed = transaction.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
     return sorted(changed.scalars())
 

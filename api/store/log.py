@@ -31,7 +31,7 @@ from api import models
 from api.database import Transaction
 from api.models import Moment, UserId
 from api.records import Content, Event, Notification, Position, Published
-from api.store.rows import document, rows, setting
+from api.store.rows import among, document, rows, setting
 
 streams = models.Base.metadata.tables["streams"]
 events = models.Base.metadata.tables["events"]
@@ -53,16 +53,15 @@ _POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
 
 def lock(transaction: Transaction, user_ids: Sequence[str]) -> None:
     """Hold the logs of these users before their notifications are touched: the one order in which locks are taken."""
-    transaction.execute(
-        select(streams.c.user_id).where(streams.c.user_id.in_(user_ids)).order_by(streams.c.user_id).with_for_update()
-    ).all()
+    these = among(transaction.dialect.name, streams.c.user_id, user_ids)
+    transaction.execute(select(streams.c.user_id).where(these).order_by(streams.c.user_id).with_for_update()).all()
 
 
 def expired_unread(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
     """How many of the unread have expired and still wait for their removal: they do not count any more."""
     found = transaction.execute(
         select(notifications.c.user_id, func.count())
-        .where(notifications.c.user_id.in_(user_ids), notifications.c.read_at.is_(None))
+        .where(among(transaction.dialect.name, notifications.c.user_id, user_ids), notifications.c.read_at.is_(None))
         .where(notifications.c.expires_at <= now)
         .group_by(notifications.c.user_id)
     )
@@ -92,7 +91,8 @@ def latest(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> 
     found = _with_notifications(now).join(
         streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
     )
-    return [_event(row) for row in transaction.execute(found.where(streams.c.user_id.in_(user_ids)))]
+    these = among(transaction.dialect.name, streams.c.user_id, user_ids)
+    return [_event(row) for row in transaction.execute(found.where(these))]
 
 
 def unpublished(

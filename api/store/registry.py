@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from api import models
 from api.database import Transaction
 from api.store.connections import GONE, lock_rows
+from api.store.rows import among
 
 connections = models.Base.metadata.tables["connections"]
 nodes = models.Base.metadata.tables["nodes"]
@@ -25,16 +26,13 @@ def announced(transaction: Transaction, node: str, connection_ids: Collection[st
     That are the ones which we ended, and the ones nobody knows. A row that is as it should be is not written.
     """
     wanted = select(connections.c.connection_id, connections.c.node, connections.c.reason)
-    found = {
-        row.connection_id: row
-        for row in transaction.execute(wanted.where(connections.c.connection_id.in_(connection_ids)))
-    }
+    found = {row.connection_id: row for row in transaction.execute(wanted.where(_these(transaction, connection_ids)))}
     live = {number: row for number, row in found.items() if row.reason in (None, GONE)}
     changed = [number for number, row in live.items() if row.node != node or row.reason]
-    if changed and lock_rows(transaction, connections.c.connection_id.in_(changed)):
+    if changed and lock_rows(transaction, _these(transaction, changed)):
         transaction.execute(
             update(connections)
-            .where(connections.c.connection_id.in_(changed), or_(_LIVE, connections.c.reason == GONE))
+            .where(_these(transaction, changed), or_(_LIVE, connections.c.reason == GONE))
             .values(node=node, last_seen=now, ended_at=None, reason=None, told_at=None)
         )
     return set(connection_ids) - set(live)
@@ -42,7 +40,7 @@ def announced(transaction: Transaction, node: str, connection_ids: Collection[st
 
 def departed(transaction: Transaction, connection_ids: Collection[str], now: datetime) -> int:
     """Enter that these have left; returns how many were live."""
-    return _leave(transaction, now, connections.c.connection_id.in_(connection_ids))
+    return _leave(transaction, now, _these(transaction, connection_ids))
 
 
 def of_node(transaction: Transaction, node: str) -> Iterator[str]:
@@ -112,6 +110,10 @@ def nodes_heard(transaction: Transaction) -> dict[str, tuple[datetime, datetime 
     """When each node's statistics were last looked for, and last heard."""
     found = transaction.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
     return {name: (looked_at, heard_at) for name, looked_at, heard_at in found}
+
+
+def _these(transaction: Transaction, connection_ids: Collection[str]) -> ColumnElement[bool]:
+    return among(transaction.dialect.name, connections.c.connection_id, connection_ids)
 
 
 def _leave(transaction: Transaction, now: datetime, which: ColumnElement[bool]) -> int:

@@ -10,6 +10,7 @@ from api import models
 from api.database import Transaction
 from api.records import DELETED, Event
 from api.store import append, log
+from api.store.rows import among
 
 events = models.Base.metadata.tables["events"]
 notifications = models.Base.metadata.tables["notifications"]
@@ -38,7 +39,7 @@ def remove(transaction: Transaction, due: Sequence[tuple[int, str]], now: dateti
     log.lock(transaction, sorted({user_id for _, user_id in due}))
     gone = transaction.execute(
         delete(notifications)
-        .where(notifications.c.id.in_([number for number, _ in due]))
+        .where(among(transaction.dialect.name, notifications.c.id, [number for number, _ in due]))
         .returning(notifications.c.id, notifications.c.user_id, notifications.c.read_at)
     )
     removed: dict[str, list[int]] = {}

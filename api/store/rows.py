@@ -1,10 +1,26 @@
-"""What makes of a task one statement, and so one round trip: many rows in one parameter, and settings within it."""
+"""What makes of a task one statement of one text: many rows or values in one parameter, and settings within it.
 
-from collections.abc import Iterable, Mapping
+So it is one round trip, whose text SQLAlchemy makes, and whose plan PostgreSQL makes, once and not for each number.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, FromClause, Text, bindparam, cast, column, func, select, type_coerce
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSON
 
 
@@ -30,6 +46,14 @@ def rows(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
 def document(values: Iterable[Mapping[str, Any]]) -> str:
     """The rows as that parameter."""
     return orjson.dumps(list(values)).decode()
+
+
+def among(dialect: str, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """Whether the column has one of these values."""
+    if dialect == "sqlite":
+        given = func.json_each(literal(orjson.dumps(list(values)).decode(), Text())).table_valued("value")
+        return column.in_(select(given.c.value))
+    return column == any_(literal(list(values), ARRAY(column.type)))
 
 
 def setting(name: str, value: str) -> ColumnElement[bool]:
