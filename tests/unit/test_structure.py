@@ -1,5 +1,6 @@
 """What every route, setting and event has."""
 
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ EVENTS = ("connected", "notification", "read", "deleted", "heartbeat", "reset", 
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Flask:
-    return create_app(
+def app(tmp_path: Path) -> Iterator[Flask]:
+    made = create_app(
         Settings(
             database_url=f"sqlite:///{tmp_path}/none.db",
             grip_url=("http://127.0.0.1:1",),
@@ -30,6 +31,8 @@ def app(tmp_path: Path) -> Flask:
             jwt_secret="j" * 32,
         )
     )
+    yield made
+    made.extensions["shirase"].database.close()
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:
