@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STAMP = 19, BUFFER = 1 << 16, HEAD = 4096, LIMIT_MS = 60000 };
+enum { STAMP = 19, BUFFER = 1 << 16, HEAD = 4096, LIMIT_MS = 180000 };
 typedef struct { char *text; size_t size, stamps; char **stamp; } Request;
 typedef struct { uint32_t *all; size_t count, room; } Samples; /* microseconds */
 typedef struct {
