@@ -77,6 +77,11 @@ class Forwarder:
         """The ports that the held connections come from."""
         return [_port(writer) for writer in list(self._held)]
 
+    @property
+    def holds(self) -> bool:
+        """Whether an answer is held back."""
+        return bool(self._held)
+
     def wait_held(self, count: int = 1, timeout: float = WAIT) -> None:
         """Wait until so many connections are held."""
         wait_until(lambda: len(self._held) >= count, timeout, lambda: f"{len(self._held)} are held")

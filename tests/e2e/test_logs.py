@@ -52,7 +52,6 @@ def test_every_line_of_a_request_carries_its_id_user_and_event(debugged: Fragile
 
     assert {line["user"] for line in found if "event" in line} == {"producer"}
     assert [line["event"] for line in found if line["message"].startswith("POST create 201")] == ["alice/1"]
-    assert any(line["name"].startswith("urllib3") for line in found), "a library's lines carry it too"
 
 
 def test_a_streams_lines_carry_its_connection(debugged: Fragile) -> None:
@@ -89,7 +88,7 @@ def test_no_token_and_no_text_is_ever_logged(debugged: Fragile) -> None:
     _break(debugged, token)
 
     logged = "".join(path.read_text() for path in stack.log_dir.iterdir())
-    assert "HTTP/1.1" in logged
+    assert '"levelname": "DEBUG"' in logged
     assert '"exc_info"' in logged
     secrets = [stack.settings.jwt_secret, stack.settings.pushpin_sig_key, token, token.rpartition(".")[2]]
     for secret in (TEXT, FORGED, *secrets, *tickets):
