@@ -10,16 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import grip
-from api.settings import Settings
 from tests.event_stream import parse
+from tests.nowhere import NOWHERE
 
-SETTINGS = Settings(
-    database_url="sqlite:////x.db",
-    grip_url=("http://127.0.0.1:1",),
-    pushpin_sig_key="k" * 32,
-    jwt_secret="j" * 32,
-    publish_timeout=0.3,
-)
 USER_IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255)
 SAFE = set(string.ascii_letters + string.digits + "-_")
 
@@ -79,10 +72,10 @@ def test_a_grip_last_without_both_channels_is_none(header: str) -> None:
 
 def test_a_signature_holds_for_its_key_and_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     end = int(time.time()) + 60
-    signature = jwt.encode({"iss": "pushpin", "exp": end}, SETTINGS.pushpin_sig_key)
+    signature = jwt.encode({"iss": "pushpin", "exp": end}, NOWHERE.pushpin_sig_key)
     for _ in range(2):  # the second time it is remembered
-        assert grip.is_signed(signature, SETTINGS)
-        assert not grip.is_signed(signature, replace(SETTINGS, pushpin_sig_key="x" * 32))
-        assert not grip.is_signed(jwt.encode({"iss": "other", "exp": end}, SETTINGS.pushpin_sig_key), SETTINGS)
+        assert grip.is_signed(signature, NOWHERE)
+        assert not grip.is_signed(signature, replace(NOWHERE, pushpin_sig_key="x" * 32))
+        assert not grip.is_signed(jwt.encode({"iss": "other", "exp": end}, NOWHERE.pushpin_sig_key), NOWHERE)
     monkeypatch.setattr(time, "time", lambda: float(end))
-    assert not grip.is_signed(signature, SETTINGS)
+    assert not grip.is_signed(signature, NOWHERE)

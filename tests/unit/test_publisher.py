@@ -16,19 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from api.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher
-from api.settings import Settings
 from tests.control_port import ControlPort, control_port
 from tests.loop_thread import wait_until
+from tests.nowhere import NOWHERE
 
 BOUND = 10.0  # seconds
 SECRET = "s" * 32
-SETTINGS = Settings(
-    database_url="sqlite:////x.db",
-    grip_url=("http://127.0.0.1:1",),
-    pushpin_sig_key="k" * 32,
-    jwt_secret="j" * 32,
-    publish_timeout=0.3,
-)
+SETTINGS = replace(NOWHERE, publish_timeout=0.3)
 ITEM = Item("u-YQ", 1, "event: x\n\n")
 
 

@@ -1,7 +1,7 @@
 """What every route, setting and event has."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from api.app import create_app
 from api.routes.openapi import describe
 from api.routes.operation import Operation
 from api.settings import Settings
+from tests.nowhere import NOWHERE
 
 ROOT = Path(__file__).parent.parent.parent
 # Pages and their files; the demo signs tokens for anyone and is mounted with --demo alone.
@@ -23,14 +24,7 @@ EVENTS = ("connected", "notification", "read", "deleted", "heartbeat", "reset", 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    made = create_app(
-        Settings(
-            database_url=f"sqlite:///{tmp_path}/none.db",
-            grip_url=("http://127.0.0.1:1",),
-            pushpin_sig_key="k" * 32,
-            jwt_secret="j" * 32,
-        )
-    )
+    made = create_app(replace(NOWHERE, database_url=f"sqlite:///{tmp_path}/none.db"))
     yield made
     made.extensions["shirase"].database.close()
 
