@@ -19,14 +19,14 @@ import orjson
 import psycopg
 from sqlalchemy import create_engine, text
 
-from api import cursors
-from api.processes import family
-from api.proxy import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
-from api.readiness import wait_for_stream
 from bench.load import STAMP, request
 from bench.machine import processor_seconds, thread_seconds, tree
-from tests.postgres import Cluster
-from tests.stack import Stack, free_row
+from shirase.inbox import cursors
+from shirase.run.node import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from shirase.run.processes import family
+from shirase.run.readiness import wait_for_stream
+from tests.support.postgres import Cluster
+from tests.support.stack import Stack, free_row
 
 PRODUCERS = 16  # who create
 SETTLED = 30.0  # seconds in which all that was accepted must be where it belongs

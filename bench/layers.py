@@ -19,15 +19,15 @@ import orjson
 from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from api import logs
-from api.app import create_app
-from api.database import migrate
-from api.settings import Settings
-from api.tokens import WRITE, mint
 from bench.designs import CONTENT
 from bench.measures import user
-from tests.postgres import cluster
-from tests.stack import Stack
+from shirase import logs
+from shirase.access.tokens import WRITE, mint
+from shirase.flask.app import create_app
+from shirase.settings import Settings
+from shirase.store.database import migrate
+from tests.support.postgres import cluster
+from tests.support.stack import Stack
 
 COUNT = 300
 LAYERS: dict[str, tuple[str, ...]] = {  # by what is in the path of a file, the first that fits

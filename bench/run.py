@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from api.database import migrate
 from bench import ceilings, growth, held, measures
 from bench.designs import Design, InMemory, PushpinAlone, Shirase
 from bench.machine import model
 from bench.measures import Figures, Size
-from tests.postgres import OPTIONS, Cluster, cluster
+from shirase.store.database import migrate
+from tests.support.postgres import OPTIONS, Cluster, cluster
 
 # As an operator runs it: what is committed is on the disk. And a long run's checkpoints fall on nobody in particular.
 DURABLE = {**OPTIONS, "fsync": "on", "full_page_writes": "on", "max_wal_size": "8GB", "shared_buffers": "1GB"}

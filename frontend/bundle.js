@@ -13,7 +13,7 @@ export const DEMO_ENTRIES = readdirSync(here("demo"), { withFileTypes: true })
   .sort();
 
 /** Where the demo's scripts are served from. */
-export const DEMO_DIRECTORY = here("../api/demo");
+export const DEMO_DIRECTORY = here("../api/shirase/flask/demo/static");
 
 /** The look of the components, which the demo's page has as it is. */
 export const STYLES = here("src/react/styles.css");

@@ -1,10 +1,10 @@
-"""How Alembic reaches the database: on the connection that ``api.database.migrate_on`` hands over."""
+"""How Alembic reaches the database: on the connection that ``shirase.store.database.migrate_on`` hands over."""
 
 from alembic import context
 from sqlalchemy import inspect
 from sqlalchemy.schema import CreateSchema
 
-from api.models import Base
+from shirase.store.tables import Base
 
 connection = context.config.attributes["connection"]
 schema = context.config.attributes["schema"]

@@ -14,12 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from api import tokens
-from api.app import create_app
-from api.database import Database, migrate
-from api.settings import Settings
-from tests.contract import Contract
-from tests.postgres import Cluster, cluster
+from shirase.access import tokens
+from shirase.flask.app import create_app
+from shirase.settings import Settings
+from shirase.store.database import Database, migrate
+from tests.support.contract import Contract
+from tests.support.postgres import Cluster, cluster
 
 TEMPLATE = "shirase_template"
 REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on

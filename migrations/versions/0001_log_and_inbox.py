@@ -5,7 +5,7 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
-from api.models import BigId, Moment, UserId
+from shirase.store.tables import BigId, Moment, UserId
 
 revision = "0001"
 down_revision = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from api.models import Moment, UserId
+from shirase.store.tables import Moment, UserId
 
 revision = "0003"
 down_revision = "0002"

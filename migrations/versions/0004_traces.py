@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from api.models import Moment
+from shirase.store.tables import Moment
 
 revision = "0004"
 down_revision = "0003"

@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from api import tokens
-from api.app import create_app
-from api.settings import Settings
-from tests.control_port import ControlPort, control_port
+from shirase.access import tokens
+from shirase.flask.app import create_app
+from shirase.settings import Settings
+from tests.support.control_port import ControlPort, control_port
 
 # All that the proxy is told: names in base64url, hexadecimal and decimal numbers, our own path, one constant.
 SAFE_GRIP = re.compile(r"[A-Za-z0-9 ;:,=_.<>/{}\"\\-]*")

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from api import grip, tokens
-from api.app import create_app
-from api.settings import Settings
+from shirase.access import tokens
+from shirase.flask.app import create_app
+from shirase.proxy import grip
+from shirase.settings import Settings
 from tests.attack.conftest import Headers, check
 from tests.attack.hostile import HEADERS, TEXTS
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.tokens import ADMIN, WRITE
+from shirase.access.tokens import ADMIN, WRITE
 from tests.attack.conftest import Headers, check
 from tests.attack.hostile import HEADERS, TEXTS
 

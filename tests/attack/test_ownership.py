@@ -16,11 +16,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from api import cursors, grip, notifications
-from api.database import Database, Transaction
-from api.records import Content, Draft
-from api.routes.openapi import describe
-from api.routes.operation import PUBLIC, USER, USER_IN_QUERY, Operation
+from shirase.flask.openapi import describe
+from shirase.flask.operation import PUBLIC, USER, USER_IN_QUERY, Operation
+from shirase.inbox import cursors, notifications
+from shirase.proxy import grip
+from shirase.store.database import Database, Transaction
+from shirase.types import Content, Draft
 from tests.attack.conftest import Headers
 from tests.attack.hostile import IDS
 

@@ -18,7 +18,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from api.tokens import ADMIN, WRITE
+from shirase.access.tokens import ADMIN, WRITE
 from tests.attack.conftest import Headers
 
 EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "10"))  # of each operation, right and wrong ones each

@@ -7,11 +7,11 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, Request, Route
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 ADDRESS = "/client-page"
 EMPTY_PAGE = "<!doctype html><title>Client</title>"
-BUILT = Path(__file__).parents[2] / "api" / "demo" / "client.js"
+BUILT = Path(__file__).parents[2] / "api" / "shirase" / "flask" / "demo" / "static" / "client.js"
 START = """async ([user, token, how, options]) => {
     const { createNotificationStream, createInbox, ticketsFrom } = await import("/demo/client.js");
     const tokens = [].concat(token);

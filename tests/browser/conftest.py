@@ -8,11 +8,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from api.database import migrate
+from shirase.store.database import migrate
 from tests.browser.client_page import BUILT, EMPTY_PAGE
 from tests.browser.demo_page import DemoPage
 from tests.browser.host import serve
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("background-networking", "component-update", "gpu", "quic", "sync")

@@ -5,7 +5,7 @@ import re
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 LIVE = "Live"
 ANSWER = 30  # seconds; workers that were killed just now take a while to come back on a busy machine

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.loop_thread import wait_until
-from tests.stack import free_ports
+from tests.support.loop_thread import wait_until
+from tests.support.stack import free_ports
 
 NGINX = "/usr/sbin/nginx"
 STARTED = 10.0

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.common_clients import FRONTEND
 from tests.browser.conftest import PATIENCE, new_user
 from tests.browser.demo_page import DemoPage
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1360, "height": 900}

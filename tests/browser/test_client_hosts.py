@@ -10,9 +10,9 @@ from tests.browser.client_page import Streams, open_client
 from tests.browser.conftest import streams_of
 from tests.browser.demo_page import create
 from tests.browser.nginx import buffering_nginx
-from tests.browser_like import Browsers
-from tests.loop_thread import wait_until
-from tests.stack import Stack
+from tests.support.browser_like import Browsers
+from tests.support.loop_thread import wait_until
+from tests.support.stack import Stack
 
 SETTLED = 15.0
 COOKIE = "session"

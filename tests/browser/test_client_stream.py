@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext
 
 from tests.browser.client_page import Streams, open_client, start_client
 from tests.browser.demo_page import create
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.browser.common_clients import (
 )
 from tests.browser.conftest import new_user
 from tests.browser.demo_page import create
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 IN_NODE = ("eventsource", "eventsource-client")
 IN_BROWSER = ("reconnecting-eventsource", "@microsoft/fetch-event-source")

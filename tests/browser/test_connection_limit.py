@@ -8,13 +8,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from api.database import migrate
-from api.tokens import ADMIN
+from shirase.access.tokens import ADMIN
+from shirase.store.database import migrate
 from tests.browser.conftest import PATIENCE
 from tests.browser.demo_page import create
-from tests.loop_thread import wait_until
-from tests.service import REQUEST_TIMEOUT
-from tests.stack import Stack
+from tests.support.loop_thread import wait_until
+from tests.support.service import REQUEST_TIMEOUT
+from tests.support.stack import Stack
 
 LIMIT, TABS = 3, 6  # Chromium gives one page's server six connections
 HEARTBEATS = 4  # one a second: as many as a browser's own delay before it comes back

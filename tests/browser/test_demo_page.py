@@ -6,10 +6,10 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from api.app import create_app
-from api.settings import Settings
+from shirase.flask.app import create_app
+from shirase.settings import Settings
 from tests.browser.demo_page import DemoPage, create, tab_to
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 PHONE_WIDTH = 360
 

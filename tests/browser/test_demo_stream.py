@@ -7,7 +7,7 @@ import httpx
 from playwright.sync_api import BrowserContext, Request, Route, expect
 
 from tests.browser.demo_page import LIVE, DemoPage, create
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 CUT, MEND = "Cut the network", "Mend the network"
 IDLE = float(os.environ.get("SHIRASE_BROWSER_IDLE_SECONDS", "5"))

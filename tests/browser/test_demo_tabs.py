@@ -6,8 +6,8 @@ from playwright.sync_api import FrameLocator, expect
 
 from tests.browser.conftest import streams_of
 from tests.browser.demo_page import DemoPage
-from tests.loop_thread import wait_until
-from tests.stack import Stack
+from tests.support.loop_thread import wait_until
+from tests.support.stack import Stack
 
 TABS = range(1, 11)
 SETTLED = 15.0

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from api.database import migrate
+from shirase.store.database import migrate
 from tests.browser.conftest import PATIENCE
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 COOKIE = "session"
 # Opens a stream as a page of another origin does, and says how it ended.

@@ -10,7 +10,7 @@ from tests.browser.client_page import Streams
 from tests.browser.common_clients import FRONTEND
 from tests.browser.conftest import new_user, streams_of
 from tests.browser.demo_page import create
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 BUILD_TIMEOUT = 120.0
 DEVELOPMENT_ONLY = "wrapped in act"  # words of React's that its production build does not have

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
-from api.errors import DatabaseAway
+from shirase.errors import DatabaseAway
 from tests.chaos.plan import Step, make_plan
 from tests.chaos.producers import GIVE_UP, Account, Producer
 from tests.chaos.scene import NODES, Scene, scene
 from tests.chaos.verdict import Row, Verdict, inbox_of, incomplete, is_complete, judge, last_count, read_log, trace
-from tests.loop_thread import wait_until
+from tests.support.loop_thread import wait_until
 
 PRODUCERS = 4
 SETTLE = 90.0  # seconds until every device must have everything: more than Pushpin's longest retry

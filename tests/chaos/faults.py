@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.scene import Scene
-from tests.forwarder import Forwarder, Mode
+from tests.support.forwarder import Forwarder, Mode
 
 HELD = 5.0  # seconds until a publish must have come, while producers write all the time
 

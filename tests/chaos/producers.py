@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from api.tokens import WRITE
+from shirase.access.tokens import WRITE
 from tests.chaos.scene import Scene
-from tests.service import draft
+from tests.support.service import draft
 
 PAUSE = 0.1  # seconds between two requests of one producer, at the most
 AGAIN = 0.2  # seconds until a request that failed is sent again

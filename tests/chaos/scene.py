@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from api.database import migrate
-from tests.browser_like import Browsers, Device
-from tests.forwarder import Forwarder
-from tests.postgres import Cluster, cluster
-from tests.service import Service, service
-from tests.stack import Stack
+from shirase.store.database import migrate
+from tests.support.browser_like import Browsers, Device
+from tests.support.forwarder import Forwarder
+from tests.support.postgres import Cluster, cluster
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 NODES = 2
 RELAYS = 2

@@ -10,9 +10,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests.browser_like import Browsers
-from tests.service import Service, service
-from tests.stack import Stack
+from tests.support.browser_like import Browsers
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 HOUR, DAY = 3600, 86_400
 # Seconds that the clock is wrong by. Pushpin's signatures hold for an hour, so no more than that ahead of it.

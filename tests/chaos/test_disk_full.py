@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from api.database import migrate
-from tests.browser_like import Browsers
-from tests.service import Service, draft, service
-from tests.stack import Stack
+from shirase.store.database import migrate
+from tests.support.browser_like import Browsers
+from tests.support.service import Service, draft, service
+from tests.support.stack import Stack
 
 SMALL, LARGE = "3m", "30m"
 MESSAGE = "x" * 4000

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.browser_like import Browsers, Device
 from tests.e2e.conftest import Fragile, fragile_service
-from tests.service import draft
+from tests.support.browser_like import Browsers, Device
+from tests.support.service import draft
 
 USERS = [f"user {number}" for number in range(20)]
 TITLES = [str(number) for number in range(6)]

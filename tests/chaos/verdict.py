@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from api.database import Database
-from api.models import Event, Notification
-from tests.browser_like import Device, Received
+from shirase.store.database import Database
+from shirase.store.tables import Event, Notification
+from tests.support.browser_like import Device, Received
 
 KINDS_OF_LOSS = ("lost", "doubled", "out of order", "disagree", "reset")
 

@@ -11,14 +11,14 @@ from statistics import median
 
 from sqlalchemy import select
 
-from api.database import Database, migrate
-from api.models import Connection
-from api.tokens import ADMIN
-from tests.browser_like import Browsers, Device
-from tests.loop_thread import wait_until
-from tests.postgres import cluster
-from tests.service import Service, service
-from tests.stack import Stack
+from shirase.access.tokens import ADMIN
+from shirase.store.database import Database, migrate
+from shirase.store.tables import Connection
+from tests.support.browser_like import Browsers, Device
+from tests.support.loop_thread import wait_until
+from tests.support.postgres import cluster
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 NODES = 2
 WORKERS = 3

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser_like import Browsers, Device
 from tests.conftest import MakeDatabase
-from tests.forwarder import Forwarder
-from tests.loop_thread import wait_until
-from tests.service import Service, service
-from tests.stack import Stack
+from tests.support.browser_like import Browsers, Device
+from tests.support.forwarder import Forwarder
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 HEARTBEAT = 1  # seconds at the most: Pushpin takes up to one off
 NEXT = b"GET /api/sse/next "

@@ -10,11 +10,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.browser_like import Browsers
 from tests.conftest import MakeDatabase
-from tests.loop_thread import wait_until
-from tests.service import Service, service
-from tests.stack import Stack
+from tests.support.browser_like import Browsers
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 PATIENCE = 30.0  # seconds: many times the longest that a request may take to arrive
 UPLOADS = 12  # more than one worker has threads

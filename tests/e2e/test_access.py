@@ -6,11 +6,11 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from api.grip import connection_channel, user_channel
-from api.streams import NEXT_PATH
-from tests.browser_like import PATH
+from shirase.inbox.streams import NEXT_PATH
+from shirase.proxy.grip import connection_channel, user_channel
 from tests.e2e.conftest import PAGE
-from tests.service import Service
+from tests.support.browser_like import PATH
+from tests.support.service import Service
 
 PROBLEM = "application/problem+json"
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tests.browser_like import Browsers
 from tests.e2e.conftest import fragile_service
-from tests.forwarder import Mode
-from tests.loop_thread import wait_until
-from tests.service import draft
+from tests.support.browser_like import Browsers
+from tests.support.forwarder import Mode
+from tests.support.loop_thread import wait_until
+from tests.support.service import draft
 
 USERS = [f"user {number:05}" for number in range(10_000)]
 TITLES = [str(number) for number in range(10)]

@@ -2,13 +2,13 @@
 
 from uuid import uuid4
 
-from api.events import BURST
-from api.grip import user_channel
-from api.publisher import Item, Publisher
+from shirase.inbox.events import BURST
+from shirase.proxy.grip import user_channel
+from shirase.proxy.publisher import Item, Publisher
 from tests.e2e.conftest import Fragile, on_both
-from tests.forwarder import WAIT, Mode
-from tests.loop_thread import wait_until
-from tests.service import Service
+from tests.support.forwarder import WAIT, Mode
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service
 
 BATCHES = 3
 SIZE = 1000

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.service import Service
+from tests.support.service import Service
 
 TIMEOUT = 30
 
@@ -21,7 +21,7 @@ def environ(service: Service) -> dict[str, str]:
 
 
 def shirase(*arguments: str, environ: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "api", *arguments]
+    command = [sys.executable, "-m", "shirase", *arguments]
     return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
 
@@ -99,7 +99,7 @@ def test_listen_prints_one_event_a_line_until_interrupted(
 ) -> None:
     user = f"user-{uuid4().hex}"
     # Ctrl-C counts also where these tests run in the background of a shell, which has its jobs ignore it.
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "api", "listen", "--user", user]
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "shirase", "listen", "--user", user]
     with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as listening:
         try:
             assert listening.stdout is not None

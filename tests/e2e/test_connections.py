@@ -8,14 +8,14 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api import grip
-from api.tokens import ADMIN, mint
-from tests.browser_like import Browsers, Device
+from shirase.access.tokens import ADMIN, mint
+from shirase.proxy import grip
 from tests.conftest import MakeDatabase
-from tests.forwarder import Forwarder, Mode
-from tests.loop_thread import wait_until
-from tests.service import Service, service
-from tests.stack import Stack
+from tests.support.browser_like import Browsers, Device
+from tests.support.forwarder import Forwarder, Mode
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 LIMIT = 5
 NODES = 2

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.service import Service, draft
+from tests.support.service import Service, draft
 
 pytestmark = pytest.mark.usefixtures("service")
 

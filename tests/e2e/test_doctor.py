@@ -12,15 +12,15 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.processes import Child, gunicorn_command, relay_command
-from tests.browser_like import Browsers
+from shirase.run.processes import Child, gunicorn_command, relay_command
 from tests.chaos.test_clock import SOURCE as CLOCK
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import Fragile, fragile_service
-from tests.forwarder import Mode
-from tests.loop_thread import wait_until
-from tests.service import Service
-from tests.stack import free_ports
+from tests.support.browser_like import Browsers
+from tests.support.forwarder import Mode
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service
+from tests.support.stack import free_ports
 
 BOUND = 60.0
 ALL = {
@@ -78,7 +78,7 @@ class Report:
 
 
 def doctor(stack_env: Mapping[str, str], url: str, cwd: Path) -> Report:
-    command = [sys.executable, "-m", "api", "doctor", "--url", url]
+    command = [sys.executable, "-m", "shirase", "doctor", "--url", url]
     environ = {**os.environ, **stack_env}
     return Report(
         subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=BOUND, check=False)

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.browser_like import Browsers
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import HEARTBEAT
-from tests.forwarder import Forwarder, Mode
-from tests.hosts import INBOXES, Host, django_host, djangos, flask_host, mounts
-from tests.kills import USER, kill_around_commits
-from tests.loop_thread import wait_until
-from tests.service import Service, service
-from tests.stack import Stack
+from tests.support.browser_like import Browsers
+from tests.support.forwarder import Forwarder, Mode
+from tests.support.hosts import INBOXES, Host, django_host, djangos, flask_host, mounts
+from tests.support.kills import USER, kill_around_commits
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service, service
+from tests.support.stack import Stack
 
 USERS = [USER, *(f"user{number}" for number in range(20))]
 KILLS = 10
@@ -259,7 +259,7 @@ def test_a_stream_needs_the_proxy_and_a_page_of_the_hosts(host: Host, user: str)
 def test_the_notification_arrives_if_and_only_if_the_hosts_row_is_there_whenever_it_is_killed(
     built: Town, host: Host, browsers: Browsers
 ) -> None:
-    """The short form of ``python -m tests.kills --kills 200``."""
+    """The short form of ``python -m tests.support.kills --kills 200``."""
     name = next(name for name, one in built.hosts.items() if one is host)
     found = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)
     assert found.holds, found

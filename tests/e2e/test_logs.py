@@ -10,13 +10,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.tokens import ADMIN, WRITE
-from tests.browser_like import PATH, Browsers
+from shirase.access.tokens import ADMIN, WRITE
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import Fragile, fragile_service
-from tests.forwarder import Mode
-from tests.loop_thread import wait_until
-from tests.service import draft
+from tests.support.browser_like import PATH, Browsers
+from tests.support.forwarder import Mode
+from tests.support.loop_thread import wait_until
+from tests.support.service import draft
 
 BOUND = 30.0
 TEXT = "the-secret-text"  # of a notification

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.conftest import PAGE, Fragile
-from tests.loop_thread import wait_until
-from tests.service import Service
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service
 
 POLL = "/api/notifications/poll"
 LONG = 25  # seconds: an answer that comes at all comes long before

@@ -12,14 +12,14 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.processes import Child, gunicorn_command, relay_command
-from api.tokens import ADMIN
+from shirase.access.tokens import ADMIN
+from shirase.run.processes import Child, gunicorn_command, relay_command
 from tests.e2e.conftest import Fragile, on_both
-from tests.forwarder import Mode
 from tests.integration.test_metrics import read
-from tests.loop_thread import wait_until
-from tests.service import Service
-from tests.stack import free_ports
+from tests.support.forwarder import Mode
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service
+from tests.support.stack import free_ports
 from tests.unit.test_monitoring import DASHBOARD, RULES
 
 BOUND = 30.0
@@ -193,7 +193,7 @@ def test_a_relay_elsewhere_shows_its_figures_at_a_port_of_its_own(service: Servi
 @on_one
 def test_a_taken_port_of_the_relays_figures_is_one_line(service: Service, tmp_path: Path) -> None:
     taken = service.stack.proxies[0].control_port
-    command = [sys.executable, "-m", "api", "relay", "--metrics-port", str(taken)]
+    command = [sys.executable, "-m", "shirase", "relay", "--metrics-port", str(taken)]
     environ = {**os.environ, **service.stack.settings_env}
 
     ended = subprocess.run(

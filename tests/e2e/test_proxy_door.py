@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from api.grip import connection_channel, user_channel
-from api.streams import NEXT_PATH
+from shirase.inbox.streams import NEXT_PATH
+from shirase.proxy.grip import connection_channel, user_channel
 from tests.attack.hostile import IDS
-from tests.browser_like import PATH
 from tests.e2e.conftest import PAGE
-from tests.service import Service
+from tests.support.browser_like import PATH
+from tests.support.service import Service
 
 PATIENCE = 10.0  # seconds; what is not answered by then is not answered
 OPERATORS = ("shirase_requests", "# HELP", '"database"', '"away"')  # what only their pages say

@@ -17,11 +17,11 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from api.processes import Child, family
-from api.proxy import SLACK, ProxyConfig, installed_version, run_directory, write_configuration
-from api.readiness import PATH, wait_for_stream
-from tests.loop_thread import wait_until
-from tests.stack import READY_TIMEOUT, free_ports, free_row
+from shirase.run.node import SLACK, ProxyConfig, installed_version, run_directory, write_configuration
+from shirase.run.processes import Child, family
+from shirase.run.readiness import PATH, wait_for_stream
+from tests.support.loop_thread import wait_until
+from tests.support.stack import READY_TIMEOUT, free_ports, free_row
 
 TOKEN = "not-for-the-log"
 
@@ -136,7 +136,16 @@ def test_what_a_killed_runner_leaves_behind_is_found_and_ended(node: Node) -> No
 def test_the_command_runs_a_node_whose_standby_answers_and_ends_as_one(tmp_path: Path) -> None:
     port = free_row(5)[0]
     # Nothing listens at the origin yet.
-    command = [sys.executable, "-m", "api", "proxy", "--origin", f"127.0.0.1:{free_ports(1)[0]}", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "shirase",
+        "proxy",
+        "--origin",
+        f"127.0.0.1:{free_ports(1)[0]}",
+        "--port",
+        str(port),
+    ]
     command += ["--host", "127.0.0.1", "--data-dir", str(tmp_path)]
     environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32, "CORS_ORIGINS": "https://app.example.com"}
     with (tmp_path / "log").open("wb") as log:
@@ -168,7 +177,7 @@ def test_the_command_runs_a_node_whose_standby_answers_and_ends_as_one(tmp_path:
 @pytest.mark.parametrize("origin", ["8000", "127.0.0.1", "http://127.0.0.1:8000", "a b:1"])
 def test_an_origin_that_is_no_address_is_one_line(tmp_path: Path, origin: str) -> None:
     environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32}
-    command = [sys.executable, "-m", "api", "proxy", "--origin", origin, "--data-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "shirase", "proxy", "--origin", origin, "--data-dir", str(tmp_path)]
     ended = subprocess.run(
         command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=READY_TIMEOUT, check=False
     )

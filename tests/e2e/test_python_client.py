@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from api.client import AsyncClient, Client, ClientError, StreamEvent
-from api.tokens import WRITE
-from tests.browser_like import Browsers
-from tests.forwarder import Forwarder, Mode
-from tests.loop_thread import LoopThread, wait_until
-from tests.service import Service
+from shirase.access.tokens import WRITE
+from shirase.client.client import AsyncClient, Client, ClientError, StreamEvent
+from tests.support.browser_like import Browsers
+from tests.support.forwarder import Forwarder, Mode
+from tests.support.loop_thread import LoopThread, wait_until
+from tests.support.service import Service
 
 WAIT = 20.0
 Connect = Callable[..., Any]

@@ -5,12 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from api.tokens import WRITE
-from tests.service import Service
+from shirase.access.tokens import WRITE
+from tests.support.service import Service
 
 ROOT = Path(__file__).parent.parent.parent
 LONGEST = 15  # lines that a way in may take
-EXAMPLES = ("api/examples/flask_host.py", "api/examples/django_site/hiring")
+EXAMPLES = ("examples/flask_host.py", "examples/django_site/hiring")
 
 
 def blocks() -> list[str]:

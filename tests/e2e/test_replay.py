@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.conftest import PAGE
-from tests.service import Service
+from tests.support.service import Service
 
 
 def user() -> str:

@@ -10,12 +10,13 @@ import httpx
 import jwt
 import pytest
 
-from api import cursors, grip
-from tests.browser_like import Browsers
+from shirase.inbox import cursors
+from shirase.proxy import grip
 from tests.conftest import MakeDatabase
 from tests.e2e.conftest import Fragile, fragile_service
-from tests.forwarder import Mode
-from tests.loop_thread import wait_until
+from tests.support.browser_like import Browsers
+from tests.support.forwarder import Mode
+from tests.support.loop_thread import wait_until
 
 LISTED, OTHER = "https://app.example.com", "https://elsewhere.example.com"
 SEVERAL = 3  # times that something is asked again

@@ -18,14 +18,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from api import tickets, tokens
-from api.data_directory import KEYS, read_settings
-from api.processes import family
-from api.proxy import run_directory
-from api.readiness import PATH, TRY_TIMEOUT, stream_opens
-from api.settings import Settings
-from api.tokens import Identity
-from tests.stack import free_row
+from shirase.access import tickets, tokens
+from shirase.access.tokens import Identity
+from shirase.run.data_directory import KEYS, read_settings
+from shirase.run.node import run_directory
+from shirase.run.processes import family
+from shirase.run.readiness import PATH, TRY_TIMEOUT, stream_opens
+from shirase.settings import Settings
+from tests.support.stack import free_row
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = ("pushpin", "gunicorn", "relay")
@@ -49,7 +49,7 @@ class Copy:
         self.data_dir, self.port = home / "data", port or free_row(5)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self._output, self._errors = home / f"{self.port}.out", home / f"{self.port}.err"
-        command = [sys.executable, "-m", "api", "up", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command = [sys.executable, "-m", "shirase", "up", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         inherited = {name: value for name, value in os.environ.items() if name not in NEEDED}
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -173,7 +173,7 @@ def test_the_keepalive_timeout_is_the_pace_of_the_heartbeats(running: Copy) -> N
 
 
 def test_a_second_copy_needs_a_data_directory_of_its_own(running: Copy) -> None:
-    command = [sys.executable, "-m", "api", "up", "--demo", "--port", str(free_row(5)[0])]
+    command = [sys.executable, "-m", "shirase", "up", "--demo", "--port", str(free_row(5)[0])]
     answer = subprocess.run(
         [*command, "--data-dir", str(running.data_dir)],
         cwd=ROOT,
@@ -272,7 +272,7 @@ def test_it_starts_where_tokens_are_signed_elsewhere(tmp_path: Path) -> None:
         def shirase(*arguments: str) -> subprocess.CompletedProcess[str]:
             known = {"DATABASE_URL": "sqlite:////none.db", "GRIP_URL": "http://127.0.0.1:1", **env}
             environ = {**os.environ, **known, "SHIRASE_URL": copy.url, "PYTHONPATH": str(ROOT)}
-            command = [sys.executable, "-m", "api", *arguments]
+            command = [sys.executable, "-m", "shirase", *arguments]
             return subprocess.run(
                 command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=BOUND, check=False
             )

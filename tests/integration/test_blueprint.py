@@ -9,10 +9,10 @@ import pytest
 from flask import Flask, Request, abort, request
 from flask.testing import FlaskClient
 
-from api.app import create_blueprint
-from api.routes.bodies import MAX_BODY
-from api.settings import Settings
-from api.tokens import WRITE, Identity
+from shirase.access.tokens import WRITE, Identity
+from shirase.flask.app import create_blueprint
+from shirase.flask.json_body import MAX_BODY
+from shirase.settings import Settings
 
 PREFIX = "/inbox"
 NOTIFICATIONS = f"{PREFIX}/api/notifications"

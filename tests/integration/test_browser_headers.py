@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.app import create_app
-from api.routes.browser_headers import DATA, PAGE
-from api.settings import Settings
+from shirase.flask.app import create_app
+from shirase.flask.browser_headers import DATA, PAGE
+from shirase.settings import Settings
 
 
 @pytest.fixture

@@ -13,17 +13,18 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from api import connections, grip, streams
-from api.connections import CONNECTION_LIMIT, NEVER, REVOKED, TOKEN_EXPIRED
-from api.database import Database
-from api.errors import TooManyConnections
-from api.publisher import Publisher
-from api.settings import REJECT, Settings
-from api.store import connections as table
-from api.tokens import ADMIN, LEEWAY
-from tests.control_port import ControlPort, control_port
-from tests.event_stream import parse
-from tests.loop_thread import wait_until
+from shirase.access.tokens import ADMIN, LEEWAY
+from shirase.errors import TooManyConnections
+from shirase.inbox import connections, streams
+from shirase.inbox.connections import CONNECTION_LIMIT, NEVER, REVOKED, TOKEN_EXPIRED
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.settings import REJECT, Settings
+from shirase.store import connections as table
+from shirase.store.database import Database
+from tests.support.control_port import ControlPort, control_port
+from tests.support.event_stream import parse
+from tests.support.loop_thread import wait_until
 
 USER = "a, b; c=é"
 LIMIT = 5

@@ -12,18 +12,19 @@ from flask import Flask
 from sqlalchemy import make_url
 from werkzeug.test import TestResponse
 
-from api import database as databases
-from api import notifications, relay
-from api.app import create_app
-from api.database import Database
-from api.errors import DatabaseAway
-from api.publisher import Publisher
-from api.settings import Settings
-from api.store import keys, log
-from api.tokens import WRITE, mint
-from tests.control_port import ControlPort, control_port
-from tests.forwarder import Forwarder, Mode
-from tests.loop_thread import LoopThread, wait_until
+from shirase.access.tokens import WRITE, mint
+from shirase.errors import DatabaseAway
+from shirase.flask.app import create_app
+from shirase.inbox import notifications
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store import database as databases
+from shirase.store import idempotency, log
+from shirase.store.database import Database
+from tests.support.control_port import ControlPort, control_port
+from tests.support.forwarder import Forwarder, Mode
+from tests.support.loop_thread import LoopThread, wait_until
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 TIMEOUT = 1.0
@@ -134,13 +135,13 @@ def test_one_that_goes_away_between_commit_and_publish_fails_no_one(
     assert [item["id"] for item in port.items] == ["1", "2"]
     assert unpublished(direct) == 1
     port.on_post = lambda: None
-    assert relay.repair(direct, Publisher(replace(settings, grip_url=(port.url,)))).events == 1
+    assert repair.repair(direct, Publisher(replace(settings, grip_url=(port.url,)))).events == 1
     assert unpublished(direct) == 0
 
 
 def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Database) -> None:
     with direct.write() as transaction:
-        keys.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
+        idempotency.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
         answer = ask(app, "POST", "", NEW, Idempotency_Key="k")
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
     assert ask(app, "POST", "", {**NEW, "title": "other"}, Idempotency_Key="k").status_code == 422
@@ -150,7 +151,7 @@ def test_a_request_whose_machine_vanished_does_not_hold_its_key_for_ever(app: Fl
     def vanish(database: Database) -> None:
         """Begin the request, and then say nothing any more, not even that it is gone."""
         with database.write() as transaction:
-            keys.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
+            idempotency.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
             wait_until(
                 lambda: ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201,
                 20 * TIMEOUT,

@@ -17,15 +17,15 @@ from django.urls import include, path
 from sqlalchemy import inspect, make_url, select
 from sqlalchemy.orm import Session
 
-from api import relay
-from api.database import Database
-from api.errors import Invalid
-from api.models import Base, Notification
-from api.publisher import Publisher
-from api.records import SaidTo
-from api.settings import Settings
-from api.store import log
-from tests.control_port import ControlPort, control_port
+from shirase.errors import Invalid
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store import log
+from shirase.store.database import Database
+from shirase.store.tables import Base, Notification
+from shirase.types import SaidTo
+from tests.support.control_port import ControlPort, control_port
 
 ALIAS = "beside"  # not the default: the site may have its notifications in another of its databases
 KEY = "k" * 32
@@ -38,18 +38,18 @@ URLS, NO_URLS = ModuleType("urls"), ModuleType("no_urls")
 site_settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     GRIP_URL=f"http://127.0.0.1:1?key={KEY}",
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "api.bridges.django"],
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "shirase.django"],
     MIDDLEWARE=[GRIP, AUTHENTICATION],
     ROOT_URLCONF=URLS,
     USE_TZ=True,
     TIME_ZONE="UTC",
 )
 django.setup()
-URLS.urlpatterns = [path("inbox/", include("api.bridges.django.urls"))]  # type: ignore[attr-defined]
+URLS.urlpatterns = [path("inbox/", include("shirase.django.urls"))]  # type: ignore[attr-defined]
 NO_URLS.urlpatterns = []  # type: ignore[attr-defined]
 
-from api.bridges.django import broadcast, notify, notify_many  # noqa: E402 - Django's settings come first
-from api.bridges.django.apps import shirase  # noqa: E402
+from shirase.django import broadcast, notify, notify_many  # noqa: E402 - Django's settings come first
+from shirase.django.apps import shirase  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +167,7 @@ def test_a_publish_that_fails_is_left_to_the_relay(
     notify(user_id="42", type="t", title="late", message="")
     assert left_behind(database) == [1]
     control.behaviour = "accept"
-    relay.repair(database, Publisher(Settings.from_env({**_environ(settings), "GRIP_URL": control.url}, tokens=False)))
+    repair.repair(database, Publisher(Settings.from_env({**_environ(settings), "GRIP_URL": control.url}, tokens=False)))
     assert [item["id"] for item in control.items] == ["1"]
 
 

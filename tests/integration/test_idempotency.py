@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.database import Database
-from api.store import inbox, keys
+from shirase.store import idempotency, inbox
+from shirase.store.database import Database
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 CONTENT = {name: value for name, value in NEW.items() if name != "user_id"}
@@ -84,7 +84,7 @@ def test_a_request_that_died_in_the_middle_leaves_its_key_free(
 ) -> None:
     def die() -> None:
         with database.write() as transaction:
-            keys.claim(transaction, "svc", "k", "fingerprint", datetime.now(UTC))
+            idempotency.claim(transaction, "svc", "k", "fingerprint", datetime.now(UTC))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

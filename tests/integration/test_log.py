@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from api import notifications
-from api.database import Database
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from api.store import log
+from shirase.inbox import notifications
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store import log
+from shirase.store.database import Database
+from shirase.types import Content, Draft
 
 CONTENT = Content("a.b", "T", "M")
 

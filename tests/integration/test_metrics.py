@@ -11,12 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from api import relay
-from api.app import create_app
-from api.settings import Settings
-from api.tokens import WRITE
-from tests.control_port import ControlPort, control_port
-from tests.postgres import Cluster
+from shirase.access.tokens import WRITE
+from shirase.flask.app import create_app
+from shirase.relay import repair
+from shirase.settings import Settings
+from tests.support.control_port import ControlPort, control_port
+from tests.support.postgres import Cluster
 
 Figures = dict[str, float]
 
@@ -101,7 +101,7 @@ def test_the_outbox_and_the_relays_work_are_counted(
 
     port.behaviour = "accept"
     wired = app.extensions["shirase"]
-    assert relay.repair(wired.database, wired.publisher).events == 2
+    assert repair.repair(wired.database, wired.publisher).events == 2
 
     assert grown["shirase_relay_repaired_events_total"] == 2
     assert grown["shirase_event_age_seconds_count{way=relay}"] == 2

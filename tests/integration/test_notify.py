@@ -11,16 +11,16 @@ from sqlalchemy import Engine, String, create_engine, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
-from api import relay
-from api.database import Database, parse_url
-from api.errors import Invalid
-from api.models import Notification
-from api.notify import Notifier, broadcast, notify, notify_many
-from api.publisher import Publisher
-from api.records import Event, SaidTo
-from api.settings import Settings
-from api.store import log
-from tests.control_port import ControlPort, control_port
+from shirase.errors import Invalid
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many
+from shirase.store import log
+from shirase.store.database import Database, parse_url
+from shirase.store.tables import Notification
+from shirase.types import Event, SaidTo
+from tests.support.control_port import ControlPort, control_port
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -223,7 +223,7 @@ def test_a_session_that_was_joined_into_a_longer_transaction_publishes_nothing_t
         session.close()
         assert control.items == []
         outer.commit()
-    relay.repair(database, Publisher(settings))
+    repair.repair(database, Publisher(settings))
     assert [item["id"] for item in control.items] == ["1"]
 
 
@@ -254,7 +254,7 @@ def test_a_publish_that_fails_is_left_to_the_relay(
     assert [event.seq for event in left_behind(database)] == [1]
 
     control.behaviour = "accept"
-    relay.repair(database, Publisher(settings))
+    repair.repair(database, Publisher(settings))
     assert [item["id"] for item in control.items] == ["1"]
 
 

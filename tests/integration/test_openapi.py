@@ -9,10 +9,10 @@ import jwt
 import pytest
 from flask.testing import FlaskClient
 
-from api.settings import Settings
-from api.tokens import ADMIN, WRITE
-from tests.contract import Contract
-from tests.control_port import control_port
+from shirase.access.tokens import ADMIN, WRITE
+from shirase.settings import Settings
+from tests.support.contract import Contract
+from tests.support.control_port import control_port
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M", "payload": {"x": 1}}
 CONTENT = {name: value for name, value in NEW.items() if name != "user_id"}

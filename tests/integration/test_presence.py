@@ -12,19 +12,21 @@ import zmq
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from api import connections, grip, presence
-from api.database import Database
-from api.errors import DatabaseAway
-from api.presence import LOOKS, LOST, TICK, Presence
-from api.publisher import Publisher
-from api.records import Connection
-from api.settings import Settings
-from api.statistics import Heard, parse
-from api.store import connections as table
-from api.store import registry
-from tests.control_port import ControlPort, control_port
-from tests.loop_thread import wait_until
-from tests.stack import free_ports
+from shirase.errors import DatabaseAway
+from shirase.inbox import connections
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.proxy.statistics import Heard, parse
+from shirase.relay import presence
+from shirase.relay.presence import LOOKS, LOST, TICK, Presence
+from shirase.settings import Settings
+from shirase.store import connections as table
+from shirase.store import registry
+from shirase.store.database import Database
+from shirase.types import Connection
+from tests.support.control_port import ControlPort, control_port
+from tests.support.loop_thread import wait_until
+from tests.support.stack import free_ports
 
 BOUND = 15.0
 TTL = 2  # seconds in which a node says everything once

@@ -15,11 +15,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api import tokens
-from api.app import create_app
-from api.rate_limits import CREATES, RateLimits
-from api.settings import Settings
-from api.tokens import WRITE
+from shirase.access import tokens
+from shirase.access.rate_limits import CREATES, RateLimits
+from shirase.access.tokens import WRITE
+from shirase.flask.app import create_app
+from shirase.settings import Settings
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 STREAM, POLL, TICKETS = "/api/sse/notifications", "/api/notifications/poll", "/api/sse/tickets"

@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from api import events, grip, notifications, relay
-from api.database import Database
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from api.store import log, misses
-from tests.control_port import ControlPort, control_port
-from tests.loop_thread import wait_until
+from shirase.inbox import events, notifications
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store import log, missed
+from shirase.store.database import Database
+from shirase.types import Content, Draft
+from tests.support.control_port import ControlPort, control_port
+from tests.support.loop_thread import wait_until
 
 BOUND = 10.0  # seconds
 
@@ -58,13 +60,13 @@ def test_what_nobody_accepted_waits_for_the_relay(
         port.behaviour = "fail"
     create(database, publisher, ["a", "b", "a"])
     assert waiting(database) == 3
-    assert relay.repair(database, publisher).events == 0
+    assert repair.repair(database, publisher).events == 0
     for port in ports:
         port.behaviour = "accept"
-    wait_until(lambda: relay.repair(database, publisher).events == 3, BOUND, "a spared node was not tried again")
+    wait_until(lambda: repair.repair(database, publisher).events == 3, BOUND, "a spared node was not tried again")
     assert [(item["channel"], item["id"]) for item in ports[0].items] == [("u-YQ", "1"), ("u-YQ", "2"), ("u-Yg", "1")]
     assert waiting(database) == 0
-    assert relay.repair(database, publisher).events == 0
+    assert repair.repair(database, publisher).events == 0
 
 
 def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
@@ -74,12 +76,12 @@ def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
     create(database, publisher, ["a", "b", "a"])
     create(database, publisher, ["a"])
     assert waiting(database) == 0
-    relay.repair(database, publisher)
+    repair.repair(database, publisher)
     assert ports[1].items == []
     ports[1].behaviour = "accept"
 
     def told() -> list[str]:
-        relay.repair(database, publisher)
+        repair.repair(database, publisher)
         return [item["channel"] for item in ports[1].items]
 
     wait_until(told, BOUND, "the node was not told")
@@ -105,7 +107,7 @@ def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
     ports[1].behaviour = "accept"
 
     def told() -> bool:
-        relay.repair(database, publisher)
+        repair.repair(database, publisher)
         return bool(ports[1].items)
 
     wait_until(told, BOUND, "the node was not told")
@@ -120,7 +122,7 @@ def test_a_large_backlog_goes_in_posts_under_the_proxys_limit(
     ports[0].behaviour = ports[1].behaviour = "fail"
     create(database, publisher, [f"u{number}" for number in range(1200)])
     ports[0].behaviour = ports[1].behaviour = "accept"
-    wait_until(lambda: relay.repair(database, publisher).events == 1200, BOUND, "the backlog was not drained")
+    wait_until(lambda: repair.repair(database, publisher).events == 1200, BOUND, "the backlog was not drained")
     assert {item["channel"] for item in ports[0].items} == {grip.user_channel(f"u{n}") for n in range(1200)}
     assert len(ports[0].posts) < 10
 
@@ -141,26 +143,26 @@ def test_a_burst_that_is_over_has_streams_read_again_and_one_that_goes_on_has_no
     for _ in range(events.BURST):
         create(database, publisher, ["a", "b"])
     create(database, publisher, ["b"])
-    seen = relay.end_bursts(database, publisher, {})
+    seen = repair.end_bursts(database, publisher, {})
     assert set(seen) == {"a", "b"}
     create(database, publisher, ["b"] * events.BURST)  # goes on
     ports[1].behaviour = "fail"
     before = len(ports[0].items)
 
-    assert set(relay.end_bursts(database, publisher, seen)) == {"b"}
+    assert set(repair.end_bursts(database, publisher, seen)) == {"b"}
     hint, last = ports[0].items[before:]
     assert (hint["channel"], hint["formats"]["http-stream"]) == ("u-YQ", {"action": "hint"})
     assert last["id"] == str(events.BURST)
     with database.read() as transaction:
-        assert misses.of_node(transaction, ports[1].url, 10) == {"a": 1}  # told when it is back
-        assert set(misses.of_node(transaction, misses.ANY_NODE, 10)) == {"b"}
+        assert missed.of_node(transaction, ports[1].url, 10) == {"a": 1}  # told when it is back
+        assert set(missed.of_node(transaction, missed.ANY_NODE, 10)) == {"b"}
 
 
 def test_what_expires_leaves_every_device(database: Database, publisher: Publisher, ports: list[ControlPort]) -> None:
     create(database, publisher, ["a", "b"], datetime.now(UTC) - timedelta(seconds=1))
     create(database, publisher, ["a"])
-    assert relay.remove_expired(database, publisher) == 2
-    assert relay.remove_expired(database, publisher) == 0
+    assert repair.remove_expired(database, publisher) == 2
+    assert repair.remove_expired(database, publisher) == 0
     assert notifications.unread_count(database, "a") == 1
     said = [item["formats"]["http-stream"]["content"] for item in ports[0].items if int(item["id"]) > 1]
     assert sum("event: deleted" in content and '"unread_count":' in content for content in said) == 2
@@ -169,13 +171,13 @@ def test_what_expires_leaves_every_device(database: Database, publisher: Publish
 def test_what_is_older_than_is_kept_goes_in_batches(
     settings: Settings, database: Database, publisher: Publisher
 ) -> None:
-    create(database, publisher, [f"u{number}" for number in range(relay.BATCH + 100)])
+    create(database, publisher, [f"u{number}" for number in range(repair.BATCH + 100)])
     with database.write() as transaction:
         for table in ("notifications", "events"):
             transaction.execute(text(f"UPDATE {table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
     create(database, publisher, ["young", "u1"])
-    assert relay.keep_house(settings, database, publisher)
+    assert repair.keep_house(settings, database, publisher)
     with database.read() as transaction:
         left = transaction.execute(text("SELECT count(*), sum(unread) FROM streams, (SELECT 1) AS one")).one()
         assert transaction.execute(text("SELECT count(*) FROM notifications")).scalar_one() == 2
-        assert tuple(left) == (relay.BATCH + 101, 2)
+        assert tuple(left) == (repair.BATCH + 101, 2)

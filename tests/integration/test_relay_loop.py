@@ -10,15 +10,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import make_url, text, update
 
-from api import notifications, relay
-from api.database import Database
-from api.models import Event
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from tests.control_port import ControlPort, control_port
-from tests.forwarder import Forwarder, Mode
-from tests.loop_thread import LoopThread, wait_until
+from shirase.inbox import notifications
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store.database import Database
+from shirase.store.tables import Event
+from shirase.types import Content, Draft
+from tests.support.control_port import ControlPort, control_port
+from tests.support.forwarder import Forwarder, Mode
+from tests.support.loop_thread import LoopThread, wait_until
 
 BOUND = 15.0
 REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on
@@ -34,7 +35,7 @@ def port() -> Iterator[ControlPort]:
 def running(settings: Settings) -> Iterator[threading.Thread]:
     stop = threading.Event()
     with closing(Database(settings.database_url, settings.database_timeout)) as database:
-        thread = threading.Thread(target=relay.run, args=(settings, database, Publisher(settings), stop))
+        thread = threading.Thread(target=repair.run, args=(settings, database, Publisher(settings), stop))
         thread.start()
         try:
             yield thread
@@ -72,11 +73,11 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
 def test_what_is_just_being_published_is_left_alone(settings: Settings, database: Database, port: ControlPort) -> None:
     create(settings, database)
     publisher = Publisher(replace(settings, grip_url=(port.url,)))
-    assert relay.repair(database, publisher, rest=timedelta(hours=1)).events == 0
+    assert repair.repair(database, publisher, rest=timedelta(hours=1)).events == 0
     with database.write() as transaction:  # by a host whose clock is ahead
         ahead = datetime.now(UTC) + timedelta(minutes=1)
         transaction.execute(update(Event).values(created_at=ahead))
-    assert relay.repair(database, publisher, rest=timedelta(hours=1)).events == 1
+    assert repair.repair(database, publisher, rest=timedelta(hours=1)).events == 1
 
 
 def test_a_defect_of_what_runs_beside_it_ends_it(
@@ -87,10 +88,10 @@ def test_a_defect_of_what_runs_beside_it_ends_it(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("api.presence.run", fail)
+    monkeypatch.setattr("shirase.relay.presence.run", fail)
     chosen = replace(settings, grip_url=(port.url,))
     with pytest.raises(ZeroDivisionError):
-        relay.run(chosen, database, Publisher(chosen), threading.Event())
+        repair.run(chosen, database, Publisher(chosen), threading.Event())
 
 
 def test_it_waits_out_a_database_that_is_away(

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from api.database import Database
-from api.tokens import WRITE
+from shirase.access.tokens import WRITE
+from shirase.store.database import Database
 
 NEW: dict[str, Any] = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 CONTENT = {name: value for name, value in NEW.items() if name != "user_id"}
@@ -265,7 +265,7 @@ def test_every_other_refusal_is_a_problem_document(api: Api, client: FlaskClient
 def test_a_crash_tells_its_id_and_nothing_else(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("api.notifications.unread_count", lambda *_: 1 / 0)
+    monkeypatch.setattr("shirase.inbox.notifications.unread_count", lambda *_: 1 / 0)
     with caplog.at_level(logging.ERROR):
         answer = api("GET", "/unread-count")
     said: Any = answer.json

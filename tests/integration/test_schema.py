@@ -10,13 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event, text
 
-from api import notifications
-from api.database import Database, Transaction
-from api.models import Base
-from api.publisher import Publisher
-from api.records import PUBLISH, Connection, Content, Draft, Event, Published
-from api.settings import Settings
-from api.store import connections, inbox, log, misses, registry, retention, traces, waiting
+from shirase.inbox import notifications
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store import connections, inbox, log, missed, pending, registry, retention, traces
+from shirase.store.database import Database, Transaction
+from shirase.store.tables import Base
+from shirase.types import PUBLISH, Connection, Content, Draft, Event, Published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BIG = ("events", "notifications", "streams", "connections")
@@ -48,7 +48,7 @@ QUERIES: dict[str, Callable[[Transaction], Any]] = {
     "remove_events": lambda transaction: retention.remove_events(transaction, datetime(2020, 1, 1, tzinfo=UTC), 500),
     "trace": lambda transaction: traces.find(transaction, 7, ["n", "m"]),
     "outbox": log.outbox,
-    "misses, count": lambda transaction: misses.count(transaction, "n"),
+    "misses, count": lambda transaction: missed.count(transaction, "n"),
     "enter": lambda transaction: connections.enter(transaction, Connection("new", "u7"), NOW),
     "standing": lambda transaction: connections.standing(transaction, Connection("c7", "u7"), NOW),
     "of_user": lambda transaction: connections.of_user(transaction, "u7"),
@@ -63,8 +63,8 @@ QUERIES: dict[str, Callable[[Transaction], Any]] = {
     "never_announced": lambda transaction: registry.never_announced(transaction, NOW, NOW),
     "vouch": lambda transaction: registry.vouch(transaction, "n1", NOW, NOW),
     "forget": lambda transaction: registry.forget(transaction, NOW, NOW, 500),
-    "misses": lambda transaction: misses.of_node(transaction, "n", 500),
-    "waiting": lambda transaction: waiting.anything(transaction, NOW),
+    "misses": lambda transaction: missed.of_node(transaction, "n", 500),
+    "waiting": lambda transaction: pending.anything(transaction, NOW),
 }
 
 

@@ -10,16 +10,17 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.orm import Session
 
-from api import connections, relay, streams
-from api.database import Database, migrate, parse_url
-from api.errors import SettingsError
-from api.models import Base
-from api.notify import Notifier, broadcast, notify
-from api.services import Services, wire
-from api.settings import Settings
-from api.store import log
-from tests.control_port import ControlPort, control_port
-from tests.postgres import Cluster
+from shirase.errors import SettingsError
+from shirase.inbox import connections, streams
+from shirase.inbox.services import Services, wire
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.sqlalchemy import Notifier, broadcast, notify
+from shirase.store import log
+from shirase.store.database import Database, migrate, parse_url
+from shirase.store.tables import Base
+from tests.support.control_port import ControlPort, control_port
+from tests.support.postgres import Cluster
 
 SCHEMA = "shirase_own"
 
@@ -83,7 +84,7 @@ def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Se
     connection = connections.new("42", None, "", "")
     answer = streams.open_stream(services.database, services.publisher, services.settings, connection, None)
     assert '"unread_count":3' in answer.body
-    assert relay.repair(services.database, services.publisher).events == 0
+    assert repair.repair(services.database, services.publisher).events == 0
     with services.database.read() as reading:
         assert len(log.read_events(reading, "42", 1, 9, 9, datetime.now(UTC))) == 3
     notifier.close()

@@ -13,13 +13,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api import cursors, grip, notifications, streams
-from api.app import create_app
-from api.database import Database
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from tests.event_stream import parse
+from shirase.flask.app import create_app
+from shirase.inbox import cursors, notifications, streams
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store.database import Database
+from shirase.types import Content, Draft
+from tests.support.event_stream import parse
 
 USER = "a, b; c"
 STREAM = "/api/sse/notifications"

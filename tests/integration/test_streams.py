@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from api import connections, cursors, grip, notifications, streams
-from api.database import Database
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from tests.event_stream import Dispatched, parse
+from shirase.inbox import connections, cursors, notifications, streams
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store.database import Database
+from shirase.types import Content, Draft
+from tests.support.event_stream import Dispatched, parse
 
 USER = "a, b; c=é"
 

@@ -15,14 +15,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from api import grip, relay, tickets, tokens
-from api.app import create_app
-from api.database import Database
-from api.errors import Unauthenticated
-from api.publisher import Publisher
-from api.settings import Settings
-from api.tokens import ADMIN, LEEWAY, WRITE, Identity
-from tests.event_stream import parse
+from shirase.access import tickets, tokens
+from shirase.access.tokens import ADMIN, LEEWAY, WRITE, Identity
+from shirase.errors import Unauthenticated
+from shirase.flask.app import create_app
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store.database import Database
+from tests.support.event_stream import parse
 
 STREAM, POLL, TICKETS = "/api/sse/notifications", "/api/notifications/poll", "/api/sse/tickets"
 USER = "a, b; ü"
@@ -114,11 +116,11 @@ def test_a_ticket_holds_for_a_minute_and_no_longer_than_the_token(
     lasting = tickets.issue(settings, Identity(USER, expires_at=int(now) + 3600))
     ending = tickets.issue(settings, Identity(USER, expires_at=int(now) + 30))
     late = tickets.issue(settings, Identity(USER, expires_at=int(now) + 3600))
-    monkeypatch.setattr("api.tickets.time.time", lambda: now + 30 + LEEWAY)
+    monkeypatch.setattr("shirase.access.tickets.time.time", lambda: now + 30 + LEEWAY)
     assert tickets.redeem(database, settings, lasting).expires_at == int(now) + 3600
     with pytest.raises(Unauthenticated, match="token that the ticket was made with has expired"):
         tickets.redeem(database, settings, ending)
-    monkeypatch.setattr("api.tickets.time.time", lambda: now + tickets.TTL + LEEWAY)
+    monkeypatch.setattr("shirase.access.tickets.time.time", lambda: now + tickets.TTL + LEEWAY)
     with pytest.raises(Unauthenticated, match="the ticket has expired"):
         tickets.redeem(database, settings, late)
 
@@ -201,6 +203,6 @@ def test_used_tickets_are_forgotten_once_nobody_takes_them_any_more(settings: Se
                 transaction.execute(statement, {"then": then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "id": value["id"]})
             else:
                 transaction.execute(statement, {"then": then, "id": value["id"]})
-    assert relay.keep_house(settings, database, Publisher(settings))
+    assert repair.keep_house(settings, database, Publisher(settings))
     with database.read() as transaction:
         assert transaction.execute(text("SELECT count(*) FROM used_tickets")).scalar_one() == 2

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from api import notifications
-from api.database import Database
-from api.notifications import Together, create_together
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from api.store import log
-from tests.control_port import ControlPort, control_port
-from tests.loop_thread import wait_until
+from shirase.inbox import notifications
+from shirase.inbox.notifications import Together, create_together
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store import log
+from shirase.store.database import Database
+from shirase.types import Content, Draft
+from tests.support.control_port import ControlPort, control_port
+from tests.support.loop_thread import wait_until
 
 THREADS = 12
 

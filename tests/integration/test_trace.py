@@ -8,13 +8,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import relay
-from api.app import create_app
-from api.settings import Settings
-from api.tokens import ADMIN, WRITE
-from api.trace import lines
-from tests.control_port import ControlPort, control_port
-from tests.loop_thread import wait_until
+from shirase.access.tokens import ADMIN, WRITE
+from shirase.flask.app import create_app
+from shirase.relay import repair
+from shirase.run.trace import lines
+from shirase.settings import Settings
+from tests.support.control_port import ControlPort, control_port
+from tests.support.loop_thread import wait_until
 
 BOUND = 10.0
 TEXT = "the-text"
@@ -86,16 +86,16 @@ def test_one_that_waits_says_so_and_then_how_often_the_relay_tried(app: Flask, a
     assert "waits for the relay" in lines(waiting)[2]
 
     wired = app.extensions["shirase"]
-    attempts: relay.Attempts = {}
+    attempts: repair.Attempts = {}
     for _ in range(2):  # after these the node is spared, and nothing is tried
-        attempts = relay.repair(wired.database, wired.publisher, attempts).attempts
+        attempts = repair.repair(wired.database, wired.publisher, attempts).attempts
     assert attempts == {("42", 1): 2}
-    assert relay.repair(wired.database, wired.publisher, attempts).attempts == attempts
+    assert repair.repair(wired.database, wired.publisher, attempts).attempts == attempts
     port.behaviour = "accept"
 
     def repaired() -> bool:
         nonlocal attempts
-        done = relay.repair(wired.database, wired.publisher, attempts)
+        done = repair.repair(wired.database, wired.publisher, attempts)
         attempts = done.attempts
         return done.events == 1
 

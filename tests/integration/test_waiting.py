@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api import notifications
-from api.connections import REVOKED
-from api.database import Database, Transaction
-from api.publisher import Publisher
-from api.records import PUBLISH, Connection, Content, Draft, Published
-from api.settings import Settings
-from api.store import connections, log, misses, registry, waiting
+from shirase.inbox import notifications
+from shirase.inbox.connections import REVOKED
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store import connections, log, missed, pending, registry
+from shirase.store.database import Database, Transaction
+from shirase.types import PUBLISH, Connection, Content, Draft, Published
 
 NOW = datetime.now(UTC)
 PAST, FUTURE = NOW - timedelta(seconds=1), NOW + timedelta(hours=1)
@@ -20,7 +20,7 @@ USER = "a, b; c=é"
 
 def anything(database: Database) -> bool:
     with database.read() as transaction:
-        return waiting.anything(transaction, datetime.now(UTC))
+        return pending.anything(transaction, datetime.now(UTC))
 
 
 def do(database: Database, what: Callable[[Transaction], object]) -> None:
@@ -54,11 +54,11 @@ def test_an_unpublished_event_waits_and_then_what_has_expired(
     assert anything(database) is is_due
 
 
-@pytest.mark.parametrize("node", ["http://node", misses.ANY_NODE])
+@pytest.mark.parametrize("node", ["http://node", missed.ANY_NODE])
 def test_what_a_node_missed_waits(database: Database, node: str) -> None:
-    do(database, lambda transaction: misses.remember(transaction, [(node, USER)]))
+    do(database, lambda transaction: missed.remember(transaction, [(node, USER)]))
     assert anything(database)
-    do(database, lambda transaction: misses.forget(transaction, node, {USER: 1}))
+    do(database, lambda transaction: missed.forget(transaction, node, {USER: 1}))
     assert not anything(database)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.event_stream import Dispatched
+from tests.support.event_stream import Dispatched
 
 FetchList = Callable[[], dict[int, bool]]
 

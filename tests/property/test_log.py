@@ -21,16 +21,18 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
-from api import connections, cursors, grip, notifications, relay, streams
-from api.database import Database
-from api.errors import NotFound
-from api.publisher import Publisher
-from api.records import Content, Draft
-from api.settings import Settings
-from api.store import retention
-from tests.event_stream import Dispatched, parse
+from shirase.errors import NotFound
+from shirase.inbox import connections, cursors, notifications, streams
+from shirase.proxy import grip
+from shirase.proxy.publisher import Publisher
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store import retention
+from shirase.store.database import Database
+from shirase.types import Content, Draft
 from tests.property.device import Device
 from tests.property.truth import Truth
+from tests.support.event_stream import Dispatched, parse
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 NAMES = ("a", "a,b; c", "é\u2028😀")
@@ -114,7 +116,7 @@ class LogMachine(RuleBasedStateMachine):
                     text("UPDATE notifications SET expires_at = :past WHERE id = :id"), {"past": past, "id": number}
                 )
         gone = sum(truth.remove(ids) for truth in self.truths.values())
-        assert relay.remove_expired(self.database, self.publisher) == gone
+        assert repair.remove_expired(self.database, self.publisher) == gone
 
     @precondition(lambda self: any(truth.head for truth in self.truths.values()))
     @rule(who=WHO, pick=PICK)

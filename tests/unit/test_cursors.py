@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import cursors
+from shirase.inbox import cursors
 
 USER_IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255)
 SEQS = st.integers(0, 10**18 - 1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import grip
-from tests.event_stream import parse
-from tests.nowhere import NOWHERE
+from shirase.proxy import grip
+from tests.support.event_stream import parse
+from tests.support.nowhere import NOWHERE
 
 USER_IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255)
 SAFE = set(string.ascii_letters + string.digits + "-_")

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.group import Apart, Group
-from tests.loop_thread import wait_until
+from shirase.inbox.batcher import Apart, Group
+from tests.support.loop_thread import wait_until
 
 
 class Work:

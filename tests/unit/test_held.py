@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.errors import DatabaseAway
-from api.held import Held
+from shirase.errors import DatabaseAway
+from shirase.relay.held import Held
 
 HOSTILE = ["", "a", "a" * 64, "-", "_", "0" * 16, "c-c-c", "9edb-6b", "知", "\x00", "'; DROP TABLE connections; --"]
 BYTES = 20  # that an id may take at the most, with what arrays keep in reserve

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as rsa_key
 
-from api import tokens
-from api.errors import KeysAway, Unauthenticated
-from api.jwks import FRESH, MAX_BYTES, PAUSE, STALE, Jwks
-from api.settings import Settings
+from shirase.access import tokens
+from shirase.access.jwks import FRESH, MAX_BYTES, PAUSE, STALE, Jwks
+from shirase.errors import KeysAway, Unauthenticated
+from shirase.settings import Settings
 
 TIMEOUT = 1.0
 SETTINGS = Settings(

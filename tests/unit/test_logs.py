@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from api import logs
-from api.errors import DatabaseAway
+from shirase import logs
+from shirase.errors import DatabaseAway
 
 log = logging.getLogger("test")
 
@@ -89,5 +89,10 @@ def test_a_traceback_has_no_words_but_our_own(written: io.StringIO) -> None:
 
     found = written.getvalue()
     assert secret not in found
-    for said in ("api.errors.DatabaseAway: the database does not answer", "SQLSTATE 23514", "test_logs.py", "raise"):
+    for said in (
+        "shirase.errors.DatabaseAway: the database does not answer",
+        "SQLSTATE 23514",
+        "test_logs.py",
+        "raise",
+    ):
         assert said in found

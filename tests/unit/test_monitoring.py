@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-MONITORING = Path(__file__).parents[2] / "api" / "monitoring"
+MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 TESTS = Path(__file__).with_name("alerts_test.yml")
 DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
 RULES: list[dict[str, Any]] = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][0]["rules"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import ProxyMissing, SettingsError
-from api.proxy import (
+from shirase.errors import ProxyMissing, SettingsError
+from shirase.run.node import (
     LONGEST_SOCKET_NAME,
     UNIX_PATH_MAX,
     ProxyConfig,

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from api.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher
-from tests.control_port import ControlPort, control_port
-from tests.loop_thread import wait_until
-from tests.nowhere import NOWHERE
+from shirase.proxy.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher
+from tests.support.control_port import ControlPort, control_port
+from tests.support.loop_thread import wait_until
+from tests.support.nowhere import NOWHERE
 
 BOUND = 10.0  # seconds
 SECRET = "s" * 32

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import SettingsError
-from api.settings import Settings
+from shirase.errors import SettingsError
+from shirase.settings import Settings
 
 GOOD = {
     "DATABASE_URL": "sqlite:////x.db",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import sse
-from tests.event_stream import parse
+from shirase.proxy import sse
+from tests.support.event_stream import parse
 
 ONE_LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\x00"))
 EVENTS = st.builds(sse.Event, ONE_LINE, st.text(), st.none() | ONE_LINE, st.none() | st.integers(0, 10**9))

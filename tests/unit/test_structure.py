@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-from api.app import create_app
-from api.routes.openapi import describe
-from api.routes.operation import Operation
-from api.settings import Settings
-from tests.nowhere import NOWHERE
+from shirase.flask.app import create_app
+from shirase.flask.openapi import describe
+from shirase.flask.operation import Operation
+from shirase.settings import Settings
+from tests.support.nowhere import NOWHERE
 
 ROOT = Path(__file__).parent.parent.parent
 # Pages and their files; the demo signs tokens for anyone and is mounted with --demo alone.

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import tokens
-from api.errors import SettingsError, Unauthenticated
-from api.settings import Settings
-from api.verification_keys import FixedKeys, public_keys, secret_keys
+from shirase.access import tokens
+from shirase.errors import SettingsError, Unauthenticated
+from shirase.keys import FixedKeys, public_keys, secret_keys
+from shirase.settings import Settings
 
 SECRET = "j" * 64  # long enough for HS512 too, so that only the algorithm is wrong where it is used
 SETTINGS = Settings(

@@ -1,5 +1,0 @@
-"""``python -m api`` is the ``shirase`` command."""
-
-from api.cli import main
-
-main()

@@ -1,5 +1,0 @@
-"""Shirase inside a Django site: an application with the stream, the inbox and ``notify``. See README.md."""
-
-from api.bridges.django.producing import broadcast, notify, notify_many
-
-__all__ = ["broadcast", "notify", "notify_many"]

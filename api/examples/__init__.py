@@ -1,1 +1,0 @@
-"""Complete hosts, each small enough to read in one sitting; the tests run them."""

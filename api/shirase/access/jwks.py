@@ -1,0 +1,119 @@
+"""A JSON Web Key Set by URL (RFC 7517): what an identity provider signs with now.
+
+PyJWT's own client asks again for each unknown ``kid``, forgets its keys when an answer fails, and has no bound on the
+size of one. Whoever sends made-up tokens would decide how often the provider is asked.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import jwt
+import orjson
+
+from shirase.errors import KeysAway
+from shirase.keys import Key, public_key
+
+log = logging.getLogger(__name__)
+
+FRESH = 300.0  # seconds until the set is asked for again
+PAUSE = 10.0  # seconds between two questions at the least, whatever tokens come
+STALE = 86_400.0  # seconds that an old set is used while there is no answer
+MAX_BYTES = 256 * 1024
+MAX_KEYS = 50
+
+Found = Sequence[tuple[str | None, Key]]
+
+
+class Jwks:
+    """The keys of one URL. Safe to share between threads; asks when a token comes, never by itself."""
+
+    def __init__(self, url: str, timeout: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare, without asking.
+
+        Args:
+            url: where the set is.
+            timeout: seconds that an answer may take.
+            clock: seconds that only go forward.
+        """
+        self._url = url
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: Found = ()
+        self._fetched_at = self._tried_at = float("-inf")
+
+    def candidates(self, key_id: str | None) -> Sequence[Key]:
+        """The keys with that ``kid``; without one in the token, all.
+
+        Raises:
+            KeysAway: if there is no set and none can be had.
+        """
+        if self._age() > FRESH:
+            self._fetch(wait=not self._known)
+        found = self._with_id(key_id)
+        if not found and self._known:  # rotated since
+            self._fetch(wait=True)
+            found = self._with_id(key_id)
+        if self._age() > STALE:
+            raise KeysAway("the keys that tokens are checked with cannot be fetched")
+        return found
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    def _with_id(self, key_id: str | None) -> Sequence[Key]:
+        return [key for name, key in self._known if key_id is None or name == key_id]
+
+    def _fetch(self, *, wait: bool) -> None:
+        """Ask, unless it was tried just now; while another thread asks, wait for it or go on with the old set."""
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            now = self._clock()
+            if now - self._tried_at < PAUSE:
+                return
+            self._tried_at = now
+            self._known = _read(_get(self._url, self._timeout))
+            self._fetched_at = now
+        except (httpx.HTTPError, ValueError) as exc:
+            log.warning("JWT_JWKS_URL has no answer that can be used: %s", exc)
+        finally:
+            self._lock.release()
+
+
+def _get(url: str, timeout: float) -> bytes:
+    deadline = time.monotonic() + timeout
+    body = b""
+    with httpx.stream("GET", url, timeout=timeout, headers={"Accept": "application/json"}) as answer:
+        if answer.status_code != httpx.codes.OK:
+            raise ValueError(f"it answers {answer.status_code}")
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > MAX_BYTES or time.monotonic() > deadline:
+                raise ValueError("it is too large or too slow")
+    return body
+
+
+def _read(body: bytes) -> Found:
+    content = orjson.loads(body)
+    entries = content.get("keys") if isinstance(content, dict) else None
+    listed = entries[:MAX_KEYS] if isinstance(entries, list) else []
+    found = [(one.get("kid"), key) for one in listed if isinstance(one, dict) and (key := _key(one))]
+    if not found:
+        raise ValueError("it has no key for RS256, ES256 or EdDSA")
+    return found
+
+
+def _key(entry: dict[str, Any]) -> Key | None:
+    """One key of a set; ``None`` for what is not a public key for signatures, such as one that is shared."""
+    if entry.get("kty") not in ("RSA", "EC", "OKP") or entry.get("use", "sig") != "sig" or "d" in entry:
+        return None
+    try:
+        key = public_key(jwt.PyJWK(entry).key)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    return key if entry.get("alg", key.algorithm) == key.algorithm else None

@@ -1,0 +1,170 @@
+"""Tokens: who a request says it is, proven by a signed JWT (RFC 7519). No HTTP and no database here."""
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jwt
+import orjson
+from itsdangerous import BadData, URLSafeSerializer
+
+from shirase.errors import FieldError, Invalid, SettingsError, Unauthenticated
+from shirase.keys import SHARED, Key, Keys, key_bytes, secrets
+from shirase.settings import Settings
+
+WRITE = "notifications:write"
+ADMIN = "notifications:admin"
+MAX_USER_ID = 255
+LEEWAY = 10  # seconds by which the signer's clock may differ
+REMEMBERED = 256  # tokens whose signature was right, each process
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling and what they may do beyond their own notifications."""
+
+    user_id: str
+    scopes: frozenset[str] = frozenset()
+    expires_at: int | None = None  # Unix time
+
+    def may(self, scope: str) -> bool:
+        """Whether the token carries the scope."""
+        return scope in self.scopes
+
+
+def is_user_id(value: str) -> bool:
+    """Any text of 1 to 255 characters without control characters (or lone surrogates, which are not text)."""
+    return 1 <= len(value) <= MAX_USER_ID and not _CONTROL.search(value)
+
+
+def check_user_id(value: str) -> None:
+    """Let a user id pass.
+
+    Raises:
+        Invalid: if it is not one.
+    """
+    if not is_user_id(value):
+        message = f"must be 1 to {MAX_USER_ID} characters without control characters"
+        raise Invalid(FieldError("user_id", message))
+
+
+def mint(settings: Settings, user_id: str, *, scope: str = "", ttl: int = 3600) -> str:
+    """Sign a token as a host application would: for the command line, the demo and the tests.
+
+    Raises:
+        SettingsError: without ``JWT_SECRET``. Whoever has only public keys can check tokens and make none.
+    """
+    if not settings.jwt_secret:
+        raise SettingsError("JWT_SECRET", "is not set, and nothing else can sign a token: have its issuer sign one")
+    now = int(time.time())
+    claims: dict[str, str | int] = {"sub": user_id, "iat": now, "exp": now + ttl}
+    if scope:
+        claims["scope"] = scope
+    if settings.jwt_issuer:
+        claims["iss"] = settings.jwt_issuer
+    if settings.jwt_audience:
+        claims["aud"] = settings.jwt_audience
+    return jwt.encode(claims, secrets(settings.jwt_secret)[0], algorithm=SHARED)
+
+
+def verify(keys: Keys, settings: Settings, token: str) -> Identity:
+    """Who a token speaks for. The algorithm is ours to say, never the token's (RFC 8725, section 3.1).
+
+    Raises:
+        Unauthenticated: if it is forged, expired, for someone else, or has no usable ``sub``.
+        KeysAway: if there are no keys to check it with.
+    """
+    failure: Exception = jwt.InvalidKeyError()
+    # JSON that is nested by the thousand ends the interpreter's recursion before anything is verified.
+    unreadable = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+    try:
+        for key in keys.candidates(_key_id(token)):
+            try:
+                identity = _verified(key, settings.jwt_issuer, settings.jwt_audience, token)
+            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:
+                failure = exc  # another of the keys may have signed it
+            else:
+                return _unexpired(identity)
+    except unreadable as exc:
+        failure = exc
+    raise Unauthenticated("the token is not valid: " + _reason(failure)) from failure
+
+
+# A producer sends one token again and again, and to check a signature takes longer than all else about it. What is
+# remembered is right for good, its end apart: the same key and the same text give the same answer. A key that was
+# withdrawn is no candidate any more. Errors are not remembered.
+
+
+@lru_cache(REMEMBERED)
+def _key_id(token: str) -> str | None:
+    found: str | None = jwt.get_unverified_header(token).get("kid")
+    return found
+
+
+@lru_cache(REMEMBERED)
+def _verified(key: Key, issuer: str | None, audience: str | None, token: str) -> Identity:
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key.material,
+        algorithms=[key.algorithm],
+        issuer=issuer,
+        audience=audience,
+        leeway=LEEWAY,
+        options={"require": ["exp", "sub"], "verify_aud": audience is not None},
+    )
+    subject, scope = claims["sub"], claims.get("scope", "")
+    if not is_user_id(subject):
+        raise Unauthenticated("the token's sub is not a user id")
+    scopes = frozenset(scope.split()) if isinstance(scope, str) else frozenset()
+    return Identity(subject, scopes, int(claims["exp"]))
+
+
+def _unexpired(identity: Identity) -> Identity:
+    if identity.expires_at is not None and identity.expires_at <= time.time() - LEEWAY:
+        raise jwt.ExpiredSignatureError
+    return identity
+
+
+def seal(settings: Settings, purpose: str, value: dict[str, Any]) -> str:
+    """Text in URL-safe characters that only we can make, for one purpose; anyone can read it."""
+    sealed = _sealer(settings, purpose).dumps(value)
+    return sealed if isinstance(sealed, str) else sealed.decode()
+
+
+def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, Any] | None:
+    """What was sealed, or ``None`` if it was not sealed by us for this purpose."""
+    try:
+        opened: dict[str, Any] = _sealer(settings, purpose).loads(sealed)
+    except BadData:
+        return None
+    return opened
+
+
+def _sealer(settings: Settings, purpose: str) -> "URLSafeSerializer":
+    # orjson leaves an id's characters as they are. Escaped, 255 of them could pass what a request line may hold.
+    return URLSafeSerializer(
+        key_bytes(settings.pushpin_sig_key),
+        salt=f"shirase.{purpose}",
+        serializer=orjson,
+        signer_kwargs={"digest_method": hashlib.sha256},
+    )
+
+
+def _reason(exc: Exception) -> str:
+    """A reason from a closed list, so that nothing of a hostile token is echoed."""
+    reasons = {
+        jwt.ExpiredSignatureError: "it has expired",
+        jwt.InvalidSignatureError: "its signature does not match",
+        jwt.InvalidAlgorithmError: "it is not signed as this service requires",
+        jwt.InvalidKeyError: "its key is not known",
+        jwt.InvalidIssuerError: "it is from another issuer",
+        jwt.InvalidAudienceError: "it is for another audience",
+        jwt.ImmatureSignatureError: "it is not valid yet",
+        jwt.MissingRequiredClaimError: "it lacks exp or sub",
+    }
+    return reasons.get(type(exc), "it cannot be read")

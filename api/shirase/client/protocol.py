@@ -1,0 +1,303 @@
+"""What the Python client asks and how it takes the answers, without a socket: requests, retries, a listener's place.
+
+``client.py`` carries this out, once in plain Python and once with ``async``.
+"""
+
+import random
+import secrets
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import httpx
+import orjson
+from httpx_sse import ServerSentEvent
+
+from shirase.errors import FieldError
+from shirase.types import Said, SaidTo
+
+ROOT = "/api/notifications"
+STREAM = "/api/sse/notifications"
+AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)  # statuses that another try may change
+DELAYS = (0.5, 30.0)  # seconds between two attempts: the first, the longest; each is spread over its upper half
+LONGEST_WAIT = 60.0  # seconds that a Retry-After is followed
+
+T = TypeVar("T")
+
+
+class ClientError(Exception):
+    """The service refused, or could not be reached in as many attempts as there are. ``str(error)`` says why.
+
+    ``status`` is that of the answer, ``None`` if there was none; ``errors`` are the fields that are wrong. A create
+    that failed for lack of an answer may have taken effect: repeat it with its ``idempotency_key``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        errors: tuple[FieldError, ...] = (),
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Carry what the problem document said."""
+        super().__init__(message)
+        self.status = status
+        self.errors = errors
+        self.idempotency_key = idempotency_key
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A stored notification."""
+
+    id: int
+    user_id: str
+    type: str
+    title: str
+    message: str
+    payload: dict[str, Any]
+    is_read: bool
+    read_at: datetime | None
+    created_at: datetime
+    expires_at: datetime | None
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> "Notification":
+        """Read what the service says; fields that a newer one adds are passed over."""
+        known = {name: said[name] for name in cls.__slots__}
+        for name in ("read_at", "created_at", "expires_at"):
+            known[name] = datetime.fromisoformat(known[name]) if known[name] else None
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Notifications, newest first; ``next_before`` asks for the next page, ``None``: this was the last."""
+
+    notifications: list[Notification]
+    unread_count: int
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """How many were changed, and how many are unread now."""
+
+    updated: int
+    unread_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event of the stream; ``id`` is the cursor behind it, where it has one."""
+
+    event: str
+    id: str | None
+    data: dict[str, Any]
+
+    @property
+    def notification(self) -> Notification | None:
+        """What a ``notification`` event is about."""
+        return Notification.from_json(self.data) if self.event == "notification" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """One request, the same in every attempt, and how its answer is read."""
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    body: bytes | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Seconds to wait before the next attempt."""
+
+    seconds: float
+
+
+Outcome = httpx.Response | httpx.TransportError | None
+Call = Generator[Request[T] | Pause, Outcome, T]
+
+
+def create(said: SaidTo, key: str | None) -> Request[Notification]:
+    """Create one notification."""
+    return _post("", Notification.from_json, said, key or secrets.token_hex(16))
+
+
+def create_batch(wanted: Iterable[SaidTo], key: str | None) -> Request[list[Notification]]:
+    """Create several, all or nothing."""
+    return _post("/batch", _notifications, {"notifications": list(wanted)}, key or secrets.token_hex(16))
+
+
+def broadcast(user_ids: Iterable[str], said: Said, key: str | None) -> Request[int]:
+    """Create the same for many users."""
+    body = {**said, "user_ids": list(user_ids)}
+    return _post("/broadcast", lambda answer: int(answer["created"]), body, key or secrets.token_hex(16))
+
+
+def page(limit: int, before: int | None, unread: bool | None, type_: str | None) -> Request[Page]:  # noqa: FBT001 - the shells name it
+    """One page of the list."""
+    wanted = {
+        "limit": limit,
+        "before": before,
+        "unread": None if unread is None else str(unread).lower(),
+        "type": type_,
+    }
+    query = {name: str(value) for name, value in wanted.items() if value is not None}
+    return Request("GET", ROOT, _page, query=query)
+
+
+def get(number: int) -> Request[Notification]:
+    """One notification."""
+    return Request("GET", f"{ROOT}/{number:d}", Notification.from_json)
+
+
+def unread_count() -> Request[int]:
+    """How many are unread."""
+    return Request("GET", f"{ROOT}/unread-count", lambda answer: int(answer["unread_count"]))
+
+
+def read(ids: Iterable[int]) -> Request[Updated]:
+    """Mark some read."""
+    return _post("/read", _updated, {"ids": list(ids)})
+
+
+def read_all() -> Request[Updated]:
+    """Mark all read."""
+    return Request("POST", f"{ROOT}/read-all", _updated)
+
+
+def delete(number: int) -> Request[None]:
+    """Remove one."""
+    return Request("DELETE", f"{ROOT}/{number:d}", lambda _: None)
+
+
+def disconnect(user_id: str) -> Request[int]:
+    """End a user's streams."""
+    query = {"user_id": user_id}
+    return Request("DELETE", "/api/sse/connections", lambda answer: int(answer["closed"]), query=query)
+
+
+def trace(number: int) -> Request[dict[str, Any]]:
+    """What became of a notification."""
+    return Request("GET", f"{ROOT}/{number:d}/trace", dict)
+
+
+def _post(path: str, read_answer: Callable[[Any], T], body: Mapping[str, Any], key: str | None = None) -> Request[T]:
+    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+    return Request("POST", ROOT + path, read_answer, orjson.dumps(body), headers=headers)
+
+
+def _notifications(answer: Any) -> list[Notification]:
+    return [Notification.from_json(one) for one in answer["notifications"]]
+
+
+def _page(answer: Any) -> Page:
+    return Page(_notifications(answer), answer["unread_count"], answer["next_before"])
+
+
+def _updated(answer: Any) -> Updated:
+    return Updated(answer["updated"], answer["unread_count"])
+
+
+def call(request: Request[T], attempts: int) -> Call[T]:
+    """Make a request until it is answered: yields what to do next, is sent what came of it, returns what was said.
+
+    Raises:
+        ClientError: if it is refused, or after the last attempt.
+    """
+    for attempt in range(1, attempts + 1):
+        outcome = yield request
+        if isinstance(outcome, httpx.Response):
+            if outcome.is_success:
+                return request.read(outcome.json() if outcome.content else None)
+            if attempt > 1 and request.method == "DELETE" and outcome.status_code == HTTPStatus.NOT_FOUND:
+                return request.read(None)  # an attempt whose answer was lost has removed it
+            if attempt == attempts or outcome.status_code not in AGAIN:
+                raise refused(outcome, request)
+        elif attempt == attempts:
+            raise unreachable(outcome, request)
+        yield Pause(pause(attempt, outcome))
+    raise ValueError("there must be one attempt at least")
+
+
+def pause(attempt: int, outcome: Outcome, first: float = DELAYS[0]) -> float:
+    """Seconds to wait after an attempt that failed: twice as long each time, spread, or as long as the answer says."""
+    longest = min(first * 2 ** min(attempt - 1, 16), max(DELAYS[1], first))
+    said = outcome.headers.get("Retry-After", "") if isinstance(outcome, httpx.Response) else ""
+    asked = min(float(said), LONGEST_WAIT) if said.isdecimal() else 0.0
+    return max(random.uniform(longest / 2, longest), asked)  # noqa: S311 - spreads retries, protects nothing
+
+
+def refused(answer: httpx.Response, request: Request[Any] | None = None) -> ClientError:
+    """What a problem document says, as an error."""
+    errors: tuple[FieldError, ...] = ()
+    try:
+        problem = answer.json()
+        detail = f"{problem['title']}: {problem['detail']}"
+        errors = tuple(FieldError(str(one["field"]), str(one["message"])) for one in problem.get("errors") or ())
+    except (ValueError, KeyError, TypeError):
+        detail = answer.text[:200].strip() or answer.reason_phrase
+    message = f"{answer.status_code} {detail}"
+    return ClientError(message, status=answer.status_code, errors=errors, idempotency_key=_key(request))
+
+
+def unreachable(reason: httpx.TransportError | None, request: Request[Any] | None = None) -> ClientError:
+    """That no answer came, as an error."""
+    error = ClientError(f"the service cannot be reached: {reason}", idempotency_key=_key(request))
+    error.__cause__ = reason
+    return error
+
+
+def _key(request: Request[Any] | None) -> str | None:
+    return request.headers.get("Idempotency-Key") if request else None
+
+
+class Listening:
+    """Where a listener stands in the stream, and whether and when it opens the stream again."""
+
+    def __init__(self, cursor: str | None) -> None:
+        """Begin behind the cursor, or at the present."""
+        self.over = False
+        self._cursor = cursor
+        self._first_delay = 1.0  # seconds, until the stream names another
+        self._failures = 0
+
+    def request(self) -> Request[None]:
+        """What opens the stream where it was left."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self._cursor} if self._cursor else {})
+        return Request("GET", STREAM, lambda _: None, headers=headers)
+
+    def take(self, sent: ServerSentEvent) -> StreamEvent | None:
+        """Note one event; ``None`` for one that a browser would not dispatch (WHATWG HTML, section 9.2.6)."""
+        if not sent.data:
+            return None
+        self._failures = 0
+        self._cursor = sent.id or self._cursor
+        if sent.retry is not None:
+            self._first_delay = sent.retry / 1000
+        event = StreamEvent(sent.event, sent.id or None, sent.json())
+        self.over = event.event == "closing" and not event.data.get("reconnect")
+        return event
+
+    def check(self, answer: httpx.Response) -> None:
+        """Look at an answer that is no stream.
+
+        Raises:
+            ClientError: if another attempt would be answered in the same way.
+        """
+        if answer.status_code not in AGAIN:
+            raise refused(answer)
+
+    def pause(self, outcome: Outcome = None) -> float:
+        """Seconds until the stream is opened again."""
+        self._failures += 1
+        return pause(self._failures, outcome, self._first_delay)

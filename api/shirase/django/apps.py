@@ -1,0 +1,82 @@
+"""The Django application: what it is wired with, its checks, and its tables beside the site's own."""
+
+from functools import cached_property
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core import checks
+from django.core.signals import setting_changed
+from django.db import connections, transaction
+from django.db.models.signals import post_migrate
+
+from shirase.access.rate_limits import RateLimits
+from shirase.django import configuration
+from shirase.django.configuration import Site
+from shirase.django.database import DjangoDatabase
+from shirase.proxy.publisher import Publisher
+from shirase.store.database import migrate_on
+
+
+class ShiraseConfig(AppConfig):
+    """``INSTALLED_APPS = [..., "shirase.django"]``."""
+
+    name = "shirase.django"
+    label = "shirase"
+    verbose_name = "Shirase"
+
+    def ready(self) -> None:
+        """Take part in ``manage.py check`` and ``manage.py migrate``."""
+        from shirase.django.checks import check  # noqa: PLC0415 - Django's checks may be loaded from here on
+
+        checks.register(check, "shirase")
+        post_migrate.connect(self._migrate, sender=self)
+        setting_changed.connect(self._forget, dispatch_uid=self.label)
+
+    @cached_property
+    def site(self) -> Site:
+        """The site's settings, read once.
+
+        Raises:
+            SettingsError: if one is wrong; ``manage.py check`` says which.
+        """
+        return configuration.read()
+
+    @cached_property
+    def database(self) -> DjangoDatabase:
+        """The site's own connection, as the product takes it."""
+        settings = self.site.settings
+        return DjangoDatabase(self.site.alias, settings.database_timeout, settings.database_schema)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """Who tells the proxy."""
+        return Publisher(self.site.settings)
+
+    @cached_property
+    def rate_limits(self) -> RateLimits:
+        """How often one user may connect."""
+        return RateLimits(self.site.settings)
+
+    def _migrate(self, *, using: str, **_: Any) -> None:
+        """After the site's own migrations: our tables are Alembic's, the same as those of the service."""
+        if using != self.site.alias:
+            return
+        schema = self.site.settings.database_schema
+        with transaction.atomic(using=using), self.database.borrow() as connection:
+            if schema:
+                connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
+            migrate_on(connection, schema)
+        # Alembic may have switched the connection's settings: the next one begins afresh.
+        if not connections[using].in_atomic_block:
+            connections[using].close()
+
+    def _forget(self, **_: Any) -> None:
+        """A test of the site's overrides settings: read them anew."""
+        for name in ("site", "database", "publisher", "rate_limits"):
+            self.__dict__.pop(name, None)
+
+
+def shirase() -> ShiraseConfig:
+    """The application of the running site."""
+    found: ShiraseConfig = apps.get_app_config(ShiraseConfig.label)
+    return found

@@ -1,0 +1,68 @@
+"""Notifications from a site's own transaction: they exist if and only if the site's change does.
+
+    with transaction.atomic():
+        interview.save()
+        notify(user=candidate, type="interview.scheduled", title="Interview", message="Tomorrow at ten")
+
+Appended on Django's own connection, and published by ``transaction.on_commit``; if that fails, or the process dies, the
+relay does it. A user's log is locked until the transaction ends: keep it short, and notify several users by one call.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Unpack
+
+from django.db import transaction
+
+from shirase.inbox import notifications
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
+from shirase.store import append
+from shirase.types import Draft, Notification, Said, SaidTo
+
+
+def notify(*, user: Any = None, user_id: str | None = None, **said: Unpack[Said]) -> Notification:
+    """Create a notification in the transaction that is open on the connection ``SHIRASE["DATABASE"]``, or in its own.
+
+    Args:
+        user: one of the site's users, mapped by ``SHIRASE["USER_ID"]``.
+        user_id: the same as an id that is known already; one of the two.
+        said: what it says, as in ``POST /api/notifications``.
+
+    Raises:
+        Invalid: with the fields that are wrong; nothing was written.
+        django.db.Error: if the database refuses, as for any query of the site's.
+    """
+    if (user is None) == (user_id is None):
+        raise TypeError("notify() takes either user or user_id")
+    wanted = _shirase().site.user_id(user) if user_id is None else user_id
+    return _append([check(NewNotification, {"user_id": wanted, **said}).draft()])[0]
+
+
+def notify_many(wanted: Iterable[SaidTo]) -> list[Notification]:
+    """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
+    return _append(check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
+
+
+def broadcast(*, users: Iterable[Any] = (), user_ids: Iterable[str] = (), **said: Unpack[Said]) -> list[Notification]:
+    """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
+    ids = [*map(_shirase().site.user_id, users), *user_ids]
+    return _append(check(NewBroadcast, {"user_ids": ids, **said}).drafts())
+
+
+def _append(drafts: list[Draft]) -> list[Notification]:
+    application = _shirase()
+    alias = application.site.alias
+    with transaction.atomic(using=alias, savepoint=False):
+        with application.database.within() as joined:
+            appended = append.append_notifications(joined, drafts, datetime.now(UTC))
+        places = [(event.user_id, event.seq) for event in appended]
+        publish = partial(notifications.publish_places, application.database, application.publisher, places)
+        transaction.on_commit(publish, using=alias)
+    return [event.notification for event in appended if event.notification]
+
+
+def _shirase() -> Any:
+    from shirase.django.apps import shirase  # noqa: PLC0415 - this module may be imported before Django's settings
+
+    return shirase()

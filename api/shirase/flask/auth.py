@@ -1,0 +1,128 @@
+"""Who is calling: where a request may carry its token, and what follows from it."""
+
+from collections.abc import Callable
+
+from flask import Request
+
+from shirase.access import tickets, tokens
+from shirase.access.tokens import Identity
+from shirase.errors import Forbidden, Unauthenticated
+from shirase.inbox.services import Services
+from shirase.proxy import grip
+from shirase.settings import Settings
+
+HostSignIn = Callable[[Request], Identity | str | int | None]
+SAFE = ("GET", "HEAD", "OPTIONS")  # change nothing (RFC 9110 section 9.2.1)
+OWN_SITE = ("same-origin", "same-site")
+
+
+def identify(request: Request, services: Services, *, in_query: bool = False) -> Identity:
+    """Who a request is from. The first place that carries something decides; the others are not looked at.
+
+    Args:
+        request: the request.
+        services: the keys, and where used tickets are remembered.
+        in_query: whether ``?ticket=`` and ``?token=`` count too, for an EventSource, which cannot send headers.
+
+    Raises:
+        Unauthenticated: without a token, or with one that does not hold.
+        Forbidden: by cookie, from a site that has no business here.
+    """
+    settings = services.settings
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return tokens.verify(services.keys, settings, token.strip())
+    if scheme:
+        raise Unauthenticated("the Authorization header must be: Bearer TOKEN")
+    if by_cookie := cookie(request, settings):
+        _require_own_site(request, settings)
+        return tokens.verify(services.keys, settings, by_cookie)
+    if in_query:
+        return _identify_by_query(request, services)
+    raise Unauthenticated("send a token as: Authorization: Bearer TOKEN")
+
+
+def identify_by_host(request: Request, services: Services, identify: HostSignIn) -> Identity:
+    """Who a request is from, as the application says that has mounted these routes.
+
+    Args:
+        request: the request.
+        services: the listed origins.
+        identify: gives the user's id, or an ``Identity`` with scopes; ``None`` if nobody has signed in.
+
+    Raises:
+        Unauthenticated: if nobody has signed in.
+        Forbidden: from a page of another site, since a sign-in is a cookie as a rule.
+        TypeError: if the application answers with something else; a defect of it, and no user's mistake.
+    """
+    headers = request.headers
+    refuse_other_sites(headers.get("Origin"), headers.get("Sec-Fetch-Site"), request.host, services.settings)
+    found = identify(request)
+    if found is None:
+        raise Unauthenticated("nobody has signed in")
+    if isinstance(found, int) and not isinstance(found, bool):
+        found = str(found)
+    if isinstance(found, str) and tokens.is_user_id(found):
+        return Identity(found)
+    if isinstance(found, Identity) and tokens.is_user_id(found.user_id):
+        return found
+    raise TypeError(f"identify() must return a user's id, an Identity or None, not {found!r}")
+
+
+def cookie(request: Request, settings: Settings) -> str | None:
+    """The token in the cookie, where the operator has named one."""
+    return request.cookies.get(settings.auth_cookie) if settings.auth_cookie else None
+
+
+def _identify_by_query(request: Request, services: Services) -> Identity:
+    settings = services.settings
+    if ticket := request.args.get("ticket"):
+        return tickets.redeem(
+            services.database, settings, ticket, is_repeat=lambda user_id: is_held_poll(request, settings, user_id)
+        )
+    if token := request.args.get("token"):
+        if settings.auth_query_token:
+            return tokens.verify(services.keys, settings, token)
+        raise Unauthenticated("?token= is switched off here: get a ticket from POST /api/sse/tickets")
+    raise Unauthenticated("send a token as Authorization: Bearer TOKEN, or a ticket as ?ticket=")
+
+
+def is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
+    """Whether the proxy repeats a poll that it holds; what a client writes into Grip-Last never gets through it."""
+    if grip.parse_wait(request.headers.get("Grip-Last", ""), user_id) is None:
+        return False
+    return grip.is_signed(request.headers.get("Grip-Sig", ""), settings)
+
+
+def refuse_other_sites(origin: str | None, site: str | None, host: str, settings: Settings) -> None:
+    """Browsers name the page's site, or in older ones its origin; what names neither is no browser.
+
+    Args:
+        origin: the header of that name.
+        site: the header ``Sec-Fetch-Site``.
+        host: what the request was sent to.
+        settings: the listed origins.
+
+    Raises:
+        Forbidden: if a page of another site asks, whose origin is not listed.
+    """
+    if origin in settings.cors_origins:
+        return
+    elsewhere = origin is not None and origin.partition("://")[2] != host
+    if site == "cross-site" or (site is None and elsewhere):
+        raise Forbidden("this is not for pages of other sites, unless their Origin is listed")
+
+
+def _require_own_site(request: Request, settings: Settings) -> None:
+    """A browser sends cookies with whatever any page makes it ask (cross-site request forgery).
+
+    Changing something needs proof that the page is ours. Reading needs no proof, as no other page can read the answer,
+    but what plainly comes from another site could still open streams until the user's own are evicted.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "")
+    if site in OWN_SITE or request.headers.get("Origin") in settings.cors_origins:
+        return
+    if request.method not in SAFE or site == "cross-site":
+        raise Forbidden(
+            "with a cookie, this needs Sec-Fetch-Site: same-origin or same-site, or an Origin that is listed"
+        )

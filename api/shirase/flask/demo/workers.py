@@ -1,0 +1,42 @@
+"""The demo's switch for a deploy: every worker is replaced while the streams go on. Mounted only with ``--demo``."""
+
+import os
+import signal
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+
+from shirase.errors import Forbidden, NotFound
+from shirase.flask.operation import json_answer
+
+blueprint = Blueprint("demo_workers", __name__)
+
+
+@blueprint.get("/demo/workers")
+def show() -> Response:
+    """The process ids of the workers of now."""
+    return json_answer({"workers": _workers()}, Cache_Control="no-store")
+
+
+@blueprint.post("/demo/workers/restart")
+def restart() -> Response:
+    """Tell gunicorn's master to replace every worker, as a deploy does, and answer who they were."""
+    if request.origin not in (None, request.host_url.rstrip("/")):
+        raise Forbidden("only the demo page may restart the workers")  # and no page that somebody else has open
+    before = _workers()
+    os.kill(_master(), signal.SIGHUP)
+    return json_answer({"workers": before}, status=202, Cache_Control="no-store")
+
+
+def _master() -> int:
+    if "gunicorn.socket" not in request.environ:  # the parent is then anything, a shell for example
+        raise NotFound("these handlers do not run under gunicorn")
+    return os.getppid()
+
+
+def _workers() -> list[int]:
+    master = _master()
+    try:
+        return sorted(int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split())
+    except OSError:  # not Linux
+        return [os.getpid()]

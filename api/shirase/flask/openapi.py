@@ -1,0 +1,160 @@
+"""The OpenAPI 3.1 document, made from what the routes themselves declare, and a page to read it."""
+
+import re
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import flask_swagger_ui
+from apispec import APISpec
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from shirase.flask.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
+from shirase.settings import Settings
+from shirase.types import LARGEST_ID
+from shirase.web import schemas
+
+blueprint = Blueprint("docs", __name__, static_folder=str(Path(__file__).parent / "docs"), static_url_path="/api/docs")
+
+READER = Path(flask_swagger_ui.__file__).parent / "dist"
+REF = "#/components/schemas/{model}"
+PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
+ALWAYS = (400, 500, 503)
+
+
+@blueprint.get("/api/openapi.json")
+@operation(Operation("This document", PUBLIC, {200: ("OpenAPI 3.1", "application/json")}))
+def document() -> Response:
+    """The contract for machines."""
+    return json_answer(describe(current_app))
+
+
+@blueprint.get("/api/docs")
+def page() -> Response:
+    """The contract for people."""
+    return send_from_directory(str(blueprint.static_folder), "index.html")
+
+
+@blueprint.get("/api/docs/swagger-ui/<path:name>")
+def swagger_ui(name: str) -> Response:
+    """The reader's own files, from its package."""
+    return send_from_directory(READER, name, max_age=3600)
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """The document for every route that declares its operation and is not the proxy's own."""
+    spec = APISpec(
+        title="Shirase",
+        version=version("shirase"),
+        openapi_version="3.1.0",
+        info={
+            "description": "Notifications in real time. Ask all of it through the proxy.",
+            "license": {"name": "MIT"},
+        },
+    )
+    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    settings: Settings = app.extensions["shirase"].settings
+    if settings.auth_cookie:
+        spec.components.security_scheme("cookie", {"type": "apiKey", "in": "cookie", "name": settings.auth_cookie})
+    for name in in_query(settings):
+        spec.components.security_scheme(name, {"type": "apiKey", "in": "query", "name": name})
+    for name, schema in _schemas().items():
+        spec.components.schema(name, schema)
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
+        if described is None or described.access == PROXY:
+            continue
+        methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        name = rule.endpoint.rpartition(".")[2]
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        spec.path(
+            path=path,
+            operations={method.lower(): _operation(name, rule.arguments, described, settings) for method in methods},
+        )
+    return spec.to_dict()
+
+
+def _schemas() -> dict[str, Any]:
+    models = [
+        (kind, "validation")
+        for kind in vars(schemas).values()
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not BaseModel
+    ]
+    _, made = models_json_schema(models, ref_template=REF)  # type: ignore[arg-type]
+    definitions: dict[str, Any] = made["$defs"]
+    return definitions
+
+
+def in_query(settings: Settings) -> tuple[str, ...]:
+    """What may say who is calling in the address of a stream."""
+    return ("ticket", "token") if settings.auth_query_token else ("ticket",)
+
+
+def _security(described: Operation, settings: Settings) -> list[dict[str, list[str]]]:
+    ways = ["bearer", *(["cookie"] if settings.auth_cookie else [])]
+    if described.access == USER_IN_QUERY:
+        ways += in_query(settings)
+    return [{way: []} for way in ways]
+
+
+def _operation(name: str, arguments: set[str], described: Operation, settings: Settings) -> dict[str, Any]:
+    made: dict[str, Any] = {"operationId": name, "summary": described.summary, "tags": ["Notifications"]}
+    if described.description:
+        made["description"] = described.description
+    made["parameters"] = _parameters(arguments, described)
+    if described.body:
+        content = {"application/json": {"schema": {"$ref": REF.format(model=described.body.__name__)}}}
+        made["requestBody"] = {"required": True, "content": content}
+    made["responses"] = {str(status): _answer(*answer) for status, answer in described.answers.items()}
+    problems = set(described.problems) | set(ALWAYS)
+    if described.rate:
+        problems.add(429)
+    if described.access != PUBLIC:
+        problems |= {401} | ({403} if described.scope or settings.auth_cookie else set())
+        made["security"] = _security(described, settings)
+    for status in sorted(problems):
+        made["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
+    return made
+
+
+def _parameters(arguments: set[str], described: Operation) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+        }
+        for name in sorted(arguments)
+    ]
+    if described.query:
+        shape = described.query.model_json_schema(ref_template=REF)
+        found += [
+            {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema}
+            for name, schema in shape["properties"].items()
+            if name not in ("ticket", "token")  # told as security schemes
+        ]
+    return found + [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": header.description,
+            "schema": {"type": "string", "pattern": header.pattern},
+        }
+        for name, header in described.headers.items()
+    ]
+
+
+def _answer(description: str, shape: type[BaseModel] | str | None) -> dict[str, Any]:
+    if shape is None:
+        return {"description": description}
+    if isinstance(shape, str):
+        return {"description": description, "content": {shape: {}}}
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": REF.format(model=shape.__name__)}}},
+    }

@@ -1,0 +1,137 @@
+"""One decorator on every route: it says what the route takes and gives, checks it, and is what OpenAPI is made from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+import orjson
+from flask import Response, after_this_request, current_app, request
+from pydantic import BaseModel, ValidationError
+
+from shirase import logs
+from shirase.access.tokens import Identity
+from shirase.errors import FieldError, Forbidden, Invalid, NotFound, RateLimited
+from shirase.flask import auth, json_body
+from shirase.inbox.drafts import invalid
+from shirase.inbox.services import Services
+from shirase.types import LARGEST_ID
+
+HOST_SIGN_IN = "shirase.identify"  # where an application that mounted these routes keeps its own way to identify
+
+PUBLIC = "public"  # anyone
+PROXY = "proxy"  # the proxy alone, proven by its signature
+USER = "user"  # any valid token
+USER_IN_QUERY = "user, also by ?ticket= or ?token="  # EventSource cannot send headers
+# Any other word is a scope that the token must carry.
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A request header that a route looks at."""
+
+    description: str
+    pattern: str = ".*"  # of what is accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a route is."""
+
+    summary: str
+    access: str
+    answers: Mapping[int, tuple[str, type[BaseModel] | str | None]]  # status: (description, JSON model or media type)
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    problems: tuple[int, ...] = ()
+    rate: str | None = None  # which of the rate limits it counts for
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    description: str = ""
+
+    @property
+    def scope(self) -> str | None:
+        """The scope that a token must carry."""
+        return None if self.access in (PUBLIC, PROXY, USER, USER_IN_QUERY) else self.access
+
+
+def services() -> Services:
+    """What the running application was wired with."""
+    wired: Services = current_app.extensions["shirase"]
+    return wired
+
+
+def operation(described: Operation) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Make a view of a function that gets ``caller``, ``body`` and ``query`` as its operation says."""
+
+    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+        @wraps(view)
+        def wrapper(**path: Any) -> Response:
+            if described.access not in (PUBLIC, PROXY):
+                path["caller"] = _enter(described)
+            if path.get("number", 0) > LARGEST_ID:
+                raise NotFound("there is no such notification")
+            if described.query:
+                path["query"] = _query(described.query)
+            if described.body:
+                path["body"] = json_body.read(described.body)
+            return view(**path)
+
+        wrapper.operation = described  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+def _enter(described: Operation) -> Identity:
+    """Who is calling, if they may and do not do so too often."""
+    caller = _caller(in_query=described.access == USER_IN_QUERY)
+    logs.know(user=caller.user_id)
+    if described.scope and not caller.may(described.scope):
+        raise Forbidden(f"the token lacks the scope {described.scope}")
+    if described.rate:
+        _count(described.rate, caller)
+    return caller
+
+
+def _caller(*, in_query: bool) -> Identity:
+    identify: auth.HostSignIn | None = current_app.extensions.get(HOST_SIGN_IN)
+    if identify:
+        return auth.identify_by_host(request, services(), identify)
+    return auth.identify(request, services(), in_query=in_query)
+
+
+def _count(kind: str, caller: Identity) -> None:
+    if auth.is_held_poll(request, services().settings, caller.user_id):
+        return  # the proxy repeats what was counted when it began
+    usage = services().rate_limits.count(kind, caller.user_id)
+    if usage is None:
+        return
+
+    @after_this_request
+    def say(response: Response) -> Response:
+        """As draft-ietf-httpapi-ratelimit-headers-10 has it."""
+        response.headers["RateLimit-Policy"] = f'"{usage.kind}";q={usage.limit};w={usage.window}'
+        response.headers["RateLimit"] = f'"{usage.kind}";r={usage.remaining};t={usage.reset}'
+        return response
+
+    if usage.is_over:
+        raise RateLimited(usage.reset)
+
+
+def json_answer(value: Any, status: int = 200, **headers: str) -> Response:
+    """An answer in JSON; ``value`` may be text or bytes that are JSON already."""
+    body = value if isinstance(value, str | bytes) else orjson.dumps(value)
+    answer = Response(body, status, content_type="application/json")
+    answer.headers.update({name.replace("_", "-"): text for name, text in headers.items()})
+    return answer
+
+
+def _query(model: type[BaseModel]) -> BaseModel:
+    # Which of two would count is not the same everywhere, and a check elsewhere may have seen the other.
+    twice = [FieldError(name, "must be given once") for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        raise Invalid(*twice)
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as exc:
+        raise invalid(exc) from exc

@@ -1,0 +1,49 @@
+"""Who is connected: the counts, and the end of one user's streams."""
+
+from flask import Blueprint, Response
+
+from shirase.access.tokens import ADMIN, Identity
+from shirase.flask.operation import USER, Operation, json_answer, operation, services
+from shirase.inbox import connections
+from shirase.web.schemas import ClosedView, ConnectionsQuery, StatusView
+
+blueprint = Blueprint("connections", __name__)
+
+
+@blueprint.get("/api/sse/status")
+@operation(
+    Operation(
+        "Count streams",
+        USER,
+        {200: ("One's own, and all of them", StatusView)},
+        description=f"The totals need the scope `{ADMIN}` and are null without it.",
+    )
+)
+def status(caller: Identity) -> Response:
+    """How many streams are open now, as far as the registry knows."""
+    found = connections.status(services().database, caller.user_id, with_totals=caller.may(ADMIN))
+    return json_answer(
+        {
+            "user_connections": found.of_user,
+            "total_connections": found.total,
+            "active_users": found.users,
+            "status": "active" if found.of_user else "inactive",
+        }
+    )
+
+
+@blueprint.delete("/api/sse/connections")
+@operation(
+    Operation(
+        "End a user's streams",
+        ADMIN,
+        {200: ("How many were ended", ClosedView)},
+        query=ConnectionsQuery,
+        problems=(422,),
+        description="Each gets `closing` with the reason `revoked`. A token that still holds opens a new one.",
+    )
+)
+def revoke(caller: Identity, query: ConnectionsQuery) -> Response:  # noqa: ARG001 - the scope is what matters
+    """End them at once, on every node."""
+    wired = services()
+    return json_answer({"closed": connections.revoke(wired.database, wired.publisher, query.user_id)})

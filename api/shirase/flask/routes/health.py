@@ -1,0 +1,64 @@
+"""For operators and their machines: whether this process is up, whether the service can work, and its figures."""
+
+from contextlib import closing
+
+from flask import Blueprint, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from shirase.errors import DatabaseAway
+from shirase.flask.operation import PUBLIC, Operation, json_answer, operation, services
+from shirase.flask.problems import problem
+from shirase.store.database import Database
+from shirase.web import scrape
+
+blueprint = Blueprint("health", __name__)
+
+READY_TIMEOUT = 2.0  # seconds that the database may take; who asks does not wait for long
+
+
+@blueprint.get("/healthz")
+@operation(Operation("Whether the process is up", PUBLIC, {200: ("It is", "application/json")}))
+def healthz() -> Response:
+    """Touches nothing else: a database that is away is no reason to restart this process."""
+    return json_answer({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+@operation(
+    Operation(
+        "Whether the database and the control port answer",
+        PUBLIC,
+        {200: ("They do", "application/json")},
+        description="On the origin, not through the proxy. 503 names what is away in `away`. With several proxy nodes"
+        " one that answers is enough; the others are named in `away` all the same.",
+    )
+)
+def readyz() -> Response:
+    """Whether a notification that is created now is stored and published."""
+    wired = services()
+    nodes = wired.publisher.unreachable()
+    away = [*(["database"] if _database_is_away() else []), *nodes]
+    if "database" in away or len(nodes) == len(wired.publisher.nodes):
+        return problem(503, f"no answer from: {', '.join(away)}", away=away)
+    return json_answer({"status": "ready", "away": away})
+
+
+@blueprint.get("/metrics")
+@operation(Operation("Figures for Prometheus", PUBLIC, {200: ("Prometheus text, version 0.0.4", "text/plain")}))
+def metrics() -> Response:
+    """On the origin alone. What does not answer is missing from the figures and said to be down."""
+    wired = services()
+    return Response(
+        scrape.render(wired.database, scrape.addresses(wired.settings, wired.publisher.nodes)),
+        content_type=scrape.CONTENT_TYPE,
+    )
+
+
+def _database_is_away() -> bool:
+    # On a connection of its own: one that the pool kept says nothing of the next, and this has its own bound.
+    settings = services().settings
+    with closing(Database(settings.database_url, READY_TIMEOUT, settings.database_schema)) as database:
+        try:
+            return not database.name
+        except (DatabaseAway, SQLAlchemyError):  # the latter where the schema is missing
+            return True

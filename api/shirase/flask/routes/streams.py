@@ -1,0 +1,131 @@
+"""The stream, its continuation by the proxy, and the long poll."""
+
+from flask import Blueprint, Response, request, url_for
+
+from shirase.access.rate_limits import CONNECTS
+from shirase.access.tokens import Identity
+from shirase.errors import Forbidden, ProxyRequired
+from shirase.flask.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation, services
+from shirase.inbox import connections, streams
+from shirase.proxy import grip, sse
+from shirase.web.schemas import PollQuery, PollView, StreamQuery
+
+blueprint = Blueprint("streams", __name__)
+
+LONGEST_CURSOR = 64  # characters; ours are half as long, and what is longer need not travel on in an address
+NOT_THE_PROXY = "this address is for the proxy alone"
+
+
+@blueprint.get(streams.PATH)
+@operation(
+    Operation(
+        "Open a stream of one's notifications",
+        USER_IN_QUERY,
+        {200: ("Events, held open by the proxy", sse.CONTENT_TYPE)},
+        query=StreamQuery,
+        headers={"Last-Event-ID": Header("Resume behind this cursor, as a browser does by itself.")},
+        problems=(422, 429, 501),
+        rate=CONNECTS,
+        description="""\
+| event | when | id | data |
+|---|---|---|---|
+| `connected` | first | where it begins | `{"user_id", "status": "connected", "connection_id", "unread_count"}` |
+| `notification` | one is created for this user | its cursor | the notification |
+| `read` | this user marked some read, on any device | its cursor | `{"ids": […] or "all", "unread_count"}` |
+| `deleted` | removed | its cursor | `{"ids": […], "unread_count"}` |
+| `heartbeat` | every `SSE_KEEPALIVE_TIMEOUT` seconds of silence | none | `{"type": "heartbeat"}` |
+| `reset` | the cursor is too old, or from elsewhere | the new cursor | `{"reason"}`: fetch the list again |
+| `closing` | the service ends this stream for good | none | `{"reason", "reconnect": true or false}` |
+
+`unread_count` in `connected` is the count at its own cursor: every `notification` that follows adds one, and every
+`read` and `deleted` says the new count.
+
+The reasons of `closing`: `connection-limit`, a newer stream of the user took this one's place, and `revoked`, an
+operator ended it: stay away; a `retry:` of a day tells a native EventSource so. `token-expired`: come back with a new
+token.""",
+    )
+)
+def open_stream(caller: Identity, query: StreamQuery) -> Response:
+    """``connected``, what was missed, then events as they happen."""
+    wired = services()
+    _require_proxy()
+    cursor = (request.headers.get("Last-Event-ID") or query.last_event_id or "")[:LONGEST_CURSOR] or None
+    address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
+    connection = connections.new(caller.user_id, caller.expires_at, request.headers.get("User-Agent", ""), address)
+    answer = streams.open_stream(
+        wired.database, wired.publisher, wired.settings, connection, cursor, next_path=_next_path()
+    )
+    return _stream(answer)
+
+
+@blueprint.get(streams.NEXT_PATH)
+@operation(Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,)))
+def recover() -> Response:
+    """What the proxy missed. A client's own Grip-Last is stripped by the proxy, so one that arrives is genuine."""
+    wired = services()
+    last = grip.parse_last(request.headers.get("Grip-Last", ""))
+    if not _is_from_proxy() or last is None:
+        raise Forbidden(NOT_THE_PROXY)
+    return _stream(streams.recover(wired.database, wired.settings, last, next_path=_next_path()))
+
+
+@blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
+@operation(Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,)))
+def continue_stream(sealed: str) -> Response:
+    """The next page of what was missed. Its name was sealed by us and told to the proxy alone."""
+    wired = services()
+    if not _is_from_proxy():
+        raise Forbidden(NOT_THE_PROXY)
+    answer = streams.continue_stream(wired.database, wired.publisher, wired.settings, sealed, next_path=_next_path())
+    if answer is None:
+        raise Forbidden(NOT_THE_PROXY)
+    return _stream(answer)
+
+
+@blueprint.get("/api/notifications/poll")
+@operation(
+    Operation(
+        "Wait for one's next events",
+        USER_IN_QUERY,
+        {200: ("What happened after the cursor; empty at the timeout", PollView)},
+        query=PollQuery,
+        problems=(422, 501),
+        rate=CONNECTS,
+        description="The proxy rounds a `timeout` of less than 6 seconds to about 1 or 6.",
+    )
+)
+def poll(caller: Identity, query: PollQuery) -> Response:
+    """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
+    wired = services()
+    _require_proxy()
+    held = grip.parse_wait(request.headers.get("Grip-Last", ""), caller.user_id)
+    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held)
+    response = json_answer(answer.body)
+    response.headers.update(answer.headers)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _next_path() -> str:
+    """Where ``recover`` is, as the proxy asks for it: behind whatever prefix a host has mounted these routes at."""
+    return url_for(".recover")
+
+
+def _is_from_proxy() -> bool:
+    return grip.is_signed(request.headers.get("Grip-Sig", ""), services().settings)
+
+
+def _require_proxy() -> None:
+    if not _is_from_proxy():
+        raise ProxyRequired(
+            "a stream is held by the Pushpin proxy: ask its address (port 7999 by default), not this one; if you did,"
+            " PUSHPIN_SIG_KEY differs from the proxy's sig_key"
+        )
+
+
+def _stream(answer: streams.Answer) -> Response:
+    response = Response(answer.body, content_type=sse.CONTENT_TYPE)
+    response.headers.update(answer.headers)
+    response.headers["Cache-Control"] = "no-store"  # a shared cache would hand one user's stream to another
+    response.headers["X-Accel-Buffering"] = "no"  # nginx in front of the proxy must pass each event at once
+    return response

@@ -1,0 +1,28 @@
+"""Tickets, for clients that can say who they are only in an address."""
+
+from flask import Blueprint, Response
+
+from shirase.access import tickets
+from shirase.access.rate_limits import TICKETS
+from shirase.access.tokens import Identity
+from shirase.flask.operation import USER, Operation, json_answer, operation, services
+from shirase.web.schemas import TicketView
+
+blueprint = Blueprint("tickets", __name__)
+
+
+@blueprint.post("/api/sse/tickets")
+@operation(
+    Operation(
+        "Get a ticket for one stream",
+        USER,
+        {201: ("Made", TicketView)},
+        rate=TICKETS,
+        description="Opens one stream or begins one long poll of the caller's as `?ticket=`, once, within `expires_in`"
+        " seconds, and nothing else. The stream ends when the token does that the ticket was made with.",
+    )
+)
+def create_ticket(caller: Identity) -> Response:
+    """A ticket of the caller's own."""
+    ticket = {"ticket": tickets.issue(services().settings, caller), "expires_in": tickets.TTL}
+    return json_answer(ticket, 201, Cache_Control="no-store")

@@ -1,0 +1,1 @@
+"""The product: notifications, streams and their events. No HTTP, no framework."""

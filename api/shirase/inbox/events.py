@@ -1,0 +1,98 @@
+"""What an entry of the log looks like outside: to a browser, to a long poll and to the proxy."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from shirase.inbox import cursors
+from shirase.proxy import grip, sse
+from shirase.proxy.publisher import Item
+from shirase.store.tables import rfc3339
+from shirase.types import Content, Event, Notification
+
+BURST = 50  # events of one user in one publish
+
+
+def notification_fields(notification: Notification) -> orjson.Fragment:
+    """The notification as JSON shows it, in REST and in events alike."""
+    return orjson.Fragment(_notification(notification))
+
+
+def _notification(notification: Notification) -> bytes:
+    whose = orjson.dumps({"id": notification.id, "user_id": notification.user_id})
+    return whose[:-1] + b"," + _said(notification.content, notification.created_at, notification.read_at)
+
+
+@lru_cache(1)  # to all users of a broadcast it is the same
+def _said(content: Content, created_at: datetime, read_at: datetime | None) -> bytes:
+    """All fields but the first two, and the closing brace."""
+    fields = {
+        "type": content.type,
+        "title": content.title,
+        "message": content.message,
+        "payload": orjson.Fragment(content.payload),
+        "is_read": read_at is not None,
+        "read_at": rfc3339(read_at) if read_at else None,
+        "created_at": rfc3339(created_at),
+        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
+    }
+    return orjson.dumps(fields)[1:]
+
+
+def to_sse(database_name: str, event: Event) -> sse.Event | None:
+    """The event as a browser gets it; ``None`` for one that has nothing left to say."""
+    data = _data(event)
+    if data is None:
+        return None
+    return sse.Event(event.kind, data, cursors.encode(database_name, event.user_id, event.seq))
+
+
+def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
+    """The event as the long poll lists it."""
+    data = _data(event)
+    if data is None:
+        return None
+    cursor = cursors.encode(database_name, event.user_id, event.seq)
+    return {"id": cursor, "event": event.kind, "data": orjson.Fragment(data)}
+
+
+def to_repair(database_name: str, user_ids: Sequence[str], latest: Sequence[Event]) -> list[Item]:
+    """What to tell a node that missed something of these users.
+
+    The hint has streams read again at once. One that is being opened or read at that very instant does not notice it;
+    the latest event, whose id the proxy remembers, shows it that there is more.
+    """
+    hints = [Item(grip.user_channel(user_id), 0, "") for user_id in user_ids]
+    return hints + [item for item, _ in to_items(database_name, latest)]
+
+
+def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[Item, list[Event]]]:
+    """What to tell the proxy, each item with the events that it stands for.
+
+    The proxy keeps 100 items for a connection that is still writing earlier ones, and drops the rest in silence. So a
+    burst to one user is not sent: a hint has its streams read it from the log, and its last event alone follows, which
+    shows a stream that read too early that there is more.
+    """
+    of_user: dict[str, list[Event]] = {}
+    for event in events:
+        of_user.setdefault(event.user_id, []).append(event)
+    items: list[tuple[Item, list[Event]]] = []
+    for user_id, own in of_user.items():
+        channel = grip.user_channel(user_id)
+        if len(own) > BURST:
+            items.append((Item(channel, own[-1].seq, ""), own[:-1]))
+        for event in own[-1:] if len(own) > BURST else own:
+            shown = to_sse(database_name, event)
+            # One that has nothing left to say keeps its id: a hint in its place would be lost on a stream that is just
+            # being read, and nothing would show that stream what it lacks.
+            items.append((Item(channel, event.seq, sse.encode(shown) if shown else sse.NOTHING), [event]))
+    return items
+
+
+def _data(event: Event) -> str | None:
+    if event.notification is not None:
+        return _notification(event.notification).decode()
+    return event.data

@@ -1,0 +1,39 @@
+"""What one process works with: a handler's application and the relay are wired from the same parts."""
+
+from dataclasses import dataclass
+
+from shirase.access.jwks import Jwks
+from shirase.access.rate_limits import RateLimits
+from shirase.inbox.notifications import Together, create_together
+from shirase.keys import FixedKeys, Keys, public_keys, secret_keys
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one process."""
+
+    settings: Settings
+    database: Database
+    publisher: Publisher
+    keys: Keys  # that tokens are checked with
+    rate_limits: RateLimits
+    together: Together  # where creates of several threads join
+
+
+def wire(settings: Settings) -> Services:
+    """Put the parts together; nothing connects before it is used."""
+    database = Database(settings.database_url, settings.database_timeout, settings.database_schema)
+    publisher = Publisher(settings)
+    together = create_together(database, publisher)
+    return Services(settings, database, publisher, _keys(settings), RateLimits(settings), together)
+
+
+def _keys(settings: Settings) -> Keys:
+    if settings.jwt_jwks_url:
+        return Jwks(settings.jwt_jwks_url, settings.jwt_jwks_timeout)
+    if settings.jwt_public_key:
+        return FixedKeys(public_keys(settings.jwt_public_key))
+    return FixedKeys(secret_keys(settings.jwt_secret))

@@ -1,0 +1,187 @@
+"""GRIP, the proxy's protocol: channel names, hold instructions, and its signature.
+
+What is sent and why is explained in ARCHITECTURE, "The hold".
+"""
+
+import re
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import orjson
+from gripcontrol import Channel, create_grip_channel_header, parse_grip_uri, validate_sig
+
+from shirase.keys import key_bytes
+from shirase.settings import Settings
+
+SIGNATURE_ISSUER = "pushpin"
+SIGNATURES = 64  # that are remembered
+AGAIN = 2  # seconds until the proxy asks for what it missed, while nobody can tell
+HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
+
+_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\.([0-9]{1,18})")
+_CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\s*")
+
+
+# --- channels ---------------------------------------------------------------------------------------------------
+
+
+def user_channel(user_id: str) -> str:
+    """The channel of a user's stream.
+
+    Base64url, since ``create_grip_channel_header`` escapes nothing: a ``,`` or ``;`` in a name would subscribe to
+    other channels. Distinct ids have distinct names, and the id can be read back.
+    """
+    return "u-" + urlsafe_b64encode(user_id.encode()).decode().rstrip("=")
+
+
+def connection_channel(connection_id: str) -> str:
+    """The channel of one held response."""
+    return "c-" + connection_id
+
+
+def _wait_channel(user_id: str) -> str:
+    """A channel that nothing is ever published to: its last id is what a long poll remembers of itself."""
+    return "w-" + user_channel(user_id)[2:]
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What ``Grip-Last`` says: whose stream, which connection, and up to where it got."""
+
+    user_id: str
+    connection_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A long poll that is held: where it began, and when it ends (Unix time)."""
+
+    since: int  # seq
+    until: int
+
+
+def parse_last(header: str) -> Last | None:
+    """Read ``Grip-Last``; ``None`` if it does not hold exactly the two channels of one connection."""
+    found = {}
+    for part in header.split(","):
+        match = _CHANNEL_OF_LAST.fullmatch(part)
+        if match is None:
+            return None
+        found[match[1][:2]] = (match[1][2:], int(match[2]))
+    if set(found) != {"u-", "c-"}:
+        return None
+    encoded, seq = found["u-"]
+    try:
+        user_id = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except (Base64Error, ValueError):
+        return None
+    return Last(user_id, found["c-"][0], seq)
+
+
+def parse_wait(header: str, user_id: str) -> Wait | None:
+    """What ``Grip-Last`` says of a long poll of this user that was held before; ``None`` if it was not."""
+    match = _WAIT_OF_LAST.search(header)
+    return Wait(int(match[2]), int(match[3])) if match and match[1] == _wait_channel(user_id) else None
+
+
+# --- holds ------------------------------------------------------------------------------------------------------
+
+
+def hold_stream(
+    user_id: str, connection_id: str, head: int, *, next_path: str, keepalive: int, again: int
+) -> dict[str, str]:
+    """Headers that make the proxy keep the response open, from ``head`` on.
+
+    It sends a heartbeat after ``keepalive`` seconds of silence, and reads the stream again after ``again`` seconds.
+
+    The connection's own channel makes ``Grip-Last`` unique, without which Pushpin would share the answer to one
+    connection's recovery with another's (pushpin.md, traps 2 and 3).
+    """
+    channels = [
+        Channel(user_channel(user_id), str(head)),
+        Channel(connection_channel(connection_id), "0"),
+    ]
+    return {
+        "Grip-Hold": "stream",
+        "Grip-Channel": create_grip_channel_header(channels),
+        "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={keepalive}; mode=idle",
+        "Grip-Link": f"<{next_path}>; rel=next; timeout={again}",
+    }
+
+
+def hold_on(last: Last, *, next_path: str, keepalive: int) -> dict[str, str]:
+    """Headers that leave a held response where it is, and have the proxy ask again in ``AGAIN`` seconds.
+
+    To be told of a failure instead would be worse than to be told nothing: the proxy then asks ever more slowly, ends
+    the stream after half a minute, and may ask once more when it has succeeded already.
+    """
+    return hold_stream(
+        last.user_id, last.connection_id, last.seq, next_path=next_path, keepalive=keepalive, again=AGAIN
+    )
+
+
+def continue_at(next_path: str) -> dict[str, str]:
+    """Headers that make the proxy read the next page at once and append it."""
+    return {"Grip-Link": f"<{next_path}>; rel=next"}
+
+
+def hold_response(user_id: str, head: int, wait: Wait, timeout: int) -> dict[str, str]:
+    """Headers of a long poll: the proxy asks again as soon as there is news, or sends this body at the timeout.
+
+    It repeats the request unchanged, with ``Grip-Last``. There the user's own channel says what the proxy has seen,
+    news that is to be answered with included; so what the poll waits for is kept beside it.
+    """
+    channels = [
+        Channel(user_channel(user_id), str(head)),
+        Channel(_wait_channel(user_id), f"{wait.since}.{wait.until}"),
+    ]
+    return {
+        "Grip-Hold": "response",
+        "Grip-Channel": create_grip_channel_header(channels),
+        "Grip-Timeout": str(timeout),
+    }
+
+
+class InvalidSignature(Exception):
+    """Raised rather than returned, so that it is not remembered."""
+
+
+def is_signed(signature: str, settings: Settings) -> bool:
+    """Whether a ``Grip-Sig`` is from a proxy that has our key."""
+    return bool(signature) and any(_is_valid(signature, key, issuer) for key, issuer in _trusted(settings))
+
+
+def _is_valid(signature: str, key: bytes, issuer: str | None) -> bool:
+    try:
+        return time.time() < _valid_until(signature, key, issuer)
+    except InvalidSignature:
+        return False
+
+
+@lru_cache(SIGNATURES)
+def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
+    """When a signature ends (Unix time). Pushpin signs all requests of one second alike, so it is looked up mostly."""
+    if not validate_sig(signature, key, issuer):
+        raise InvalidSignature
+    claims = orjson.loads(urlsafe_b64decode(signature.split(".")[1] + "=="))
+    return float(claims["exp"])
+
+
+def is_signed_with(signature: str, sig_key: str) -> bool:
+    """Whether a ``Grip-Sig`` is from a Pushpin that has this ``sig_key``."""
+    return bool(signature) and _is_valid(signature, key_bytes(sig_key), SIGNATURE_ISSUER)
+
+
+@cache
+def _trusted(settings: Settings) -> list[tuple[bytes, str | None]]:
+    """The keys that a proxy may sign with, each with the issuer that it must name (``None``: any)."""
+    keys: list[tuple[bytes, str | None]] = [(key_bytes(settings.pushpin_sig_key), SIGNATURE_ISSUER)]
+    for url in settings.grip_url:
+        node = parse_grip_uri(url)
+        if "verify_key" in node:
+            keys.append((node["verify_key"], node.get("verify_iss")))
+    return keys

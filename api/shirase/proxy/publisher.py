@@ -1,0 +1,206 @@
+"""Publishing: what is sent to the control ports of the proxy's nodes, in bounded time."""
+
+import logging
+import random
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from email.message import Message
+from functools import cache
+from http.client import HTTPConnection, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from gripcontrol import GripPubControl, parse_grip_uri
+
+from shirase import metrics
+from shirase.proxy import grip
+from shirase.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
+FAILURES_UNTIL_SPARED = 3
+SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same instant
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event for one channel. The proxy passes it to whoever stands at ``seq - 1`` and has others read again."""
+
+    channel: str
+    seq: int
+    content: str  # empty for a hint: whoever listens reads the log again
+    close: bool = False  # end the streams that listen, instead
+
+
+def closing_items(connection_id: str, content: str) -> list[Item]:
+    """What ends one held stream: its last event, and behind that its end (pushpin.md, Publishing)."""
+    channel = grip.connection_channel(connection_id)
+    return [Item(channel, 1, content), Item(channel, 2, "", close=True)]
+
+
+class Publisher:
+    """Sends items to every node's control port, in bounded time, and never raises.
+
+    A node that failed several times in a row is left alone for a moment, so that a hung one does not cost every
+    create its timeout; what it misses is remembered in the database, and the relay brings it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare; connections are made with the first publish."""
+        self._timeout = settings.publish_timeout
+        share = self._timeout / len(settings.grip_url)
+        self._nodes = {node.name: node for node in (_Node(url, share) for url in settings.grip_url)}
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of all nodes: their control addresses."""
+        return tuple(self._nodes)
+
+    def publish(self, items: Sequence[Item]) -> list[frozenset[str]]:
+        """The nodes that accepted each item. Accepted does not mean delivered (pushpin.md, Publishing)."""
+        accepted: list[frozenset[str]] = []
+        deadline = time.monotonic() + self._timeout
+        for body, count in _bodies([_exported(item) for item in items]):
+            # A slow node could take its timeout for each of many posts. What comes too late is left to the relay.
+            nodes = self._nodes if time.monotonic() < deadline else {}
+            taken = frozenset(name for name, node in nodes.items() if node.post(body))
+            accepted += [taken] * count
+        return accepted
+
+    def publish_to(self, node: str, items: Sequence[Item]) -> bool:
+        """Send items to one node alone; whether it accepted all of them."""
+        return all(self._nodes[node].post(body) for body, _ in _bodies([_exported(item) for item in items]))
+
+    def is_spared(self) -> bool:
+        """Whether no node would be tried at this moment."""
+        return all(node.rests() for node in self._nodes.values())
+
+    def unreachable(self) -> list[str]:
+        """The nodes whose control port does not answer now; it takes no longer than a publish."""
+        return [name for name, node in self._nodes.items() if not node.answers()]
+
+
+class _Node:
+    def __init__(self, url: str, timeout: float) -> None:
+        config = parse_grip_uri(url)
+        self.name: str = config["control_uri"]
+        self._control = GripPubControl(config)
+        for client in self._control.clients:
+            client.requests_session = _Http(timeout)
+        self._failures = 0
+        self._spared_until = 0.0
+        self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
+        self._spared_posts = metrics.CONTROL_SPARED.labels(self.name)
+        metrics.RELAY_HINTED.labels(self.name)  # shown as 0 from the start, as the two above
+
+    def post(self, body: bytes) -> bool:
+        if self._is_spared():
+            self._spared_posts.inc()
+            return False
+        error = self._send(body)
+        if error:
+            self._failed(error)
+            return False
+        if self._failures >= FAILURES_UNTIL_SPARED:
+            log.warning("control port %s answers again", self.name)
+        self._failures = 0
+        return True
+
+    def answers(self) -> bool:
+        """Whether the control port takes a post now, also while the node is spared; it is not counted."""
+        return self._send(_body([])) is None
+
+    def _send(self, body: bytes) -> Exception | None:
+        """Post, and return what went wrong: pubcontrol hands errors back instead of raising them."""
+        results = self._control.http_call("/publish/", body, {"Content-Type": "application/json"})
+        return next((result[0] for result in results.values() if isinstance(result[0], Exception)), None)
+
+    def _is_spared(self) -> bool:
+        """Whether to leave the node alone; after a pause one caller tries while the others still pass by."""
+        if self.rests():
+            return True
+        if self._failures >= FAILURES_UNTIL_SPARED:
+            self._pause(time.monotonic())
+        return False
+
+    def rests(self) -> bool:
+        """Whether it has failed several times, and a moment ago."""
+        return self._failures >= FAILURES_UNTIL_SPARED and time.monotonic() < self._spared_until
+
+    def _failed(self, error: Exception) -> None:
+        self._failed_posts.inc()
+        self._failures += 1
+        self._pause(time.monotonic())
+        if self._failures == FAILURES_UNTIL_SPARED:
+            log.error("control port %s failed %d times: left to the relay (%s)", self.name, self._failures, error)
+        elif self._failures < FAILURES_UNTIL_SPARED:
+            log.warning("control port %s failed (%s)", self.name, error)
+
+    def _pause(self, now: float) -> None:
+        self._spared_until = now + random.uniform(*SPARED)  # noqa: S311 - spreads retries, protects nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status_code: int
+    headers: Message
+    text: str
+
+
+class _Http:
+    """What ``pubcontrol`` posts with, instead of ``requests``: in a third of the time, and never longer than may be.
+
+    Each post has a connection of its own, which Pushpin closes after its answer anyway; neither a proxy from the
+    environment nor ``.netrc`` has a say here, and nothing is tried twice.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._tls = cache(ssl.create_default_context)  # reads all certificates, so only where it is needed
+
+    def post(self, url: str, headers: Mapping[str, str], data: bytes) -> _Answer:
+        to = urlsplit(url)
+        if to.scheme == "https":
+            connection: HTTPConnection = HTTPSConnection(to.netloc, timeout=self._timeout, context=self._tls())
+        else:
+            connection = HTTPConnection(to.netloc, timeout=self._timeout)
+        with closing(connection):
+            connection.request("POST", f"{to.path}?{to.query}" if to.query else to.path, data, headers)
+            answer = connection.getresponse()
+            return _Answer(answer.status, answer.headers, answer.read().decode(errors="replace"))
+
+
+def _bodies(exported: Sequence[dict[str, Any]]) -> Iterator[tuple[bytes, int]]:
+    """POST bodies under the proxy's limit, each with its number of items."""
+    parts: list[bytes] = []
+    size = 0
+    for item in exported:
+        part = orjson.dumps(item)
+        if parts and size + len(part) > MAX_POST:
+            yield _body(parts), len(parts)
+            parts, size = [], 0
+        parts.append(part)
+        size += len(part) + 1
+    if parts:
+        yield _body(parts), len(parts)
+
+
+def _body(parts: list[bytes]) -> bytes:
+    return b'{"items":[' + b",".join(parts) + b"]}"
+
+
+# A waiting long poll is never sent an event: it asks the origin again, which knows all that it missed.
+_HINT = {"action": "hint"}
+_HINTS = {"http-stream": _HINT, "http-response": _HINT}
+
+
+def _exported(item: Item) -> dict[str, Any]:
+    if not item.content and not item.close:
+        return {"channel": item.channel, "formats": _HINTS}
+    formats = {"http-stream": {"action": "close"} if item.close else {"content": item.content}, "http-response": _HINT}
+    return {"channel": item.channel, "id": str(item.seq), "prev-id": str(item.seq - 1), "formats": formats}

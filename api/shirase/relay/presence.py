@@ -1,0 +1,232 @@
+"""Presence: keeps the registry of connections equal to what the nodes hold, as their statistics tell it.
+
+What is announced is entered, what has left is marked as gone, and what is announced though nobody knows it has its
+stream read again, which enters it. So the registry can be lost at any time. Any number of relays may do this at once.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from shirase.errors import DatabaseAway
+from shirase.proxy import grip
+from shirase.proxy.publisher import Item, Publisher
+from shirase.proxy.statistics import Heard, Statistics
+from shirase.relay.held import Held
+from shirase.settings import Settings
+from shirase.store import registry
+from shirase.store.database import Database, Transaction
+
+logger = logging.getLogger(__name__)
+
+LISTEN = 0.2  # seconds until the next turn if nothing is said
+GATHER = 0.05  # seconds in which what is said becomes one transaction
+BATCH = 2000  # connections in one statement
+TICK = 1.0  # seconds between two notes that the nodes are heard
+LOST = 2.0  # seconds without a connection until a node's streams are taken for gone, if no other relay hears it
+HOUSEKEEPING = 30.0  # seconds between two looks for rows that are over
+COMPARE = 5.0  # seconds between two comparisons of a node with its rows
+TTL = 15.0  # seconds in which a node says everything once (stats_subscription_ttl), until it has said how many
+PATIENCE = 4 / 3  # so many times the TTL a repetition is waited for
+LOOKS = 20  # streams that are read again in one turn: the handlers have other work too
+UNHELD = 2.0  # seconds from an answer until its stream must have been announced; it may come later, and is back then
+UNHEARD = 60.0  # the same while some node is not heard
+LEASE = 900.0  # seconds until a row is gone that nobody vouched for; three times what a handler leaves untouched
+LEFT_KEPT, ENDED_KEPT = timedelta(minutes=10), timedelta(days=1)  # how long rows outlive their connections
+FORGET = 5000  # rows removed at a time
+
+
+@dataclass
+class _Node:
+    name: str
+    held: Held = field(default_factory=Held)  # by the clock of time.monotonic()
+    arrived: set[str] = field(default_factory=set)  # not yet entered
+    departed: set[str] = field(default_factory=set)  # not yet marked
+    looked_at: set[str] = field(default_factory=set)  # its stream is read again, and its row not yet seen
+    instance: str = ""
+    doubted: bool = False  # it holds less than its rows say: compare them at once
+    since: float | None = None  # connected from when on
+    lost_at: float = field(default_factory=time.monotonic)
+    compared_at: float = 0.0
+
+
+class Presence:
+    """What one relay knows of all nodes, and its way into the database."""
+
+    def __init__(self, settings: Settings, database: Database, publisher: Publisher) -> None:
+        """Know nothing yet."""
+        self._database = database
+        self._publisher = publisher
+        addresses = dict(zip(publisher.nodes, settings.pushpin_stats_url, strict=False))
+        self._nodes = {name: _Node(name) for name in publisher.nodes}
+        self._patience = PATIENCE * TTL  # seconds after which what a node has not said again is not so any more
+        self._deaf = not addresses
+        self._lease = settings.sse_resync_interval + LEASE if self._deaf else LEASE
+        if self._deaf:
+            logger.warning("PUSHPIN_STATS_URL is not set: nobody tells which streams have ended")
+        self._statistics = Statistics(addresses)
+        self._ticked_at = self._kept_at = 0.0
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening."""
+        self._statistics.close()
+
+    def turn(self) -> None:
+        """Hear what is said and enter it.
+
+        Raises:
+            DatabaseAway: what was heard is kept for the next turn.
+        """
+        self._statistics.wait(LISTEN)
+        now = time.monotonic()
+        for node in self._nodes.values():
+            self._notice(node, self._statistics.connected_since.get(node.name), now)
+        for one in self._statistics.heard():
+            if one.ttl:
+                self._patience = PATIENCE * one.ttl
+            _note(self._nodes[one.node], one, now + self._patience)
+        looks = now - self._ticked_at >= TICK and not self._statistics.is_behind  # else a repetition may wait
+        for node in self._nodes.values():
+            if looks and node.held.lapse(now):
+                node.doubted = True  # what has not been said again in its time has left, and the word of it was lost
+            self._enter(node)
+            self._compare(node, now)
+        self._tick(now)
+        self._keep_house(now)
+
+    def _notice(self, node: _Node, since: float | None, now: float) -> None:
+        """The line to a node was lost, or is there again: nothing that was said before is believed any more."""
+        if since == node.since:
+            return
+        if since is None:
+            logger.warning("%s: its statistics are not heard any more", node.name)
+            node.lost_at = now
+        else:
+            logger.info("%s: its statistics are heard", node.name)
+        node.since, node.compared_at, self._ticked_at = since, now, 0.0
+        _forget(node)
+
+    def _enter(self, node: _Node) -> None:
+        """Write what has changed, in as few statements as there are kinds of change."""
+        while node.arrived or node.departed:
+            arrived, departed = _some(node.arrived), _some(node.departed)
+            now = datetime.now(UTC)
+            with self._database.write(durable=False) as transaction:
+                look = registry.announced(transaction, node.name, arrived, now) if arrived else set()
+                if departed:
+                    registry.departed(transaction, departed, now)
+            node.departed.difference_update(departed)
+            node.arrived.difference_update(arrived)
+            self._look_again(node, look)
+
+    def _look_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
+        """Have streams read again: one that was ended gets its end, one that nobody knows is entered."""
+        waiting = sorted(connection_ids)
+        some, others = waiting[:LOOKS], waiting[LOOKS:]
+        for connection_id in others:
+            node.held.doubt(connection_id)  # they come up again when they are heard again
+        if some:
+            node.looked_at.update(some)
+            hints = [Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
+            self._publisher.publish_to(node.name, hints)
+
+    def _tick(self, now: float) -> None:
+        """Note which nodes are heard; mark what runs out when one is not, and what none of them ever held."""
+        if now - self._ticked_at < TICK:
+            return
+        at = datetime.now(UTC)
+        with self._database.write(durable=False) as transaction:
+            for node in self._nodes.values():
+                if node.since is None and now - node.lost_at >= LOST:
+                    self._give_up(transaction, node, at)
+                registry.note_node(transaction, node.name, at, at if node.since is not None else None)
+            if self._settled(now) and not self._deaf:
+                all_heard = all(node.since is not None for node in self._nodes.values())
+                registry.never_announced(transaction, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
+        self._ticked_at = now
+
+    def _give_up(self, transaction: Transaction, node: _Node, at: datetime) -> None:
+        """What a node held is gone, unless another relay still hears it."""
+        _, heard_at = registry.nodes_heard(transaction).get(node.name, (at, None))
+        if heard_at is None or at - heard_at > timedelta(seconds=LOST):
+            gone = registry.node_lost(transaction, node.name, at)
+            if gone:
+                logger.warning("%s: nobody hears it, so its %d streams are taken for gone", node.name, gone)
+
+    def _settled(self, now: float) -> bool:
+        """Whether every node has had the time to say all that it holds, or to be heard again."""
+        return all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values())
+
+    def _compare(self, node: _Node, now: float) -> None:
+        """Hold what the node has said against its rows, once it has said everything.
+
+        A row that is missing is looked for when its stream is heard the next time: only then it is known which it is.
+        """
+        settled = node.since is not None and now - node.since >= self._patience
+        if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
+            return
+        with self._database.read() as transaction:
+            node.departed.update(node.held.compare(registry.of_node(transaction, node.name)))
+        node.arrived.update(one for one in node.looked_at if one in node.held)
+        node.looked_at.clear()
+        node.compared_at, node.doubted = now, False
+
+    def _keep_house(self, now: float) -> None:
+        """Vouch for what is held, and forget what ended long ago; a row that nobody vouches for runs out."""
+        if now - self._kept_at < HOUSEKEEPING:
+            return
+        at = datetime.now(UTC)
+        with self._database.write(durable=False) as transaction:
+            for node in self._nodes.values():
+                if node.since is not None:
+                    registry.vouch(transaction, node.name, at - timedelta(seconds=LEASE / 3), at)
+            if self._settled(now):
+                registry.overdue(transaction, at - timedelta(seconds=self._lease), at)
+            registry.forget(transaction, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
+        self._kept_at = now
+
+
+def run(settings: Settings, database: Database, stop: threading.Event) -> None:
+    """Keep the registry true until told to stop; an outage of the database is waited out."""
+    with Presence(settings, database, Publisher(settings)) as presence:
+        while not stop.wait(GATHER):
+            try:
+                presence.turn()
+            except DatabaseAway as exc:
+                logger.warning("the registry waits: %s", exc)
+                stop.wait(TICK)
+
+
+def _note(node: _Node, heard: Heard, until: float) -> None:
+    if heard.instance != node.instance:
+        _forget(node)
+        node.doubted = node.instance != ""  # it does not hold what the one before it held
+        node.instance = heard.instance
+    if not heard.ttl:
+        node.held.discard(heard.connection_id)
+        node.arrived.discard(heard.connection_id)
+        node.departed.add(heard.connection_id)
+    elif node.held.hear(heard.connection_id, until):
+        node.arrived.add(heard.connection_id)
+        node.departed.discard(heard.connection_id)
+
+
+def _forget(node: _Node) -> None:
+    node.held, node.doubted = Held(), False
+    for waiting in (node.arrived, node.departed, node.looked_at):
+        waiting.clear()
+
+
+def _some(waiting: set[str]) -> list[str]:
+    return sorted(waiting)[:BATCH]

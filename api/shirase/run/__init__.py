@@ -1,0 +1,1 @@
+"""The processes: command line, supervisor, proxy node, standby, gunicorn and doctor."""

@@ -1,0 +1,279 @@
+"""The ``shirase`` command."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from shirase import logs, metrics
+from shirase.access import tokens
+from shirase.client.client import Client, ClientError
+from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
+from shirase.inbox.services import wire
+from shirase.relay import repair
+from shirase.run import node, supervisor, trace
+from shirase.run.doctor import parts, way
+from shirase.run.doctor.findings import examine
+from shirase.run.environment import load
+from shirase.run.standby import Standby
+from shirase.settings import ProxySettings, Settings, schema_name
+from shirase.store import database
+
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var"),
+    show_default=True,
+    help="Where `shirase up` keeps its data and keys.",
+)
+USER = click.option("--user", "user_id", required=True, help="The user's id.")
+TOKEN = click.option(
+    "--token", help="A token that the service accepts; by default SHIRASE_TOKEN, or one that is signed with JWT_SECRET."
+)
+ROUTE = click.option(
+    "--route",
+    "routes",
+    multiple=True,
+    metavar="/PREFIX/=HOST:PORT",
+    help="Pass what begins with this path to another application, such as a Django site.",
+)
+INBOX = click.option(
+    "--inbox",
+    "inboxes",
+    multiple=True,
+    metavar="/PREFIX/",
+    help="Where an application has mounted the streams and the inbox, such as /site/inbox/.",
+)
+URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
+DOCTOR = "shirase-doctor"  # the user who gets what `shirase doctor` sends, unless a token says another
+DEFAULT_URL = "http://127.0.0.1:7999"
+ATTEMPTS = 3  # of send, over about two seconds: a person waits
+CLI_TTL = 3600  # seconds that the tokens of send and listen hold
+
+
+def _one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """End with one clear line instead of a traceback when the trouble is the operator's to mend."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ShiraseError, ClientError) as exc:
+            click.echo(f"shirase: {exc}", err=True)
+            sys.exit(2 if isinstance(exc, SettingsError) else 1)
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="shirase")
+def main() -> None:
+    """Shirase: real-time notifications over Server-Sent Events."""
+
+
+@main.command("up")
+@click.option("--port", default=7999, show_default=True, help="For clients; the four after it are used too.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address that clients connect to.")
+@DATA_DIR
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")
+@click.option("--demo/--no-demo", default=False, help="Serve a page to try everything in, with keys of its own.")
+@ROUTE
+@INBOX
+@_one_line
+def run_up(*, routes: tuple[str, ...], inboxes: tuple[str, ...], **options: Any) -> None:
+    """Run Pushpin, gunicorn and the relay in the foreground."""
+    mounts, prefixes = node.read_mounts(routes), node.read_inboxes(inboxes)
+    sys.exit(supervisor.up(supervisor.UpOptions(**options, mounts=mounts, inboxes=prefixes)))
+
+
+@main.command("proxy")
+@click.option("--origin", required=True, help="HOST:PORT of the handlers.")
+@click.option("--port", default=7999, show_default=True, help="For clients; the other ports follow from it.")
+@click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
+@click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@ROUTE
+@INBOX
+@DATA_DIR
+@_one_line
+def run_proxy(
+    *,
+    origin: str,
+    port: int,
+    host: str,
+    control_host: str,
+    routes: tuple[str, ...],
+    inboxes: tuple[str, ...],
+    data_dir: Path,
+) -> None:
+    """Run one Pushpin node in the foreground; its control port is --port + 2."""
+    mounts = node.read_mounts(routes)
+    settings = ProxySettings.from_env(load(data_dir))
+    with Standby(origin, settings, mounts) as standby:
+        config = node.ProxyConfig(
+            origin=origin,
+            standby=standby.address,
+            sig_key=settings.pushpin_sig_key,
+            run_dir=node.run_directory(data_dir),
+            client_host=host,
+            client_port=port,
+            control_host=control_host,
+            control_port=port + 2,
+            stats_port=port + 3,
+            prometheus_port=port + 4,
+            mounts=mounts,
+            inboxes=node.read_inboxes(inboxes),
+        )
+        sys.exit(node.run_proxy(config))
+
+
+@main.command()
+@DATA_DIR
+@_one_line
+def migrate(data_dir: Path) -> None:
+    """Bring the database to the newest schema."""
+    environ = load(data_dir)
+    url = environ.get("DATABASE_URL", "").strip()
+    if not url:
+        raise SettingsError("DATABASE_URL", "is not set")
+    database.migrate(url, schema_name(environ))
+    click.echo("the schema is up to date")
+
+
+@main.command()
+@USER
+@click.option("--scope", default="", help='Space-separated, such as "notifications:write".')
+@click.option("--ttl", type=click.IntRange(1, 10 * 365 * 86_400), default=3600, show_default=True, help="Seconds.")
+@DATA_DIR
+@_one_line
+def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
+    """Print a signed token for development and scripts."""
+    tokens.check_user_id(user_id)
+    click.echo(tokens.mint(Settings.from_env(load(data_dir)), user_id, scope=scope, ttl=ttl))
+
+
+@main.command()
+@USER
+@click.option("--type", "type_", required=True, help="Such as interview.scheduled.")
+@click.option("--title", required=True)
+@click.option("--message", required=True)
+@click.option("--payload", default="{}", show_default=True, help="A JSON object.")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def send(*, user_id: str, type_: str, title: str, message: str, payload: str, data_dir: Path, **where: Any) -> None:
+    """Create a notification through the API."""
+    try:
+        parsed = orjson.loads(payload)
+    except ValueError as exc:
+        raise Invalid(FieldError("--payload", f"is not JSON: {exc}")) from exc
+    client = _client(load(data_dir), "shirase-send", tokens.WRITE, **where)
+    with client:
+        created = client.create(user_id=user_id, type=type_, title=title, message=message, payload=parsed)
+    click.echo(_json(created))
+
+
+@main.command()
+@USER
+@click.option("--after", "cursor", help="Resume behind this cursor.")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def listen(*, user_id: str, cursor: str | None, data_dir: Path, **where: Any) -> None:
+    """Open the stream and print the events, one a line, until Ctrl-C."""
+    tokens.check_user_id(user_id)
+    client = _client(load(data_dir), user_id, "", **where)
+    try:
+        for event in client.listen(cursor):
+            click.echo(_json(event))
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+@main.command()
+@USER
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def disconnect(*, user_id: str, data_dir: Path, **where: Any) -> None:
+    """End all streams of a user at once, on every node."""
+    tokens.check_user_id(user_id)
+    closed = _client(load(data_dir), "shirase-disconnect", tokens.ADMIN, **where).disconnect(user_id)
+    click.echo(f"{closed} ended")
+
+
+@main.command("trace")
+@click.argument("number", metavar="ID", type=click.IntRange(0, 2**63 - 1))
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
+    """Say what became of a notification, step by step."""
+    client = _client(load(data_dir), "shirase-trace", tokens.ADMIN, **where)
+    click.echo("\n".join(trace.lines(client.trace(number))))
+
+
+@main.command("doctor")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def run_doctor(*, url: str | None, token: str | None, data_dir: Path) -> None:
+    """Check a running service, one line each with the mend; exit 0 only if there is nothing to mend."""
+    environ = load(data_dir)
+    settings = Settings.from_env(environ)
+    token = token or environ.get("SHIRASE_TOKEN") or tokens.mint(settings, DOCTOR, scope=tokens.WRITE)
+    failed = False
+    with (
+        closing(parts.Parts(settings)) as asked,
+        closing(way.Way(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, asked.clock)) as walked,
+    ):
+        for finding in examine([*asked.checks(), *walked.checks()]):
+            click.echo(str(finding))
+            failed |= finding.failed
+    sys.exit(int(failed))
+
+
+@main.command("relay")
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve /metrics of this process here.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@_one_line
+def run_relay(metrics_port: int | None, metrics_host: str) -> None:
+    """Publish what was left unpublished, and keep true who is connected; any number may run."""
+    settings = Settings.from_env(os.environ)
+    logs.configure(settings)
+    if metrics_port:
+        try:
+            metrics.serve(metrics_host, metrics_port)
+        except OSError as exc:
+            raise ShiraseError(f"port {metrics_port} cannot be used: {exc.strerror}") from exc
+    services = wire(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    repair.run(settings, services.database, services.publisher, stop)
+
+
+def _client(environ: dict[str, str], user_id: str, scope: str, *, url: str | None, token: str | None) -> Client:
+    token = token or environ.get("SHIRASE_TOKEN")
+    if not token:
+        token = tokens.mint(Settings.from_env(environ), user_id, scope=scope, ttl=CLI_TTL)
+    try:
+        return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, attempts=ATTEMPTS)
+    except ValueError as exc:
+        raise ClientError(str(exc)) from exc
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()

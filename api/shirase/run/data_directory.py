@@ -1,0 +1,70 @@
+"""The directory of one copy: who holds it, and the settings that the other commands find there."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from shirase.errors import ShiraseError
+
+KEYS = ("PUSHPIN_SIG_KEY", "JWT_SECRET")
+KEPT = (*KEYS, "DATABASE_URL", "GRIP_URL", "PUSHPIN_STATS_URL", "SHIRASE_URL")
+KEY_BYTES = 32  # as many as the hash of HS256
+
+
+class DataDirectoryTaken(ShiraseError):
+    """Another running copy holds the data directory."""
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Make the directory if need be and hold it, so that no second copy writes to it.
+
+    Raises:
+        DataDirectoryTaken: if a running copy holds it.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            file.seek(0)
+            raise DataDirectoryTaken(f"{data_dir} is in use by process {file.read().strip()}") from exc
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def read_settings(data_dir: Path) -> dict[str, str]:
+    """What the copy of that directory was last started with; nothing if it was not a demo."""
+    return {name: value for name, value in dotenv_values(_file(data_dir), interpolate=False).items() if value}
+
+
+def make_keys(data_dir: Path) -> dict[str, str]:
+    """The demo's keys: those of its first start, or new ones."""
+    kept = read_settings(data_dir)
+    return {name: kept.get(name) or secrets.token_hex(KEY_BYTES) for name in KEYS}
+
+
+def keep_settings(data_dir: Path, environ: Mapping[str, str]) -> None:
+    """Write down what the other commands need, for this user's eyes alone."""
+    path = _file(data_dir)
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{name}={_quoted(environ[name])}\n" for name in KEPT if name in environ)
+    new.replace(path)
+
+
+def _file(data_dir: Path) -> Path:
+    return data_dir / "shirase.env"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,150 @@
+"""Processes as children: each is started with all that it may start itself, and ended with all of it."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+MARK = "SHIRASE_FAMILY"  # in the environment of a child, and so of all that it starts
+POLL = 0.02  # seconds between two looks at a process that is ending
+KILL_TIMEOUT = 5.0  # seconds until a killed process must be gone
+PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29  # linux/prctl.h
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class Child:
+    """A process and its family. It gets SIGTERM when its parent is gone, whatever the parent died of.
+
+    Pushpin gives each of its programs a process group of its own and leaves them behind if it is killed, so a
+    group does not name them all. The mark in their environment does.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        environ: Mapping[str, str],
+        mark: str,
+        files: Sequence[int] = (),
+        *,
+        slack: float = 0.0,
+    ) -> None:
+        """Prepare to run the command.
+
+        Args:
+            name: what it is called in the logs.
+            command: what to run.
+            environ: its whole environment.
+            mark: this child's alone on the machine.
+            files: descriptors of ours that it gets under the same numbers.
+            slack: seconds that its timers may be late, so that many go off at once; Linux alone knows it.
+        """
+        self.name = name
+        self._command = command
+        self._environ = {**environ, MARK: mark}
+        self._mark = mark
+        self._files = tuple(files)
+        self._slack = slack
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The first process of the family, while it is not known to have ended."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    def start(self, output: IO[bytes] | None = None) -> None:
+        """Start it. Its output goes to the file, or to our stderr: stdout is for what the caller has to say.
+
+        Call it in the main thread: the kernel takes the thread for the parent.
+        """
+        self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
+            self._command,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output or sys.stderr.fileno(),
+            stderr=output or sys.stderr.fileno(),
+            pass_fds=self._files,
+            start_new_session=True,  # a Ctrl-C in the terminal is for the parent, which stops them in order
+            preexec_fn=partial(_prepare, os.getpid(), int(self._slack * 1e9)),  # noqa: PLW1509 - it takes no lock
+        )
+
+    def exit_code(self) -> int | None:
+        """What it ended with, negative for a signal; ``None`` while it runs or if it was never started."""
+        return self._process.poll() if self._process else None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the first process a signal, if it is still there."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def stop(self, grace: float) -> None:
+        """Ask it to end, wait so many seconds at most, and end what is left of the family."""
+        self.signal(signal.SIGTERM)
+        self._wait(grace)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the whole family at once, also one that an earlier run has left behind."""
+        self.signal(signal.SIGKILL)
+        deadline = time.monotonic() + KILL_TIMEOUT
+        while (pids := family(self._mark)) and time.monotonic() < deadline:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._wait(POLL)
+            time.sleep(POLL)
+        self._wait(KILL_TIMEOUT)
+
+    def _wait(self, seconds: float) -> None:
+        if self._process:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+
+
+def family(mark: str) -> list[int]:
+    """The living processes that carry the mark, this one excepted. Without /proc there is no way to tell."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if wanted in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def reap_orphans(own: set[int]) -> None:
+    """As process 1 of a container, let go of the ended processes that nobody else waits for."""
+    while os.getpid() == 1 and (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)):
+        if ended.si_pid in own:
+            return  # its owner asks for it
+        os.waitpid(ended.si_pid, 0)
+
+
+def gunicorn_command(bind: str, workers: int) -> list[str]:
+    """The command that runs the handlers, at HOST:PORT or on a socket that it is given: ``fd://NUMBER``."""
+    options = ["-c", "python:shirase.run.gunicorn_config", "--bind", bind, "--workers", str(workers)]
+    return [sys.executable, "-m", "gunicorn", *options, "shirase.wsgi:app"]
+
+
+def relay_command() -> list[str]:
+    """The command that runs the relay."""
+    return [sys.executable, "-m", "shirase", "relay"]
+
+
+def _prepare(parent: int, slack: int) -> None:
+    """Make what is about to be started end with its parent, and its timers as late as they may be."""
+    if _LIBC is None:
+        return
+    _LIBC.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(slack))  # 0 is the system's own
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before we could ask for the signal
+        os._exit(1)

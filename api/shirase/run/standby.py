@@ -1,0 +1,231 @@
+"""What stands by a proxy node: it passes streams on to the handlers, and answers where no handler does.
+
+Pushpin's own answer to a lost handler is a 502 that no page of another origin may read, and from which a browser's
+EventSource never comes back. And after a recovery that failed, Pushpin 1.36 leaves a timer running (ARCHITECTURE, "The
+standby"). So recoveries never fail here: what the handlers do not answer, holds on. They come by the route that their
+stream was opened by, which is why that comes this way too.
+"""
+
+import asyncio
+import logging
+import random
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+import uvloop
+
+from shirase.errors import SettingsError
+from shirase.inbox.streams import NEXT_PATH, PATH
+from shirase.proxy import grip, sse
+from shirase.settings import ProxySettings
+from shirase.web import cors, problems
+
+log = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT = 20.0  # seconds that a handler may take: longer than any lock or statement that it waits for
+PAGES_TIMEOUT = 25.0  # seconds that the next page of a long replay is asked for
+SILENCE = 0.5  # seconds after which the rest of a body is not waited for
+PAUSE = 0.5  # seconds between two times
+MOST_HEAD = 64 * 1024  # bytes of a request's headers; Pushpin's limit is lower
+RETRY_AFTER = 1  # seconds
+RETRY = (2000, 8000)  # milliseconds until an EventSource comes back, spread
+BACKLOG = 1024
+
+# A host's routes may stand behind a prefix. What else the path might hold has no business in a Grip-Link.
+_NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
+# What is asked here needs no body: a stream is opened by GET, and everything else is answered in the same way without.
+_OF_THE_CONNECTION = ("connection:", "content-length:", "transfer-encoding:")
+_PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: str
+    head: list[str] = field(repr=False)  # the lines as they came
+
+    def header(self, name: str) -> str:
+        """Its value; several are joined by commas (RFC 9110 section 5.2), none is empty."""
+        lines = [line.partition(":") for line in self.head[1:]]
+        return ", ".join(value.strip() for given, _, value in lines if given.strip().lower() == name)
+
+
+class Standby:
+    """Serves one node's Pushpin, from a thread of its own; use it as a context manager, around the node's life."""
+
+    def __init__(self, origin: str, settings: ProxySettings, mounts: Mapping[str, str] | None = None) -> None:
+        """Listen, on a free port of this machine alone.
+
+        Args:
+            origin: HOST:PORT of the handlers.
+            settings: those of the node.
+            mounts: what begins with this path goes to that HOST:PORT, as in the node's configuration.
+
+        Raises:
+            SettingsError: if the origin is something else.
+        """
+        self._origins = {prefix: _host_and_port(place) for prefix, place in {"/": origin, **(mounts or {})}.items()}
+        self._settings = settings
+        self._answered = True
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._serving = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: uvloop.run(self._serve_until_stopped()), name="standby", daemon=True
+        )
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT where Pushpin finds it."""
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        """Begin to serve."""
+        self._thread.start()
+        self._serving.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop everything; what was asked last is of no use to a proxy that has ended."""
+        self._loop.call_soon_threadsafe(self._stop)
+        self._thread.join()
+
+    async def _serve_until_stopped(self) -> None:
+        self._loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._stop = stopped.set
+        server = await asyncio.start_server(self._serve, sock=self._socket, limit=MOST_HEAD, backlog=BACKLOG)
+        self._serving.set()
+        await stopped.wait()
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                method, target, *_ = [*head[0].split(" "), "", ""]
+                request = _Request(method, target, head[:-2])
+                await _pass_over_body(request, reader)
+                writer.write(await self._answer(request))
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def _answer(self, request: _Request) -> bytes:
+        path = request.target.partition("?")[0]
+        answer = None
+        if path.endswith(PATH):
+            answer = await self._ask(request)
+        elif path.endswith(NEXT_PATH):
+            answer = _unless_failed(await self._ask(request))
+        elif _PAGE.fullmatch(path):
+            answer = await self._ask_until_answered(request)
+        return answer or self._hold_on(request) or self._instead(request)
+
+    async def _ask_until_answered(self, request: _Request) -> bytes | None:
+        """Of a stream that is between two pages nothing is known but the next page's address."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAGES_TIMEOUT):
+                while True:
+                    if answer := _unless_failed(await self._ask(request)):
+                        return answer
+                    await asyncio.sleep(PAUSE)
+        return None
+
+    async def _ask(self, request: _Request) -> bytes | None:
+        """What the handlers answer; ``None`` if they do not, or not to the end."""
+        answer = await self._pass_on(request)
+        if answer is not None and not _is_whole(answer) and request.method != "HEAD":
+            answer = None
+        if (answer is not None) is not self._answered:
+            self._answered = answer is not None
+            log.warning("the handlers %s", "answer again" if answer else "do not answer: streams hold on meanwhile")
+        return answer
+
+    async def _pass_on(self, request: _Request) -> bytes | None:
+        writer = None
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                prefix = max(filter(request.target.startswith, self._origins), key=len, default="/")
+                reader, writer = await asyncio.open_connection(*self._origins[prefix])
+                lines = [line for line in request.head if not line.lower().startswith(_OF_THE_CONNECTION)]
+                writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
+                return await reader.read()
+        except (OSError, TimeoutError):
+            return None
+        finally:
+            if writer:
+                writer.close()
+
+    def _hold_on(self, request: _Request) -> bytes | None:
+        """Have the proxy keep a held stream where it is and ask again soon; ``None`` if this is of none."""
+        last = grip.parse_last(request.header("grip-last"))
+        if last is None or request.method != "GET" or not _NEXT.fullmatch(request.target):
+            return None
+        if not grip.is_signed_with(request.header("grip-sig"), self._settings.pushpin_sig_key):
+            return None
+        hold = grip.hold_on(last, next_path=request.target, keepalive=self._settings.sse_keepalive_timeout)
+        return _http(HTTPStatus.OK, {"Content-Type": sse.CONTENT_TYPE, **hold}, b"")
+
+    def _instead(self, request: _Request) -> bytes:
+        """What a client hears while no handler answers."""
+        headers = cors.headers(self._settings.cors_origins, request.header("origin"), request.method)
+        if headers and cors.is_preflight(request.method, request.header("access-control-request-method")):
+            return _http(HTTPStatus.NO_CONTENT, headers, b"")
+        headers |= {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        if request.method == "GET" and sse.CONTENT_TYPE in request.header("accept"):
+            # A native EventSource stops for good at any status but 200. After this it comes back by itself.
+            retry = random.randint(*RETRY)  # noqa: S311 - spreads reconnects, protects nothing
+            return _http(HTTPStatus.OK, headers | {"Content-Type": sse.CONTENT_TYPE}, f"retry: {retry}\n\n".encode())
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        body = problems.document(status, "no handler answers now; try again soon")
+        return _http(status, headers | {"Content-Type": problems.CONTENT_TYPE, "Retry-After": str(RETRY_AFTER)}, body)
+
+
+def _host_and_port(place: str) -> tuple[str, int]:
+    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):([0-9]{1,5})", place)
+    if match is None:
+        raise SettingsError("--origin", f"must be HOST:PORT, not {place!r}")
+    return match[1].strip("[]"), int(match[2])
+
+
+async def _pass_over_body(request: _Request, reader: asyncio.StreamReader) -> None:
+    """Whoever closes on unread bytes resets, and the answer may be lost with it.
+
+    The rest of a body that it began to send to the handlers Pushpin 1.36 never sends.
+    """
+    left = int(request.header("content-length") or 0)
+    with suppress(TimeoutError):
+        while left > 0:
+            async with asyncio.timeout(SILENCE):
+                part = await reader.read(MOST_HEAD)
+            if not part:
+                return
+            left -= len(part)
+
+
+def _http(status: HTTPStatus, headers: dict[str, str], body: bytes) -> bytes:
+    if status is not HTTPStatus.NO_CONTENT:
+        headers = headers | {"Content-Length": str(len(body))}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
+
+
+def _is_whole(answer: bytes) -> bool:
+    """Whether nothing of it was lost on its way."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if length := re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head):
+        return len(body) == int(length[1])
+    is_chunked = re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head)
+    return bool(end) and (not is_chunked or body.endswith(b"0\r\n\r\n"))
+
+
+def _unless_failed(answer: bytes | None) -> bytes | None:
+    return answer if answer and re.match(rb"HTTP/1\.[01] [234]", answer) else None

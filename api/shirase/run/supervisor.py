@@ -1,0 +1,214 @@
+"""``shirase up``: Pushpin, gunicorn and the relay in the foreground, started and stopped as one."""
+
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from shirase import logs
+from shirase.access import tickets
+from shirase.access.tokens import Identity
+from shirase.errors import SettingsError, ShiraseError
+from shirase.run.data_directory import held, keep_settings, make_keys
+from shirase.run.environment import given
+from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from shirase.run.processes import Child, gunicorn_command, reap_orphans, relay_command
+from shirase.run.readiness import wait_for_stream
+from shirase.run.restarts import RestartedChild
+from shirase.run.standby import Standby
+from shirase.settings import TOKEN_KEYS, ProxySettings, Settings
+from shirase.store.database import migrate
+
+READY_TIMEOUT = 30.0  # seconds until a stream must open
+PROBED = 2  # seconds that the stream which proves it may be counted
+LOOK = 0.1  # seconds between two looks at the children
+GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each may take to stop
+LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
+LAST_PORT = 65535
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's: where the children leave their figures for /metrics
+BACKLOG = 2048  # connects that wait for a handler, as gunicorn has it
+FAILED, WRONG_SETTING = 1, 2  # exit codes
+
+
+class StartFailed(ShiraseError):
+    """The service cannot be started here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpOptions:
+    """What ``shirase up`` is told on the command line."""
+
+    port: int = 7999  # the first of five: client, origin, control, statistics, Pushpin's own metrics
+    host: str = LOOPBACK  # where clients connect; all other ports are on loopback
+    data_dir: Path = Path("var")
+    workers: int = 2
+    demo: bool = False
+    mounts: Mapping[str, str] = field(default_factory=dict)  # as in ProxyConfig
+    inboxes: Sequence[str] = ()  # as in ProxyConfig
+
+
+def up(options: UpOptions) -> int:
+    """Run a whole Shirase until SIGINT or SIGTERM, and return the exit code.
+
+    What prevents the start is one line on stderr, and nothing is left running.
+    """
+    # SIGTERM interrupts the preparations as Ctrl-C does. For process 1 the default would be to ignore it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with held(options.data_dir):
+            _run(options)
+    except (ShiraseError, OSError) as exc:
+        print(f"shirase: {exc}", file=sys.stderr)
+        return WRONG_SETTING if isinstance(exc, SettingsError) else FAILED
+    return 0
+
+
+def _run(options: UpOptions) -> None:
+    data_dir = options.data_dir.resolve()
+    address = _address(options.host)
+    if options.demo and not ip_address(address).is_loopback:
+        raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
+    environ = _environment(options, data_dir, address)
+    if options.demo and (other := [name for name in TOKEN_KEYS[1:] if environ.get(name, "").strip()]):
+        raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
+    settings = Settings.from_env(environ)
+    version = installed_version()
+    handlers = f"{LOOPBACK}:{options.port + 1}"
+    node = ProxySettings.from_env(environ)
+    with closing(socket.socket()) as origin, Standby(handlers, node, options.mounts) as standby:
+        proxy = ProxyConfig(
+            origin=handlers,
+            standby=standby.address,
+            sig_key=settings.pushpin_sig_key,
+            run_dir=run_directory(data_dir),
+            client_host=address,
+            client_port=options.port,
+            control_port=options.port + 2,
+            stats_port=options.port + 3,
+            prometheus_port=options.port + 4,
+            mounts=options.mounts,
+            inboxes=options.inboxes,
+        )
+        children = [
+            Child(name, command, environ, f"{data_dir}/{name}", files, slack=slack)
+            for name, command, files, slack in (
+                ("pushpin", write_configuration(proxy, version), (), SLACK),
+                # The socket is ours: while gunicorn is started again connects wait in it, where a closed port would
+                # have the standby send them away for some seconds.
+                ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),), 0.0),
+                ("relay", relay_command(), (), 0.0),
+            )
+        ]
+        for child in children:
+            child.kill()  # what a copy that was killed together with its children may have left behind
+        _check_ports(options.port, address)
+        origin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        origin.bind((LOOPBACK, options.port + 1))
+        origin.listen(BACKLOG)
+        _prepare(options, settings, environ)
+        _serve(children, environ["SHIRASE_URL"], lambda: _ready_ticket(settings))
+
+
+def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:
+    _empty(Path(environ[METRICS_DIRECTORY]))
+    migrate(settings.database_url, settings.database_schema)
+    _say("database migrated")
+    if options.demo:
+        keep_settings(options.data_dir.resolve(), environ)
+    logs.configure(settings)
+
+
+def _ready_ticket(settings: Settings) -> str:
+    """Opens a stream whose time is over soon: nobody hears it end, for the relay is just starting too."""
+    return tickets.issue(settings, Identity("shirase-ready", expires_at=int(time.time()) + PROBED))
+
+
+def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: stopping.append(number))
+    raise_file_limit()
+    with ExitStack() as started:
+        restarted = [RestartedChild(child) for child in children]
+        for each in restarted:
+            # The last started is the first to stop: clients are let go of when nothing more can be said.
+            started.callback(each.child.stop, GRACE[each.child.name])
+            each.start()
+            _say(f"{each.child.name} started")
+        if not wait_for_stream(url, ticket, READY_TIMEOUT, lambda: not stopping and _all_run(children)):
+            if stopping:
+                return
+            ended = [child.name for child in children if child.exit_code() is not None]
+            raise StartFailed(f"{', '.join(ended) or 'the service'} did not start; see the lines above")
+        _say(f"ready: {url}")
+        while not stopping:
+            for each in restarted:
+                each.tend()
+            reap_orphans({child.pid for child in children if child.pid})
+            time.sleep(LOOK)
+        _say("stopping")
+
+
+def _empty(directory: Path) -> None:
+    """Figures are of this run; what an earlier one counted would be added to them."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+
+
+def _all_run(children: list[Child]) -> bool:
+    return all(child.exit_code() is None for child in children)
+
+
+def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, str]:
+    """The settings of every child: the environment, then `.env`, then what follows from the options."""
+    shown = LOOPBACK if address in WILDCARDS else address
+    derived = {
+        "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
+        "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",
+        # Other nodes than our own have other statistics too.
+        **({} if given().get("GRIP_URL") else {"PUSHPIN_STATS_URL": f"tcp://{LOOPBACK}:{options.port + 3}"}),
+        **(make_keys(data_dir) if options.demo else {}),
+    }
+    chosen = given()
+    return {
+        **chosen,
+        **{name: value for name, value in derived.items() if not chosen.get(name, "").strip()},
+        METRICS_DIRECTORY: f"{data_dir}/metrics",
+        "SHIRASE_DEMO": "on" if options.demo else "off",
+        "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",
+    }
+
+
+def _address(host: str) -> str:
+    """Pushpin listens on addresses, not on names."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except socket.gaierror as exc:
+        raise StartFailed(f"--host {host}: {exc.strerror}") from exc
+
+
+def _check_ports(first: int, address: str) -> None:
+    if not 1 <= first <= LAST_PORT - 4:
+        raise StartFailed(f"--port must be from 1 to {LAST_PORT - 4}: the four after it are used too")
+    for port in range(first, first + 5):
+        family = socket.AF_INET6 if port == first and ":" in address else socket.AF_INET
+        with closing(socket.socket(family)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address if port == first else LOOPBACK, port))
+            except OSError as exc:
+                raise StartFailed(f"port {port} cannot be used: {exc.strerror}; choose another --port") from exc
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,144 @@
+"""Notifications from a host's own SQLAlchemy transaction: they exist if and only if the host's change does.
+
+    Notifier(Settings.from_env(os.environ)).attach(sessions)  # once, at the start
+
+    with sessions.begin() as session:
+        session.add(interview)
+        notify(session, user_id="42", type="interview.scheduled", title="Interview", message="Tomorrow at ten")
+
+Appended in the host's transaction; published once that is committed, within ``PUBLISH_TIMEOUT``, by a connection of our
+own. If that fails or the process dies, the relay does it. A rollback, also a savepoint's, leaves nothing.
+
+A user's log is locked from here to the end of the transaction: keep that short, and notify several users by one call,
+which takes the locks in one order. On SQLite the database's one write lock is taken, so notify before a long read.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Unpack
+
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
+
+from shirase.inbox import notifications
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
+from shirase.inbox.services import wire
+from shirase.settings import Settings
+from shirase.store import append
+from shirase.store.database import join
+from shirase.types import Draft, Notification, Said, SaidTo
+
+NOTIFIER = "shirase"  # where a session's info keeps its notifier
+PENDING = "shirase.pending"  # and what waits for its commit
+
+AnySession = Session | scoped_session[Session]
+
+
+class Notifier:
+    """Publishes what the sessions that it is attached to have committed."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare, without connecting.
+
+        Args:
+            settings: of the service: the database that the sessions write to, and the proxy.
+        """
+        self._services = wire(settings)
+
+    def attach(self, sessions: sessionmaker[Any] | scoped_session[Any] | Session) -> None:
+        """Let ``notify`` work in this session, or in every one that this factory makes from now on."""
+        if isinstance(sessions, Session):
+            sessions.info[NOTIFIER] = self
+            return
+        factory = sessions.session_factory if isinstance(sessions, scoped_session) else sessions
+        factory.configure(info={**(factory.kw.get("info") or {}), NOTIFIER: self})
+
+    def append(self, session: Session, drafts: list[Draft]) -> list[Notification]:
+        """Store notifications in the session's transaction, and publish them after its commit."""
+        connection = session.connection()
+        _check_transaction(connection)
+        with join(connection, self._services.settings.database_schema) as joined:
+            appended = append.append_notifications(joined, drafts, datetime.now(UTC))
+        self._pending(session).places.update((event.user_id, event.seq) for event in appended)
+        return [event.notification for event in appended if event.notification]
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._services.database.close()
+
+    def _pending(self, session: Session) -> "_Pending":
+        if PENDING not in session.info:
+            session.info[PENDING] = _Pending()
+            event.listen(session, "after_commit", self._note_commit)
+            event.listen(session, "after_transaction_end", self._publish_committed)
+        pending: _Pending = session.info[PENDING]
+        return pending
+
+    def _note_commit(self, session: Session) -> None:
+        if not session.in_nested_transaction():
+            session.info[PENDING].committed = True
+
+    def _publish_committed(self, session: Session, transaction: SessionTransaction) -> None:
+        """At the transaction's end the host's connection is back in its pool: no one waits for it while we publish."""
+        if transaction.parent is not None:
+            return
+        pending: _Pending = session.info[PENDING]
+        places, committed = pending.places, pending.committed
+        session.info[PENDING] = _Pending()
+        if places and committed:
+            notifications.publish_places(self._services.database, self._services.publisher, places)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What a session has appended and not yet committed: where in whose log."""
+
+    places: set[tuple[str, int]] = field(default_factory=set)
+    committed: bool = False
+
+
+def notify(session: AnySession, **said: Unpack[SaidTo]) -> Notification:
+    """Create a notification in the session's transaction.
+
+    Raises:
+        Invalid: with the fields that are wrong; nothing was written.
+        LookupError: if no ``Notifier`` is attached to the session or its factory.
+        ValueError: if the session's connection is in AUTOCOMMIT: there is no transaction to belong to.
+    """
+    draft = check(NewNotification, said).draft()
+    return _append(session, [draft])[0]
+
+
+def notify_many(session: AnySession, wanted: Iterable[SaidTo]) -> list[Notification]:
+    """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
+    return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
+
+
+def broadcast(session: AnySession, *, user_ids: Iterable[str], **said: Unpack[Said]) -> list[Notification]:
+    """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
+    return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **said}).drafts())
+
+
+def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:
+    own = session() if isinstance(session, scoped_session) else session
+    if not isinstance(own, Session):
+        raise TypeError(f"notify takes a SQLAlchemy Session, not {own!r}; with an AsyncSession, call it in run_sync()")
+    notifier: Notifier | None = own.info.get(NOTIFIER)
+    if notifier is None:
+        raise LookupError("no Notifier is attached to this session's factory: Notifier(settings).attach(sessionmaker)")
+    return notifier.append(own, drafts)
+
+
+def _check_transaction(connection: Connection) -> None:
+    driver = connection.connection.dbapi_connection
+    if connection.dialect.name != "sqlite":
+        if getattr(driver, "autocommit", False) is True:
+            raise ValueError(
+                "the session is in AUTOCOMMIT: there is no transaction that a notification could belong to"
+            )
+        return
+    # Python's sqlite3 begins by itself before statements that start with INSERT, and ours may start with WITH.
+    # The write lock is taken at once, since a transaction that only reads so far can fail when it asks for it.
+    if not getattr(driver, "in_transaction", True):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

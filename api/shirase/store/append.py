@@ -1,0 +1,265 @@
+"""Appending to logs: what is stored for a create, and for whatever else happened to a user's notifications.
+
+A log's row is locked, its head moved forward and the event inserted in one transaction (see ``log``). PostgreSQL does
+all of it in one statement; SQLite, where a statement may change one table alone, in three.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Executable,
+    FromClause,
+    Integer,
+    String,
+    Text,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shirase.store import tables
+from shirase.store.database import Transaction
+from shirase.store.log import expired_unread
+from shirase.store.sql import document, rows, setting
+from shirase.store.tables import Moment, UserId, rfc3339
+from shirase.types import NOTIFICATION, Content, Draft, Event, Notification, Position
+
+streams = tables.Base.metadata.tables["streams"]
+events = tables.Base.metadata.tables["events"]
+notifications = tables.Base.metadata.tables["notifications"]
+
+IMPATIENCE = "100ms"  # that a lock may take where there is another way
+
+# Every statement is built once: to build one takes 20 times as long as to run it.
+_NOW = bindparam("now", type_=Moment())
+_CONTENT = {
+    "k": Integer(),
+    "type": String(),
+    "title": String(),
+    "message": Text(),
+    "payload": Text(),
+    "expires_at": Moment(),
+}
+_STORED = ("user_id", "seq", "type", "title", "message", "payload", "created_at", "expires_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to a user's notifications, not yet in the log."""
+
+    user_id: str
+    kind: str
+    data: dict[str, Any]  # without the count, which is known only once the log has advanced
+    unread: int  # by how much the count changes
+
+
+def append_notifications(
+    transaction: Transaction, drafts: Sequence[Draft], now: datetime, *, patient: bool = True
+) -> list[Event]:
+    """Store notifications and their events, in order, in as many round trips for one as for ten thousand.
+
+    Args:
+        transaction: one that writes, which in PostgreSQL may be the one statement's own.
+        drafts: what to store.
+        now: when they are created.
+        patient: whether to wait for a log that someone else holds. Else it fails soon (``RowsLocked``).
+    """
+    contents: dict[int, tuple[int, Content]] = {}
+    left = Counter(draft.user_id for draft in drafts)
+    places: list[dict[str, Any]] = []
+    for order, draft in enumerate(drafts):
+        k, _ = contents.setdefault(id(draft.content), (len(contents), draft.content))
+        left[draft.user_id] -= 1
+        places.append({"user_id": draft.user_id, "after": left[draft.user_id], "k": k, "ord": order})
+    said = document(_content_row(k, content) for k, content in contents.values())
+    if _dialect(transaction) == "sqlite":  # which has one writer at a time anyway
+        stored_at = _store_in_three(transaction, places, said, now)
+    else:
+        stored_at = _store_in_one(transaction, places, said, now, patient=patient)
+    appended = []
+    for draft, (number, seq, unread) in zip(drafts, stored_at, strict=True):
+        stored = Notification(number, draft.user_id, draft.content, now)
+        appended.append(Event(draft.user_id, seq, NOTIFICATION, unread, now, None, stored))
+    return appended
+
+
+def append_changes(transaction: Transaction, changes: Sequence[Change], now: datetime) -> list[Event]:
+    """Append what happened to stored notifications, one event a user; each says the user's absolute count."""
+    steps = [{"user_id": change.user_id, "events": 1, "unread": change.unread} for change in changes]
+    ends = _advance(transaction, steps)
+    hidden = expired_unread(transaction, [change.user_id for change in changes], now)
+    appended = []
+    for change in changes:
+        end = ends[change.user_id]
+        data = {**change.data, "unread_count": end.unread - hidden.get(change.user_id, 0)}
+        text = orjson.dumps(data).decode()
+        appended.append(Event(change.user_id, end.head, change.kind, end.unread, now, text))
+    _insert_events(transaction, [_entry(event) for event in appended], now)
+    return appended
+
+
+# Each place of a new notification: whose, how many of the same user's come after it, which content, which order.
+Places = Sequence[dict[str, Any]]
+Stored = Iterable[Sequence[int]]  # of each, in order: the notification's id, the event's seq, the count after it
+
+
+def _store_in_one(transaction: Transaction, places: Places, said: str, now: datetime, *, patient: bool) -> Stored:
+    given = {"place": document(places), "said": said, "now": now}
+    # Ids are given in the order of the places.
+    return sorted(map(tuple, transaction.execute(_append_at_once(patient=patient), given).all()))
+
+
+def _store_in_three(transaction: Transaction, places: Places, said: str, now: datetime) -> Stored:
+    counts = Counter(place["user_id"] for place in places)
+    ends = _advance(transaction, [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()])
+    for place in places:
+        place["seq"] = ends[place["user_id"]].head - place["after"]
+    given = {"said": said, "place": document(places), "now": now}
+    ids = {(user, seq): number for user, seq, number in transaction.execute(_insert_notifications(), given).all()}
+    stored = []
+    entries = []
+    for place in places:
+        user, seq = place["user_id"], place["seq"]
+        unread = ends[user].unread - place["after"]
+        number = ids[user, seq]
+        stored.append((number, seq, unread))
+        entry = {"user_id": user, "seq": seq, "kind": NOTIFICATION, "notification_id": number, "unread": unread}
+        entries.append({**entry, "data": None})
+    _insert_events(transaction, entries, now)
+    return stored
+
+
+@cache
+def _append_at_once(*, patient: bool) -> Executable:
+    said = rows("postgresql", "said", _CONTENT)
+    given = rows("postgresql", "place", {"user_id": UserId, "after": BigInteger(), "k": Integer(), "ord": Integer()})
+    place = select(given).cte("places")  # taken apart once, though it is used twice
+    one = func.count()
+    steps = select(place.c.user_id, one.label("events"), one.label("unread")).group_by(place.c.user_id)
+    if not patient:
+        steps = steps.where(setting("lock_timeout", IMPATIENCE))
+    ended = _advancing(postgresql, steps.subquery("steps")).cte("ended")
+    notified = (
+        select(
+            place.c.user_id,
+            ended.c.head - place.c.after,
+            *(said.c[name] for name in ("type", "title", "message", "payload")),
+            _NOW,
+            said.c.expires_at,
+        )
+        .join_from(place, ended, place.c.user_id == ended.c.user_id)
+        .join(said, place.c.k == said.c.k)
+        .order_by(place.c.ord)
+    )
+    stored = (
+        insert(notifications)
+        .from_select(_STORED, notified)
+        .returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
+        .cte("stored")
+    )
+    unread = ended.c.unread - (ended.c.head - stored.c.seq)
+    entries = select(stored.c.user_id, stored.c.seq, literal(NOTIFICATION), stored.c.id, unread, _NOW)
+    entries = entries.join_from(stored, ended, stored.c.user_id == ended.c.user_id)
+    return (
+        insert(events)
+        .from_select(["user_id", "seq", "kind", "notification_id", "unread", "created_at"], entries)
+        .returning(events.c.notification_id, events.c.seq, events.c.unread)
+    )
+
+
+def _advance(transaction: Transaction, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
+    """Move heads and counts forward, and hold the rows' locks until the transaction ends.
+
+    Args:
+        transaction: a transaction that writes.
+        steps: ``{"user_id", "events", "unread"}``, one a user.
+    """
+    found = transaction.execute(_advance_by_steps(_dialect(transaction)), {"steps": document(steps)})
+    return {user: Position(head, unread) for user, head, unread in found.all()}
+
+
+@cache
+def _advance_by_steps(dialect: str) -> Executable:
+    steps = rows(dialect, "steps", {"user_id": UserId, "events": BigInteger(), "unread": Integer()})
+    statement: Executable = _advancing(sqlite if dialect == "sqlite" else postgresql, steps)
+    return statement
+
+
+def _advancing(module: Any, steps: FromClause) -> Any:
+    # Locks are taken in the order of ids, so that two broadcasts never wait for each other in a circle.
+    # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
+    wanted = select(steps.c.user_id, steps.c.events, steps.c.unread).where(true()).order_by(steps.c.user_id)
+    statement = module.insert(streams).from_select(["user_id", "head", "unread"], wanted)
+    statement = statement.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={
+            "head": streams.c.head + statement.excluded.head,
+            "unread": streams.c.unread + statement.excluded.unread,
+        },
+    )
+    return statement.returning(streams.c.user_id, streams.c.head, streams.c.unread)
+
+
+@cache
+def _insert_notifications() -> Executable:
+    said = rows("sqlite", "said", _CONTENT)
+    place = rows("sqlite", "place", {"user_id": UserId, "seq": BigInteger(), "k": Integer(), "ord": Integer()})
+    columns = [place.c.user_id, place.c.seq, said.c.type, said.c.title, said.c.message, said.c.payload]
+    source = select(*columns, _NOW, said.c.expires_at).join_from(place, said, place.c.k == said.c.k)
+    statement = insert(notifications).from_select(_STORED, source.order_by(place.c.ord))
+    return statement.returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
+
+
+def _insert_events(transaction: Transaction, entries: Sequence[dict[str, Any]], now: datetime) -> None:
+    transaction.execute(_insert_entries(_dialect(transaction)), {"appended": document(entries), "now": now})
+
+
+@cache
+def _insert_entries(dialect: str) -> Executable:
+    columns = {
+        "user_id": UserId,
+        "seq": BigInteger(),
+        "kind": String(),
+        "notification_id": BigInteger(),
+        "data": Text(),
+        "unread": Integer(),
+    }
+    source = rows(dialect, "appended", columns)
+    return insert(events).from_select([*columns, "created_at"], select(*source.c, _NOW))
+
+
+def _dialect(transaction: Transaction) -> str:
+    return transaction.dialect.name
+
+
+def _entry(event: Event) -> dict[str, Any]:
+    return {
+        "user_id": event.user_id,
+        "seq": event.seq,
+        "kind": event.kind,
+        "notification_id": None,
+        "data": event.data,
+        "unread": event.unread,
+    }
+
+
+def _content_row(k: int, content: Content) -> dict[str, Any]:
+    return {
+        "k": k,
+        "type": content.type,
+        "title": content.title,
+        "message": content.message,
+        "payload": content.payload,
+        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
+    }

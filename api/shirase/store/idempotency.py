@@ -1,0 +1,50 @@
+"""Idempotency keys: a producer that repeats a request after a lost answer creates nothing twice."""
+
+from datetime import datetime
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+
+from shirase.errors import KeyInProgress
+from shirase.store import tables
+from shirase.store.database import Transaction
+
+keys = tables.Base.metadata.tables["idempotency_keys"]
+
+
+def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
+    """Take the key for this transaction; ``None`` if it was free, else the fingerprint and answer it stands for.
+
+    The row is written in the transaction of the change itself: a request that dies half-way leaves no key behind,
+    and a second one with the same key waits here until the first is committed or gone.
+
+    Raises:
+        KeyInProgress: if the first does not come to an end within ``DATABASE_TIMEOUT``.
+    """
+    dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
+    taking = (
+        dialect.insert(keys)
+        .values(owner=owner, key=key, fingerprint=fingerprint, answer="", created_at=now)
+        .on_conflict_do_nothing()
+        .returning(keys.c.key)
+    )
+    try:
+        taken = transaction.execute(taking).one_or_none()
+    except OperationalError as exc:
+        if isinstance(exc.orig, LockNotAvailable):
+            raise KeyInProgress("a request with this idempotency key is still in progress") from exc
+        raise
+    if taken is not None:
+        return None
+    wanted = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
+    found = transaction.execute(wanted).one_or_none()
+    if found is None:  # it was too old and is being removed at this instant
+        raise KeyInProgress("this idempotency key is being forgotten")
+    return found.fingerprint, found.answer
+
+
+def answer(transaction: Transaction, owner: str, key: str, body: str) -> None:
+    """Keep the answer beside the key."""
+    transaction.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(answer=body))

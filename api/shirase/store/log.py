@@ -1,0 +1,193 @@
+"""The log: one append-only sequence of events a user.
+
+Appending bumps ``streams.head`` under that row's lock and inserts the event with ``seq = head`` in the transaction of
+the change itself. So the order of commit is the order of ``seq``, a user's log has no gaps, and a reader that has
+seen ``seq`` n has seen all before it. An ordinary auto-increment id promises neither.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Executable,
+    FromClause,
+    Integer,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from shirase.store import tables
+from shirase.store.database import Transaction
+from shirase.store.sql import among, document, rows, setting
+from shirase.store.tables import Moment, UserId
+from shirase.types import Content, Event, Notification, Position, Published
+
+streams = tables.Base.metadata.tables["streams"]
+events = tables.Base.metadata.tables["events"]
+notifications = tables.Base.metadata.tables["notifications"]
+connections = tables.Base.metadata.tables["connections"]
+
+MOST_COUNTED = 100_000
+
+# Statements that every create and connect runs are built once: to build one takes 20 times as long as to run it.
+_NOW = bindparam("now", type_=Moment())
+_HIDDEN = (
+    select(func.count())
+    .where(notifications.c.user_id == bindparam("user_id"), notifications.c.read_at.is_(None))
+    .where(notifications.c.expires_at <= _NOW)
+)
+POSITION = (streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery())  # of a log; takes ``user_id`` and ``now``
+_POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
+
+
+def lock(transaction: Transaction, user_ids: Sequence[str]) -> None:
+    """Hold the logs of these users before their notifications are touched: the one order in which locks are taken."""
+    these = among(transaction.dialect.name, streams.c.user_id, user_ids)
+    transaction.execute(select(streams.c.user_id).where(these).order_by(streams.c.user_id).with_for_update()).all()
+
+
+def expired_unread(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
+    """How many of the unread have expired and still wait for their removal: they do not count any more."""
+    found = transaction.execute(
+        select(notifications.c.user_id, func.count())
+        .where(among(transaction.dialect.name, notifications.c.user_id, user_ids), notifications.c.read_at.is_(None))
+        .where(notifications.c.expires_at <= now)
+        .group_by(notifications.c.user_id)
+    )
+    return {user_id: int(count) for user_id, count in found}
+
+
+def position(transaction: Transaction, user_id: str, now: datetime) -> Position:
+    """Where a log stands; a user who never got anything stands at the start."""
+    found = transaction.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
+    return Position(*found) if found else Position(0, 0)
+
+
+def read_events(
+    transaction: Transaction, user_id: str, first: int, last: int, limit: int, now: datetime
+) -> list[Event]:
+    """Events ``first`` to ``last``, both included, in order, ``limit`` at the most.
+
+    A reader that takes ``last`` from ``position`` in the same transaction or before sees no event half-way: what is
+    at or below a head that was read has been committed.
+    """
+    found = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
+    return [_event(row) for row in transaction.execute(found.order_by(events.c.seq).limit(limit))]
+
+
+def latest(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> list[Event]:
+    """The event at the head of each of these users' logs, where it is still kept."""
+    found = _with_notifications(now).join(
+        streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
+    )
+    these = among(transaction.dialect.name, streams.c.user_id, user_ids)
+    return [_event(row) for row in transaction.execute(found.where(these))]
+
+
+def unpublished(
+    transaction: Transaction, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
+) -> list[Event]:
+    """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``.
+
+    What is younger than ``rest`` is passed over. What is from the future is not: another host's clock is ahead.
+    """
+    # As one comparison of rows it tells where in the index to begin, which an OR of two does not. And it is limited
+    # before it is joined: after a long outage the database's statistics still say that next to nothing is unpublished.
+    waiting = select(events).where(
+        events.c.published_at.is_(None), tuple_(events.c.user_id, events.c.seq) > tuple_(*after)
+    )
+    if rest:
+        waiting = waiting.where(or_(events.c.created_at <= now - rest, events.c.created_at > now))
+    picked = waiting.order_by(events.c.user_id, events.c.seq).limit(limit).subquery("waiting")
+    found = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
+    return [_event(row) for row in transaction.execute(found)]
+
+
+def outbox(transaction: Transaction) -> tuple[int, datetime | None]:
+    """How many events no proxy has accepted yet, and since when the oldest of them waits.
+
+    No more than ``MOST_COUNTED`` are looked at, so that a long outage does not make the question dear.
+    """
+    waiting = select(events.c.created_at).where(events.c.published_at.is_(None)).limit(MOST_COUNTED).subquery()
+    count, oldest = transaction.execute(select(func.count(), func.min(waiting.c.created_at))).one()
+    return int(count), oldest
+
+
+def unpublished_among(transaction: Transaction, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
+    """What no proxy has accepted yet of these (user, seq), as far as it has been committed."""
+    values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
+    place = rows(_dialect(transaction), "places", {"user_id": UserId, "seq": BigInteger()})
+    at = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
+    found = _with_notifications(now).join(place, at).where(events.c.published_at.is_(None))
+    found = found.order_by(events.c.user_id, events.c.seq)
+    return [_event(row) for row in transaction.execute(found, {"places": document(values)})]
+
+
+def mark_published(
+    transaction: Transaction, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
+) -> None:
+    """Take events out of the outbox, and note how they went."""
+    alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
+    for one in published:
+        place = {"user_id": one.event.user_id, "seq": one.event.seq}
+        alike.setdefault((one.nodes, one.attempts), []).append(place)
+    for (nodes, attempts), places in alike.items():  # nearly always one
+        given = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
+        given |= {"now": now, "committed_at": committed_at, "way": way}
+        transaction.execute(_mark_published(_dialect(transaction)), given)
+
+
+@cache
+def _mark_published(dialect: str) -> Executable:
+    done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger()})
+    held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
+    # As by ``write(durable=False)``, also where it is a transaction of its own.
+    unhurried = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
+    return (
+        update(events)
+        .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
+        .where(*unhurried)
+        .values(
+            published_at=_NOW,
+            committed_at=bindparam("committed_at", type_=Moment()),
+            way=bindparam("way", type_=String()),
+            nodes=bindparam("nodes", type_=Text()),
+            attempts=bindparam("attempts", type_=Integer()),
+            connections=held.scalar_subquery(),
+        )
+    )
+
+
+def _dialect(transaction: Transaction) -> str:
+    return transaction.dialect.name
+
+
+def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:
+    """Entries of the log, each with its notification if that is still to be shown."""
+    alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
+    return select(
+        *(source.c[name] for name in ("user_id", "seq", "kind", "unread", "data")),
+        source.c.created_at.label("happened_at"),
+        *(notifications.c[name] for name in ("id", "type", "title", "message", "payload", "expires_at")),
+        notifications.c.created_at,
+    ).join_from(source, notifications, and_(notifications.c.id == source.c.notification_id, alive), isouter=True)
+
+
+def _event(row: Any) -> Event:
+    stored = None
+    if row.id is not None:
+        content = Content(row.type, row.title, row.message, row.payload, row.expires_at)
+        # As it was when the event happened: that it was read is told by a later event.
+        stored = Notification(row.id, row.user_id, content, row.created_at)
+    return Event(row.user_id, row.seq, row.kind, row.unread, row.happened_at, row.data, stored)

@@ -1,0 +1,33 @@
+"""Waiting: whether there is anything for a relay to do. It asks twice a second, and nearly always there is nothing."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, literal, or_, select
+
+from shirase.store import tables
+from shirase.store.database import Transaction
+from shirase.store.tables import Moment
+
+connections = tables.Base.metadata.tables["connections"]
+events = tables.Base.metadata.tables["events"]
+missed = tables.Base.metadata.tables["missed"]
+notifications = tables.Base.metadata.tables["notifications"]
+
+_ONE, _NOW = select(literal(1)), bindparam("now", type_=Moment())
+_ANYTHING = select(
+    or_(  # each has an index of its own, which is empty while nothing waits
+        _ONE.where(events.c.published_at.is_(None)).exists(),
+        _ONE.select_from(missed).exists(),
+        _ONE.where(notifications.c.expires_at <= _NOW).exists(),
+        _ONE.where(connections.c.expires_at <= _NOW, connections.c.ended_at.is_(None)).exists(),
+        _ONE.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None)).exists(),
+    )
+)
+
+
+def anything(transaction: Transaction, now: datetime) -> bool:
+    """Whether an event is unpublished, a node missed something, anything has expired, or an end is untold.
+
+    What that is, and whether it is its time, the queries say that a relay then asks one after the other.
+    """
+    return bool(transaction.execute(_ANYTHING, {"now": now}).scalar_one())

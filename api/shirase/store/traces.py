@@ -1,0 +1,38 @@
+"""Traces: what became of one notification, without its text."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, select
+
+from shirase.store import tables
+from shirase.store.database import Transaction
+from shirase.types import Trace
+
+events = tables.Base.metadata.tables["events"]
+notifications = tables.Base.metadata.tables["notifications"]
+missed = tables.Base.metadata.tables["missed"]
+
+_NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at", "read_by")
+
+
+def find(transaction: Transaction, number: int, nodes: Sequence[str]) -> Trace | None:
+    """What is known of a notification, whoever's it is; ``nodes`` are those that may still have to be told."""
+    at = and_(events.c.user_id == notifications.c.user_id, events.c.seq == notifications.c.seq)
+    wanted = select(
+        *(notifications.c[name] for name in _NAMES),
+        *(events.c[name] for name in ("committed_at", "published_at", "way", "attempts", "nodes", "connections")),
+    ).join_from(notifications, events, at)
+    row = transaction.execute(wanted.where(notifications.c.id == number)).one_or_none()
+    if row is None:
+        return None
+    waiting = select(missed.c.node).where(missed.c.node.in_(nodes), missed.c.user_id == row.user_id)
+    return Trace(
+        **{name: getattr(row, name) for name in _NAMES},
+        committed_at=row.committed_at,
+        published_at=row.published_at,
+        way=row.way,
+        attempts=row.attempts,
+        nodes=tuple(row.nodes.split()) if row.nodes else (),
+        connections=row.connections,
+        waiting=tuple(sorted(transaction.execute(waiting).scalars())),
+    )

@@ -1,0 +1,179 @@
+"""What requests and answers look like. The OpenAPI document is made from these same classes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, Type, UserIdField
+from shirase.types import LARGEST_ID
+
+__all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: ``3.0`` is an integer there, as JSON Schema reads it too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+NotificationId = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_whole)]
+
+
+class MarkRead(Request):
+    """Which notifications were read."""
+
+    ids: Annotated[list[NotificationId], Field(min_length=1, max_length=1000)]
+
+
+class NotificationView(BaseModel):
+    """A stored notification. Times are UTC, RFC 3339."""
+
+    id: int
+    user_id: str
+    type: str
+    title: str
+    message: str
+    payload: dict[str, Any]
+    is_read: bool
+    read_at: AwareDatetime | None
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None
+
+
+class BatchView(BaseModel):
+    """What a batch created, in its order."""
+
+    notifications: list[NotificationView]
+
+
+class BroadcastView(BaseModel):
+    """How many a broadcast created: one a distinct user."""
+
+    created: int
+
+
+class PageView(BaseModel):
+    """One page of a user's notifications, newest first."""
+
+    notifications: list[NotificationView]
+    unread_count: int
+    next_before: int | None
+
+
+class UnreadView(BaseModel):
+    """How many are unread."""
+
+    unread_count: int
+
+
+class UpdatedView(BaseModel):
+    """How many changed, and how many are unread now."""
+
+    updated: int
+    unread_count: int
+
+
+class PollEvent(BaseModel):
+    """One event, as the stream would carry it."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+
+class PollView(BaseModel):
+    """What happened after a cursor, and the cursor to ask with next."""
+
+    events: list[PollEvent]
+    cursor: str
+
+
+class TraceView(BaseModel):
+    """What became of a notification; nothing of what it says."""
+
+    id: int
+    user_id: str
+    type: str
+    seq: int
+    created_at: str
+    expires_at: str | None
+    committed_at: str | None
+    published_at: str | None
+    way: Literal["publish", "relay"] | None
+    attempts: int | None
+    nodes: list[str]
+    connections: int | None
+    waiting_nodes: list[str]
+    read_at: str | None
+    read_by: str | None
+
+
+class PageQuery(Request):
+    """Which part of the list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: NotificationId | None = None
+    unread: Literal["true", "false"] | None = None
+    type: Type | None = None
+
+
+class PollQuery(Request):
+    """Where to begin, and how many seconds to wait."""
+
+    after: Annotated[str, Field(max_length=128)] | None = None
+    timeout: Annotated[int, Field(ge=1, le=60)] = 25
+    ticket: str | None = None
+    token: str | None = None
+
+
+class StreamQuery(Request):
+    """Where to begin. The header ``Last-Event-ID`` comes first."""
+
+    last_event_id: Annotated[str, Field(max_length=1024)] | None = None
+    ticket: str | None = None
+    token: str | None = None
+
+
+class TicketView(BaseModel):
+    """Permission to open one stream, once."""
+
+    ticket: str
+    expires_in: int
+
+
+class ConnectionsQuery(Request):
+    """Whose streams."""
+
+    user_id: UserIdField
+
+
+class StatusView(BaseModel):
+    """How many streams are open."""
+
+    user_connections: int
+    total_connections: int | None
+    active_users: int | None
+    status: Literal["active", "inactive"]
+
+
+class ClosedView(BaseModel):
+    """How many streams were ended."""
+
+    closed: int
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None
+    request_id: str | None = None

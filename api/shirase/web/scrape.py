@@ -1,0 +1,171 @@
+"""What a scrape of ``/metrics`` shows: what the processes counted, where the database stands, and each proxy node.
+
+The database's part is asked for at the scrape, by a few bounded queries; so is each node's, within a bounded time.
+What does not answer is missing from the figures and said to be down, and never fails the scrape.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from itertools import zip_longest
+from math import inf
+from urllib.parse import urlsplit
+
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from shirase.errors import DatabaseAway
+from shirase.settings import Settings
+from shirase.store import log, missed, registry
+from shirase.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NODE_TIMEOUT = 0.5  # seconds without a byte from a node's statistics
+NODES_TIMEOUT = 2.0  # seconds for the nodes together; those that are not asked count as down
+LARGEST_ANSWER = 64 * 1024  # bytes
+UNANNOUNCED = ""  # the node of a stream that none has announced yet
+
+# Pushpin's names say neither whose they are nor, with several nodes, of which.
+TOTALS = {
+    "request_received": "shirase_pushpin_requests_received",
+    "connection_connected": "shirase_pushpin_connections",
+    "connection_minute": "shirase_pushpin_connection_minutes",
+    "message_received": "shirase_pushpin_messages_received",
+    "message_sent": "shirase_pushpin_messages_sent",
+}
+
+
+Addresses = Mapping[str, tuple[str, int]]  # a node's name: where its own figures are
+
+
+def addresses(settings: Settings, nodes: Sequence[str]) -> Addresses:
+    """Where each node shows its own figures: one port above its statistics, two above its control port."""
+    found = {}
+    for node, statistics in zip_longest(nodes, settings.pushpin_stats_url):
+        above = urlsplit(statistics or node)
+        found[node] = (above.hostname or "", (above.port or 80) + (1 if statistics else 2))
+    return found
+
+
+def render(database: Database, nodes: Addresses) -> bytes:
+    """The Prometheus text of this moment."""
+    of_processes = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(of_processes)  # type: ignore[no-untyped-call]
+        counted = generate_latest(of_processes)
+    else:
+        counted = generate_latest(REGISTRY)
+    asked = CollectorRegistry()
+    asked.register(_Asked(database, nodes))
+    return counted + generate_latest(asked)
+
+
+class _Asked(Collector):
+    """The figures that are found out at the scrape."""
+
+    def __init__(self, database: Database, nodes: Addresses) -> None:
+        self._database = database
+        self._nodes = nodes
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand: registering must not ask."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask now."""
+        up = GaugeMetricFamily("shirase_database_up", "Whether the database answered this scrape.")
+        try:
+            yield from self._database_figures()
+        except (DatabaseAway, SQLAlchemyError):  # the latter where the schema is missing or old
+            up.add_metric([], 0)
+        else:
+            up.add_metric([], 1)
+        yield up
+        yield from _node_figures(self._nodes)
+
+    def _database_figures(self) -> list[Metric]:
+        with self._database.read() as transaction:
+            waiting, oldest = log.outbox(transaction)
+            behind = {node: missed.count(transaction, node) for node in self._nodes}
+            held = registry.held(transaction)
+            heard = registry.nodes_heard(transaction)
+        now = datetime.now(UTC)
+        open_now = {node: held.get(node, 0) for node in self._nodes} | {UNANNOUNCED: held.get(None, 0)}
+        looked = [looked_at for looked_at, _ in heard.values()]
+        return [
+            GaugeMetricFamily(
+                "shirase_unpublished_events",
+                f"Events that no node has accepted yet; {log.MOST_COUNTED} at the most.",
+                waiting,
+            ),
+            GaugeMetricFamily(
+                "shirase_oldest_unpublished_event_age_seconds",
+                "Age of the oldest of them; 0 if there is none.",
+                _age(oldest, now) if oldest else 0.0,
+            ),
+            _by_node("shirase_missed_streams", "Streams that a node has to be told to read again.", behind),
+            _by_node("shirase_open_connections", "Streams that are held open, as the registry has it.", open_now),
+            GaugeMetricFamily(
+                "shirase_relay_silence_seconds",
+                "Time since some relay was at work; infinite if there never was one.",
+                _age(max(looked), now) if looked else inf,
+            ),
+            _by_node(
+                "shirase_statistics_silence_seconds",
+                "Time since a relay heard a node's statistics; infinite if it never did.",
+                {node: _age(at, now) if (at := heard.get(node, (now, None))[1]) else inf for node in self._nodes},
+            ),
+        ]
+
+
+def _age(moment: datetime, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds())
+
+
+def _by_node(name: str, documentation: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=["node"])
+    for node, value in values.items():
+        family.add_metric([node], value)
+    return family
+
+
+def _node_figures(nodes: Addresses) -> Iterator[Metric]:
+    up = GaugeMetricFamily("shirase_pushpin_up", "Whether a node's own statistics answered.", labels=["node"])
+    families: dict[str, Metric] = {}
+    deadline = time.monotonic() + NODES_TIMEOUT
+    for node, address in nodes.items():
+        found = _totals(*address) if time.monotonic() < deadline else None
+        up.add_metric([node], found is not None)
+        for family in found or ():
+            name = TOTALS.get(family.name)
+            if name and family.samples:
+                kind = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
+                shown = families.setdefault(name, kind(name, family.documentation + ".", labels=["node"]))
+                shown.add_metric([node], family.samples[0].value)  # type: ignore[attr-defined]
+    yield up
+    yield from families.values()
+
+
+def _totals(host: str, port: int) -> list[Metric] | None:
+    """What a node says of itself; ``None`` if it says nothing."""
+    connection = HTTPConnection(host, port, timeout=NODE_TIMEOUT)
+    with closing(connection):
+        try:
+            connection.request("GET", "/metrics")
+            answer = connection.getresponse()
+            text = answer.read(LARGEST_ANSWER).decode()
+            return list(text_string_to_metric_families(text)) if answer.status == HTTPStatus.OK else None
+        except (OSError, HTTPException, ValueError) as exc:
+            logger.debug("%s:%d does not say its figures: %s", host, port, exc)
+            return None

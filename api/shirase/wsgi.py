@@ -1,0 +1,19 @@
+"""What gunicorn loads: ``gunicorn shirase.wsgi:app``."""
+
+import os
+import sys
+
+from shirase import logs
+from shirase.errors import SettingsError
+from shirase.flask.app import create_app
+from shirase.settings import Settings
+
+APP_LOAD_ERROR = 4  # tells gunicorn's master that another try would end the same way
+
+try:
+    settings = Settings.from_env(os.environ)
+    app = create_app(settings)
+except SettingsError as exc:
+    print(f"shirase: {exc}", file=sys.stderr)  # noqa: T201 - there is no log yet
+    sys.exit(APP_LOAD_ERROR)
+logs.configure(settings)

@@ -1,0 +1,63 @@
+"""Every answer that a test gets, held against the application's own OpenAPI document."""
+
+import re
+from functools import cached_property
+from typing import Any
+
+from flask import Flask, Response, request
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+
+from shirase.flask.openapi import describe
+
+SUCCESS = 300  # statuses below
+
+
+class Contract:
+    """Collects what was answered otherwise than the document says; the fixture of the application looks at the end."""
+
+    def __init__(self, app: Flask) -> None:
+        self.broken: list[str] = []
+        self.seen: set[tuple[str, int]] = set()  # (operation, status)
+        self._app = app
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        with self._app.app_context():
+            return describe(self._app)
+
+    @property
+    def successes(self) -> set[tuple[str, int]]:
+        """What the document promises to whoever asks rightly."""
+        return {
+            (operation["operationId"], int(status))
+            for methods in self.document["paths"].values()
+            for operation in methods.values()
+            for status in operation["responses"]
+            if int(status) < SUCCESS
+        }
+
+    def check(self, response: Response) -> Response:
+        """Look at one answer; it passes on unchanged."""
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule) if request.url_rule else ""
+        operation = self.document["paths"].get(path, {}).get(request.method.lower())
+        if operation:
+            self.seen.add((operation["operationId"], response.status_code))
+            said = operation["responses"].get(str(response.status_code))
+            self.broken += [
+                f"{request.method} {path} {response.status_code}: {complaint}"
+                for complaint in (["is not in the document"] if said is None else self._complaints(said, response))
+            ]
+        return response
+
+    def _complaints(self, said: dict[str, Any], response: Response) -> list[str]:
+        content = said.get("content", {})
+        if not content:
+            return ["has a body"] if response.data else []
+        if response.mimetype not in content:
+            return [f"is {response.mimetype}"]
+        schema = content[response.mimetype].get("schema")
+        if schema is None:
+            return []
+        whole = {**schema, "components": self.document["components"]}
+        validator = OAS31Validator(whole, format_checker=oas31_format_checker)
+        return [error.message for error in validator.iter_errors(response.json)]

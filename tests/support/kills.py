@@ -1,0 +1,158 @@
+"""A host that is killed with -9 around its commit: the notification arrives if and only if the host's row is there.
+
+python -m tests.support.kills --kills 200
+"""
+
+import random
+import tempfile
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import httpx
+from sqlalchemy import text
+
+from shirase.store.database import Database, migrate
+from tests.support.browser_like import Browsers
+from tests.support.hosts import INBOXES, Host, django_host, flask_host, mounts
+from tests.support.postgres import cluster
+from tests.support.stack import Stack
+
+USER = "candidate"
+ROWS = {
+    "flask": "SELECT title FROM interviews WHERE candidate = :user",
+    "django": "SELECT title FROM hiring_interview JOIN auth_user ON auth_user.id = candidate_id WHERE username = :user",
+}
+MEASURED = 10  # requests that tell how long one takes
+SPAN = 1.3  # of that time, over which the kills are spread
+MOST = 6  # times as many kills as wanted, until both sides of the commit have been hit
+ARRIVAL = 30.0
+SEEN = 2.0  # seconds that a row may take
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What came of it."""
+
+    kills: int
+    rows: int  # of the requests under way when the host was killed
+    unanswered: int  # of these rows, those whose producer got no answer: killed between commit and answer
+    lost: list[str]  # rows whose notification did not arrive
+    ghosts: list[str]  # notifications that arrived without a row
+    twice: list[str]  # what arrived, or was stored, more than once
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise does."""
+        return not (self.lost or self.ghosts or self.twice)
+
+    @property
+    def hit_both_sides(self) -> bool:
+        """Whether the kills fell before commits and after commits; else nothing is shown."""
+        return self.unanswered > 0 and self.rows < self.kills
+
+
+def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Database, kills: int, seed: int) -> Killed:
+    """Kill all workers again and again, half at instants spread over a request's time, half when its row is seen."""
+    device = host.open(browsers, USER)
+    spread = random.Random(seed)
+    usual = median(_time(host, f"measured {number}") for number in range(MEASURED))
+    answered: set[str] = set()
+    done = 0
+    while done < kills or (done < kills * MOST and not _hit(name, database, answered, done)):
+        title = f"kill {done}"
+        asking = threading.Thread(target=_ask, args=(host, title, answered))
+        asking.start()
+        if done % 2:  # between commit and answer
+            _wait_for(lambda title=title: title in answered or title in _rows(name, database))  # type: ignore[misc]
+        else:  # at any instant of the request
+            time.sleep(SPAN * usual * ((done % kills) + spread.random()) / kills)
+        host.kill_workers()
+        asking.join()
+        done += 1
+    host.schedule(USER, "last")
+    rows = _rows(name, database)
+    device.wait(lambda one: one.titles[-1:] == ["last"] and set(rows) <= set(one.titles), ARRIVAL)
+    arrived = device.titles
+    under_way = [title for title in rows if title.startswith("kill ")]
+    return Killed(
+        kills=done,
+        rows=len(under_way),
+        unanswered=len(set(under_way) - answered),
+        lost=sorted(set(rows) - set(arrived)),
+        ghosts=sorted(set(arrived) - set(rows)),
+        twice=sorted({title for titles in (rows, arrived) for title in titles if titles.count(title) > 1}),
+    )
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    """As soon as can be, or not at all: the request may have been cut off by the kill before it."""
+    deadline = time.monotonic() + SEEN
+    while not condition() and time.monotonic() < deadline:
+        pass
+
+
+def _hit(name: str, database: Database, answered: set[str], done: int) -> bool:
+    under_way = {title for title in _rows(name, database) if title.startswith("kill ")}
+    return bool(under_way - answered) and len(under_way) < done
+
+
+def _ask(host: Host, title: str, answered: set[str]) -> None:
+    try:
+        host.schedule(USER, title)
+    except (httpx.TransportError, AssertionError):  # cut off, or the proxy's 502
+        return
+    answered.add(title)
+
+
+def _time(host: Host, title: str) -> float:
+    begun = time.monotonic()
+    host.schedule(USER, title)
+    return time.monotonic() - begun
+
+
+def _rows(name: str, database: Database) -> list[str]:
+    """The titles of the candidate's own interviews; other tests schedule for others."""
+    with database.read() as transaction:
+        return list(transaction.scalars(text(ROWS[name]), {"user": USER}))
+
+
+@contextmanager
+def hosts(url: str, data_dir: Path) -> Iterator[dict[str, Host]]:
+    """Both examples on one database, behind one proxy, with a relay."""
+    places = mounts()
+    with ExitStack() as started:
+        stack = started.enter_context(Stack(url, data_dir, mounts=places, inboxes=INBOXES))
+        yield {
+            "flask": started.enter_context(flask_host(stack, places["/hiring/"], [USER])),
+            "django": started.enter_context(django_host(stack, places["/site/"], [USER])),
+        }
+
+
+def main() -> None:
+    """Kill each host so many times on PostgreSQL, and say what came of it."""
+    options = ArgumentParser(description=__doc__)
+    options.add_argument("--kills", type=int, default=200)
+    options.add_argument("--seed", type=int, default=1)
+    given = options.parse_args()
+    with ExitStack() as started:
+        url = started.enter_context(cluster()).create("kills")
+        migrate(url)
+        data_dir = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="shirase-kills-")))
+        browsers = started.enter_context(Browsers())
+        database = Database(url)
+        started.callback(database.close)
+        for name, host in started.enter_context(hosts(url, data_dir)).items():
+            found = kill_around_commits(name, host, browsers, database, given.kills, given.seed)
+            print(f"{name}: {found}")  # noqa: T201 - that is what it is run for
+            if not (found.holds and found.hit_both_sides):
+                raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A running stack as producers, browsers and the database's owner see it."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from sqlalchemy import func, select
+
+from shirase.access.tokens import ADMIN, WRITE
+from shirase.store import log
+from shirase.store.database import Database
+from shirase.store.tables import Event as Stored
+from shirase.types import Event
+from tests.support.browser_like import Browsers, Device
+from tests.support.stack import Stack
+
+REQUEST_TIMEOUT = 20.0
+AT_ONCE = 10  # streams
+PRODUCER = "producer"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A stack, browsers to listen with, and the database to compare with."""
+
+    stack: Stack
+    browsers: Browsers
+    database: Database
+    http: httpx.Client
+
+    def open(
+        self,
+        user: str,
+        *,
+        node: int = 0,
+        cursor: str | None = None,
+        reconnect: bool = True,
+        renew: bool = False,
+        longest_retry: float | None = None,
+        greeted: bool = True,
+    ) -> Device:
+        """Open a stream of the user; unless told otherwise, wait for its greeting."""
+        device = self.browsers.open(
+            self.stack.urls[node],
+            self.stack.token(user),
+            cursor=cursor,
+            reconnect=reconnect,
+            renew=renew,
+            longest_retry=longest_retry,
+        )
+        if greeted:
+            device.wait(lambda one: one.named("connected") or one.named("reset"))
+        return device
+
+    def open_many(self, users: list[str], **options: Any) -> list[Device]:
+        """Open a stream for each, some at a time: of many at once Pushpin 1.36 gives one up now and then."""
+        devices: list[Device] = []
+        for first in range(0, len(users), AT_ONCE):
+            some = [self.open(user, greeted=False, **options) for user in users[first : first + AT_ONCE]]
+            for device in some:
+                device.wait(lambda one: one.named("connected"))
+            devices += some
+        return devices
+
+    def ask(
+        self, method: str, path: str, user: str = PRODUCER, *, scope: str = "", url: str = "", **options: Any
+    ) -> httpx.Response:
+        """One request, on a connection of its own."""
+        headers = {"Authorization": f"Bearer {self.stack.token(user, scope)}", **options.pop("headers", {})}
+        return self.http.request(method, (url or self.stack.url) + path, headers=headers, **options)
+
+    def produce(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+        """A request of a producer, which must succeed."""
+        answer = self.ask("POST", f"/api/notifications{path}", scope=f"{WRITE} {ADMIN}", json=body, **options)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    def ask_to_create(self, user: str, title: str = "title", **options: Any) -> httpx.Response:
+        """Try to create one notification."""
+        return self.ask("POST", "/api/notifications", scope=WRITE, json=draft(title, user_id=user), **options)
+
+    def create(self, user: str, title: str = "title", **options: Any) -> Any:
+        """Create one notification."""
+        return self.produce("", draft(title, user_id=user), **options)
+
+    def create_batch(self, user: str, titles: list[str], **options: Any) -> Any:
+        """Create several for one user in one transaction."""
+        drafts = [draft(title, user_id=user) for title in titles]
+        return self.produce("/batch", {"notifications": drafts}, **options)
+
+    def log_of(self, user: str) -> list[Event]:
+        """The user's log as it is stored."""
+        now = datetime.now(UTC)
+        with self.database.read() as transaction:
+            head = log.position(transaction, user, now).head
+            return log.read_events(transaction, user, 1, head, head + 1, now)
+
+    def unpublished(self) -> int:
+        """How many events no proxy has accepted yet."""
+        with self.database.read() as transaction:
+            return transaction.scalar(select(func.count()).where(Stored.published_at.is_(None))) or 0
+
+    def seqs_of(self, user: str) -> list[int]:
+        """The places in the user's log."""
+        return [event.seq for event in self.log_of(user)]
+
+
+@contextmanager
+def service(stack: Stack, browsers: Browsers) -> Iterator[Service]:
+    """The stack, which must be running, as its users meet it."""
+    # A connection for each request, as a script or a restart has it. Said to the server: a pool that is to keep none
+    # closes, now and then, one that another thread has just been given.
+    alone = {"Connection": "close"}
+    limits = httpx.Limits(max_connections=None)
+    with (
+        closing(Database(stack.settings.database_url)) as database,
+        httpx.Client(timeout=REQUEST_TIMEOUT, headers=alone, limits=limits, trust_env=False) as http,
+    ):
+        yield Service(stack, browsers, database, http)
+
+
+def draft(title: str = "title", **fields: Any) -> dict[str, Any]:
+    """What a producer sends."""
+    return {"type": "test", "title": title, "message": "", **fields}

@@ -1,0 +1,290 @@
+"""A whole Shirase on free ports for one test: real Pushpin nodes, gunicorn and relay, each killed alone."""
+
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from shutil import rmtree
+from types import TracebackType
+from typing import Self
+
+from shirase.access import tickets, tokens
+from shirase.access.tokens import Identity
+from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from shirase.run.processes import Child, family, gunicorn_command, relay_command
+from shirase.run.readiness import wait_for_stream
+from shirase.run.standby import Standby
+from shirase.run.supervisor import PROBED
+from shirase.settings import ProxySettings, Settings
+
+READY_TIMEOUT = 30.0
+GRACE = 10.0
+# Below the range that the system takes for outgoing connections, so that a part which is down keeps its port. And each
+# worker of pytest-xdist has a part of it alone: what the test of one has chosen and not yet taken, no other takes.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_SHARE = 12_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = range(20_000 + _WORKER * _SHARE, 20_000 + (_WORKER + 1) * _SHARE)
+
+
+class Stack:
+    """Pushpin nodes, gunicorn and a relay around a database that has been migrated.
+
+    Use it as a context manager, and start things in the main thread only (see ``Child.start``).
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        data_dir: Path,
+        *,
+        workers: int = 2,
+        nodes: int = 1,
+        relays: int = 1,
+        pushpin_origin: str | None = None,
+        env: Mapping[str, str] | None = None,
+        mounts: Mapping[str, str] | None = None,
+        inboxes: Sequence[str] = (),
+    ) -> None:
+        """Choose ports and write the configuration.
+
+        Args:
+            database_url: a database that has been migrated.
+            data_dir: of this stack alone.
+            workers: handlers of gunicorn.
+            nodes: Pushpins.
+            relays: relays.
+            pushpin_origin: what Pushpin asks instead of gunicorn: HOST:PORT of something between the two.
+            env: settings beyond those that are needed.
+            mounts: what begins with this path goes to that HOST:PORT, a host's application.
+            inboxes: where hosts have mounted our routes.
+        """
+        ports = free_row(1 + 4 * nodes)
+        origin = f"127.0.0.1:{ports.pop(0)}"
+        sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
+        proxied = pushpin_origin or origin
+        self._standbys = [
+            Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})}), mounts)
+            for _ in range(nodes)
+        ]
+        self.proxies = [
+            ProxyConfig(
+                origin=proxied,
+                standby=self._standbys[node].address,
+                sig_key=sig_key,
+                run_dir=run_directory(data_dir, f"run-{node}"),
+                client_port=ports.pop(0),
+                control_port=ports.pop(0),  # and the next two above it, as `shirase up` has them
+                stats_port=ports.pop(0),
+                prometheus_port=ports.pop(0),
+                mounts=mounts or {},
+                inboxes=inboxes,
+            )
+            for node in range(nodes)
+        ]
+        self.urls = [f"http://127.0.0.1:{proxy.client_port}" for proxy in self.proxies]
+        self.url = self.urls[0]
+        self.origin_url = f"http://{origin}"
+        self.control_urls = [f"http://127.0.0.1:{proxy.control_port}" for proxy in self.proxies]
+        metrics = data_dir / "metrics"
+        metrics.mkdir(parents=True, exist_ok=True)
+        self.settings_env = {
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve()),
+            "DATABASE_URL": database_url,
+            "GRIP_URL": " ".join(self.control_urls),
+            "PUSHPIN_STATS_URL": " ".join(proxy.stats_spec for proxy in self.proxies),
+            "PUSHPIN_SIG_KEY": sig_key,
+            "JWT_SECRET": jwt_secret,
+            "SSE_MAX_CONNECTIONS_PER_USER": "1000",  # tests that are not about it open as many as they need
+            **(env or {}),
+        }
+        self.settings = Settings.from_env(self.settings_env)
+        self._running = ExitStack()
+        self.log_dir = data_dir / "log"
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self._data_dir = data_dir.resolve()
+        version = installed_version()
+        self._pushpins = [
+            self._child(f"pushpin-{node}", write_configuration(proxy, version), SLACK)
+            for node, proxy in enumerate(self.proxies)
+        ]
+        self._workers = workers
+        self._gunicorn = self._child("gunicorn", gunicorn_command(origin, workers))
+        self._relays = [self._child(f"relay-{number}", relay_command()) for number in range(relays)]
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until every node serves."""
+        raise_file_limit()
+        try:
+            for standby in self._standbys:
+                self._running.enter_context(standby)
+            for node in range(len(self.proxies)):
+                self.start_pushpin(node)
+            self.start_gunicorn()
+            for number in range(len(self._relays)):
+                self.start_relay(number)
+            self.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave nothing running."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop everything, whatever state it is in."""
+        with self._running as stopping:  # goes on when one of them cannot be stopped
+            for child in self._children:
+                stopping.callback(child.kill)
+        for proxy in self.proxies:  # that of a long data directory is outside of it
+            rmtree(proxy.run_dir, ignore_errors=True)
+
+    def wait_ready(self) -> None:
+        """Wait until a stream can be opened through every node, and all workers are there.
+
+        One worker is enough to answer, and gunicorn starts them one after the other, with pauses.
+        """
+        for url in self.urls:
+            if not wait_for_stream(url, lambda: self.ticket("stack-ready", PROBED), READY_TIMEOUT, lambda: True):
+                raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
+        self._wait_for_workers()
+
+    def token(self, user: str, scope: str = "") -> str:
+        """A token that this stack accepts."""
+        return tokens.mint(self.settings, user, scope=scope)
+
+    def ticket(self, user: str, lasting: int = 3600) -> str:
+        """A ticket of this stack, with no token behind it; its stream ends after so many seconds."""
+        return tickets.issue(self.settings, Identity(user, expires_at=int(time.time()) + lasting))
+
+    def start_pushpin(self, node: int = 0) -> None:
+        """Start one node; ``wait_ready`` tells when it serves."""
+        self._start(self._pushpins[node])
+
+    def kill_pushpin(self, node: int = 0) -> None:
+        """End all programs of one node with SIGKILL."""
+        self._pushpins[node].kill()
+
+    def pushpin_programs(self, node: int = 0) -> dict[str, int]:
+        """The programs of one node that run now, each with its process id."""
+        found = {}
+        for pid in family(f"{self._data_dir}/{self._pushpins[node].name}"):
+            with suppress(OSError):  # ended meanwhile
+                found[Path(f"/proc/{pid}/comm").read_text().strip()] = pid
+        return found
+
+    def start_gunicorn(self) -> None:
+        """Start the handlers."""
+        self._start(self._gunicorn)
+
+    def stop_gunicorn(self) -> None:
+        """Stop the handlers as an operator would; then nothing listens at the origin."""
+        self._gunicorn.stop(GRACE)
+
+    def kill_gunicorn(self) -> None:
+        """End the master and all workers with SIGKILL."""
+        self._gunicorn.kill()
+
+    def reload_gunicorn(self) -> None:
+        """Replace every worker, and wait until the old ones are gone."""
+        self._wait_for_workers()  # before its master is ready, it would die of the signal
+        old = self.worker_pids()
+        self._gunicorn.signal(signal.SIGHUP)
+        self._wait_for_workers(old)
+
+    def kill_workers(self) -> None:
+        """End every worker with SIGKILL, and wait until others have taken their place."""
+        old = self.worker_pids()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        self._wait_for_workers(old)
+
+    @property
+    def gunicorn_pid(self) -> int | None:
+        """The master, if it runs."""
+        return self._gunicorn.pid
+
+    def worker_pids(self) -> set[int]:
+        """The workers of now."""
+        pid = self._gunicorn.pid
+        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    def start_relay(self, number: int = 0) -> None:
+        """Start one relay."""
+        self._start(self._relays[number])
+
+    def kill_relay(self, number: int = 0) -> None:
+        """End one relay with SIGKILL."""
+        self._relays[number].kill()
+
+    def restart_ended(self) -> list[str]:
+        """Start again what has ended, as a supervisor does, and say what it was."""
+        ended = [child for child in self._children if child.exit_code() is not None]
+        for child in ended:
+            child.kill()  # what it has left behind would hold its ports
+            self._start(child)
+        return [child.name for child in ended]
+
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._pushpins, self._gunicorn, *self._relays]
+
+    def logs(self) -> str:
+        """The end of every log, to explain a failure."""
+        return "\n".join(f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir()))
+
+    def _child(self, name: str, command: list[str], slack: float = 0.0) -> Child:
+        environ = {**os.environ, **self.settings_env, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return Child(name, command, environ, mark=f"{self._data_dir}/{name}", slack=slack)
+
+    def _start(self, child: Child) -> None:
+        with (self.log_dir / f"{child.name}.log").open("ab") as log:
+            child.start(log)
+
+    def _wait_for_workers(self, old: AbstractSet[int] = frozenset()) -> None:
+        """Wait until all are there, and none of the old ones."""
+        deadline = time.monotonic() + READY_TIMEOUT
+        while old & (now := self.worker_pids()) or len(now) < self._workers:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"of {self._workers} workers there are {now}, before {old}\n{self.logs()}")
+            time.sleep(0.05)
+
+
+def free_row(count: int) -> list[int]:
+    """Ports in a row that nothing listens on now."""
+    for first in random.sample(PORTS[:-count], k=100):
+        with ExitStack() as probes:
+            try:
+                for port in range(first, first + count):
+                    probe = probes.enter_context(closing(socket.socket()))
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return list(range(first, first + count))
+    raise RuntimeError(f"there are no {count} free ports in a row")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now, all different."""
+    found: list[int] = []
+    for port in random.sample(PORTS, k=len(PORTS)):
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"there are no {count} free ports")
