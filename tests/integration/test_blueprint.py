@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from shirase.access.tokens import WRITE, Identity
 from shirase.flask.app import create_blueprint
-from shirase.flask.json_body import MAX_BODY
 from shirase.settings import Settings
+from shirase.web.json_body import MAX_BODY
 
 PREFIX = "/inbox"
 NOTIFICATIONS = f"{PREFIX}/api/notifications"

@@ -31,13 +31,13 @@ from shirase.errors import (
     Unauthenticated,
     UnsupportedMedia,
 )
-from shirase.flask import auth
-from shirase.flask.json_body import MAX_BODY, check_json
 from shirase.inbox import connections, events, notifications, streams
 from shirase.inbox.drafts import invalid
 from shirase.proxy import grip
 from shirase.web import problems
+from shirase.web.json_body import MAX_BODY, check_json
 from shirase.web.schemas import MarkRead, PageQuery, PollQuery, StreamQuery
+from shirase.web.site_check import refuse_other_sites
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def one(request: HttpRequest, app: ShiraseConfig, number: int) -> HttpResponse:
 
 def _user_id(request: HttpRequest, app: ShiraseConfig) -> str:
     origin, where = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    auth.refuse_other_sites(origin, where, request.get_host(), app.site.settings)
+    refuse_other_sites(origin, where, request.get_host(), app.site.settings)
     if not request.user.is_authenticated:
         raise Unauthenticated("nobody has signed in")
     found = app.site.user_id(request.user)

@@ -11,11 +11,11 @@ from shirase import logs, metrics
 from shirase.flask import browser_headers, cors, openapi, problems
 from shirase.flask.auth import HostSignIn
 from shirase.flask.demo import routes as demo
-from shirase.flask.json_body import MAX_BODY
 from shirase.flask.operation import HOST_SIGN_IN
 from shirase.flask.routes import connections, health, notifications, streams, tickets
 from shirase.inbox.services import wire
 from shirase.settings import Settings
+from shirase.web.json_body import MAX_BODY
 
 log = logging.getLogger(__name__)
 

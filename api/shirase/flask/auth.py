@@ -10,6 +10,7 @@ from shirase.errors import Forbidden, Unauthenticated
 from shirase.inbox.services import Services
 from shirase.proxy import grip
 from shirase.settings import Settings
+from shirase.web.site_check import refuse_other_sites
 
 HostSignIn = Callable[[Request], Identity | str | int | None]
 SAFE = ("GET", "HEAD", "OPTIONS")  # change nothing (RFC 9110 section 9.2.1)
@@ -92,25 +93,6 @@ def is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
     if grip.parse_wait(request.headers.get("Grip-Last", ""), user_id) is None:
         return False
     return grip.is_signed(request.headers.get("Grip-Sig", ""), settings)
-
-
-def refuse_other_sites(origin: str | None, site: str | None, host: str, settings: Settings) -> None:
-    """Browsers name the page's site, or in older ones its origin; what names neither is no browser.
-
-    Args:
-        origin: the header of that name.
-        site: the header ``Sec-Fetch-Site``.
-        host: what the request was sent to.
-        settings: the listed origins.
-
-    Raises:
-        Forbidden: if a page of another site asks, whose origin is not listed.
-    """
-    if origin in settings.cors_origins:
-        return
-    elsewhere = origin is not None and origin.partition("://")[2] != host
-    if site == "cross-site" or (site is None and elsewhere):
-        raise Forbidden("this is not for pages of other sites, unless their Origin is listed")
 
 
 def _require_own_site(request: Request, settings: Settings) -> None:

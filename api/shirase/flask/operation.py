@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from shirase import logs
 from shirase.access.tokens import Identity
 from shirase.errors import FieldError, Forbidden, Invalid, NotFound, RateLimited
-from shirase.flask import auth, json_body
+from shirase.flask import auth, bodies
 from shirase.inbox.drafts import invalid
 from shirase.inbox.services import Services
 from shirase.types import LARGEST_ID
@@ -73,7 +73,7 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
             if described.query:
                 path["query"] = _query(described.query)
             if described.body:
-                path["body"] = json_body.read(described.body)
+                path["body"] = bodies.read(described.body)
             return view(**path)
 
         wrapper.operation = described  # type: ignore[attr-defined]

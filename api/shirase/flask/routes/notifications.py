@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request, url_for
 from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.errors import FieldError, Invalid
-from shirase.flask import json_body
+from shirase.flask import bodies
 from shirase.flask.operation import USER, Header, Operation, json_answer, operation, services
 from shirase.inbox import events, notifications
 from shirase.inbox.notifications import Once
@@ -45,7 +45,7 @@ IDEMPOTENCY = {
     )
 }
 REPEATED = "A repeat of an earlier request: its answer again"
-CREATING = (403, 409, *json_body.PROBLEMS)
+CREATING = (403, 409, *bodies.PROBLEMS)
 
 
 @blueprint.post("")
@@ -143,7 +143,7 @@ def unread_count(caller: Identity) -> Response:
         USER,
         {200: ("How many were not read before; ids of others are passed over", UpdatedView)},
         body=MarkRead,
-        problems=json_body.PROBLEMS,
+        problems=bodies.PROBLEMS,
     )
 )
 def mark_read(caller: Identity, body: MarkRead) -> Response:

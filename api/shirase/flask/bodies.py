@@ -1,19 +1,17 @@
-"""Bodies of requests: read within bounds, and JSON that has one meaning only."""
+"""Bodies of Flask's requests, read within bounds of size and time."""
 
-import json
 import time
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import orjson
 from flask import current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
-from shirase.errors import Malformed, TooLarge, TooSlow, UnsupportedMedia
+from shirase.errors import TooLarge, TooSlow, UnsupportedMedia
 from shirase.inbox.drafts import invalid
 from shirase.settings import Settings
+from shirase.web.json_body import MAX_BODY, check_json
 
-MAX_BODY = 1024 * 1024  # bytes
 DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
 PROBLEMS = (400, 408, 413, 415, 422)  # what can be wrong with one
 
@@ -61,27 +59,3 @@ def _whole() -> bytes:
     if time.perf_counter() - g.started > settings.request_timeout:
         raise TooSlow(late)
     return raw
-
-
-def check_json(raw: bytes) -> None:
-    """Let pass what every reader of JSON takes for the same (RFC 8259, sections 4, 8.1 and 9).
-
-    Raises:
-        Malformed: for what is not JSON, NaN and lone surrogates included, for a name that is given twice in one
-            object, and for what is nested by the hundred.
-    """
-    try:
-        orjson.loads(raw)  # the strict one, and quick to refuse
-        json.loads(raw, object_pairs_hook=_distinct, parse_int=len, parse_float=len)
-    except orjson.JSONDecodeError as exc:
-        raise Malformed(f"the body is not JSON: {exc}") from exc
-    except RecursionError as exc:
-        raise Malformed("the body is nested too deeply") from exc
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> None:
-    names = {name for name, _ in pairs}
-    if len(names) < len(pairs):
-        seen = [name for name, _ in pairs]
-        twice = next(name for name in seen if seen.count(name) > 1)
-        raise Malformed(f"the name {twice[:100]!r} is given twice in one object")

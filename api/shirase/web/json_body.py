@@ -1,0 +1,34 @@
+"""JSON bodies that have one meaning only (RFC 8259)."""
+
+import json
+from typing import Any
+
+import orjson
+
+from shirase.errors import Malformed
+
+MAX_BODY = 1024 * 1024  # bytes
+
+
+def check_json(raw: bytes) -> None:
+    """Let pass what every reader of JSON takes for the same (RFC 8259, sections 4, 8.1 and 9).
+
+    Raises:
+        Malformed: for what is not JSON, NaN and lone surrogates included, for a name that is given twice in one
+            object, and for what is nested by the hundred.
+    """
+    try:
+        orjson.loads(raw)  # the strict one, and quick to refuse
+        json.loads(raw, object_pairs_hook=_distinct, parse_int=len, parse_float=len)
+    except orjson.JSONDecodeError as exc:
+        raise Malformed(f"the body is not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise Malformed("the body is nested too deeply") from exc
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) < len(pairs):
+        seen = [name for name, _ in pairs]
+        twice = next(name for name in seen if seen.count(name) > 1)
+        raise Malformed(f"the name {twice[:100]!r} is given twice in one object")
