@@ -144,7 +144,7 @@ class Shirase(Design):
 
     @cached_property
     def _database_name(self) -> str:
-        return str(self._query("SELECT name FROM database_name"))
+        return str(self._query("SELECT name FROM shirase_database_name"))
 
     def parts(self) -> dict[str, list[int]]:
         root = self._directory.resolve()
@@ -174,7 +174,7 @@ class Shirase(Design):
 
     def count(self, rows: str) -> int:
         """How many there are in the database."""
-        return int(self._query(f"SELECT count(*) FROM {rows}"))
+        return int(self._query(f"SELECT count(*) FROM shirase_{rows}"))
 
     def _query(self, statement: str) -> Any:
         with self.engine.connect() as connection:
@@ -219,7 +219,7 @@ class InMemory(Design):
 
     def stored(self) -> int:
         with psycopg.connect(self._url) as connection:
-            found = connection.execute("SELECT count(*) FROM notifications").fetchone()
+            found = connection.execute("SELECT count(*) FROM shirase_notifications").fetchone()
         return int(found[0]) if found else 0
 
 

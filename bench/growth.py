@@ -18,7 +18,7 @@ FIRST_NEW = 10**12  # the id that the next create gets, beyond all that is fille
 
 _CONTINUE = {
     "postgresql": "SELECT setval(pg_get_serial_sequence('notifications', 'id'),"
-    " greatest(:next, (SELECT max(id) FROM notifications)))",
+    " greatest(:next, (SELECT max(id) FROM shirase_notifications)))",
     "sqlite": "UPDATE sqlite_sequence SET seq = :next WHERE name = 'notifications' AND seq < :next",
 }
 _NUMBERS = {
@@ -30,16 +30,17 @@ _PLACES = (
     " FROM ({numbers}) AS numbers"
 )
 _NOTIFICATIONS = (
-    "INSERT INTO notifications (id, user_id, seq, type, title, message, payload, created_at, read_at)"
+    "INSERT INTO shirase_notifications (id, user_id, seq, type, title, message, payload, created_at, read_at)"
     " SELECT n, user_id, seq, 'bench.grown', 'Interview ' || n, '{message}', '{{}}', {now},"
     " CASE WHEN seq <= 90 THEN {now} END FROM ({places}) AS places"
 )
 _EVENTS = (
-    "INSERT INTO events (user_id, seq, kind, notification_id, unread, created_at, published_at)"
+    "INSERT INTO shirase_events (user_id, seq, kind, notification_id, unread, created_at, published_at)"
     " SELECT user_id, seq, 'notification', n, 1, {now}, {now} FROM ({places}) AS places"
 )
 _STREAMS = (
-    "INSERT INTO streams (user_id, head, unread) SELECT user_id, 100, 10 FROM ({places}) AS places WHERE seq = 100"
+    "INSERT INTO shirase_streams (user_id, head, unread)"
+    " SELECT user_id, 100, 10 FROM ({places}) AS places WHERE seq = 100"
 )
 
 
@@ -110,6 +111,6 @@ def _ask(design: Shirase, users: int, count: int, turn: int) -> dict[str, float]
 
 def _latest(design: Shirase, names: list[str]) -> list[tuple[str, int]]:
     """The last notification of each of these users."""
-    latest = text("SELECT id FROM notifications WHERE user_id = :name ORDER BY id DESC LIMIT 1")
+    latest = text("SELECT id FROM shirase_notifications WHERE user_id = :name ORDER BY id DESC LIMIT 1")
     with design.engine.connect() as connection:
         return [(name, connection.execute(latest, {"name": name}).scalar_one()) for name in names]

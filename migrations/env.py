@@ -4,13 +4,14 @@ from alembic import context
 from sqlalchemy import inspect
 from sqlalchemy.schema import CreateSchema
 
-from shirase.store.tables import Base
+from shirase.store.tables import VERSION_TABLE, Base
 
 connection = context.config.attributes["connection"]
 schema = context.config.attributes["schema"]
 context.configure(
     connection=connection,
     target_metadata=Base.metadata,
+    version_table=VERSION_TABLE,
     render_as_batch=connection.dialect.name == "sqlite",
     transaction_per_migration=True,
 )

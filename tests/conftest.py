@@ -146,5 +146,5 @@ def signed(settings: Settings) -> dict[str, str]:
 def _rename(url: str) -> None:
     database = Database(url)
     with database.write() as transaction:
-        transaction.execute(text("UPDATE database_name SET name = :name"), {"name": secrets.token_hex(16)})
+        transaction.execute(text("UPDATE shirase_database_name SET name = :name"), {"name": secrets.token_hex(16)})
     database.close()

@@ -54,7 +54,7 @@ TEXTS = (
     "\\\\host\\share",
     "file:///etc/passwd",
     "http://169.254.169.254/",
-    "; DROP TABLE notifications; --",
+    "; DROP TABLE shirase_notifications; --",
     "\x1b[2J",
     "a.b.c",
     "....",

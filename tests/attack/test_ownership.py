@@ -82,7 +82,7 @@ def rows_of(transaction: Transaction, user: str) -> dict[str, Any]:
     """All that is stored of a user."""
     return {
         table: transaction.execute(
-            text(f"SELECT * FROM {table} WHERE user_id = :user ORDER BY {order}"),  # noqa: S608 - our own names
+            text(f"SELECT * FROM shirase_{table} WHERE user_id = :user ORDER BY {order}"),  # noqa: S608 - our own names
             {"user": user},
         ).all()
         for table, order in TABLES.items()

@@ -270,7 +270,7 @@ def test_a_registry_that_was_lost_is_made_again_and_ends_nobody(pair: Pair) -> N
     devices = pair.open("lost", 4)
     pair.wait_count("lost", 4)
     with pair.service.database.write() as transaction:
-        transaction.execute(text("DELETE FROM connections"))
+        transaction.execute(text("DELETE FROM shirase_connections"))
     pair.wait_count("lost", 4)
     assert all(device.open and device.connections == 1 for device in devices)
     assert pair.revoke("lost") == 4

@@ -153,7 +153,7 @@ def _forge(debugged: Fragile) -> None:
 def _break(debugged: Fragile, token: str) -> None:
     """What only happens when something is wrong: with the schema, with the origin, with the control port."""
     note = {**draft(TEXT, user_id=ALICE), "message": TEXT, "payload": {"text": TEXT}}
-    table = "ALTER TABLE notifications"
+    table = "ALTER TABLE shirase_notifications"
     for broken, mended in (
         ("RENAME title TO heading", "RENAME heading TO title"),
         ("ADD CONSTRAINT odd CHECK (title <> message) NOT VALID", "DROP CONSTRAINT odd"),

@@ -144,7 +144,7 @@ def test_what_a_client_says_of_itself_is_cut_and_cleaned(
     headers = signed | {"Authorization": f"Bearer {token(USER)}"} | hostile
     assert client.get("/api/sse/notifications", headers=headers).status_code == 200
     with database.read() as transaction:
-        agent, address = transaction.execute(text("SELECT user_agent, address FROM connections")).one()
+        agent, address = transaction.execute(text("SELECT user_agent, address FROM shirase_connections")).one()
     assert agent.isprintable()
     assert (len(agent), address) == (200, "9" * 64)
 
@@ -156,7 +156,8 @@ def test_revocation_ends_all_streams_of_one_user_also_one_that_was_taken_for_gon
     other = open_stream("another")
     with database.write() as transaction:
         transaction.execute(
-            text("UPDATE connections SET ended_at = opened_at, reason = 'gone' WHERE connection_id = :id"), {"id": away}
+            text("UPDATE shirase_connections SET ended_at = opened_at, reason = 'gone' WHERE connection_id = :id"),
+            {"id": away},
         )
     assert connections.revoke(database, publisher, USER) == 2
     assert live(database) == []
@@ -187,7 +188,7 @@ def test_a_row_that_was_lost_is_entered_again_and_keeps_its_tokens_end(
     end = int(time.time()) + 3600
     lost, expired = open_stream(expires_at=end), open_stream(expires_at=int(time.time()) - LEEWAY)
     with database.write() as transaction:
-        transaction.execute(text("DELETE FROM connections"))
+        transaction.execute(text("DELETE FROM shirase_connections"))
     assert "Grip-Hold" in recover(database, settings, lost).headers
     assert live(database) == [lost]
     with database.read() as transaction:

@@ -178,7 +178,7 @@ def test_wrong_fields_are_named_and_the_databases_errors_are_djangos(database: D
     with pytest.raises(TypeError, match="user"):
         notify(user=SimpleNamespace(pk=1), user_id="1", type="t", title="t", message="")
     with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
-        connections[ALIAS].cursor().execute("ALTER TABLE events RENAME TO elsewhere")
+        connections[ALIAS].cursor().execute("ALTER TABLE shirase_events RENAME TO elsewhere")
         with pytest.raises(Error):
             notify(user_id="42", type="t", title="t", message="")
         raise ZeroDivisionError
@@ -204,7 +204,7 @@ def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> 
         notify(user_id="42", type="t", title="in its schema", message="")
     database = Database(url, schema="own")
     with database.engine.connect() as connection, Session(connection) as session:
-        assert set(inspect(connection).get_table_names("own")) == {*Base.metadata.tables, "alembic_version"}
+        assert set(inspect(connection).get_table_names("own")) == {*Base.metadata.tables, "shirase_version"}
         assert inspect(connection).get_table_names("public") == []
         assert session.scalars(select(Notification.title)).all() == ["in its schema"]
     database.close()

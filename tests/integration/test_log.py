@@ -66,21 +66,23 @@ def test_ids_of_one_user_grow_with_their_seq(database: Database, publisher: Publ
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: create(database, publisher, ["a", "b", "a"]), range(40)))
     with database.read() as transaction:
-        found = transaction.scalars(text("SELECT id FROM notifications WHERE user_id = 'a' ORDER BY seq")).all()
+        found = transaction.scalars(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY seq")).all()
     assert list(found) == sorted(found)
 
 
 def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, publisher: Publisher) -> None:
     create(database, publisher, ["a"] * 10 + ["b"] * 3)
     with database.read() as transaction:
-        ids = list(transaction.execute(text("SELECT id FROM notifications WHERE user_id = 'a' ORDER BY id")).scalars())
+        ids = list(
+            transaction.execute(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY id")).scalars()
+        )
     assert notifications.mark_read(database, publisher, "a", ids[:3]) == (3, 7)
     assert notifications.mark_read(database, publisher, "a", ids[:4]) == (1, 6)
     notifications.delete(database, publisher, "a", ids[0])
     notifications.delete(database, publisher, "a", ids[9])
     assert notifications.unread_count(database, "a") == 5
     with database.read() as transaction:
-        wanted = text("SELECT count(*) FROM notifications WHERE user_id = 'a' AND read_at IS NULL")
+        wanted = text("SELECT count(*) FROM shirase_notifications WHERE user_id = 'a' AND read_at IS NULL")
         assert transaction.execute(wanted).scalar_one() == 5
     assert notifications.mark_read(database, publisher, "a", None) == (5, 0)
     assert notifications.mark_read(database, publisher, "a", None) == (0, 0)

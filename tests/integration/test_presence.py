@@ -172,7 +172,9 @@ def test_a_stream_that_does_not_change_is_not_written(
     written: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith(("UPDATE connections", "INSERT INTO connections", "DELETE FROM connections")):
+        if statement.startswith(
+            ("UPDATE shirase_connections", "INSERT INTO shirase_connections", "DELETE FROM shirase_connections")
+        ):
             written.append(statement)
 
     event.listen(database.engine, "before_cursor_execute", note)
@@ -214,7 +216,7 @@ def test_a_row_that_was_lost_is_made_again_and_held_again(
 
     turn_until(lambda: go_on() == {"lost", "kept"}, relay)
     with database.write() as transaction:
-        transaction.execute(text("DELETE FROM connections WHERE connection_id = 'lost'"))
+        transaction.execute(text("DELETE FROM shirase_connections WHERE connection_id = 'lost'"))
     turn_until(lambda: go_on() and ports[0].items, relay)
     assert {item["channel"] for item in ports[0].items} == {grip.connection_channel("lost")}
     enter(database, "lost")  # which its stream's recovery does
@@ -309,7 +311,7 @@ def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
     voices[0].say("a1", "b2")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
     with database.write() as transaction:
-        transaction.execute(text("ALTER TABLE connections RENAME TO away"))
+        transaction.execute(text("ALTER TABLE shirase_connections RENAME TO away"))
     voices[0].say_left("a1")
 
     def meets_it() -> bool:
@@ -321,7 +323,7 @@ def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
 
     wait_until(meets_it, BOUND, "it does not meet the outage")
     with database.write() as transaction:
-        transaction.execute(text("ALTER TABLE away RENAME TO connections"))
+        transaction.execute(text("ALTER TABLE away RENAME TO shirase_connections"))
     turn_until(lambda: live(database) == {"b2"}, relay)
 
 

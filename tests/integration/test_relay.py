@@ -174,10 +174,10 @@ def test_what_is_older_than_is_kept_goes_in_batches(
     create(database, publisher, [f"u{number}" for number in range(repair.BATCH + 100)])
     with database.write() as transaction:
         for table in ("notifications", "events"):
-            transaction.execute(text(f"UPDATE {table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
+            transaction.execute(text(f"UPDATE shirase_{table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
     create(database, publisher, ["young", "u1"])
     assert repair.keep_house(settings, database, publisher)
     with database.read() as transaction:
-        left = transaction.execute(text("SELECT count(*), sum(unread) FROM streams, (SELECT 1) AS one")).one()
-        assert transaction.execute(text("SELECT count(*) FROM notifications")).scalar_one() == 2
+        left = transaction.execute(text("SELECT count(*), sum(unread) FROM shirase_streams, (SELECT 1) AS one")).one()
+        assert transaction.execute(text("SELECT count(*) FROM shirase_notifications")).scalar_one() == 2
         assert tuple(left) == (repair.BATCH + 101, 2)

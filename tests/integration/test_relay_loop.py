@@ -57,7 +57,7 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
     create(settings, database, datetime.now(UTC) - timedelta(seconds=1))
     with database.write() as transaction:
         transaction.execute(
-            text("INSERT INTO idempotency_keys VALUES ('o', 'k', 'f', 'a', '2020-01-01T00:00:00.000000Z')")
+            text("INSERT INTO shirase_idempotency_keys VALUES ('o', 'k', 'f', 'a', '2020-01-01T00:00:00.000000Z')")
         )
     with running(replace(settings, grip_url=(port.url,))):
         wait_until(lambda: len(port.items) == 3, BOUND, lambda: str(port.items))
@@ -118,4 +118,4 @@ def test_it_waits_out_a_database_that_is_away(
 
 def count(database: Database, table: str) -> int:
     with database.read() as transaction:
-        return int(transaction.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
+        return int(transaction.execute(text(f"SELECT count(*) FROM shirase_{table}")).scalar_one())  # noqa: S608

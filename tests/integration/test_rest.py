@@ -48,7 +48,7 @@ def api(client: FlaskClient, token: Callable[..., str]) -> Api:
 
 def rows(database: Database) -> int:
     with database.read() as transaction:
-        return int(transaction.execute(text("SELECT count(*) FROM notifications")).scalar_one())
+        return int(transaction.execute(text("SELECT count(*) FROM shirase_notifications")).scalar_one())
 
 
 def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
@@ -239,7 +239,10 @@ def test_what_has_expired_is_gone_from_lists_and_counts_at_once(api: Api, databa
     api.create({"notifications": [NEW, {**NEW, "expires_at": "2100-01-01T00:00:00Z"}]}, "/batch")
     with database.write() as transaction:
         transaction.execute(
-            text("UPDATE notifications SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE expires_at IS NOT NULL")
+            text(
+                "UPDATE shirase_notifications SET expires_at = '2020-01-01T00:00:00.000000Z'"
+                " WHERE expires_at IS NOT NULL"
+            )
         )
     page = api.page()
     assert (len(page["notifications"]), page["unread_count"]) == (1, 1)

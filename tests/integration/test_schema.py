@@ -15,7 +15,7 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import connections, inbox, log, missed, pending, registry, retention, traces
 from shirase.store.database import Database, Transaction
-from shirase.store.tables import Base
+from shirase.store.tables import VERSION_TABLE, Base
 from shirase.types import PUBLISH, Connection, Content, Draft, Event, Published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,7 +70,8 @@ QUERIES: dict[str, Callable[[Transaction], Any]] = {
 
 def test_models_equal_migrations(database: Database) -> None:
     with database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, Base.metadata) == []
 
 
 @pytest.fixture
@@ -85,8 +86,8 @@ def filled(database: Database, settings: Settings) -> Database:
         for node in range(50):
             registry.announced(transaction, f"n{node}", [f"c{number}" for number in range(node, 4900, 50)], NOW)
         registry.departed(transaction, [f"c{number}" for number in range(1000, 5000)], NOW)
-        transaction.execute(text("UPDATE events SET published_at = created_at"))
-        transaction.execute(text("UPDATE notifications SET read_at = created_at WHERE id % 10 <> 0"))
+        transaction.execute(text("UPDATE shirase_events SET published_at = created_at"))
+        transaction.execute(text("UPDATE shirase_notifications SET read_at = created_at WHERE id % 10 <> 0"))
         transaction.execute(text("ANALYZE"))
     return database
 

@@ -18,7 +18,7 @@ from shirase.settings import Settings
 from shirase.sqlalchemy import Notifier, broadcast, notify
 from shirase.store import log
 from shirase.store.database import Database, migrate, parse_url
-from shirase.store.tables import Base
+from shirase.store.tables import VERSION_TABLE, Base
 from tests.support.control_port import ControlPort, control_port
 from tests.support.postgres import Cluster
 
@@ -56,16 +56,21 @@ def services(postgres: Cluster, control: ControlPort) -> Iterator[Services]:
 
 def test_all_tables_are_in_the_schema(services: Services) -> None:
     with services.database.engine.connect() as connection:
-        assert set(inspect(connection).get_table_names(SCHEMA)) == {*Base.metadata.tables, "alembic_version"}
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        host = inspect(connection).get_columns("events", "public")
+        assert set(inspect(connection).get_table_names(SCHEMA)) == {*Base.metadata.tables, "shirase_version"}
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}), Base.metadata
+            )
+            == []
+        )
+        host = inspect(connection).get_columns("shirase_events", "public")
         assert [column["name"] for column in host] == ["of_the_host"]
 
 
 def test_migrating_again_changes_nothing(services: Services) -> None:
     migrate(services.settings.database_url, SCHEMA)
     with services.database.engine.connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM database_name")) == 1
+        assert connection.scalar(text("SELECT count(*) FROM shirase_database_name")) == 1
 
 
 def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Services, control: ControlPort) -> None:
@@ -73,12 +78,12 @@ def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Se
     notifier = Notifier(services.settings)
     with Session(engine) as session:
         notifier.attach(session)
-        session.execute(text("INSERT INTO events VALUES ('the host itself')"))
+        session.execute(text("INSERT INTO shirase_events VALUES ('the host itself')"))
         notify(session, user_id="42", type="t", title="one", message="")
         notify(session, user_id="42", type="t", title="two", message="")
         broadcast(session, user_ids=["42", "43"], type="t", title="all", message="")
         session.commit()
-        assert session.scalar(text("SELECT count(*) FROM events")) == 1
+        assert session.scalar(text("SELECT count(*) FROM shirase_events")) == 1
 
     assert len(control.items) == 4
     connection = connections.new("42", None, "", "")

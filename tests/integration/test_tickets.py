@@ -198,11 +198,11 @@ def test_used_tickets_are_forgotten_once_nobody_takes_them_any_more(settings: Se
         with database.write() as transaction:
             then = datetime.now(UTC) - timedelta(seconds=age)
             value = tokens.unseal(settings, "ticket", ticket) or {}
-            statement = text("UPDATE used_tickets SET used_at = :then WHERE id = :id")
+            statement = text("UPDATE shirase_used_tickets SET used_at = :then WHERE id = :id")
             if transaction.dialect.name == "sqlite":
                 transaction.execute(statement, {"then": then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "id": value["id"]})
             else:
                 transaction.execute(statement, {"then": then, "id": value["id"]})
     assert repair.keep_house(settings, database, Publisher(settings))
     with database.read() as transaction:
-        assert transaction.execute(text("SELECT count(*) FROM used_tickets")).scalar_one() == 2
+        assert transaction.execute(text("SELECT count(*) FROM shirase_used_tickets")).scalar_one() == 2

@@ -73,7 +73,7 @@ def test_who_waits_for_a_locked_log_holds_up_nobody_else(postgres_url: str, sett
             assert may_end.wait(10)
 
     with ThreadPoolExecutor(THREADS) as threads, database.write() as host:
-        host.execute(text("SELECT * FROM streams WHERE user_id = 'held' FOR UPDATE"))
+        host.execute(text("SELECT * FROM shirase_streams WHERE user_id = 'held' FOR UPDATE"))
         turn = threads.submit(first_turn)
         wait_until(together.turn.locked, 10, lambda: "nobody has the turn")
         waiting = threads.submit(create, database, publisher, together, draft("held"))

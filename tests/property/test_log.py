@@ -113,7 +113,8 @@ class LogMachine(RuleBasedStateMachine):
         with self.database.write() as transaction:
             for number in ids:
                 transaction.execute(
-                    text("UPDATE notifications SET expires_at = :past WHERE id = :id"), {"past": past, "id": number}
+                    text("UPDATE shirase_notifications SET expires_at = :past WHERE id = :id"),
+                    {"past": past, "id": number},
                 )
         gone = sum(truth.remove(ids) for truth in self.truths.values())
         assert repair.remove_expired(self.database, self.publisher) == gone
@@ -124,7 +125,7 @@ class LogMachine(RuleBasedStateMachine):
         user, truth = self.users[who], self.truths[self.users[who]]
         upto = pick % (truth.head + 1)
         with self.database.write() as transaction:
-            aged = text("UPDATE events SET created_at = :old WHERE user_id = :user AND seq <= :upto")
+            aged = text("UPDATE shirase_events SET created_at = :old WHERE user_id = :user AND seq <= :upto")
             transaction.execute(aged, {"old": "1999-01-01T00:00:00.000000Z", "user": user, "upto": upto})
             gone = retention.remove_events(transaction, LONG_AGO + timedelta(days=1), 10_000)
         assert gone == max(0, upto + 1 - truth.kept_from)

@@ -9,7 +9,19 @@ import pytest
 from shirase.errors import DatabaseAway
 from shirase.relay.held import Held
 
-HOSTILE = ["", "a", "a" * 64, "-", "_", "0" * 16, "c-c-c", "9edb-6b", "知", "\x00", "'; DROP TABLE connections; --"]
+HOSTILE = [
+    "",
+    "a",
+    "a" * 64,
+    "-",
+    "_",
+    "0" * 16,
+    "c-c-c",
+    "9edb-6b",
+    "知",
+    "\x00",
+    "'; DROP TABLE x; --",
+]
 BYTES = 20  # that an id may take at the most, with what arrays keep in reserve
 MANY = 100_000
 

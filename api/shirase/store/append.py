@@ -35,9 +35,9 @@ from shirase.store.sql import document, rows, setting
 from shirase.store.tables import Moment, UserId, rfc3339
 from shirase.types import NOTIFICATION, Content, Draft, Event, Notification, Position
 
-streams = tables.Base.metadata.tables["streams"]
-events = tables.Base.metadata.tables["events"]
-notifications = tables.Base.metadata.tables["notifications"]
+streams = tables.Base.metadata.tables["shirase_streams"]
+events = tables.Base.metadata.tables["shirase_events"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 IMPATIENCE = "100ms"  # that a lock may take where there is another way
 

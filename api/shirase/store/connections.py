@@ -14,7 +14,7 @@ from shirase.store.sql import among
 from shirase.store.tables import Moment
 from shirase.types import Connection, Ended, Position
 
-connections = tables.Base.metadata.tables["connections"]
+connections = tables.Base.metadata.tables["shirase_connections"]
 
 GONE = "gone"  # the reason of one that left by itself; any other is ours
 _LIVE = connections.c.ended_at.is_(None)

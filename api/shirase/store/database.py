@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from shirase import resources
 from shirase.errors import DatabaseAway, DatabaseReadOnly, RowsLocked, SettingsError
-from shirase.store.tables import DatabaseName
+from shirase.store.tables import VERSION_TABLE, DatabaseName
 
 POOL_SIZE = 8  # one connection a thread of a worker
 LONGEST_REST = 10.0  # seconds that a connection is trusted unasked
@@ -195,7 +195,9 @@ def versions(url: str, schema: str | None = None) -> tuple[str | None, str | Non
     )
     try:
         with engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+            context = MigrationContext.configure(
+                connection, opts={"version_table": VERSION_TABLE, "version_table_schema": schema}
+            )
             return context.get_current_revision(), ScriptDirectory.from_config(_configuration()).get_current_head()
     finally:
         engine.dispose()

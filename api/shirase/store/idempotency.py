@@ -11,7 +11,7 @@ from shirase.errors import KeyInProgress
 from shirase.store import tables
 from shirase.store.database import Transaction
 
-keys = tables.Base.metadata.tables["idempotency_keys"]
+keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
 def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:

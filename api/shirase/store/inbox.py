@@ -11,7 +11,7 @@ from shirase.store.database import Transaction
 from shirase.store.sql import among
 from shirase.types import Content, Notification
 
-notifications = tables.Base.metadata.tables["notifications"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 
 def page(

@@ -33,10 +33,10 @@ from shirase.store.sql import among, document, rows, setting
 from shirase.store.tables import Moment, UserId
 from shirase.types import Content, Event, Notification, Position, Published
 
-streams = tables.Base.metadata.tables["streams"]
-events = tables.Base.metadata.tables["events"]
-notifications = tables.Base.metadata.tables["notifications"]
-connections = tables.Base.metadata.tables["connections"]
+streams = tables.Base.metadata.tables["shirase_streams"]
+events = tables.Base.metadata.tables["shirase_events"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+connections = tables.Base.metadata.tables["shirase_connections"]
 
 MOST_COUNTED = 100_000
 

@@ -16,7 +16,7 @@ from shirase.store.tables import UserId
 MOST_COUNTED = 100_000
 ANY_NODE = ""  # in a node's place: so much came to the user that whichever node may have dropped some of it
 
-missed = tables.Base.metadata.tables["missed"]
+missed = tables.Base.metadata.tables["shirase_missed"]
 
 
 def remember(transaction: Transaction, pairs: Sequence[tuple[str, str]]) -> None:

@@ -8,10 +8,10 @@ from shirase.store import tables
 from shirase.store.database import Transaction
 from shirase.store.tables import Moment
 
-connections = tables.Base.metadata.tables["connections"]
-events = tables.Base.metadata.tables["events"]
-missed = tables.Base.metadata.tables["missed"]
-notifications = tables.Base.metadata.tables["notifications"]
+connections = tables.Base.metadata.tables["shirase_connections"]
+events = tables.Base.metadata.tables["shirase_events"]
+missed = tables.Base.metadata.tables["shirase_missed"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 _ONE, _NOW = select(literal(1)), bindparam("now", type_=Moment())
 _ANYTHING = select(

@@ -12,8 +12,8 @@ from shirase.store.connections import GONE, lock_rows
 from shirase.store.database import Transaction
 from shirase.store.sql import among
 
-connections = tables.Base.metadata.tables["connections"]
-nodes = tables.Base.metadata.tables["nodes"]
+connections = tables.Base.metadata.tables["shirase_connections"]
+nodes = tables.Base.metadata.tables["shirase_nodes"]
 
 PAGE = 1000  # rows that are read at a time
 

@@ -11,9 +11,9 @@ from shirase.store.database import Transaction
 from shirase.store.sql import among
 from shirase.types import DELETED, Event
 
-events = tables.Base.metadata.tables["events"]
-notifications = tables.Base.metadata.tables["notifications"]
-keys = tables.Base.metadata.tables["idempotency_keys"]
+events = tables.Base.metadata.tables["shirase_events"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
 def expired(transaction: Transaction, now: datetime, limit: int) -> list[tuple[int, str]]:

@@ -40,6 +40,9 @@ class Moment(TypeDecorator[datetime]):
         return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
+VERSION_TABLE = "shirase_version"  # Alembic's, apart from a host's own
+
+
 class Base(DeclarativeBase):
     """What all tables share."""
 
@@ -52,7 +55,7 @@ def _live_index(name: str, *columns: str) -> Index:
 class DatabaseName(Base):
     """One row with a random name, made by the first migration: cursors tell databases apart by it."""
 
-    __tablename__ = "database_name"
+    __tablename__ = "shirase_database_name"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
 
@@ -60,7 +63,7 @@ class DatabaseName(Base):
 class Stream(Base):
     """A user's log: where it stands, and how many of the user's notifications are unread there."""
 
-    __tablename__ = "streams"
+    __tablename__ = "shirase_streams"
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     head: Mapped[int] = mapped_column(BigInteger)
@@ -74,7 +77,7 @@ class Event(Base):
     ``unread`` is the count after this event, so that a stream which begins here can say it.
     """
 
-    __tablename__ = "events"
+    __tablename__ = "shirase_events"
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -93,20 +96,20 @@ class Event(Base):
 
     __table_args__ = (
         Index(
-            "events_unpublished",
+            "shirase_events_unpublished",
             "user_id",
             "seq",
             postgresql_where=published_at.is_(None),
             sqlite_where=published_at.is_(None),
         ),
-        Index("events_created_at", "created_at"),  # for their removal
+        Index("shirase_events_created_at", "created_at"),  # for their removal
     )
 
 
 class Missed(Base):
     """A user whose events one of several proxy nodes did not accept; it is told to read again when it is back."""
 
-    __tablename__ = "missed"
+    __tablename__ = "shirase_missed"
 
     node: Mapped[str] = mapped_column(String(255), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
@@ -116,7 +119,7 @@ class Missed(Base):
 class Notification(Base):
     """The stored thing. All but ``read_at`` and ``read_by`` is fixed when it is created."""
 
-    __tablename__ = "notifications"
+    __tablename__ = "shirase_notifications"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
@@ -131,23 +134,23 @@ class Notification(Base):
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
 
     __table_args__ = (
-        Index("notifications_of_user", "user_id", "id"),
-        Index("notifications_of_type", "user_id", "type", "id"),
+        Index("shirase_notifications_of_user", "user_id", "id"),
+        Index("shirase_notifications_of_type", "user_id", "type", "id"),
         Index(
-            "notifications_unread",
+            "shirase_notifications_unread",
             "user_id",
             "id",
             postgresql_where=read_at.is_(None),
             sqlite_where=read_at.is_(None),
         ),
         Index(
-            "notifications_expiring",
+            "shirase_notifications_expiring",
             "expires_at",
             postgresql_where=expires_at.is_not(None),
             sqlite_where=expires_at.is_not(None),
         ),
         Index(
-            "notifications_expiring_unread",
+            "shirase_notifications_expiring_unread",
             "user_id",
             "expires_at",
             postgresql_where=text("expires_at IS NOT NULL AND read_at IS NULL"),
@@ -160,7 +163,7 @@ class Notification(Base):
 class IdempotencyKey(Base):
     """What a producer's key stands for: the request that used it, and the answer it got."""
 
-    __tablename__ = "idempotency_keys"
+    __tablename__ = "shirase_idempotency_keys"
 
     owner: Mapped[str] = mapped_column(UserId, primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -168,24 +171,24 @@ class IdempotencyKey(Base):
     answer: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (Index("idempotency_keys_created_at", "created_at"),)
+    __table_args__ = (Index("shirase_idempotency_keys_created_at", "created_at"),)
 
 
 class UsedTicket(Base):
     """A ticket that has opened its stream. Only used ones have a row: who asks for tickets writes nothing."""
 
-    __tablename__ = "used_tickets"
+    __tablename__ = "shirase_used_tickets"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     used_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (Index("used_tickets_used_at", "used_at"),)
+    __table_args__ = (Index("shirase_used_tickets_used_at", "used_at"),)
 
 
 class Connection(Base):
     """A held response, and after its end for a while still: one that ended must not be recovered."""
 
-    __tablename__ = "connections"
+    __tablename__ = "shirase_connections"
 
     connection_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
@@ -200,17 +203,17 @@ class Connection(Base):
     told_at: Mapped[datetime | None] = mapped_column(Moment)  # when every node had accepted its closing
 
     __table_args__ = (
-        Index("connections_of_user", "user_id", "ended_at", "opened_at"),
-        _live_index("connections_of_node", "node", "last_seen"),
-        _live_index("connections_expiring", "expires_at"),
+        Index("shirase_connections_of_user", "user_id", "ended_at", "opened_at"),
+        _live_index("shirase_connections_of_node", "node", "last_seen"),
+        _live_index("shirase_connections_expiring", "expires_at"),
         Index(
-            "connections_untold",
+            "shirase_connections_untold",
             "ended_at",
             postgresql_where=text("ended_at IS NOT NULL AND told_at IS NULL"),
             sqlite_where=text("ended_at IS NOT NULL AND told_at IS NULL"),
         ),
         Index(
-            "connections_ended",
+            "shirase_connections_ended",
             "ended_at",
             postgresql_where=ended_at.is_not(None),
             sqlite_where=ended_at.is_not(None),
@@ -221,7 +224,7 @@ class Connection(Base):
 class Node(Base):
     """A proxy node, and when a relay last looked for its statistics and last heard them."""
 
-    __tablename__ = "nodes"
+    __tablename__ = "shirase_nodes"
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     looked_at: Mapped[datetime] = mapped_column(Moment)

@@ -8,9 +8,9 @@ from shirase.store import tables
 from shirase.store.database import Transaction
 from shirase.types import Trace
 
-events = tables.Base.metadata.tables["events"]
-notifications = tables.Base.metadata.tables["notifications"]
-missed = tables.Base.metadata.tables["missed"]
+events = tables.Base.metadata.tables["shirase_events"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+missed = tables.Base.metadata.tables["shirase_missed"]
 
 _NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at", "read_by")
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shirase.store import tables
 from shirase.store.database import Transaction
 
-used = tables.Base.metadata.tables["used_tickets"]
+used = tables.Base.metadata.tables["shirase_used_tickets"]
 
 
 def add(transaction: Transaction, ticket_id: str, now: datetime) -> bool:

@@ -91,7 +91,7 @@ class Parts:
         )
         try:
             with self._database.write() as transaction:
-                transaction.execute(text("UPDATE database_name SET name = name"))
+                transaction.execute(text("UPDATE shirase_database_name SET name = name"))
                 transaction.rollback()
         except (DatabaseAway, SQLAlchemyError) as exc:
             raise Trouble(f"it refuses a change: {_reason(exc.__cause__ or exc)}", mend) from exc
