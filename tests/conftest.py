@@ -21,6 +21,8 @@ from shirase.store.database import Database, migrate
 from tests.support.contract import Contract
 from tests.support.postgres import Cluster, cluster
 
+pytest_plugins = ["tests.support.fragile"]  # whole services, for every folder
+
 TEMPLATE = "shirase_template"
 REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on
 
@@ -145,6 +147,6 @@ def signed(settings: Settings) -> dict[str, str]:
 
 def _rename(url: str) -> None:
     database = Database(url)
-    with database.write() as transaction:
-        transaction.execute(text("UPDATE shirase_database_name SET name = :name"), {"name": secrets.token_hex(16)})
+    with database.transaction() as db:
+        db.execute(text("UPDATE shirase_database_name SET name = :name"), {"name": secrets.token_hex(16)})
     database.close()

@@ -65,19 +65,19 @@ class ProxyRequired(ShiraseError):
     """A stream was asked for without the proxy that could hold it."""
 
 
-class DatabaseAway(ShiraseError):
+class DatabaseUnavailable(ShiraseError):
     """The database does not answer."""
 
 
-class KeysAway(ShiraseError):
+class KeysUnavailable(ShiraseError):
     """The keys that tokens are checked with cannot be had, so that nobody can be let in or refused."""
 
 
-class RowsLocked(DatabaseAway):
+class RowsLocked(DatabaseUnavailable):
     """A row that is to be changed is held by another transaction for too long."""
 
 
-class DatabaseReadOnly(DatabaseAway):
+class DatabaseReadOnly(DatabaseUnavailable):
     """The database can be read and takes nothing: its disk is full, or it is a standby."""
 
 

@@ -36,12 +36,12 @@ def begin(request_id: str) -> None:
     _known.set({"request_id": request_id})
 
 
-def forget() -> None:
+def clear() -> None:
     """The request is over: what this thread logs before the next one is of none."""
     _known.set({})
 
 
-def know(**more: str) -> None:
+def bind(**more: str) -> None:
     """Have the lines that follow say so too: ``user``, ``connection``, ``event``."""
     _known.set({**_known.get(), **more})
 

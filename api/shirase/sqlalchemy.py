@@ -27,7 +27,7 @@ from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.store import append
 from shirase.store.database import join
-from shirase.types import Draft, Notification, Said, SaidTo
+from shirase.types import AddressedInput, Draft, Notification, NotificationInput
 
 NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit
@@ -98,7 +98,7 @@ class _Pending:
     committed: bool = False
 
 
-def notify(session: AnySession, **said: Unpack[SaidTo]) -> Notification:
+def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notification:
     """Create a notification in the session's transaction.
 
     Raises:
@@ -106,18 +106,20 @@ def notify(session: AnySession, **said: Unpack[SaidTo]) -> Notification:
         LookupError: if no ``Notifier`` is attached to the session or its factory.
         ValueError: if the session's connection is in AUTOCOMMIT: there is no transaction to belong to.
     """
-    draft = check(NewNotification, said).draft()
+    draft = check(NewNotification, fields).draft()
     return _append(session, [draft])[0]
 
 
-def notify_many(session: AnySession, wanted: Iterable[SaidTo]) -> list[Notification]:
+def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[Notification]:
     """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
     return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
-def broadcast(session: AnySession, *, user_ids: Iterable[str], **said: Unpack[Said]) -> list[Notification]:
+def broadcast(
+    session: AnySession, *, user_ids: Iterable[str], **fields: Unpack[NotificationInput]
+) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
-    return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **said}).drafts())
+    return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **fields}).drafts())
 
 
 def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:

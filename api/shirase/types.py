@@ -11,7 +11,7 @@ DELETED = "deleted"
 LARGEST_ID = 2**63 - 1  # that a database can look for
 
 
-class Said(TypedDict):
+class NotificationInput(TypedDict):
     """What a producer says in Python, as in ``POST /api/notifications``; ``drafts`` has the limits."""
 
     type: str
@@ -21,7 +21,7 @@ class Said(TypedDict):
     expires_at: NotRequired[datetime | None]  # aware
 
 
-class SaidTo(Said):
+class AddressedInput(NotificationInput):
     """The same to one user."""
 
     user_id: str
@@ -117,7 +117,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class StreamConnection:
     """One held response, and whose it is."""
 
     connection_id: str

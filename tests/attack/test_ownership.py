@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from werkzeug.test import TestResponse
 
 from shirase.flask.openapi import describe
 from shirase.flask.operation import PUBLIC, USER, USER_IN_QUERY, Operation
 from shirase.inbox import cursors, notifications
 from shirase.proxy import grip
-from shirase.store.database import Database, Transaction
+from shirase.store.database import Database
 from shirase.types import Content, Draft
 from tests.attack.conftest import Headers
 from tests.attack.hostile import IDS
@@ -78,10 +78,10 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
             yield described, path, options | {"method": method}
 
 
-def rows_of(transaction: Transaction, user: str) -> dict[str, Any]:
+def rows_of(db: Connection, user: str) -> dict[str, Any]:
     """All that is stored of a user."""
     return {
-        table: transaction.execute(
+        table: db.execute(
             text(f"SELECT * FROM shirase_{table} WHERE user_id = :user ORDER BY {order}"),  # noqa: S608 - our own names
             {"user": user},
         ).all()
@@ -102,8 +102,8 @@ def test_no_user_sees_or_changes_anothers(
     asked = {user: {**headers(user), "Last-Event-ID": "", "Grip-Last": ""} for user in USERS}
     count = 0
     for victim, target in targets.items():
-        with database.read() as transaction:
-            before = rows_of(transaction, victim)
+        with database.autocommit() as db:
+            before = rows_of(db, victim)
         for caller in (user for user in USERS if user != victim):
             sent = asked[caller] | {"Last-Event-ID": target["cursor"]}
             for described, path, options in requests(app, victim, target):
@@ -115,8 +115,8 @@ def test_no_user_sees_or_changes_anothers(
                 assert grip.user_channel(victim) not in channels(answer), where
                 if described.access not in (USER, USER_IN_QUERY):
                     assert answer.status_code == 403, where
-        with database.read() as transaction:
-            assert rows_of(transaction, victim) == before, victim
+        with database.autocommit() as db:
+            assert rows_of(db, victim) == before, victim
     assert count >= len(list(permutations(USERS, 2))) * 12
 
 

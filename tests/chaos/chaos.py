@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from tests.chaos.plan import Step, make_plan
 from tests.chaos.producers import GIVE_UP, Account, Producer
 from tests.chaos.scene import NODES, Scene, scene
@@ -138,7 +138,7 @@ def wait_complete(running: Scene, report: Report, after: str) -> None:
         # Anew each time: a request that was on its way when the silence began may yet delete what a device lacks.
         try:
             logs.update(read_log(running.service.database))
-        except DatabaseAway:
+        except DatabaseUnavailable:
             return False
         return all(is_complete(logs.get(user, []), one) for user in running.users for one in running.devices[user])
 

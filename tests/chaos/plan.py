@@ -43,13 +43,13 @@ def make_plan(seed: int, seconds: float, database: str) -> list[Step]:
     while planned < seconds:
         if not left:
             left = chance.sample(kinds, k=len(kinds))
-        together = [left.pop()]
+        batcher = [left.pop()]
         while left and chance.random() < TOGETHER:
             other = left[-1]
-            if other.part in {kind.part for kind in together}:
+            if other.part in {kind.part for kind in batcher}:
                 break
-            together.append(left.pop())
-        step = Step(chance.uniform(*CALM), tuple(together), chance.uniform(*LASTS), chance.random() < SILENCE)
+            batcher.append(left.pop())
+        step = Step(chance.uniform(*CALM), tuple(batcher), chance.uniform(*LASTS), chance.random() < SILENCE)
         steps.append(step)
         planned += step.calm + step.lasts + step.silence * RECOVERS
     if seconds >= LONG_RUN:

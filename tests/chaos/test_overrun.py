@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.e2e.conftest import Fragile, fragile_service
 from tests.support.browser_like import Browsers, Device
+from tests.support.fragile import Fragile, fragile_service
 from tests.support.service import draft
 
 USERS = [f"user {number}" for number in range(20)]

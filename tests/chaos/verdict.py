@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from shirase.store.database import Database
-from shirase.store.tables import Event, Notification
+from shirase.store.tables import EventRow, NotificationRow
 from tests.support.browser_like import Device, Received
 
 KINDS_OF_LOSS = ("lost", "doubled", "out of order", "disagree", "reset")
@@ -56,15 +56,22 @@ class Verdict:
 
 def read_log(database: Database) -> dict[str, list[Row]]:
     """All logs."""
-    columns = (Event.user_id, Event.seq, Event.kind, Event.notification_id, Event.created_at, Event.published_at)
+    columns = (
+        EventRow.user_id,
+        EventRow.seq,
+        EventRow.kind,
+        EventRow.notification_id,
+        EventRow.created_at,
+        EventRow.published_at,
+    )
     wanted = (
-        select(*columns, Notification.id)
-        .join(Notification, Notification.id == Event.notification_id, isouter=True)
-        .order_by(Event.user_id, Event.seq)
+        select(*columns, NotificationRow.id)
+        .join(NotificationRow, NotificationRow.id == EventRow.notification_id, isouter=True)
+        .order_by(EventRow.user_id, EventRow.seq)
     )
     logs: dict[str, list[Row]] = {}
-    with database.read() as transaction:
-        for user, seq, kind, number, created, published, stored in transaction.execute(wanted):
+    with database.autocommit() as db:
+        for user, seq, kind, number, created, published, stored in db.execute(wanted):
             silent = kind == "notification" and stored is None
             logs.setdefault(user, []).append(Row(seq, kind, number, created, published, silent))
     return logs

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from shirase.access.tokens import ADMIN
 from shirase.store.database import Database, migrate
-from shirase.store.tables import Connection
+from shirase.store.tables import ConnectionRow
 from tests.support.browser_like import Browsers, Device
 from tests.support.loop_thread import wait_until
 from tests.support.postgres import cluster
@@ -186,8 +186,8 @@ class Crowd:
 
 def registered(database: Database) -> set[str]:
     """The live rows."""
-    with database.read() as transaction:
-        return set(transaction.scalars(select(Connection.connection_id).where(Connection.ended_at.is_(None))))
+    with database.autocommit() as db:
+        return set(db.scalars(select(ConnectionRow.connection_id).where(ConnectionRow.ended_at.is_(None))))
 
 
 def compare_with_api(running: Service, crowd: Crowd, report: Report) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from shirase.inbox.streams import NEXT_PATH
 from shirase.proxy.grip import connection_channel, user_channel
-from tests.e2e.conftest import PAGE
 from tests.support.browser_like import PATH
+from tests.support.fragile import PAGE
 from tests.support.service import Service
 
 PROBLEM = "application/problem+json"

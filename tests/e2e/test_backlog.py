@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.e2e.conftest import fragile_service
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Mode
+from tests.support.fragile import fragile_service
 from tests.support.loop_thread import wait_until
 from tests.support.service import draft
 

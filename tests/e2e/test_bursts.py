@@ -5,8 +5,8 @@ from uuid import uuid4
 from shirase.inbox.events import BURST
 from shirase.proxy.grip import user_channel
 from shirase.proxy.publisher import Item, Publisher
-from tests.e2e.conftest import Fragile, on_both
 from tests.support.forwarder import WAIT, Mode
+from tests.support.fragile import Fragile, on_both
 from tests.support.loop_thread import wait_until
 from tests.support.service import Service
 

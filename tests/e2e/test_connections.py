@@ -269,8 +269,8 @@ def test_rows_run_out_when_a_nodes_statistics_are_lost_and_come_back_with_them(p
 def test_a_registry_that_was_lost_is_made_again_and_ends_nobody(pair: Pair) -> None:
     devices = pair.open("lost", 4)
     pair.wait_count("lost", 4)
-    with pair.service.database.write() as transaction:
-        transaction.execute(text("DELETE FROM shirase_connections"))
+    with pair.service.database.transaction() as db:
+        db.execute(text("DELETE FROM shirase_connections"))
     pair.wait_count("lost", 4)
     assert all(device.open and device.connections == 1 for device in devices)
     assert pair.revoke("lost") == 4

@@ -15,9 +15,9 @@ from sqlalchemy import text
 from shirase.run.processes import Child, gunicorn_command, relay_command
 from tests.chaos.test_clock import SOURCE as CLOCK
 from tests.conftest import MakeDatabase
-from tests.e2e.conftest import Fragile, fragile_service
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Mode
+from tests.support.fragile import Fragile, fragile_service
 from tests.support.loop_thread import wait_until
 from tests.support.service import Service
 from tests.support.stack import free_ports

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.conftest import MakeDatabase
-from tests.e2e.conftest import HEARTBEAT
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Forwarder, Mode
+from tests.support.fragile import HEARTBEAT
 from tests.support.hosts import INBOXES, Host, django_host, djangos, flask_host, mounts
 from tests.support.kills import USER, kill_around_commits
 from tests.support.loop_thread import wait_until

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from shirase.access.tokens import ADMIN, WRITE
 from tests.conftest import MakeDatabase
-from tests.e2e.conftest import Fragile, fragile_service
 from tests.support.browser_like import PATH, Browsers
 from tests.support.forwarder import Mode
+from tests.support.fragile import Fragile, fragile_service
 from tests.support.loop_thread import wait_until
 from tests.support.service import draft
 
@@ -190,8 +190,8 @@ def _ask(debugged: Fragile, method: str, path: str, token: str, **options: Any) 
 
 
 def _execute(debugged: Fragile, statement: str) -> None:
-    with debugged.service.database.write() as transaction:
-        transaction.execute(text(statement))
+    with debugged.service.database.transaction() as db:
+        db.execute(text(statement))
 
 
 def _tickets(http: httpx.Client, url: str, token: str) -> list[str]:

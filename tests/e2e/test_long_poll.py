@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import PAGE, Fragile
+from tests.support.fragile import PAGE, Fragile
 from tests.support.loop_thread import wait_until
 from tests.support.service import Service
 

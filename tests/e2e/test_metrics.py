@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shirase.access.tokens import ADMIN
 from shirase.run.processes import Child, gunicorn_command, relay_command
-from tests.e2e.conftest import Fragile, on_both
 from tests.integration.test_metrics import read
 from tests.support.forwarder import Mode
+from tests.support.fragile import Fragile, on_both
 from tests.support.loop_thread import wait_until
 from tests.support.service import Service
 from tests.support.stack import free_ports

@@ -10,8 +10,8 @@ import pytest
 from shirase.inbox.streams import NEXT_PATH
 from shirase.proxy.grip import connection_channel, user_channel
 from tests.attack.hostile import IDS
-from tests.e2e.conftest import PAGE
 from tests.support.browser_like import PATH
+from tests.support.fragile import PAGE
 from tests.support.service import Service
 
 PATIENCE = 10.0  # seconds; what is not answered by then is not answered

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import PAGE
+from tests.support.fragile import PAGE
 from tests.support.service import Service
 
 

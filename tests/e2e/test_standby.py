@@ -13,9 +13,9 @@ import pytest
 from shirase.inbox import cursors
 from shirase.proxy import grip
 from tests.conftest import MakeDatabase
-from tests.e2e.conftest import Fragile, fragile_service
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Mode
+from tests.support.fragile import Fragile, fragile_service
 from tests.support.loop_thread import wait_until
 
 LISTED, OTHER = "https://app.example.com", "https://elsewhere.example.com"

@@ -57,8 +57,8 @@ def open_stream(database: Database, settings: Settings, publisher: Publisher) ->
 
 
 def live(database: Database, user: str = USER) -> list[str]:
-    with database.read() as transaction:
-        return table.of_user(transaction, user)
+    with database.autocommit() as db:
+        return table.of_user(db, user)
 
 
 def recover(database: Database, settings: Settings, connection_id: str) -> streams.Answer:
@@ -103,10 +103,10 @@ def test_with_reject_one_more_is_refused_and_nobody_gives_way(
 def test_the_limit_is_exact_when_many_connect_at_once(
     database: Database, open_stream: Callable[..., str], port: ControlPort, policy: str
 ) -> None:
-    together = threading.Barrier(RACERS)
+    batcher = threading.Barrier(RACERS)
 
     def race(_: int) -> str | None:
-        together.wait()
+        batcher.wait()
         try:
             return open_stream(policy=policy)
         except TooManyConnections:
@@ -143,8 +143,8 @@ def test_what_a_client_says_of_itself_is_cut_and_cleaned(
     hostile = {"User-Agent": "\x1b[31mé" + "x" * 300, "X-Forwarded-For": f"forged, {'9' * 100}"}
     headers = signed | {"Authorization": f"Bearer {token(USER)}"} | hostile
     assert client.get("/api/sse/notifications", headers=headers).status_code == 200
-    with database.read() as transaction:
-        agent, address = transaction.execute(text("SELECT user_agent, address FROM shirase_connections")).one()
+    with database.autocommit() as db:
+        agent, address = db.execute(text("SELECT user_agent, address FROM shirase_connections")).one()
     assert agent.isprintable()
     assert (len(agent), address) == (200, "9" * 64)
 
@@ -154,8 +154,8 @@ def test_revocation_ends_all_streams_of_one_user_also_one_that_was_taken_for_gon
 ) -> None:
     first, second, away = (open_stream() for _ in range(3))
     other = open_stream("another")
-    with database.write() as transaction:
-        transaction.execute(
+    with database.transaction() as db:
+        db.execute(
             text("UPDATE shirase_connections SET ended_at = opened_at, reason = 'gone' WHERE connection_id = :id"),
             {"id": away},
         )
@@ -187,21 +187,21 @@ def test_a_row_that_was_lost_is_entered_again_and_keeps_its_tokens_end(
 ) -> None:
     end = int(time.time()) + 3600
     lost, expired = open_stream(expires_at=end), open_stream(expires_at=int(time.time()) - LEEWAY)
-    with database.write() as transaction:
-        transaction.execute(text("DELETE FROM shirase_connections"))
+    with database.transaction() as db:
+        db.execute(text("DELETE FROM shirase_connections"))
     assert "Grip-Hold" in recover(database, settings, lost).headers
     assert live(database) == [lost]
-    with database.read() as transaction:
-        assert table.expired(transaction, datetime.fromtimestamp(end, UTC), 9) == [lost]
-        assert table.expired(transaction, datetime.fromtimestamp(end - 1, UTC), 9) == []
+    with database.autocommit() as db:
+        assert table.expired(db, datetime.fromtimestamp(end, UTC), 9) == [lost]
+        assert table.expired(db, datetime.fromtimestamp(end - 1, UTC), 9) == []
     assert said(recover(database, settings, expired))[1]["reason"] == TOKEN_EXPIRED
 
 
 def test_a_token_that_is_let_in_late_is_not_ended_at_once(open_stream: Callable[..., str], database: Database) -> None:
     late = open_stream(expires_at=int(time.time()) - 1)
-    with database.read() as transaction:
-        assert table.expired(transaction, datetime.now(UTC), 9) == []
-        assert table.expired(transaction, datetime.now(UTC) + timedelta(seconds=LEEWAY), 9) == [late]
+    with database.autocommit() as db:
+        assert table.expired(db, datetime.now(UTC), 9) == []
+        assert table.expired(db, datetime.now(UTC) + timedelta(seconds=LEEWAY), 9) == [late]
 
 
 @pytest.mark.parametrize("expires_at", [2**40, 10**30, 0, -5])

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from werkzeug.test import TestResponse
 
 from shirase.access.tokens import WRITE, mint
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.flask.app import create_app
 from shirase.inbox import notifications
 from shirase.proxy.publisher import Publisher
@@ -80,8 +80,8 @@ def cut(line: Forwarder, mode: Mode) -> None:
 
 
 def unpublished(database: Database) -> int:
-    with database.read() as transaction:
-        return len(log.unpublished(transaction, ("", 0), 100, datetime.now(UTC)))
+    with database.autocommit() as db:
+        return len(log.unpublished(db, ("", 0), 100, datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT])
@@ -140,8 +140,8 @@ def test_one_that_goes_away_between_commit_and_publish_fails_no_one(
 
 
 def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Database) -> None:
-    with direct.write() as transaction:
-        idempotency.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
+    with direct.transaction() as db:
+        idempotency.claim(db, "42", "k", "fingerprint", datetime.now(UTC))
         answer = ask(app, "POST", "", NEW, Idempotency_Key="k")
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
     assert ask(app, "POST", "", {**NEW, "title": "other"}, Idempotency_Key="k").status_code == 422
@@ -150,22 +150,22 @@ def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Da
 def test_a_request_whose_machine_vanished_does_not_hold_its_key_for_ever(app: Flask, postgres_url: str) -> None:
     def vanish(database: Database) -> None:
         """Begin the request, and then say nothing any more, not even that it is gone."""
-        with database.write() as transaction:
-            idempotency.claim(transaction, "42", "k", "fingerprint", datetime.now(UTC))
+        with database.transaction() as db:
+            idempotency.claim(db, "42", "k", "fingerprint", datetime.now(UTC))
             wait_until(
                 lambda: ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201,
                 20 * TIMEOUT,
                 "the key is still held",
             )
 
-    with closing(Database(postgres_url, TIMEOUT)) as database, pytest.raises(DatabaseAway):
+    with closing(Database(postgres_url, TIMEOUT)) as database, pytest.raises(DatabaseUnavailable):
         vanish(database)
 
 
 def test_a_log_that_another_transaction_holds_for_long_is_503(app: Flask, direct: Database) -> None:
     assert ask(app, "POST", "", NEW).status_code == 201
-    with direct.write() as transaction:
-        log.lock(transaction, ["42"])
+    with direct.transaction() as db:
+        log.lock(db, ["42"])
         assert ask(app, "POST", "", NEW).status_code == 503
         assert ask(app, "POST", "/read-all").status_code == 503
         assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}  # who only looks waits for nobody
@@ -176,7 +176,7 @@ def test_a_locked_sqlite_file_is_503_to_those_who_write_alone(settings: Settings
     app = create_app(replace(settings, database_url=sqlite_url, database_timeout=0.2))
     with closing(Database(sqlite_url)) as other, closing(app.extensions["shirase"].database):
         assert ask(app, "POST", "", NEW).status_code == 201
-        with other.write():
+        with other.transaction():
             assert ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 503
             assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}
         assert ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201
@@ -202,5 +202,5 @@ def test_nothing_but_its_own_error_leaves_the_database(
     line: Forwarder, settings: Settings, call: Callable[..., Any]
 ) -> None:
     line.mode = Mode.REFUSE
-    with closing(Database(settings.database_url, TIMEOUT)) as away, pytest.raises(DatabaseAway):
+    with closing(Database(settings.database_url, TIMEOUT)) as away, pytest.raises(DatabaseUnavailable):
         call(away)

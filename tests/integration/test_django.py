@@ -23,8 +23,8 @@ from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database
-from shirase.store.tables import Base, Notification
-from shirase.types import SaidTo
+from shirase.store.tables import Base, NotificationRow
+from shirase.types import AddressedInput
 from tests.support.control_port import ControlPort, control_port
 
 ALIAS = "beside"  # not the default: the site may have its notifications in another of its databases
@@ -104,12 +104,12 @@ def options(control: ControlPort, **more: Any) -> dict[str, Any]:
 
 
 def stored(database: Database) -> list[str]:
-    with database.read() as session:
-        return list(session.scalars(select(Notification.title).order_by(Notification.id)))
+    with database.autocommit() as session:
+        return list(session.scalars(select(NotificationRow.title).order_by(NotificationRow.id)))
 
 
 def left_behind(database: Database) -> list[int]:
-    with database.read() as session:
+    with database.autocommit() as session:
         return [event.seq for event in log.unpublished(session, ("", 0), 100, datetime.now(UTC))]
 
 
@@ -151,7 +151,7 @@ def test_a_rollback_and_a_savepoints_leave_and_publish_nothing(database: Databas
 
 @pytest.mark.usefixtures("site")
 def test_many_and_all(database: Database, control: ControlPort) -> None:
-    notify_many([SaidTo(user_id=user, type="t", title=user, message="") for user in ("b", "a")])
+    notify_many([AddressedInput(user_id=user, type="t", title=user, message="") for user in ("b", "a")])
     told = broadcast(users=[SimpleNamespace(pk=7)], user_ids=["a", "7"], type="t", title="all", message="")
     assert [one.user_id for one in told] == ["7", "a"]
     assert stored(database) == ["b", "a", "all", "all"]
@@ -191,8 +191,8 @@ def test_the_user_is_mapped_by_the_sites_function(database_url: str, database: D
         override_settings(**options(control, USER_ID=lambda user: f"name:{user.name}")),
     ):
         notify(user=SimpleNamespace(name="aiko"), type="t", title="t", message="")
-    with database.read() as session:
-        assert session.scalar(select(Notification.user_id)) == "name:aiko"
+    with database.autocommit() as session:
+        assert session.scalar(select(NotificationRow.user_id)) == "name:aiko"
 
 
 def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> None:
@@ -206,7 +206,7 @@ def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> 
     with database.engine.connect() as connection, Session(connection) as session:
         assert set(inspect(connection).get_table_names("own")) == {*Base.metadata.tables, "shirase_version"}
         assert inspect(connection).get_table_names("public") == []
-        assert session.scalars(select(Notification.title)).all() == ["in its schema"]
+        assert session.scalars(select(NotificationRow.title)).all() == ["in its schema"]
     database.close()
     postgres.drop(name)
 

@@ -25,8 +25,8 @@ def post(client: FlaskClient, token: Token, body: Any, key: str, path: str = "",
 
 
 def stored(database: Database, user_id: str = "42") -> int:
-    with database.read() as transaction:
-        return len(inbox.page(transaction, user_id, datetime.now(UTC), limit=1000))
+    with database.autocommit() as db:
+        return len(inbox.page(db, user_id, datetime.now(UTC), limit=1000))
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_a_request_that_died_in_the_middle_leaves_its_key_free(
     client: FlaskClient, token: Token, database: Database
 ) -> None:
     def die() -> None:
-        with database.write() as transaction:
-            idempotency.claim(transaction, "svc", "k", "fingerprint", datetime.now(UTC))
+        with database.transaction() as db:
+            idempotency.claim(db, "svc", "k", "fingerprint", datetime.now(UTC))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

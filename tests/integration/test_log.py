@@ -29,8 +29,8 @@ def create(database: Database, publisher: Publisher, users: list[str]) -> None:
 
 
 def seqs(database: Database, user: str) -> list[int]:
-    with database.read() as transaction:
-        return [one.seq for one in log.read_events(transaction, user, 1, 10**6, 10**6, datetime.now(UTC))]
+    with database.autocommit() as db:
+        return [one.seq for one in log.read_events(db, user, 1, 10**6, 10**6, datetime.now(UTC))]
 
 
 def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, publisher: Publisher) -> None:
@@ -52,9 +52,9 @@ def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publ
         over = False
         while not over:
             over = all(task.done() for task in writing)  # asked before the read: the last read sees all
-            with database.read() as transaction:
-                head = log.position(transaction, "a", datetime.now(UTC)).head
-                found = [one.seq for one in log.read_events(transaction, "a", seen + 1, head, 1000, datetime.now(UTC))]
+            with database.autocommit() as db:
+                head = log.position(db, "a", datetime.now(UTC)).head
+                found = [one.seq for one in log.read_events(db, "a", seen + 1, head, 1000, datetime.now(UTC))]
             assert found == list(range(seen + 1, head + 1))
             seen = head
         for task in writing:
@@ -65,25 +65,23 @@ def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publ
 def test_ids_of_one_user_grow_with_their_seq(database: Database, publisher: Publisher) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: create(database, publisher, ["a", "b", "a"]), range(40)))
-    with database.read() as transaction:
-        found = transaction.scalars(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY seq")).all()
+    with database.autocommit() as db:
+        found = db.scalars(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY seq")).all()
     assert list(found) == sorted(found)
 
 
 def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, publisher: Publisher) -> None:
     create(database, publisher, ["a"] * 10 + ["b"] * 3)
-    with database.read() as transaction:
-        ids = list(
-            transaction.execute(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY id")).scalars()
-        )
+    with database.autocommit() as db:
+        ids = list(db.execute(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY id")).scalars())
     assert notifications.mark_read(database, publisher, "a", ids[:3]) == (3, 7)
     assert notifications.mark_read(database, publisher, "a", ids[:4]) == (1, 6)
     notifications.delete(database, publisher, "a", ids[0])
     notifications.delete(database, publisher, "a", ids[9])
     assert notifications.unread_count(database, "a") == 5
-    with database.read() as transaction:
+    with database.autocommit() as db:
         wanted = text("SELECT count(*) FROM shirase_notifications WHERE user_id = 'a' AND read_at IS NULL")
-        assert transaction.execute(wanted).scalar_one() == 5
+        assert db.execute(wanted).scalar_one() == 5
     assert notifications.mark_read(database, publisher, "a", None) == (5, 0)
     assert notifications.mark_read(database, publisher, "a", None) == (0, 0)
     assert notifications.unread_count(database, "b") == 3

@@ -18,8 +18,8 @@ from shirase.settings import Settings
 from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many
 from shirase.store import log
 from shirase.store.database import Database, parse_url
-from shirase.store.tables import Notification
-from shirase.types import Event, SaidTo
+from shirase.store.tables import NotificationRow
+from shirase.types import AddressedInput, Event
 from tests.support.control_port import ControlPort, control_port
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,8 +79,8 @@ def schedule(session: Session | scoped_session[Session], title: str, user: str =
 
 
 def stored(database: Database, user: str = "42") -> list[str]:
-    with database.read() as session:
-        wanted = select(Notification.title).where(Notification.user_id == user).order_by(Notification.id)
+    with database.autocommit() as session:
+        wanted = select(NotificationRow.title).where(NotificationRow.user_id == user).order_by(NotificationRow.id)
         return list(session.scalars(wanted))
 
 
@@ -90,7 +90,7 @@ def interviews(engine: Engine) -> list[str]:
 
 
 def left_behind(database: Database) -> list[Event]:
-    with database.read() as session:
+    with database.autocommit() as session:
         return log.unpublished(session, ("", 0), 100, datetime.now(UTC))
 
 
@@ -114,7 +114,7 @@ def test_what_notify_returns_is_what_is_stored(sessions: sessionmaker[Session], 
             session, user_id="4 2", type="a.b", title="T", message="M", payload={"a": [1, "知"]}, expires_at=ends
         )
     with Session(database.engine) as session:
-        row = session.get_one(Notification, made.id)
+        row = session.get_one(NotificationRow, made.id)
     assert (row.user_id, row.type, row.title, row.message) == ("4 2", "a.b", "T", "M")
     assert (row.payload, row.expires_at, row.created_at) == (made.content.payload, ends, made.created_at)
 
@@ -292,11 +292,13 @@ def test_wrong_fields_are_named_and_nothing_is_written(
                 notify(session, **{**good, **wrong})
             assert [error.field for error in caught.value.errors] == [field]
         with pytest.raises(Invalid, match=r"notifications\[1\]\.title"):
-            notify_many(session, [SaidTo(user_id="u", type="t", title=title, message="") for title in ("t", "")])
+            notify_many(
+                session, [AddressedInput(user_id="u", type="t", title=title, message="") for title in ("t", "")]
+            )
         with pytest.raises(Invalid, match="user_ids"):
             broadcast(session, user_ids=[], type="t", title="t", message="")
-    with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Notification)) == 0
+    with database.autocommit() as session:
+        assert session.scalar(select(func.count()).select_from(NotificationRow)) == 0
     assert interviews(engine) == ["stays"]
 
 
@@ -304,7 +306,7 @@ def test_many_in_one_call(sessions: sessionmaker[Session], database: Database, c
     with sessions.begin() as session:
         made = notify_many(
             session,
-            [SaidTo(user_id=user, type="t", title=title, message="") for user, title in ("b1", "a2", "b3")],
+            [AddressedInput(user_id=user, type="t", title=title, message="") for user, title in ("b1", "a2", "b3")],
         )
         told = broadcast(session, user_ids=["b", "a", "b"], type="t", title="all", message="")
     assert [one.content.title for one in made] == ["1", "2", "3"]

@@ -12,7 +12,7 @@ import zmq
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.inbox import connections
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
@@ -23,7 +23,7 @@ from shirase.settings import Settings
 from shirase.store import connections as table
 from shirase.store import registry
 from shirase.store.database import Database
-from shirase.types import Connection
+from shirase.types import StreamConnection
 from tests.support.control_port import ControlPort, control_port
 from tests.support.loop_thread import wait_until
 from tests.support.stack import free_ports
@@ -107,14 +107,14 @@ def listen(
 
 
 def enter(database: Database, *connection_ids: str) -> None:
-    with database.write() as transaction:
+    with database.transaction() as db:
         for connection_id in connection_ids:
-            table.add(transaction, Connection(connection_id, USER), datetime.now(UTC))
+            table.add(db, StreamConnection(connection_id, USER), datetime.now(UTC))
 
 
 def live(database: Database) -> set[str]:
-    with database.read() as transaction:
-        return set(table.of_user(transaction, USER))
+    with database.autocommit() as db:
+        return set(table.of_user(db, USER))
 
 
 def turn_until(condition: Callable[[], object], *relays: Presence, otherwise: str = "it does not come to that") -> None:
@@ -127,8 +127,8 @@ def turn_until(condition: Callable[[], object], *relays: Presence, otherwise: st
 
 
 def held_by(database: Database, node: str) -> set[str]:
-    with database.read() as transaction:
-        return set(registry.of_node(transaction, node))
+    with database.autocommit() as db:
+        return set(registry.of_node(db, node))
 
 
 def test_what_is_announced_is_entered_and_what_has_left_is_gone(
@@ -150,8 +150,8 @@ def test_a_stream_that_nobody_knows_or_that_was_ended_is_read_again(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "ended", "fine")
-    with database.write() as transaction:
-        table.end(transaction, ["ended"], connections.REVOKED, datetime.now(UTC))
+    with database.transaction() as db:
+        table.end(db, ["ended"], connections.REVOKED, datetime.now(UTC))
     relay = listen()
     voices[0].say("ended", "fine", "unknown")
     turn_until(lambda: len(ports[0].items) >= 2, relay)
@@ -215,8 +215,8 @@ def test_a_row_that_was_lost_is_made_again_and_held_again(
         return held_by(database, ports[0].url)
 
     turn_until(lambda: go_on() == {"lost", "kept"}, relay)
-    with database.write() as transaction:
-        transaction.execute(text("DELETE FROM shirase_connections WHERE connection_id = 'lost'"))
+    with database.transaction() as db:
+        db.execute(text("DELETE FROM shirase_connections WHERE connection_id = 'lost'"))
     turn_until(lambda: go_on() and ports[0].items, relay)
     assert {item["channel"] for item in ports[0].items} == {grip.connection_channel("lost")}
     enter(database, "lost")  # which its stream's recovery does
@@ -310,20 +310,20 @@ def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
     relay = listen()
     voices[0].say("a1", "b2")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
-    with database.write() as transaction:
-        transaction.execute(text("ALTER TABLE shirase_connections RENAME TO away"))
+    with database.transaction() as db:
+        db.execute(text("ALTER TABLE shirase_connections RENAME TO away"))
     voices[0].say_left("a1")
 
     def meets_it() -> bool:
         try:
             relay.turn()
-        except (DatabaseAway, DBAPIError):  # SQLite and PostgreSQL say it differently
+        except (DatabaseUnavailable, DBAPIError):  # SQLite and PostgreSQL say it differently
             return True
         return False
 
     wait_until(meets_it, BOUND, "it does not meet the outage")
-    with database.write() as transaction:
-        transaction.execute(text("ALTER TABLE away RENAME TO shirase_connections"))
+    with database.transaction() as db:
+        db.execute(text("ALTER TABLE away RENAME TO shirase_connections"))
     turn_until(lambda: live(database) == {"b2"}, relay)
 
 

@@ -39,8 +39,8 @@ def create(database: Database, publisher: Publisher, users: list[str], expires_a
 
 
 def waiting(database: Database) -> int:
-    with database.read() as transaction:
-        return len(log.unpublished(transaction, ("", 0), 10_000, datetime.now(UTC)))
+    with database.autocommit() as db:
+        return len(log.unpublished(db, ("", 0), 10_000, datetime.now(UTC)))
 
 
 def test_what_is_created_is_published_to_every_node_in_order(
@@ -153,9 +153,9 @@ def test_a_burst_that_is_over_has_streams_read_again_and_one_that_goes_on_has_no
     hint, last = ports[0].items[before:]
     assert (hint["channel"], hint["formats"]["http-stream"]) == ("u-YQ", {"action": "hint"})
     assert last["id"] == str(events.BURST)
-    with database.read() as transaction:
-        assert missed.of_node(transaction, ports[1].url, 10) == {"a": 1}  # told when it is back
-        assert set(missed.of_node(transaction, missed.ANY_NODE, 10)) == {"b"}
+    with database.autocommit() as db:
+        assert missed.of_node(db, ports[1].url, 10) == {"a": 1}  # told when it is back
+        assert set(missed.of_node(db, missed.ANY_NODE, 10)) == {"b"}
 
 
 def test_what_expires_leaves_every_device(database: Database, publisher: Publisher, ports: list[ControlPort]) -> None:
@@ -172,12 +172,12 @@ def test_what_is_older_than_is_kept_goes_in_batches(
     settings: Settings, database: Database, publisher: Publisher
 ) -> None:
     create(database, publisher, [f"u{number}" for number in range(repair.BATCH + 100)])
-    with database.write() as transaction:
+    with database.transaction() as db:
         for table in ("notifications", "events"):
-            transaction.execute(text(f"UPDATE shirase_{table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
+            db.execute(text(f"UPDATE shirase_{table} SET created_at = '2020-01-01T00:00:00.000000Z'"))  # noqa: S608
     create(database, publisher, ["young", "u1"])
     assert repair.keep_house(settings, database, publisher)
-    with database.read() as transaction:
-        left = transaction.execute(text("SELECT count(*), sum(unread) FROM shirase_streams, (SELECT 1) AS one")).one()
-        assert transaction.execute(text("SELECT count(*) FROM shirase_notifications")).scalar_one() == 2
+    with database.autocommit() as db:
+        left = db.execute(text("SELECT count(*), sum(unread) FROM shirase_streams, (SELECT 1) AS one")).one()
+        assert db.execute(text("SELECT count(*) FROM shirase_notifications")).scalar_one() == 2
         assert tuple(left) == (repair.BATCH + 101, 2)

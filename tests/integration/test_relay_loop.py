@@ -15,7 +15,7 @@ from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store.database import Database
-from shirase.store.tables import Event
+from shirase.store.tables import EventRow
 from shirase.types import Content, Draft
 from tests.support.control_port import ControlPort, control_port
 from tests.support.forwarder import Forwarder, Mode
@@ -55,8 +55,8 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
 ) -> None:
     create(settings, database)
     create(settings, database, datetime.now(UTC) - timedelta(seconds=1))
-    with database.write() as transaction:
-        transaction.execute(
+    with database.transaction() as db:
+        db.execute(
             text("INSERT INTO shirase_idempotency_keys VALUES ('o', 'k', 'f', 'a', '2020-01-01T00:00:00.000000Z')")
         )
     with running(replace(settings, grip_url=(port.url,))):
@@ -74,9 +74,9 @@ def test_what_is_just_being_published_is_left_alone(settings: Settings, database
     create(settings, database)
     publisher = Publisher(replace(settings, grip_url=(port.url,)))
     assert repair.repair(database, publisher, rest=timedelta(hours=1)).events == 0
-    with database.write() as transaction:  # by a host whose clock is ahead
+    with database.transaction() as db:  # by a host whose clock is ahead
         ahead = datetime.now(UTC) + timedelta(minutes=1)
-        transaction.execute(update(Event).values(created_at=ahead))
+        db.execute(update(EventRow).values(created_at=ahead))
     assert repair.repair(database, publisher, rest=timedelta(hours=1)).events == 1
 
 
@@ -117,5 +117,5 @@ def test_it_waits_out_a_database_that_is_away(
 
 
 def count(database: Database, table: str) -> int:
-    with database.read() as transaction:
-        return int(transaction.execute(text(f"SELECT count(*) FROM shirase_{table}")).scalar_one())  # noqa: S608
+    with database.autocommit() as db:
+        return int(db.execute(text(f"SELECT count(*) FROM shirase_{table}")).scalar_one())  # noqa: S608

@@ -47,8 +47,8 @@ def api(client: FlaskClient, token: Callable[..., str]) -> Api:
 
 
 def rows(database: Database) -> int:
-    with database.read() as transaction:
-        return int(transaction.execute(text("SELECT count(*) FROM shirase_notifications")).scalar_one())
+    with database.autocommit() as db:
+        return int(db.execute(text("SELECT count(*) FROM shirase_notifications")).scalar_one())
 
 
 def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
@@ -237,8 +237,8 @@ def test_read_all_says_how_many(api: Api) -> None:
 
 def test_what_has_expired_is_gone_from_lists_and_counts_at_once(api: Api, database: Database) -> None:
     api.create({"notifications": [NEW, {**NEW, "expires_at": "2100-01-01T00:00:00Z"}]}, "/batch")
-    with database.write() as transaction:
-        transaction.execute(
+    with database.transaction() as db:
+        db.execute(
             text(
                 "UPDATE shirase_notifications SET expires_at = '2020-01-01T00:00:00.000000Z'"
                 " WHERE expires_at IS NOT NULL"

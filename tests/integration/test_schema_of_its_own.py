@@ -90,7 +90,7 @@ def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Se
     answer = streams.open_stream(services.database, services.publisher, services.settings, connection, None)
     assert '"unread_count":3' in answer.body
     assert repair.repair(services.database, services.publisher).events == 0
-    with services.database.read() as reading:
+    with services.database.autocommit() as reading:
         assert len(log.read_events(reading, "42", 1, 9, 9, datetime.now(UTC))) == 3
     notifier.close()
     engine.dispose()

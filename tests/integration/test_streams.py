@@ -108,8 +108,8 @@ def test_a_cursor_older_than_what_is_kept_is_answered_with_reset(
     database: Database, settings: Settings, publisher: Publisher, pruned: str
 ) -> None:
     create(database, publisher, 5)
-    with database.write() as transaction:
-        transaction.execute(text(f"DELETE FROM shirase_events WHERE {pruned}"))  # noqa: S608
+    with database.transaction() as db:
+        db.execute(text(f"DELETE FROM shirase_events WHERE {pruned}"))  # noqa: S608
     assert_reset(database, settings, cursor(database, 2))
     assert_reset(database, settings, cursor(database, 0))
 
@@ -160,8 +160,8 @@ def test_what_expired_or_was_deleted_is_not_replayed(
     create(database, publisher, 1)
     create(database, publisher, 1, datetime.now(UTC) - timedelta(seconds=1))
     create(database, publisher, 1)
-    with database.read() as transaction:
-        first = transaction.execute(text("SELECT min(id) FROM shirase_notifications")).scalar_one()
+    with database.autocommit() as db:
+        first = db.execute(text("SELECT min(id) FROM shirase_notifications")).scalar_one()
     notifications.delete(database, publisher, USER, first)
     found, _, _ = follow(database, settings, open_stream(database, settings, cursor(database, 0)))
     assert [event.event for event in found] == ["connected", "notification", "deleted"]
@@ -198,8 +198,8 @@ def test_a_long_poll_is_not_held_at_a_page_that_has_nothing_to_say(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 5)
-    with database.write() as transaction:
-        transaction.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))
+    with database.transaction() as db:
+        db.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))
     answer = streams.poll(database, replace(settings, sse_queue_size=2), USER, cursor(database, 0), 25)
     assert not answer.headers
     assert json.loads(answer.body) == {"events": [], "cursor": cursor(database, 2)}
@@ -209,8 +209,8 @@ def test_a_page_of_a_stream_that_has_nothing_to_say_leads_on(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 5)
-    with database.write() as transaction:
-        transaction.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))
+    with database.transaction() as db:
+        db.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))
     small = replace(settings, sse_queue_size=2)
     found, pages, _ = follow(database, small, open_stream(database, small, cursor(database, 0)))
     assert ([event.id for event in found], pages) == ([cursor(database, seq) for seq in (0, 4, 5)], 3)

@@ -195,14 +195,14 @@ def test_used_tickets_are_forgotten_once_nobody_takes_them_any_more(settings: Se
     for age in (0, 60, 200):
         ticket = tickets.issue(settings, Identity(USER))
         tickets.redeem(database, settings, ticket)
-        with database.write() as transaction:
+        with database.transaction() as db:
             then = datetime.now(UTC) - timedelta(seconds=age)
             value = tokens.unseal(settings, "ticket", ticket) or {}
             statement = text("UPDATE shirase_used_tickets SET used_at = :then WHERE id = :id")
-            if transaction.dialect.name == "sqlite":
-                transaction.execute(statement, {"then": then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "id": value["id"]})
+            if db.dialect.name == "sqlite":
+                db.execute(statement, {"then": then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "id": value["id"]})
             else:
-                transaction.execute(statement, {"then": then, "id": value["id"]})
+                db.execute(statement, {"then": then, "id": value["id"]})
     assert repair.keep_house(settings, database, Publisher(settings))
-    with database.read() as transaction:
-        assert transaction.execute(text("SELECT count(*) FROM shirase_used_tickets")).scalar_one() == 2
+    with database.autocommit() as db:
+        assert db.execute(text("SELECT count(*) FROM shirase_used_tickets")).scalar_one() == 2

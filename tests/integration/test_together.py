@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from shirase.inbox import notifications
-from shirase.inbox.notifications import Together, create_together
+from shirase.inbox.notifications import CreateBatcher, create_batcher
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import log
@@ -37,9 +37,9 @@ def draft(user: str, title: str = "T") -> Draft:
     return Draft(user, Content("a.b", title, "M", "{}", None))
 
 
-def create(database: Database, publisher: Publisher, together: Together, one: Draft) -> str:
+def create(database: Database, publisher: Publisher, batcher: CreateBatcher, one: Draft) -> str:
     said, _ = notifications.create(
-        database, publisher, [one], together=together, answer=lambda created: created[0].content.title
+        database, publisher, [one], batcher=batcher, answer=lambda created: created[0].content.title
     )
     return said
 
@@ -47,38 +47,38 @@ def create(database: Database, publisher: Publisher, together: Together, one: Dr
 def test_each_gets_its_own_and_all_are_in_the_log_and_published(
     database: Database, publisher: Publisher, control: ControlPort
 ) -> None:
-    together = create_together(database, publisher)
+    batcher = create_batcher(database, publisher)
     wanted = [draft(f"user-{n % 3}", f"T{n}") for n in range(60)]
     with ThreadPoolExecutor(THREADS) as threads:
-        said = list(threads.map(lambda one: create(database, publisher, together, one), wanted))
+        said = list(threads.map(lambda one: create(database, publisher, batcher, one), wanted))
     assert said == [one.content.title for one in wanted]
     now = datetime.now(UTC)
-    with database.read() as transaction:
+    with database.autocommit() as db:
         for user in ("user-0", "user-1", "user-2"):
-            assert [event.seq for event in log.read_events(transaction, user, 1, 100, 100, now)] == list(range(1, 21))
-            assert log.position(transaction, user, now).unread == 20
-        assert log.unpublished(transaction, ("", 0), 100, now) == []
+            assert [event.seq for event in log.read_events(db, user, 1, 100, 100, now)] == list(range(1, 21))
+            assert log.position(db, user, now).unread == 20
+        assert log.unpublished(db, ("", 0), 100, now) == []
     assert len(control.items) == len(wanted)
 
 
 def test_who_waits_for_a_locked_log_holds_up_nobody_else(postgres_url: str, settings: Settings) -> None:
     database = Database(postgres_url)
     publisher = Publisher(settings)
-    together = create_together(database, publisher)
-    create(database, publisher, together, draft("held"))
+    batcher = create_batcher(database, publisher)
+    create(database, publisher, batcher, draft("held"))
     may_end = threading.Event()
 
     def first_turn() -> None:  # makes all the others wait together
-        with together.turn:
+        with batcher.turn:
             assert may_end.wait(10)
 
-    with ThreadPoolExecutor(THREADS) as threads, database.write() as host:
+    with ThreadPoolExecutor(THREADS) as threads, database.transaction() as host:
         host.execute(text("SELECT * FROM shirase_streams WHERE user_id = 'held' FOR UPDATE"))
         turn = threads.submit(first_turn)
-        wait_until(together.turn.locked, 10, lambda: "nobody has the turn")
-        waiting = threads.submit(create, database, publisher, together, draft("held"))
-        others = [threads.submit(create, database, publisher, together, draft(f"free-{n}")) for n in range(4)]
-        wait_until(lambda: len(together.waiting) == 5, 10, lambda: f"{len(together.waiting)} wait")
+        wait_until(batcher.turn.locked, 10, lambda: "nobody has the turn")
+        waiting = threads.submit(create, database, publisher, batcher, draft("held"))
+        others = [threads.submit(create, database, publisher, batcher, draft(f"free-{n}")) for n in range(4)]
+        wait_until(lambda: len(batcher.waiting) == 5, 10, lambda: f"{len(batcher.waiting)} wait")
         may_end.set()
         turn.result(10)
         assert [other.result(10) for other in others] == ["T"] * 4

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from shirase.inbox import notifications
 from shirase.inbox.connections import REVOKED
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import connections, log, missed, pending, registry
-from shirase.store.database import Database, Transaction
-from shirase.types import PUBLISH, Connection, Content, Draft, Published
+from shirase.store.database import Database
+from shirase.types import PUBLISH, Content, Draft, Published, StreamConnection
 
 NOW = datetime.now(UTC)
 PAST, FUTURE = NOW - timedelta(seconds=1), NOW + timedelta(hours=1)
@@ -19,13 +20,13 @@ USER = "a, b; c=é"
 
 
 def anything(database: Database) -> bool:
-    with database.read() as transaction:
-        return pending.anything(transaction, datetime.now(UTC))
+    with database.autocommit() as db:
+        return pending.anything(db, datetime.now(UTC))
 
 
-def do(database: Database, what: Callable[[Transaction], object]) -> None:
-    with database.write() as transaction:
-        what(transaction)
+def do(database: Database, what: Callable[[Connection], object]) -> None:
+    with database.transaction() as db:
+        what(db)
 
 
 def create(database: Database, settings: Settings, expires_at: datetime | None) -> None:
@@ -34,10 +35,10 @@ def create(database: Database, settings: Settings, expires_at: datetime | None) 
     notifications.create(database, Publisher(settings), [draft], answer=lambda _: "")
 
 
-def publish_all(transaction: Transaction) -> None:
-    found = log.unpublished(transaction, ("", 0), 10, NOW)
+def publish_all(db: Connection) -> None:
+    found = log.unpublished(db, ("", 0), 10, NOW)
     published = [Published(event, frozenset({"n"})) for event in found]
-    log.mark_published(transaction, published, NOW, way=PUBLISH, committed_at=NOW)
+    log.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW)
 
 
 def test_nothing_waits_in_an_empty_database(database: Database) -> None:
@@ -56,9 +57,9 @@ def test_an_unpublished_event_waits_and_then_what_has_expired(
 
 @pytest.mark.parametrize("node", ["http://node", missed.ANY_NODE])
 def test_what_a_node_missed_waits(database: Database, node: str) -> None:
-    do(database, lambda transaction: missed.remember(transaction, [(node, USER)]))
+    do(database, lambda db: missed.remember(db, [(node, USER)]))
     assert anything(database)
-    do(database, lambda transaction: missed.forget(transaction, node, {USER: 1}))
+    do(database, lambda db: missed.forget(db, node, {USER: 1}))
     assert not anything(database)
 
 
@@ -66,15 +67,15 @@ def test_what_a_node_missed_waits(database: Database, node: str) -> None:
 def test_a_stream_waits_whose_token_has_expired(
     database: Database, expires_at: datetime | None, *, is_due: bool
 ) -> None:
-    do(database, lambda transaction: connections.add(transaction, Connection("c1", USER, expires_at), NOW))
+    do(database, lambda db: connections.add(db, StreamConnection("c1", USER, expires_at), NOW))
     assert anything(database) is is_due
-    do(database, lambda transaction: registry.departed(transaction, ["c1"], NOW))
+    do(database, lambda db: registry.departed(db, ["c1"], NOW))
     assert not anything(database)
 
 
 def test_an_end_waits_until_it_is_told(database: Database) -> None:
-    do(database, lambda transaction: connections.add(transaction, Connection("c1", USER), NOW))
-    do(database, lambda transaction: connections.end(transaction, ["c1"], REVOKED, NOW))
+    do(database, lambda db: connections.add(db, StreamConnection("c1", USER), NOW))
+    do(database, lambda db: connections.end(db, ["c1"], REVOKED, NOW))
     assert anything(database)
-    do(database, lambda transaction: connections.mark_told(transaction, ["c1"], NOW))
+    do(database, lambda db: connections.mark_told(db, ["c1"], NOW))
     assert not anything(database)

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from tests.conftest import MakeDatabase
-from tests.e2e.conftest import HEARTBEAT, Fragile, fragile_service
 from tests.support.browser_like import WAIT, Browsers, Device
+from tests.support.fragile import HEARTBEAT, Fragile, fragile_service
 from tests.support.loop_thread import wait_until
 
 STREAMS = 50

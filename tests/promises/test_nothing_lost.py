@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import Fragile, on_both
 from tests.support.forwarder import Mode
+from tests.support.fragile import Fragile, on_both
 from tests.support.loop_thread import wait_until
 from tests.support.service import Service, draft
 

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
-from tests.e2e.conftest import Fragile
 from tests.support.forwarder import Mode
+from tests.support.fragile import Fragile
 
 
 def test_nothing_twice_when_all_is_published_again(fragile: Fragile) -> None:

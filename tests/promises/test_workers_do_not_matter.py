@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import Fragile, on_both
 from tests.support.browser_like import Device
+from tests.support.fragile import Fragile, on_both
 from tests.support.stack import Stack
 
 STREAMS = 100

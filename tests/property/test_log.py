@@ -110,9 +110,9 @@ class LogMachine(RuleBasedStateMachine):
     def expire(self, picks: list[int]) -> None:
         ids = {self.anyones(pick) for pick in picks}
         past = "2001-01-01T00:00:00.000000Z"
-        with self.database.write() as transaction:
+        with self.database.transaction() as db:
             for number in ids:
-                transaction.execute(
+                db.execute(
                     text("UPDATE shirase_notifications SET expires_at = :past WHERE id = :id"),
                     {"past": past, "id": number},
                 )
@@ -124,10 +124,10 @@ class LogMachine(RuleBasedStateMachine):
     def prune(self, who: int, pick: int) -> None:
         user, truth = self.users[who], self.truths[self.users[who]]
         upto = pick % (truth.head + 1)
-        with self.database.write() as transaction:
+        with self.database.transaction() as db:
             aged = text("UPDATE shirase_events SET created_at = :old WHERE user_id = :user AND seq <= :upto")
-            transaction.execute(aged, {"old": "1999-01-01T00:00:00.000000Z", "user": user, "upto": upto})
-            gone = retention.remove_events(transaction, LONG_AGO + timedelta(days=1), 10_000)
+            db.execute(aged, {"old": "1999-01-01T00:00:00.000000Z", "user": user, "upto": upto})
+            gone = retention.remove_events(db, LONG_AGO + timedelta(days=1), 10_000)
         assert gone == max(0, upto + 1 - truth.kept_from)
         truth.kept_from = max(truth.kept_from, upto + 1)
 

@@ -19,7 +19,7 @@ from tests.support.loop_thread import wait_until
 from tests.support.stack import Stack, free_ports
 
 ROOT = Path(__file__).parents[2]
-DJANGO_SITE = ROOT / "api" / "examples" / "django_site"
+DJANGO_SITE = ROOT / "examples" / "django_site"
 START_TIMEOUT = 60.0
 SIGN_IN = """
 import json, sys, django

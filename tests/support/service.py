@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from shirase.access.tokens import ADMIN, WRITE
 from shirase.store import log
 from shirase.store.database import Database
-from shirase.store.tables import Event as Stored
+from shirase.store.tables import EventRow
 from shirase.types import Event
 from tests.support.browser_like import Browsers, Device
 from tests.support.stack import Stack
@@ -94,14 +94,14 @@ class Service:
     def log_of(self, user: str) -> list[Event]:
         """The user's log as it is stored."""
         now = datetime.now(UTC)
-        with self.database.read() as transaction:
-            head = log.position(transaction, user, now).head
-            return log.read_events(transaction, user, 1, head, head + 1, now)
+        with self.database.autocommit() as db:
+            head = log.position(db, user, now).head
+            return log.read_events(db, user, 1, head, head + 1, now)
 
     def unpublished(self) -> int:
         """How many events no proxy has accepted yet."""
-        with self.database.read() as transaction:
-            return transaction.scalar(select(func.count()).where(Stored.published_at.is_(None))) or 0
+        with self.database.autocommit() as db:
+            return db.scalar(select(func.count()).where(EventRow.published_at.is_(None))) or 0
 
     def seqs_of(self, user: str) -> list[int]:
         """The places in the user's log."""

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shirase.inbox.batcher import Apart, Group
+from shirase.inbox.batcher import Batcher, RunSeparately
 from tests.support.loop_thread import wait_until
 
 
@@ -27,7 +27,7 @@ class Work:
 
 def bring(work: Work, count: int, most: int = 10) -> list[int | BaseException]:
     """Have one turn under way, and so many more tasks wait for its end; what each of these came to."""
-    group = Group(work, most)
+    group = Batcher(work, most)
     with ThreadPoolExecutor(count + 1) as threads:
         first = threads.submit(group.do, 0)
         wait_until(lambda: work.turns, 10, lambda: "no turn began")
@@ -41,7 +41,7 @@ def bring(work: Work, count: int, most: int = 10) -> list[int | BaseException]:
 def test_who_comes_alone_is_served_at_once() -> None:
     work = Work()
     work.may_end.set()
-    group = Group(work, 10)
+    group = Batcher(work, 10)
     assert [group.do(1), group.do(2)] == [2, 4]
     assert work.turns == [[1], [2]]
 
@@ -64,7 +64,7 @@ def test_an_error_is_everybodys() -> None:
 
 
 def test_where_one_may_hold_up_the_others_each_goes_by_itself() -> None:
-    work = Work(Apart())
+    work = Work(RunSeparately())
     assert bring(work, 3) == [2, 4, 6]
     assert sorted(map(len, work.turns)) == [1, 1, 1, 1, 3]
 
@@ -74,4 +74,4 @@ def test_a_lone_tasks_error_is_raised_to_it() -> None:
         raise ValueError("wrong")
 
     with pytest.raises(ValueError, match="wrong"):
-        Group(fail, 10).do(1)
+        Batcher(fail, 10).do(1)

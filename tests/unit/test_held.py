@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.relay.held import Held
 
 HOSTILE = [
@@ -88,9 +88,9 @@ def test_a_comparison_that_fails_half_way_doubts_what_it_has_not_seen() -> None:
 
     def rows() -> Iterator[str]:
         yield "a"
-        raise DatabaseAway("it went away")
+        raise DatabaseUnavailable("it went away")
 
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         list(held.compare(rows()))
     assert [held.hear(one, 11.0) for one in ("a", "b")] == [False, True]
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 
 from shirase.access import tokens
 from shirase.access.jwks import FRESH, MAX_BYTES, PAUSE, STALE, Jwks
-from shirase.errors import KeysAway, Unauthenticated
+from shirase.errors import KeysUnavailable, Unauthenticated
 from shirase.settings import Settings
 
 TIMEOUT = 1.0
@@ -146,7 +146,7 @@ def test_the_old_set_is_used_while_there_is_no_answer_but_not_for_ever(issuer: I
         assert tokens.verify(keys, SETTINGS, signed("rsa")).user_id == "42"
     assert issuer.asked <= 2
     issuer.now += STALE
-    with pytest.raises(KeysAway):
+    with pytest.raises(KeysUnavailable):
         tokens.verify(keys, SETTINGS, signed("rsa"))
 
 
@@ -154,7 +154,7 @@ def test_without_any_set_nobody_is_let_in_or_refused_and_it_comes_back(issuer: I
     issuer.status = 503
     keys = issuer.keys()
     for _ in range(3):
-        with pytest.raises(KeysAway):
+        with pytest.raises(KeysUnavailable):
             tokens.verify(keys, SETTINGS, signed("rsa"))
     assert issuer.asked == 1
     issuer.status = 200

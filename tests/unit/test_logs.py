@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from shirase import logs
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 
 log = logging.getLogger("test")
 
@@ -28,16 +28,16 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     yield output
     logging.captureWarnings(capture=False)
     root.handlers[:], root.level = handlers, level
-    logs.forget()
+    logs.clear()
 
 
 def test_a_line_says_what_is_known_of_its_request(written: io.StringIO) -> None:
     logs.begin("r1")
-    logs.know(user="aiko")
+    logs.bind(user="aiko")
     log.info("first")
-    logs.know(event="aiko/7")
+    logs.bind(event="aiko/7")
     log.info("second", extra={"user": "someone else"})
-    logs.forget()
+    logs.clear()
     log.info("third")
 
     first, second, third = written.getvalue().splitlines()
@@ -83,14 +83,14 @@ def test_a_traceback_has_no_words_but_our_own(written: io.StringIO) -> None:
         try:
             refuse(secret)
         except DBAPIError as exc:
-            raise DatabaseAway("the database does not answer") from exc
-    except DatabaseAway:
+            raise DatabaseUnavailable("the database does not answer") from exc
+    except DatabaseUnavailable:
         log.exception("it failed")
 
     found = written.getvalue()
     assert secret not in found
     for said in (
-        "shirase.errors.DatabaseAway: the database does not answer",
+        "shirase.errors.DatabaseUnavailable: the database does not answer",
         "SQLSTATE 23514",
         "test_logs.py",
         "raise",

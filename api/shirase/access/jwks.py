@@ -14,7 +14,7 @@ import httpx
 import jwt
 import orjson
 
-from shirase.errors import KeysAway
+from shirase.errors import KeysUnavailable
 from shirase.keys import Key, public_key
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Jwks:
         """The keys with that ``kid``; without one in the token, all.
 
         Raises:
-            KeysAway: if there is no set and none can be had.
+            KeysUnavailable: if there is no set and none can be had.
         """
         if self._age() > FRESH:
             self._fetch(wait=not self._known)
@@ -59,7 +59,7 @@ class Jwks:
             self._fetch(wait=True)
             found = self._with_id(key_id)
         if self._age() > STALE:
-            raise KeysAway("the keys that tokens are checked with cannot be fetched")
+            raise KeysUnavailable("the keys that tokens are checked with cannot be fetched")
         return found
 
     def _age(self) -> float:

@@ -45,7 +45,7 @@ def redeem(
 
     Raises:
         Unauthenticated: if it is not ours, too old, or used.
-        DatabaseAway: if it cannot be known whether it was used.
+        DatabaseUnavailable: if it cannot be known whether it was used.
     """
     value = tokens.unseal(settings, PURPOSE, ticket)
     if value is None:
@@ -58,8 +58,8 @@ def redeem(
         return caller
     if value["ends"] + LEEWAY <= now:
         raise Unauthenticated("the ticket has expired")
-    with database.write() as transaction:
-        first = used_tickets.add(transaction, value["id"], datetime.now(UTC))
+    with database.transaction() as db:
+        first = used_tickets.add(db, value["id"], datetime.now(UTC))
     if not first:
         raise Unauthenticated("the ticket was used before")
     return caller

@@ -77,7 +77,7 @@ def verify(keys: Keys, settings: Settings, token: str) -> Identity:
 
     Raises:
         Unauthenticated: if it is forged, expired, for someone else, or has no usable ``sub``.
-        KeysAway: if there are no keys to check it with.
+        KeysUnavailable: if there are no keys to check it with.
     """
     failure: Exception = jwt.InvalidKeyError()
     # JSON that is nested by the thousand ends the interpreter's recursion before anything is verified.

@@ -29,7 +29,7 @@ from shirase.client.protocol import (
     StreamEvent,
     Updated,
 )
-from shirase.types import Said, SaidTo
+from shirase.types import AddressedInput, NotificationInput
 
 __all__ = ["AsyncClient", "Client", "ClientError", "Notification", "Page", "StreamEvent", "Updated"]
 
@@ -96,17 +96,19 @@ class Client:
         self._way = _Way(url, token, options)
         self._http = httpx.Client(trust_env=False)
 
-    def create(self, *, idempotency_key: str | None = None, **said: Unpack[SaidTo]) -> Notification:
+    def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
         """Create a notification; a key of the caller's own makes repeats harmless beyond this call, too."""
-        return self._run(protocol.create(said, idempotency_key))
+        return self._run(protocol.create(fields, idempotency_key))
 
-    def batch(self, wanted: Iterable[SaidTo], *, idempotency_key: str | None = None) -> list[Notification]:
+    def batch(self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None) -> list[Notification]:
         """Create 1 to 1,000 notifications, all or nothing, in order."""
         return self._run(protocol.create_batch(wanted, idempotency_key))
 
-    def broadcast(self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **said: Unpack[Said]) -> int:
+    def broadcast(
+        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[NotificationInput]
+    ) -> int:
         """Create the same for each of 1 to 10,000 distinct users, all or nothing; returns how many."""
-        return self._run(protocol.broadcast(user_ids, said, idempotency_key))
+        return self._run(protocol.broadcast(user_ids, fields, idempotency_key))
 
     def get(self, number: int) -> Notification:
         """One of one's own notifications."""
@@ -189,8 +191,8 @@ class Client:
             try:
                 step = call.send(outcome)
             except StopIteration as done:
-                said: T = done.value
-                return said
+                value: T = done.value
+                return value
             outcome = self._do(step)
 
     def _do(self, step: Request[Any] | Pause) -> Outcome:
@@ -211,19 +213,21 @@ class AsyncClient:
         self._way = _Way(url, token, options)
         self._http = httpx.AsyncClient(trust_env=False)
 
-    async def create(self, *, idempotency_key: str | None = None, **said: Unpack[SaidTo]) -> Notification:
+    async def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
         """Create a notification."""
-        return await self._run(protocol.create(said, idempotency_key))
+        return await self._run(protocol.create(fields, idempotency_key))
 
-    async def batch(self, wanted: Iterable[SaidTo], *, idempotency_key: str | None = None) -> list[Notification]:
+    async def batch(
+        self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None
+    ) -> list[Notification]:
         """Create several."""
         return await self._run(protocol.create_batch(wanted, idempotency_key))
 
     async def broadcast(
-        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **said: Unpack[Said]
+        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[NotificationInput]
     ) -> int:
         """Create the same for many users."""
-        return await self._run(protocol.broadcast(user_ids, said, idempotency_key))
+        return await self._run(protocol.broadcast(user_ids, fields, idempotency_key))
 
     async def get(self, number: int) -> Notification:
         """One of one's own."""
@@ -305,8 +309,8 @@ class AsyncClient:
             try:
                 step = call.send(outcome)
             except StopIteration as done:
-                said: T = done.value
-                return said
+                value: T = done.value
+                return value
             outcome = await self._do(step)
 
     async def _do(self, step: Request[Any] | Pause) -> Outcome:

@@ -16,7 +16,7 @@ import orjson
 from httpx_sse import ServerSentEvent
 
 from shirase.errors import FieldError
-from shirase.types import Said, SaidTo
+from shirase.types import AddressedInput, NotificationInput
 
 ROOT = "/api/notifications"
 STREAM = "/api/sse/notifications"
@@ -42,7 +42,7 @@ class ClientError(Exception):
         errors: tuple[FieldError, ...] = (),
         idempotency_key: str | None = None,
     ) -> None:
-        """Carry what the problem document said."""
+        """Carry what the problem document fields."""
         super().__init__(message)
         self.status = status
         self.errors = errors
@@ -65,9 +65,9 @@ class Notification:
     expires_at: datetime | None
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "Notification":
+    def from_json(cls, fields: Mapping[str, Any]) -> "Notification":
         """Read what the service says; fields that a newer one adds are passed over."""
-        known = {name: said[name] for name in cls.__slots__}
+        known = {name: fields[name] for name in cls.__slots__}
         for name in ("read_at", "created_at", "expires_at"):
             known[name] = datetime.fromisoformat(known[name]) if known[name] else None
         return cls(**known)
@@ -127,19 +127,19 @@ Outcome = httpx.Response | httpx.TransportError | None
 Call = Generator[Request[T] | Pause, Outcome, T]
 
 
-def create(said: SaidTo, key: str | None) -> Request[Notification]:
+def create(fields: AddressedInput, key: str | None) -> Request[Notification]:
     """Create one notification."""
-    return _post("", Notification.from_json, said, key or secrets.token_hex(16))
+    return _post("", Notification.from_json, fields, key or secrets.token_hex(16))
 
 
-def create_batch(wanted: Iterable[SaidTo], key: str | None) -> Request[list[Notification]]:
+def create_batch(wanted: Iterable[AddressedInput], key: str | None) -> Request[list[Notification]]:
     """Create several, all or nothing."""
     return _post("/batch", _notifications, {"notifications": list(wanted)}, key or secrets.token_hex(16))
 
 
-def broadcast(user_ids: Iterable[str], said: Said, key: str | None) -> Request[int]:
+def broadcast(user_ids: Iterable[str], fields: NotificationInput, key: str | None) -> Request[int]:
     """Create the same for many users."""
-    body = {**said, "user_ids": list(user_ids)}
+    body = {**fields, "user_ids": list(user_ids)}
     return _post("/broadcast", lambda answer: int(answer["created"]), body, key or secrets.token_hex(16))
 
 
@@ -209,7 +209,7 @@ def _updated(answer: Any) -> Updated:
 
 
 def call(request: Request[T], attempts: int) -> Call[T]:
-    """Make a request until it is answered: yields what to do next, is sent what came of it, returns what was said.
+    """Make a request until it is answered: yields what to do next, is sent what came of it, returns what was fields.
 
     Raises:
         ClientError: if it is refused, or after the last attempt.
@@ -232,8 +232,8 @@ def call(request: Request[T], attempts: int) -> Call[T]:
 def pause(attempt: int, outcome: Outcome, first: float = DELAYS[0]) -> float:
     """Seconds to wait after an attempt that failed: twice as long each time, spread, or as long as the answer says."""
     longest = min(first * 2 ** min(attempt - 1, 16), max(DELAYS[1], first))
-    said = outcome.headers.get("Retry-After", "") if isinstance(outcome, httpx.Response) else ""
-    asked = min(float(said), LONGEST_WAIT) if said.isdecimal() else 0.0
+    fields = outcome.headers.get("Retry-After", "") if isinstance(outcome, httpx.Response) else ""
+    asked = min(float(fields), LONGEST_WAIT) if fields.isdecimal() else 0.0
     return max(random.uniform(longest / 2, longest), asked)  # noqa: S311 - spreads retries, protects nothing
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 
-from shirase.errors import DatabaseAway
-from shirase.store.database import Database, Transaction, join, named_errors
+from shirase.errors import DatabaseUnavailable
+from shirase.store.database import Database, join, named_errors
 
 VENDORS = ("postgresql", "sqlite")
 
@@ -68,7 +68,7 @@ class DjangoDatabase(Database):
             yield connection
 
     @contextmanager
-    def within(self) -> Iterator[Transaction]:
+    def within(self) -> Iterator[Connection]:
         """The site's transaction, for the store; errors are raised as Django raises the driver's."""
         lent = connections[self._alias]
         try:
@@ -81,7 +81,7 @@ class DjangoDatabase(Database):
                 raise exc.orig from exc
 
     @contextmanager
-    def _opened(self) -> Iterator[Transaction]:
+    def _opened(self) -> Iterator[Connection]:
         lent = connections[self._alias]
         is_ours = not lent.in_atomic_block
         try:
@@ -95,13 +95,13 @@ class DjangoDatabase(Database):
                     self._bound(connection)
                 yield joined
         except (OperationalError, InterfaceError) as exc:  # Django's, of the connection or of the commit
-            raise DatabaseAway("the database does not answer") from exc
-        except DatabaseAway:
+            raise DatabaseUnavailable("the database does not answer") from exc
+        except DatabaseUnavailable:
             lent.errors_occurred = True  # so that Django looks whether the connection is still good
             raise
 
     @contextmanager
-    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Transaction]:  # noqa: ARG002 - Django's are its options
+    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Connection]:  # noqa: ARG002 - Django's are its options
         with self._opened() as joined:  # begun by Django
             if first and not self._sqlite:
                 joined.exec_driver_sql("; ".join(first))

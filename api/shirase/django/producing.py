@@ -18,16 +18,16 @@ from django.db import transaction
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
 from shirase.store import append
-from shirase.types import Draft, Notification, Said, SaidTo
+from shirase.types import AddressedInput, Draft, Notification, NotificationInput
 
 
-def notify(*, user: Any = None, user_id: str | None = None, **said: Unpack[Said]) -> Notification:
+def notify(*, user: Any = None, user_id: str | None = None, **fields: Unpack[NotificationInput]) -> Notification:
     """Create a notification in the transaction that is open on the connection ``SHIRASE["DATABASE"]``, or in its own.
 
     Args:
         user: one of the site's users, mapped by ``SHIRASE["USER_ID"]``.
         user_id: the same as an id that is known already; one of the two.
-        said: what it says, as in ``POST /api/notifications``.
+        fields: what it says, as in ``POST /api/notifications``.
 
     Raises:
         Invalid: with the fields that are wrong; nothing was written.
@@ -36,18 +36,20 @@ def notify(*, user: Any = None, user_id: str | None = None, **said: Unpack[Said]
     if (user is None) == (user_id is None):
         raise TypeError("notify() takes either user or user_id")
     wanted = _shirase().site.user_id(user) if user_id is None else user_id
-    return _append([check(NewNotification, {"user_id": wanted, **said}).draft()])[0]
+    return _append([check(NewNotification, {"user_id": wanted, **fields}).draft()])[0]
 
 
-def notify_many(wanted: Iterable[SaidTo]) -> list[Notification]:
+def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
     """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
     return _append(check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
-def broadcast(*, users: Iterable[Any] = (), user_ids: Iterable[str] = (), **said: Unpack[Said]) -> list[Notification]:
+def broadcast(
+    *, users: Iterable[Any] = (), user_ids: Iterable[str] = (), **fields: Unpack[NotificationInput]
+) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]
-    return _append(check(NewBroadcast, {"user_ids": ids, **said}).drafts())
+    return _append(check(NewBroadcast, {"user_ids": ids, **fields}).drafts())
 
 
 def _append(drafts: list[Draft]) -> list[Notification]:

@@ -65,7 +65,7 @@ def _prepare(routes: Flask | Blueprint, settings: Settings) -> None:
     """What surrounds every request."""
     routes.before_request(_begin)
     routes.after_request(_end)
-    routes.teardown_request(lambda _: logs.forget())
+    routes.teardown_request(lambda _: logs.clear())
     problems.register(routes)
     cors.register(routes, settings)
     browser_headers.register(routes)

@@ -85,7 +85,7 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
 def _enter(described: Operation) -> Identity:
     """Who is calling, if they may and do not do so too often."""
     caller = _caller(in_query=described.access == USER_IN_QUERY)
-    logs.know(user=caller.user_id)
+    logs.bind(user=caller.user_id)
     if described.scope and not caller.may(described.scope):
         raise Forbidden(f"the token lacks the scope {described.scope}")
     if described.rate:

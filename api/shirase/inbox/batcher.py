@@ -15,7 +15,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class Apart(Exception):
+class RunSeparately(Exception):
     """Nothing was done, and each task is to be done by itself: one of them may hold up the others."""
 
 
@@ -27,7 +27,7 @@ class _Entry(Generic[Task, Result]):
     done: bool = False
 
 
-class Group(Generic[Task, Result]):
+class Batcher(Generic[Task, Result]):
     """Safe to share between threads; make it after a fork, not before."""
 
     def __init__(self, together: Callable[[Sequence[Task]], Sequence[Result]], most: int) -> None:
@@ -50,7 +50,7 @@ class Group(Generic[Task, Result]):
             # One turn may not reach as far as ours: then the next one is ours too.
             while not entry.done:
                 self._take()
-        if isinstance(entry.error, Apart):
+        if isinstance(entry.error, RunSeparately):
             return self._together([task])[0]
         if entry.error is not None:
             raise entry.error

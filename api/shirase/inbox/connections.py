@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import orjson
+from sqlalchemy import Connection
 
 from shirase import metrics
 from shirase.access.tokens import LEEWAY
@@ -21,8 +22,8 @@ from shirase.proxy.publisher import Publisher, closing_items
 from shirase.settings import REJECT, Settings
 from shirase.store import connections
 from shirase.store.connections import GONE, lock_of
-from shirase.store.database import Database, Transaction
-from shirase.types import Connection, Ended, Position
+from shirase.store.database import Database
+from shirase.types import Ended, Position, StreamConnection
 
 CONNECTION_LIMIT = "connection-limit"
 REVOKED = "revoked"
@@ -43,7 +44,7 @@ class Status:
     users: int | None
 
 
-def new(user_id: str, expires_at: int | None, user_agent: str, address: str) -> Connection:
+def new(user_id: str, expires_at: int | None, user_agent: str, address: str) -> StreamConnection:
     """A connection that is about to open. Its id tells when its token expires, also when its row is lost."""
     if expires_at is not None and expires_at <= time.time():
         expires_at += LEEWAY  # it is let in that long, and would come back at once
@@ -51,14 +52,14 @@ def new(user_id: str, expires_at: int | None, user_agent: str, address: str) -> 
     return named(secrets.token_hex(8) + end, user_id, user_agent, address)
 
 
-def named(connection_id: str, user_id: str, user_agent: str = "", address: str = "") -> Connection:
+def named(connection_id: str, user_id: str, user_agent: str = "", address: str = "") -> StreamConnection:
     """What is known of a connection by its id."""
     end = re.fullmatch("[0-9a-f]+-([0-9a-f]{1,9})", connection_id)
     expires_at = datetime.fromtimestamp(int(end[1], 16), UTC) if end else None
-    return Connection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
+    return StreamConnection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
 
 
-def admit(transaction: Transaction, settings: Settings, connection: Connection) -> tuple[list[Ended], Position]:
+def admit(db: Connection, settings: Settings, connection: StreamConnection) -> tuple[list[Ended], Position]:
     """Enter a connection.
 
     The transaction must have the user's lock (``lock_of``); if this raises, it must be rolled back.
@@ -70,28 +71,28 @@ def admit(transaction: Transaction, settings: Settings, connection: Connection) 
         TooManyConnections: if the user has as many as they may and the policy is to reject one more.
     """
     now = datetime.now(UTC)
-    others, position = connections.enter(transaction, connection, now)
+    others, position = connections.enter(db, connection, now)
     excess = len(others) + 1 - settings.sse_max_connections_per_user
     if excess > 0 and settings.sse_connection_limit_policy == REJECT:
         metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
-    ended = connections.end(transaction, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
+    ended = connections.end(db, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
     metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
     return ended, position
 
 
-def standing(transaction: Transaction, connection: Connection) -> tuple[str | None, Position]:
+def standing(db: Connection, connection: StreamConnection) -> tuple[str | None, Position]:
     """Why a stream that the proxy asks about must end, ``None`` if it may go on; and where its user's log stands.
 
     ``GONE`` if its row is missing, was taken for gone or has not been touched for long: ``enter`` it again. A registry
     that was lost ends nobody.
     """
     now = datetime.now(UTC)
-    found, position = connections.standing(transaction, connection, now)
+    found, position = connections.standing(db, connection, now)
     return _why_ended(connection, *(found or (GONE, now)), now), position
 
 
-def _why_ended(connection: Connection, reason: str | None, last_seen: datetime, now: datetime) -> str | None:
+def _why_ended(connection: StreamConnection, reason: str | None, last_seen: datetime, now: datetime) -> str | None:
     if reason not in (None, GONE):
         return reason
     if connection.expires_at and connection.expires_at <= now:
@@ -99,10 +100,10 @@ def _why_ended(connection: Connection, reason: str | None, last_seen: datetime, 
     return GONE if reason or now - last_seen > TOUCHED else None
 
 
-def enter(database: Database, connection: Connection) -> None:
+def enter(database: Database, connection: StreamConnection) -> None:
     """Enter a connection that is held already, whatever the limit."""
-    with database.write(durable=False) as transaction:
-        connections.add(transaction, connection, datetime.now(UTC))
+    with database.transaction(durable=False) as db:
+        connections.add(db, connection, datetime.now(UTC))
 
 
 def closing(reason: str) -> str:
@@ -124,14 +125,14 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
     everywhere = frozenset(publisher.nodes)
     told = [one.connection_id for one, nodes in zip(ended, accepted[1::2], strict=True) if nodes == everywhere]
     if told:
-        with database.write(durable=False) as transaction:
-            connections.mark_told(transaction, told, datetime.now(UTC))
+        with database.transaction(durable=False) as db:
+            connections.mark_told(db, told, datetime.now(UTC))
 
 
 def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
     """End all streams of a user; returns how many there were."""
-    with database.write(lock=lock_of(user_id)) as transaction:
-        ended = connections.end_of_user(transaction, user_id, REVOKED, datetime.now(UTC))
+    with database.transaction(lock=lock_of(user_id)) as db:
+        ended = connections.end_of_user(db, user_id, REVOKED, datetime.now(UTC))
     metrics.ENDED.labels(REVOKED).inc(len(ended))
     tell(database, publisher, ended)
     return len(ended)
@@ -142,12 +143,12 @@ def end_due(database: Database, publisher: Publisher) -> int:
     done = 0
     now = datetime.now(UTC)
     while True:
-        with database.read() as transaction:
-            due = connections.expired(transaction, now, BATCH)
-            ended = connections.untold(transaction, BATCH)
+        with database.autocommit() as db:
+            due = connections.expired(db, now, BATCH)
+            ended = connections.untold(db, BATCH)
         if due:
-            with database.write() as transaction:
-                expired = connections.end(transaction, due, TOKEN_EXPIRED, now)
+            with database.transaction() as db:
+                expired = connections.end(db, due, TOKEN_EXPIRED, now)
             metrics.ENDED.labels(TOKEN_EXPIRED).inc(len(expired))
             ended += expired
         tell(database, publisher, ended)
@@ -158,9 +159,9 @@ def end_due(database: Database, publisher: Publisher) -> int:
 
 def status(database: Database, user_id: str, *, with_totals: bool) -> Status:
     """How many connections a user holds, and if wanted how many all hold."""
-    with database.read() as transaction:
-        total, users = connections.totals(transaction) if with_totals else (None, None)
-        return Status(connections.count(transaction, user_id), total, users)
+    with database.autocommit() as db:
+        total, users = connections.totals(db) if with_totals else (None, None)
+        return Status(connections.count(db, user_id), total, users)
 
 
 def _plain(text: str, longest: int) -> str:

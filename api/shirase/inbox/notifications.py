@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from shirase import logs, metrics
-from shirase.errors import DatabaseAway, KeyReused, NotFound, RowsLocked
+from shirase.errors import DatabaseUnavailable, KeyReused, NotFound, RowsLocked
 from shirase.inbox import events
-from shirase.inbox.batcher import Apart, Group
+from shirase.inbox.batcher import Batcher, RunSeparately
 from shirase.proxy.publisher import Publisher
 from shirase.store import append, idempotency, inbox, log, missed, traces
-from shirase.store.database import Database, Transaction
+from shirase.store.database import Database
 from shirase.types import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Together = Group[Draft, list[Event]]
+CreateBatcher = Batcher[Draft, list[Event]]
 MOST_TOGETHER = 64
 
 
@@ -42,7 +44,7 @@ def create(
     drafts: Sequence[Draft],
     *,
     once: Once | None = None,
-    together: Together | None = None,
+    batcher: CreateBatcher | None = None,
     answer: Callable[[list[Notification]], str],
 ) -> tuple[str, bool]:
     """Store and publish notifications, all or nothing.
@@ -52,7 +54,7 @@ def create(
         publisher: who tells the proxy.
         drafts: in the order that they shall have.
         once: makes a repeat harmless.
-        together: where single ones without a key join those of other threads.
+        batcher: where single ones without a key join those of other threads.
         answer: what to answer, kept for repeats.
 
     Returns:
@@ -62,22 +64,22 @@ def create(
         KeyReused: if the key was used for another request.
         KeyInProgress: if a request with the same key does not come to an end.
     """
-    if together and not once and len(drafts) == 1:
-        appended = together.do(drafts[0])
+    if batcher and not once and len(drafts) == 1:
+        appended = batcher.do(drafts[0])
         _name(appended)
         return answer([event.notification for event in appended if event.notification]), False
     now = datetime.now(UTC)
-    with database.write() if once else database.write_at_once() as transaction:
-        earlier = idempotency.claim(transaction, once.owner, once.key, once.fingerprint, now) if once else None
+    with database.transaction() if once else database.transaction(single_statement=True) as db:
+        earlier = idempotency.claim(db, once.owner, once.key, once.fingerprint, now) if once else None
         if once and earlier:
             fingerprint, body = earlier
             if fingerprint != once.fingerprint:
                 raise KeyReused("this idempotency key was used for another request")
             return body, True
-        appended = append.append_notifications(transaction, drafts, now)
+        appended = append.append_notifications(db, drafts, now)
         body = answer([event.notification for event in appended if event.notification])
         if once:
-            idempotency.answer(transaction, once.owner, once.key, body)
+            idempotency.answer(db, once.owner, once.key, body)
     committed_at = datetime.now(UTC)
     metrics.CREATED.inc(len(appended))
     _name(appended)
@@ -85,18 +87,18 @@ def create(
     return body, False
 
 
-def create_together(database: Database, publisher: Publisher) -> Together:
+def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
     """Single creates of all threads: those that wait share one transaction and one publish."""
 
     def create_all(drafts: Sequence[Draft]) -> list[list[Event]]:
         now = datetime.now(UTC)
         try:
             # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
-            with database.write_at_once() as transaction:
-                appended = append.append_notifications(transaction, drafts, now, patient=len(drafts) == 1)
+            with database.transaction(single_statement=True) as db:
+                appended = append.append_notifications(db, drafts, now, patient=len(drafts) == 1)
         except RowsLocked as exc:
             if len(drafts) > 1:
-                raise Apart from exc
+                raise RunSeparately from exc
             raise
         committed_at = datetime.now(UTC)
         _name(appended)
@@ -104,7 +106,7 @@ def create_together(database: Database, publisher: Publisher) -> Together:
         publish(database, publisher, appended, committed_at)
         return [[event] for event in appended]
 
-    return Group(create_all, MOST_TOGETHER)
+    return Batcher(create_all, MOST_TOGETHER)
 
 
 def page(
@@ -118,9 +120,9 @@ def page(
 ) -> tuple[list[Notification], int, int | None]:
     """One page of a user's list, the unread count, and where the next page begins (``None``: there is none)."""
     now = datetime.now(UTC)
-    with database.read() as transaction:
-        found = inbox.page(transaction, user_id, now, limit=limit + 1, before=before, unread=unread, type_=type_)
-        count = log.position(transaction, user_id, now).unread
+    with database.autocommit() as db:
+        found = inbox.page(db, user_id, now, limit=limit + 1, before=before, unread=unread, type_=type_)
+        count = log.position(db, user_id, now).unread
     shown = found[:limit]
     return shown, count, shown[-1].id if len(found) > limit else None
 
@@ -131,8 +133,8 @@ def get(database: Database, user_id: str, number: int) -> Notification:
     Raises:
         NotFound: if the user has none of this id, whoever else may.
     """
-    with database.read() as transaction:
-        found = inbox.get(transaction, user_id, number, datetime.now(UTC))
+    with database.autocommit() as db:
+        found = inbox.get(db, user_id, number, datetime.now(UTC))
     if found is None:
         raise NotFound("there is no such notification")
     return found
@@ -140,8 +142,8 @@ def get(database: Database, user_id: str, number: int) -> Notification:
 
 def unread_count(database: Database, user_id: str) -> int:
     """How many a user has not read."""
-    with database.read() as transaction:
-        return log.position(transaction, user_id, datetime.now(UTC)).unread
+    with database.autocommit() as db:
+        return log.position(db, user_id, datetime.now(UTC)).unread
 
 
 def mark_read(
@@ -154,8 +156,8 @@ def mark_read(
     """
     now = datetime.now(UTC)
 
-    def change(transaction: Transaction) -> tuple[append.Change | None, int]:
-        changed = inbox.mark_read(transaction, user_id, ids, now, device)
+    def change(db: Connection) -> tuple[append.Change | None, int]:
+        changed = inbox.mark_read(db, user_id, ids, now, device)
         data = {"ids": "all" if ids is None else changed}
         return append.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
 
@@ -170,8 +172,8 @@ def delete(database: Database, publisher: Publisher, user_id: str, number: int) 
     """
     now = datetime.now(UTC)
 
-    def change(transaction: Transaction) -> tuple[append.Change | None, None]:
-        was_unread = inbox.remove(transaction, user_id, number, now)
+    def change(db: Connection) -> tuple[append.Change | None, None]:
+        was_unread = inbox.remove(db, user_id, number, now)
         if was_unread is None:
             raise NotFound("there is no such notification")
         return append.Change(user_id, DELETED, {"ids": [number]}, -int(was_unread)), None
@@ -185,8 +187,8 @@ def trace(database: Database, publisher: Publisher, number: int) -> Trace:
     Raises:
         NotFound: if it was deleted, has expired and been removed, or never was.
     """
-    with database.read() as transaction:
-        found = traces.find(transaction, number, publisher.nodes)
+    with database.autocommit() as db:
+        found = traces.find(db, number, publisher.nodes)
     if found is None:
         raise NotFound("there is no such notification: it was deleted, has expired, or never was")
     return found
@@ -197,14 +199,14 @@ def _change(
     publisher: Publisher,
     user_id: str,
     now: datetime,
-    change: Callable[[Transaction], tuple[append.Change | None, T]],
+    change: Callable[[Connection], tuple[append.Change | None, T]],
 ) -> tuple[T, int]:
     """Lock the user's log, change the state, append what changed, commit, publish."""
-    with database.write() as transaction:
-        log.lock(transaction, [user_id])
-        changed, result = change(transaction)
-        appended = append.append_changes(transaction, [changed], now) if changed else []
-        count = log.position(transaction, user_id, now).unread
+    with database.transaction() as db:
+        log.lock(db, [user_id])
+        changed, result = change(db)
+        appended = append.append_changes(db, [changed], now) if changed else []
+        count = log.position(db, user_id, now).unread
     committed_at = datetime.now(UTC)
     _name(appended)
     publish(database, publisher, appended, committed_at)
@@ -215,7 +217,7 @@ def _name(appended: Sequence[Event]) -> None:
     """Have the lines of this request say which events are its own, as ``USER/SEQ``."""
     if appended:
         more = f" and {len(appended) - 1} more" if len(appended) > 1 else ""
-        logs.know(event=f"{appended[0].user_id}/{appended[0].seq}{more}")
+        logs.bind(event=f"{appended[0].user_id}/{appended[0].seq}{more}")
 
 
 def publish_places(database: Database, publisher: Publisher, places: Iterable[tuple[str, int]]) -> None:
@@ -226,8 +228,8 @@ def publish_places(database: Database, publisher: Publisher, places: Iterable[tu
     """
     try:
         committed_at = datetime.now(UTC)
-        with database.read() as transaction:
-            found = log.unpublished_among(transaction, places, committed_at)
+        with database.autocommit() as db:
+            found = log.unpublished_among(db, places, committed_at)
         metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in found))
         publish(database, publisher, found, committed_at)
     except Exception:
@@ -298,10 +300,14 @@ def _mark(
 ) -> None:
     try:
         # Should a power cut undo it, the relay sends them again, which the proxy drops.
-        with database.write(durable=False) if behind else database.write_at_once(durable=False) as transaction:
-            log.mark_published(transaction, sent, now, way=way, committed_at=committed_at)
+        with (
+            database.transaction(durable=False)
+            if behind
+            else database.transaction(single_statement=True, durable=False) as db
+        ):
+            log.mark_published(db, sent, now, way=way, committed_at=committed_at)
             if behind:
-                missed.remember(transaction, behind)
-    except DatabaseAway:
+                missed.remember(db, behind)
+    except DatabaseUnavailable:
         # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
         logger.warning("the database went away before %d events could be marked as published", len(sent))

@@ -33,8 +33,8 @@ class Replay:
 
 def position(database: Database, user_id: str) -> Position:
     """Where a user's log stands. Whatever is at or below a head that was read has been committed."""
-    with database.read() as transaction:
-        return log.position(transaction, user_id, datetime.now(UTC))
+    with database.autocommit() as db:
+        return log.position(db, user_id, datetime.now(UTC))
 
 
 def read(database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position) -> Replay:
@@ -60,9 +60,9 @@ def _read(
         return Replay(at.head, (), at.head, at.unread, reset=FOREIGN)
     if seq == at.head:
         return here
-    with database.read() as transaction:
+    with database.autocommit() as db:
         # The cursor's own event is read too: it tells the count there, and that nothing between was deleted.
-        found = log.read_events(transaction, user_id, seq, at.head, settings.sse_queue_size + 1, now)
+        found = log.read_events(db, user_id, seq, at.head, settings.sse_queue_size + 1, now)
     kept = [event.seq for event in found] == list(range(max(seq, 1), max(seq, 1) + len(found)))
     if not found or not kept:
         return Replay(at.head, (), at.head, at.unread, reset=EXPIRED)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shirase.access.jwks import Jwks
 from shirase.access.rate_limits import RateLimits
-from shirase.inbox.notifications import Together, create_together
+from shirase.inbox.notifications import CreateBatcher, create_batcher
 from shirase.keys import FixedKeys, Keys, public_keys, secret_keys
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
@@ -20,15 +20,15 @@ class Services:
     publisher: Publisher
     keys: Keys  # that tokens are checked with
     rate_limits: RateLimits
-    together: Together  # where creates of several threads join
+    batcher: CreateBatcher  # where creates of several threads join
 
 
 def wire(settings: Settings) -> Services:
     """Put the parts together; nothing connects before it is used."""
     database = Database(settings.database_url, settings.database_timeout, settings.database_schema)
     publisher = Publisher(settings)
-    together = create_together(database, publisher)
-    return Services(settings, database, publisher, _keys(settings), RateLimits(settings), together)
+    batcher = create_batcher(database, publisher)
+    return Services(settings, database, publisher, _keys(settings), RateLimits(settings), batcher)
 
 
 def _keys(settings: Settings) -> Keys:

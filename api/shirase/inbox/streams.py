@@ -15,7 +15,7 @@ import orjson
 
 from shirase import logs, metrics
 from shirase.access import tokens
-from shirase.errors import DatabaseAway, DatabaseReadOnly, TooManyConnections
+from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, TooManyConnections
 from shirase.inbox import connections, cursors, events, replay
 from shirase.inbox.replay import Replay
 from shirase.proxy import grip, sse
@@ -23,7 +23,7 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.connections import GONE, lock_of
 from shirase.store.database import Database
-from shirase.types import Connection
+from shirase.types import StreamConnection
 
 PATH = "/api/sse/notifications"
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
@@ -44,7 +44,7 @@ class Answer:
 class _Stream:
     """One held response, and where the proxy reads it again."""
 
-    connection: Connection
+    connection: StreamConnection
     next_path: str
 
     @property
@@ -56,7 +56,7 @@ def open_stream(
     database: Database,
     publisher: Publisher,
     settings: Settings,
-    connection: Connection,
+    connection: StreamConnection,
     cursor: str | None,
     *,
     next_path: str = NEXT_PATH,
@@ -67,10 +67,10 @@ def open_stream(
         TooManyConnections: if the user holds as many as they may, and the policy is to reject one more.
     """
     stream = _Stream(connection, next_path)
-    logs.know(connection=connection.connection_id)
+    logs.bind(connection=connection.connection_id)
     try:
         return _begin(database, publisher, settings, stream, cursor)
-    except DatabaseAway:
+    except DatabaseUnavailable:
         metrics.CONNECTS.labels("deferred").inc()
         # A native EventSource stops for good at any status but 200. So the stream opens, empty, and the proxy asks
         # for its beginning until the database is back: after 1, 2, 4, 8 and 16 s, then it ends and the client returns.
@@ -86,11 +86,11 @@ def continue_stream(
         return None
     connection = connections.named(page["connection"], page["user"], page["agent"], page["address"])
     stream = _Stream(connection, next_path)
-    logs.know(user=connection.user_id, connection=connection.connection_id)
+    logs.bind(user=connection.user_id, connection=connection.connection_id)
     if page["begun"]:
         return _go_on(database, settings, stream, page["cursor"])
-    with database.read() as transaction:  # the proxy may repeat this request after its answer was lost
-        ended, _ = connections.standing(transaction, connection)
+    with database.autocommit() as db:  # the proxy may repeat this request after its answer was lost
+        ended, _ = connections.standing(db, connection)
     if ended not in (None, GONE):
         return _end(ended)
     try:
@@ -102,11 +102,11 @@ def continue_stream(
 def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
     metrics.RECOVERIES.inc()
-    logs.know(user=last.user_id, connection=last.connection_id)
+    logs.bind(user=last.user_id, connection=last.connection_id)
     stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
     try:
         return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
-    except DatabaseAway:
+    except DatabaseUnavailable:
         return Answer("", grip.hold_on(last, next_path=next_path, keepalive=settings.sse_keepalive_timeout))
 
 
@@ -147,8 +147,8 @@ def poll(
 
 def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
     try:
-        with database.write(durable=False, lock=lock_of(stream.user_id)) as transaction:
-            ended, at = connections.admit(transaction, settings, stream.connection)
+        with database.transaction(durable=False, lock=lock_of(stream.user_id)) as db:
+            ended, at = connections.admit(db, settings, stream.connection)
     except DatabaseReadOnly:  # whom nobody can count may listen all the same
         ended, at = [], replay.position(database, stream.user_id)
     connections.tell(database, publisher, ended)
@@ -176,8 +176,8 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
 
 def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:
     """What follows in a stream that has begun, if it may go on."""
-    with database.read() as transaction:
-        ended, at = connections.standing(transaction, stream.connection)
+    with database.autocommit() as db:
+        ended, at = connections.standing(db, stream.connection)
     if ended == GONE:
         with suppress(DatabaseReadOnly):
             connections.enter(database, stream.connection)

@@ -13,14 +13,16 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from shirase.errors import DatabaseAway
+from sqlalchemy import Connection
+
+from shirase.errors import DatabaseUnavailable
 from shirase.proxy import grip
 from shirase.proxy.publisher import Item, Publisher
 from shirase.proxy.statistics import Heard, Statistics
 from shirase.relay.held import Held
 from shirase.settings import Settings
 from shirase.store import registry
-from shirase.store.database import Database, Transaction
+from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class Presence:
         """Hear what is said and enter it.
 
         Raises:
-            DatabaseAway: what was heard is kept for the next turn.
+            DatabaseUnavailable: what was heard is kept for the next turn.
         """
         self._statistics.wait(LISTEN)
         now = time.monotonic()
@@ -122,10 +124,10 @@ class Presence:
         while node.arrived or node.departed:
             arrived, departed = _some(node.arrived), _some(node.departed)
             now = datetime.now(UTC)
-            with self._database.write(durable=False) as transaction:
-                look = registry.announced(transaction, node.name, arrived, now) if arrived else set()
+            with self._database.transaction(durable=False) as db:
+                look = registry.announced(db, node.name, arrived, now) if arrived else set()
                 if departed:
-                    registry.departed(transaction, departed, now)
+                    registry.departed(db, departed, now)
             node.departed.difference_update(departed)
             node.arrived.difference_update(arrived)
             self._look_again(node, look)
@@ -146,21 +148,21 @@ class Presence:
         if now - self._ticked_at < TICK:
             return
         at = datetime.now(UTC)
-        with self._database.write(durable=False) as transaction:
+        with self._database.transaction(durable=False) as db:
             for node in self._nodes.values():
                 if node.since is None and now - node.lost_at >= LOST:
-                    self._give_up(transaction, node, at)
-                registry.note_node(transaction, node.name, at, at if node.since is not None else None)
+                    self._give_up(db, node, at)
+                registry.note_node(db, node.name, at, at if node.since is not None else None)
             if self._settled(now) and not self._deaf:
                 all_heard = all(node.since is not None for node in self._nodes.values())
-                registry.never_announced(transaction, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
+                registry.never_announced(db, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
         self._ticked_at = now
 
-    def _give_up(self, transaction: Transaction, node: _Node, at: datetime) -> None:
+    def _give_up(self, db: Connection, node: _Node, at: datetime) -> None:
         """What a node held is gone, unless another relay still hears it."""
-        _, heard_at = registry.nodes_heard(transaction).get(node.name, (at, None))
+        _, heard_at = registry.nodes_heard(db).get(node.name, (at, None))
         if heard_at is None or at - heard_at > timedelta(seconds=LOST):
-            gone = registry.node_lost(transaction, node.name, at)
+            gone = registry.node_lost(db, node.name, at)
             if gone:
                 logger.warning("%s: nobody hears it, so its %d streams are taken for gone", node.name, gone)
 
@@ -176,8 +178,8 @@ class Presence:
         settled = node.since is not None and now - node.since >= self._patience
         if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
             return
-        with self._database.read() as transaction:
-            node.departed.update(node.held.compare(registry.of_node(transaction, node.name)))
+        with self._database.autocommit() as db:
+            node.departed.update(node.held.compare(registry.of_node(db, node.name)))
         node.arrived.update(one for one in node.looked_at if one in node.held)
         node.looked_at.clear()
         node.compared_at, node.doubted = now, False
@@ -187,13 +189,13 @@ class Presence:
         if now - self._kept_at < HOUSEKEEPING:
             return
         at = datetime.now(UTC)
-        with self._database.write(durable=False) as transaction:
+        with self._database.transaction(durable=False) as db:
             for node in self._nodes.values():
                 if node.since is not None:
-                    registry.vouch(transaction, node.name, at - timedelta(seconds=LEASE / 3), at)
+                    registry.vouch(db, node.name, at - timedelta(seconds=LEASE / 3), at)
             if self._settled(now):
-                registry.overdue(transaction, at - timedelta(seconds=self._lease), at)
-            registry.forget(transaction, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
+                registry.overdue(db, at - timedelta(seconds=self._lease), at)
+            registry.forget(db, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
         self._kept_at = now
 
 
@@ -203,7 +205,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
         while not stop.wait(GATHER):
             try:
                 presence.turn()
-            except DatabaseAway as exc:
+            except DatabaseUnavailable as exc:
                 logger.warning("the registry waits: %s", exc)
                 stop.wait(TICK)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from shirase import metrics
 from shirase.access.tickets import KEPT as TICKETS_KEPT
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.inbox import connections, events, notifications
 from shirase.proxy.publisher import Publisher
 from shirase.relay import presence
@@ -68,7 +68,7 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
             metrics.RELAY_ROUND.set_to_current_time()
-        except DatabaseAway as exc:
+        except DatabaseUnavailable as exc:
             well = False
             logger.warning("the relay waits: %s", exc)
         pause = PAUSE if well else min(pause * 2, LONGEST_PAUSE)
@@ -78,8 +78,8 @@ def _look(
     database: Database, publisher: Publisher, attempts: Attempts, bursts: Bursts
 ) -> tuple[bool, Attempts, Bursts]:
     """Do what waits to be done; whether all of it could be, and what to hand to the next look."""
-    with database.read() as transaction:
-        if not pending.anything(transaction, datetime.now(UTC)):
+    with database.autocommit() as db:
+        if not pending.anything(db, datetime.now(UTC)):
             return True, {}, {}
     repaired = repair(database, publisher, attempts, YOUNG)
     bursts = end_bursts(database, publisher, bursts)
@@ -107,8 +107,8 @@ def repair(
     repaired = 0
     after = ("", 0)
     while True:
-        with database.read() as transaction:
-            found = log.unpublished(transaction, after, BATCH, datetime.now(UTC), rest)
+        with database.autocommit() as db:
+            found = log.unpublished(db, after, BATCH, datetime.now(UTC), rest)
         tried = not publisher.is_spared()
         attempts = {
             place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in found)
@@ -128,13 +128,13 @@ def repair(
 
 def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
     while True:
-        with database.read() as transaction:
-            told = missed.of_node(transaction, node, BATCH)
-            latest = log.latest(transaction, list(told), datetime.now(UTC)) if told else []
+        with database.autocommit() as db:
+            told = missed.of_node(db, node, BATCH)
+            latest = log.latest(db, list(told), datetime.now(UTC)) if told else []
         if not told or not publisher.publish_to(node, events.to_repair(database.name, list(told), latest)):
             return
-        with database.write() as transaction:
-            missed.forget(transaction, node, told)
+        with database.transaction() as db:
+            missed.forget(db, node, told)
         metrics.RELAY_HINTED.labels(node).inc(len(told))
         logger.info("told %s to read %d streams again", node, len(told))
 
@@ -145,17 +145,17 @@ def end_bursts(database: Database, publisher: Publisher, seen: Bursts) -> Bursts
     What goes on is left, for what follows shows a stream what it lacks. ``seen`` is what the last look returned; the
     first look at a burst ends none.
     """
-    with database.read() as transaction:
-        found = missed.of_node(transaction, missed.ANY_NODE, BATCH)
+    with database.autocommit() as db:
+        found = missed.of_node(db, missed.ANY_NODE, BATCH)
         over = {user_id: times for user_id, times in found.items() if seen.get(user_id) == times}
-        latest = log.latest(transaction, list(over), datetime.now(UTC)) if over else []
+        latest = log.latest(db, list(over), datetime.now(UTC)) if over else []
     if over:
         items = events.to_repair(database.name, list(over), latest)
         away = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
-        with database.write() as transaction:
-            missed.forget(transaction, missed.ANY_NODE, over)
+        with database.transaction() as db:
+            missed.forget(db, missed.ANY_NODE, over)
             if away:
-                missed.remember(transaction, [(node, user_id) for node in away for user_id in over])
+                missed.remember(db, [(node, user_id) for node in away for user_id in over])
     return {user_id: times for user_id, times in found.items() if user_id not in over}
 
 
@@ -170,10 +170,10 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
     before = now - timedelta(days=settings.retention_days)
     for _ in range(BATCHES):
         gone = _remove(database, publisher, retention.outdated, before, batches=1)
-        with database.write() as transaction:
-            events_gone = retention.remove_events(transaction, before, BATCH)
-            keys_gone = retention.remove_keys(transaction, now - KEYS_KEPT, BATCH)
-            tickets_gone = used_tickets.remove(transaction, now - TICKETS_KEPT, BATCH)
+        with database.transaction() as db:
+            events_gone = retention.remove_events(db, before, BATCH)
+            keys_gone = retention.remove_keys(db, now - KEYS_KEPT, BATCH)
+            tickets_gone = used_tickets.remove(db, now - TICKETS_KEPT, BATCH)
         metrics.RELAY_REMOVED.labels("events").inc(events_gone)
         metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
         if not gone + events_gone + keys_gone + tickets_gone:
@@ -190,12 +190,12 @@ def _remove(
 ) -> int:
     removed = 0
     for _ in range(batches):
-        with database.read() as transaction:
-            due = find(transaction, limit, BATCH)
+        with database.autocommit() as db:
+            due = find(db, limit, BATCH)
         if not due:
             break
-        with database.write() as transaction:
-            appended = retention.remove(transaction, due, datetime.now(UTC))
+        with database.transaction() as db:
+            appended = retention.remove(db, due, datetime.now(UTC))
         notifications.publish(database, publisher, appended)
         removed += len(due)
         metrics.RELAY_REMOVED.labels("notifications").inc(len(due))

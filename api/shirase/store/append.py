@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     BigInteger,
+    Connection,
     Executable,
     FromClause,
     Integer,
@@ -29,7 +30,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import tables
-from shirase.store.database import Transaction
 from shirase.store.log import expired_unread
 from shirase.store.sql import document, rows, setting
 from shirase.store.tables import Moment, UserId, rfc3339
@@ -65,12 +65,12 @@ class Change:
 
 
 def append_notifications(
-    transaction: Transaction, drafts: Sequence[Draft], now: datetime, *, patient: bool = True
+    db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool = True
 ) -> list[Event]:
     """Store notifications and their events, in order, in as many round trips for one as for ten thousand.
 
     Args:
-        transaction: one that writes, which in PostgreSQL may be the one statement's own.
+        db: one that writes, which in PostgreSQL may be the one statement's own.
         drafts: what to store.
         now: when they are created.
         patient: whether to wait for a log that someone else holds. Else it fails soon (``RowsLocked``).
@@ -83,10 +83,10 @@ def append_notifications(
         left[draft.user_id] -= 1
         places.append({"user_id": draft.user_id, "after": left[draft.user_id], "k": k, "ord": order})
     said = document(_content_row(k, content) for k, content in contents.values())
-    if _dialect(transaction) == "sqlite":  # which has one writer at a time anyway
-        stored_at = _store_in_three(transaction, places, said, now)
+    if _dialect(db) == "sqlite":  # which has one writer at a time anyway
+        stored_at = _store_in_three(db, places, said, now)
     else:
-        stored_at = _store_in_one(transaction, places, said, now, patient=patient)
+        stored_at = _store_in_one(db, places, said, now, patient=patient)
     appended = []
     for draft, (number, seq, unread) in zip(drafts, stored_at, strict=True):
         stored = Notification(number, draft.user_id, draft.content, now)
@@ -94,18 +94,18 @@ def append_notifications(
     return appended
 
 
-def append_changes(transaction: Transaction, changes: Sequence[Change], now: datetime) -> list[Event]:
+def append_changes(db: Connection, changes: Sequence[Change], now: datetime) -> list[Event]:
     """Append what happened to stored notifications, one event a user; each says the user's absolute count."""
     steps = [{"user_id": change.user_id, "events": 1, "unread": change.unread} for change in changes]
-    ends = _advance(transaction, steps)
-    hidden = expired_unread(transaction, [change.user_id for change in changes], now)
+    ends = _advance(db, steps)
+    hidden = expired_unread(db, [change.user_id for change in changes], now)
     appended = []
     for change in changes:
         end = ends[change.user_id]
         data = {**change.data, "unread_count": end.unread - hidden.get(change.user_id, 0)}
         text = orjson.dumps(data).decode()
         appended.append(Event(change.user_id, end.head, change.kind, end.unread, now, text))
-    _insert_events(transaction, [_entry(event) for event in appended], now)
+    _insert_events(db, [_entry(event) for event in appended], now)
     return appended
 
 
@@ -114,19 +114,19 @@ Places = Sequence[dict[str, Any]]
 Stored = Iterable[Sequence[int]]  # of each, in order: the notification's id, the event's seq, the count after it
 
 
-def _store_in_one(transaction: Transaction, places: Places, said: str, now: datetime, *, patient: bool) -> Stored:
+def _store_in_one(db: Connection, places: Places, said: str, now: datetime, *, patient: bool) -> Stored:
     given = {"place": document(places), "said": said, "now": now}
     # Ids are given in the order of the places.
-    return sorted(map(tuple, transaction.execute(_append_at_once(patient=patient), given).all()))
+    return sorted(map(tuple, db.execute(_append_at_once(patient=patient), given).all()))
 
 
-def _store_in_three(transaction: Transaction, places: Places, said: str, now: datetime) -> Stored:
+def _store_in_three(db: Connection, places: Places, said: str, now: datetime) -> Stored:
     counts = Counter(place["user_id"] for place in places)
-    ends = _advance(transaction, [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()])
+    ends = _advance(db, [{"user_id": user, "events": n, "unread": n} for user, n in counts.items()])
     for place in places:
         place["seq"] = ends[place["user_id"]].head - place["after"]
     given = {"said": said, "place": document(places), "now": now}
-    ids = {(user, seq): number for user, seq, number in transaction.execute(_insert_notifications(), given).all()}
+    ids = {(user, seq): number for user, seq, number in db.execute(_insert_notifications(), given).all()}
     stored = []
     entries = []
     for place in places:
@@ -136,7 +136,7 @@ def _store_in_three(transaction: Transaction, places: Places, said: str, now: da
         stored.append((number, seq, unread))
         entry = {"user_id": user, "seq": seq, "kind": NOTIFICATION, "notification_id": number, "unread": unread}
         entries.append({**entry, "data": None})
-    _insert_events(transaction, entries, now)
+    _insert_events(db, entries, now)
     return stored
 
 
@@ -178,14 +178,14 @@ def _append_at_once(*, patient: bool) -> Executable:
     )
 
 
-def _advance(transaction: Transaction, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
+def _advance(db: Connection, steps: Iterable[dict[str, Any]]) -> dict[str, Position]:
     """Move heads and counts forward, and hold the rows' locks until the transaction ends.
 
     Args:
-        transaction: a transaction that writes.
+        db: a transaction that writes.
         steps: ``{"user_id", "events", "unread"}``, one a user.
     """
-    found = transaction.execute(_advance_by_steps(_dialect(transaction)), {"steps": document(steps)})
+    found = db.execute(_advance_by_steps(_dialect(db)), {"steps": document(steps)})
     return {user: Position(head, unread) for user, head, unread in found.all()}
 
 
@@ -221,8 +221,8 @@ def _insert_notifications() -> Executable:
     return statement.returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
 
 
-def _insert_events(transaction: Transaction, entries: Sequence[dict[str, Any]], now: datetime) -> None:
-    transaction.execute(_insert_entries(_dialect(transaction)), {"appended": document(entries), "now": now})
+def _insert_events(db: Connection, entries: Sequence[dict[str, Any]], now: datetime) -> None:
+    db.execute(_insert_entries(_dialect(db)), {"appended": document(entries), "now": now})
 
 
 @cache
@@ -239,8 +239,8 @@ def _insert_entries(dialect: str) -> Executable:
     return insert(events).from_select([*columns, "created_at"], select(*source.c, _NOW))
 
 
-def _dialect(transaction: Transaction) -> str:
-    return transaction.dialect.name
+def _dialect(db: Connection) -> str:
+    return db.dialect.name
 
 
 def _entry(event: Event) -> dict[str, Any]:

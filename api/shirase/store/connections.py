@@ -5,14 +5,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import log, tables
-from shirase.store.database import Transaction
 from shirase.store.sql import among
 from shirase.store.tables import Moment
-from shirase.types import Connection, Ended, Position
+from shirase.types import Ended, Position, StreamConnection
 
 connections = tables.Base.metadata.tables["shirase_connections"]
 
@@ -63,37 +62,37 @@ def lock_of(user_id: str) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def lock_rows(transaction: Transaction, *which: ColumnElement[bool]) -> bool:
+def lock_rows(db: Connection, *which: ColumnElement[bool]) -> bool:
     """Lock rows that are about to change, all in one order, so that nobody waits for another in a circle."""
     wanted = select(connections.c.connection_id).where(*which).order_by(connections.c.connection_id)
-    return bool(transaction.execute(wanted.with_for_update()).all())
+    return bool(db.execute(wanted.with_for_update()).all())
 
 
-def of_user(transaction: Transaction, user_id: str) -> list[str]:
+def of_user(db: Connection, user_id: str) -> list[str]:
     """The user's live connections, oldest first."""
-    return list(transaction.execute(_OF_USER, {"new_user_id": user_id}).scalars())
+    return list(db.execute(_OF_USER, {"new_user_id": user_id}).scalars())
 
 
-def enter(transaction: Transaction, new: Connection, now: datetime) -> tuple[list[str], Position]:
+def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[str], Position]:
     """Enter a connection, as ``add`` does.
 
     Returns:
         The user's other live connections, oldest first, and where the user's log stands.
     """
     given = {**_given(new, now), "user_id": new.user_id}
-    if transaction.dialect.name == "postgresql":
-        others, head, unread = transaction.execute(_ENTER, given).one()
+    if db.dialect.name == "postgresql":
+        others, head, unread = db.execute(_ENTER, given).one()
         return others, Position(head or 0, unread or 0)
-    add(transaction, new, now)
-    return list(transaction.scalars(_OTHERS, given)), log.position(transaction, new.user_id, now)
+    add(db, new, now)
+    return list(db.scalars(_OTHERS, given)), log.position(db, new.user_id, now)
 
 
-def add(transaction: Transaction, new: Connection, now: datetime) -> None:
+def add(db: Connection, new: StreamConnection, now: datetime) -> None:
     """Enter a connection; one that left by mistake is live again, and one that we ended stays ended."""
-    transaction.execute(_ADD[transaction.dialect.name], _given(new, now))
+    db.execute(_ADD[db.dialect.name], _given(new, now))
 
 
-def _given(new: Connection, now: datetime) -> dict[str, Any]:
+def _given(new: StreamConnection, now: datetime) -> dict[str, Any]:
     return {
         "new_connection_id": new.connection_id,
         "new_user_id": new.user_id,
@@ -105,7 +104,7 @@ def _given(new: Connection, now: datetime) -> dict[str, Any]:
 
 
 def standing(
-    transaction: Transaction, connection: Connection, now: datetime
+    db: Connection, connection: StreamConnection, now: datetime
 ) -> tuple[tuple[str | None, datetime] | None, Position]:
     """What every recovery asks, at once: how a connection stands, and where its user's log does.
 
@@ -114,58 +113,58 @@ def standing(
         position, as ``log.position`` gives it.
     """
     given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now}
-    reason, last_seen, head, unread = transaction.execute(_STANDING, given).one()
+    reason, last_seen, head, unread = db.execute(_STANDING, given).one()
     return None if last_seen is None else (reason, last_seen), Position(head or 0, unread or 0)
 
 
-def end(transaction: Transaction, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
+def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
     """End these, as far as they are live; returns those."""
-    these = among(transaction.dialect.name, connections.c.connection_id, connection_ids)
-    if not lock_rows(transaction, these, _LIVE):
+    these = among(db.dialect.name, connections.c.connection_id, connection_ids)
+    if not lock_rows(db, these, _LIVE):
         return []
     ending = update(connections).where(these, _LIVE)
-    ended = transaction.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
+    ended = db.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
     return [Ended(connection_id, reason) for connection_id in ended.scalars()]
 
 
-def end_of_user(transaction: Transaction, user_id: str, reason: str, now: datetime) -> list[Ended]:
+def end_of_user(db: Connection, user_id: str, reason: str, now: datetime) -> list[Ended]:
     """End all of a user's; returns those that were live.
 
     One that has left may come back if that was a mistake; so it is ended too.
     """
-    ended = end(transaction, of_user(transaction, user_id), reason, now)
+    ended = end(db, of_user(db, user_id), reason, now)
     left = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
-    if lock_rows(transaction, left):
-        transaction.execute(update(connections).where(left).values(reason=reason))
+    if lock_rows(db, left):
+        db.execute(update(connections).where(left).values(reason=reason))
     return ended
 
 
-def expired(transaction: Transaction, now: datetime, limit: int) -> list[str]:
+def expired(db: Connection, now: datetime, limit: int) -> list[str]:
     """Live connections whose token has expired."""
     due = select(connections.c.connection_id).where(connections.c.expires_at <= now, _LIVE)
-    return list(transaction.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
+    return list(db.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
 
 
-def untold(transaction: Transaction, limit: int) -> list[Ended]:
+def untold(db: Connection, limit: int) -> list[Ended]:
     """Connections that we ended and that some node may not have heard of, the latest first."""
     wanted = select(connections.c.connection_id, connections.c.reason)
     wanted = wanted.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
-    return [Ended(*row) for row in transaction.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
+    return [Ended(*row) for row in db.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
 
 
-def mark_told(transaction: Transaction, connection_ids: Collection[str], now: datetime) -> None:
+def mark_told(db: Connection, connection_ids: Collection[str], now: datetime) -> None:
     """Every node has accepted the closing of these."""
-    these = among(transaction.dialect.name, connections.c.connection_id, connection_ids)
-    transaction.execute(update(connections).where(these).values(told_at=now))
+    these = among(db.dialect.name, connections.c.connection_id, connection_ids)
+    db.execute(update(connections).where(these).values(told_at=now))
 
 
-def count(transaction: Transaction, user_id: str) -> int:
+def count(db: Connection, user_id: str) -> int:
     """How many connections a user holds."""
-    return transaction.execute(select(func.count()).where(connections.c.user_id == user_id, _LIVE)).scalar_one()
+    return db.execute(select(func.count()).where(connections.c.user_id == user_id, _LIVE)).scalar_one()
 
 
-def totals(transaction: Transaction) -> tuple[int, int]:
+def totals(db: Connection) -> tuple[int, int]:
     """How many connections there are, and of how many users."""
     wanted = select(func.count(), func.count(connections.c.user_id.distinct())).where(_LIVE)
-    total, users = transaction.execute(wanted).one()
+    total, users = db.execute(wanted).one()
     return total, users

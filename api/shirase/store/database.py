@@ -20,14 +20,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shirase import resources
-from shirase.errors import DatabaseAway, DatabaseReadOnly, RowsLocked, SettingsError
-from shirase.store.tables import VERSION_TABLE, DatabaseName
+from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, RowsLocked, SettingsError
+from shirase.store.tables import VERSION_TABLE, DatabaseNameRow
 
 POOL_SIZE = 8  # one connection a thread of a worker
 LONGEST_REST = 10.0  # seconds that a connection is trusted unasked
 RESTS_SINCE = "rests_since"
-
-Transaction = Connection  # one that has begun, or of which each statement is one
 
 
 class Database:
@@ -63,60 +61,59 @@ class Database:
             event.listen(self.engine, "checkout", _refuse_ended_session)
 
     @contextmanager
-    def write(self, *, durable: bool = True, lock: int | None = None) -> Iterator[Transaction]:
-        """A transaction that changes something: committed at the end, rolled back if an error leaves it.
+    def transaction(
+        self, *, durable: bool = True, lock: int | None = None, single_statement: bool = False
+    ) -> Iterator[Connection]:
+        """A write transaction: committed at the end, rolled back if an exception leaves it.
 
         Args:
-            durable: whether the commit waits for the disk. Else a power cut may undo it: it is for what can be found
-                out again, such as who is connected.
-            lock: let no other transaction run that names the same number, of 64 bits with a sign.
+            durable: whether the commit waits for the disk. Without it a power cut may undo the commit, which suits
+                what can be rebuilt, such as the registry of connections.
+            lock: run alone among the transactions with the same number, a signed 64-bit integer.
+            single_statement: each statement is complete by itself and sets what it needs by ``setting``. PostgreSQL
+                then commits each one without the round trips of BEGIN and COMMIT. SQLite needs several statements for
+                the same work, so it still runs one transaction.
         """
+        if single_statement and not self._sqlite:
+            with self._opened() as db:
+                yield db
+            return
         first = [] if durable else ["SET LOCAL synchronous_commit TO off"]
         first += [] if lock is None else [f"SELECT pg_advisory_xact_lock({lock:d})"]
-        with self._begun(first, durable=durable) as transaction:
-            yield transaction
+        with self._begun(first, durable=durable) as db:
+            yield db
 
     @contextmanager
-    def write_at_once(self, *, durable: bool = True) -> Iterator[Transaction]:
-        """The same for single statements, each of which says by ``setting`` whatever it needs of a transaction.
-
-        PostgreSQL commits each by itself, which saves the round trips of begin and commit, and holds locks no longer
-        than the statement takes. In SQLite they are one transaction.
-        """
-        with self.write(durable=durable) if self._sqlite else self._opened() as transaction:
-            yield transaction
+    def autocommit(self) -> Iterator[Connection]:
+        """A connection for reading: each statement sees what was committed before it, and no transaction is open."""
+        with self._opened() as db:
+            yield db
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
-        """Statements that only look, each of which sees what is committed by then: there is nothing around them."""
-        with self._opened() as transaction:
-            yield transaction
-
-    @contextmanager
-    def _opened(self) -> Iterator[Transaction]:
+    def _opened(self) -> Iterator[Connection]:
         """A connection that commits each statement until it is told to begin."""
         with named_errors(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Transaction]:
+    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Connection]:
         """A transaction that PostgreSQL begins with these statements; SQLite has one writer at a time anyway."""
-        with self._opened() as transaction:
+        with self._opened() as db:
             if self._sqlite:
                 # Said each time, for the connection is used for the one and for the other.
-                transaction.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                db.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 # One that reads first and writes later can fail half-way; this one takes the lock at once.
-                transaction.exec_driver_sql("BEGIN IMMEDIATE")
+                db.exec_driver_sql("BEGIN IMMEDIATE")
             else:
-                transaction.exec_driver_sql("; ".join(["BEGIN", *first]))  # one round trip
-            yield transaction
-            transaction.commit()
+                db.exec_driver_sql("; ".join(["BEGIN", *first]))  # one round trip
+            yield db
+            db.commit()
 
     @cached_property
     def name(self) -> str:
         """The random name that cursors carry; it never changes for one database."""
-        with self.read() as transaction:
-            return transaction.execute(select(DatabaseName.name)).scalar_one()
+        with self.autocommit() as db:
+            return db.execute(select(DatabaseNameRow.name)).scalar_one()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -129,19 +126,19 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except PoolTimeout as exc:
-        raise DatabaseAway("the database does not answer") from exc
+        raise DatabaseUnavailable("the database does not answer") from exc
     except DBAPIError as exc:
         if isinstance(exc.orig, LockNotAvailable):
             raise RowsLocked("the database does not answer: what is to be changed is locked") from exc
         if _takes_nothing(exc.orig):
             raise DatabaseReadOnly("the database takes nothing now") from exc
         if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
-            raise DatabaseAway("the database does not answer") from exc
+            raise DatabaseUnavailable("the database does not answer") from exc
         raise
 
 
 @contextmanager
-def join(connection: Connection, schema: str | None) -> Iterator[Transaction]:
+def join(connection: Connection, schema: str | None) -> Iterator[Connection]:
     """Someone else's transaction, which is neither committed nor rolled back here.
 
     The connection's search_path is its owner's, so statements name the schema themselves.
@@ -160,7 +157,7 @@ def migrate(url: str, schema: str | None = None) -> None:
     """Bring the tables to the newest state; nothing happens if they are there already.
 
     Raises:
-        DatabaseAway: if the database does not answer.
+        DatabaseUnavailable: if the database does not answer.
         SettingsError: as by ``Database``.
     """
     parsed = parse_url(url, schema)
@@ -170,7 +167,7 @@ def migrate(url: str, schema: str | None = None) -> None:
             migrate_on(connection, schema)
     except (OperationalError, InterfaceError) as exc:
         reason = " ".join(str(exc.orig).split())  # libpq's goes over several lines
-        raise DatabaseAway(f"the database does not answer: {reason}") from exc
+        raise DatabaseUnavailable(f"the database does not answer: {reason}") from exc
     finally:
         engine.dispose()
 

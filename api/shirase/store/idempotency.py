@@ -3,18 +3,17 @@
 from datetime import datetime
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
 from shirase.errors import KeyInProgress
 from shirase.store import tables
-from shirase.store.database import Transaction
 
 keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
-def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
+def claim(db: Connection, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
     """Take the key for this transaction; ``None`` if it was free, else the fingerprint and answer it stands for.
 
     The row is written in the transaction of the change itself: a request that dies half-way leaves no key behind,
@@ -23,7 +22,7 @@ def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now:
     Raises:
         KeyInProgress: if the first does not come to an end within ``DATABASE_TIMEOUT``.
     """
-    dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
+    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     taking = (
         dialect.insert(keys)
         .values(owner=owner, key=key, fingerprint=fingerprint, answer="", created_at=now)
@@ -31,7 +30,7 @@ def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now:
         .returning(keys.c.key)
     )
     try:
-        taken = transaction.execute(taking).one_or_none()
+        taken = db.execute(taking).one_or_none()
     except OperationalError as exc:
         if isinstance(exc.orig, LockNotAvailable):
             raise KeyInProgress("a request with this idempotency key is still in progress") from exc
@@ -39,12 +38,12 @@ def claim(transaction: Transaction, owner: str, key: str, fingerprint: str, now:
     if taken is not None:
         return None
     wanted = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
-    found = transaction.execute(wanted).one_or_none()
+    found = db.execute(wanted).one_or_none()
     if found is None:  # it was too old and is being removed at this instant
         raise KeyInProgress("this idempotency key is being forgotten")
     return found.fingerprint, found.answer
 
 
-def answer(transaction: Transaction, owner: str, key: str, body: str) -> None:
+def answer(db: Connection, owner: str, key: str, body: str) -> None:
     """Keep the answer beside the key."""
-    transaction.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(answer=body))
+    db.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(answer=body))

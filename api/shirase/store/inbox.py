@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from shirase.store import tables
-from shirase.store.database import Transaction
 from shirase.store.sql import among
 from shirase.types import Content, Notification
 
@@ -15,7 +14,7 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 
 def page(
-    transaction: Transaction,
+    db: Connection,
     user_id: str,
     now: datetime,
     *,
@@ -32,31 +31,31 @@ def page(
         wanted = wanted.where(notifications.c.read_at.is_(None) if unread else notifications.c.read_at.is_not(None))
     if type_ is not None:
         wanted = wanted.where(notifications.c.type == type_)
-    found = transaction.execute(wanted.order_by(notifications.c.id.desc()).limit(limit))
+    found = db.execute(wanted.order_by(notifications.c.id.desc()).limit(limit))
     return [_notification(row) for row in found]
 
 
-def get(transaction: Transaction, user_id: str, number: int, now: datetime) -> Notification | None:
+def get(db: Connection, user_id: str, number: int, now: datetime) -> Notification | None:
     """One of a user's notifications."""
     wanted = select(notifications).where(_visible(user_id, now), notifications.c.id == number)
-    row = transaction.execute(wanted).one_or_none()
+    row = db.execute(wanted).one_or_none()
     return None if row is None else _notification(row)
 
 
 def mark_read(
-    transaction: Transaction, user_id: str, ids: Sequence[int] | None, now: datetime, device: str | None = None
+    db: Connection, user_id: str, ids: Sequence[int] | None, now: datetime, device: str | None = None
 ) -> list[int]:
     """Mark these (``None``: all) read; returns those that were not read before. The log must be locked."""
     wanted = update(notifications).where(_visible(user_id, now), notifications.c.read_at.is_(None))
     if ids is not None:
-        wanted = wanted.where(among(transaction.dialect.name, notifications.c.id, ids))
-    changed = transaction.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
+        wanted = wanted.where(among(db.dialect.name, notifications.c.id, ids))
+    changed = db.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
     return sorted(changed.scalars())
 
 
-def remove(transaction: Transaction, user_id: str, number: int, now: datetime) -> bool | None:
+def remove(db: Connection, user_id: str, number: int, now: datetime) -> bool | None:
     """Delete one; returns whether it was unread, ``None`` if the user has no such. The log must be locked."""
-    gone = transaction.execute(
+    gone = db.execute(
         delete(notifications)
         .where(_visible(user_id, now), notifications.c.id == number)
         .returning(notifications.c.read_at)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Connection,
     Executable,
     FromClause,
     Integer,
@@ -28,7 +29,6 @@ from sqlalchemy import (
 )
 
 from shirase.store import tables
-from shirase.store.database import Transaction
 from shirase.store.sql import among, document, rows, setting
 from shirase.store.tables import Moment, UserId
 from shirase.types import Content, Event, Notification, Position, Published
@@ -51,52 +51,50 @@ POSITION = (streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery())  # of 
 _POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
 
 
-def lock(transaction: Transaction, user_ids: Sequence[str]) -> None:
+def lock(db: Connection, user_ids: Sequence[str]) -> None:
     """Hold the logs of these users before their notifications are touched: the one order in which locks are taken."""
-    these = among(transaction.dialect.name, streams.c.user_id, user_ids)
-    transaction.execute(select(streams.c.user_id).where(these).order_by(streams.c.user_id).with_for_update()).all()
+    these = among(db.dialect.name, streams.c.user_id, user_ids)
+    db.execute(select(streams.c.user_id).where(these).order_by(streams.c.user_id).with_for_update()).all()
 
 
-def expired_unread(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
+def expired_unread(db: Connection, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
     """How many of the unread have expired and still wait for their removal: they do not count any more."""
-    found = transaction.execute(
+    found = db.execute(
         select(notifications.c.user_id, func.count())
-        .where(among(transaction.dialect.name, notifications.c.user_id, user_ids), notifications.c.read_at.is_(None))
+        .where(among(db.dialect.name, notifications.c.user_id, user_ids), notifications.c.read_at.is_(None))
         .where(notifications.c.expires_at <= now)
         .group_by(notifications.c.user_id)
     )
     return {user_id: int(count) for user_id, count in found}
 
 
-def position(transaction: Transaction, user_id: str, now: datetime) -> Position:
+def position(db: Connection, user_id: str, now: datetime) -> Position:
     """Where a log stands; a user who never got anything stands at the start."""
-    found = transaction.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
+    found = db.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
     return Position(*found) if found else Position(0, 0)
 
 
-def read_events(
-    transaction: Transaction, user_id: str, first: int, last: int, limit: int, now: datetime
-) -> list[Event]:
+def read_events(db: Connection, user_id: str, first: int, last: int, limit: int, now: datetime) -> list[Event]:
     """Events ``first`` to ``last``, both included, in order, ``limit`` at the most.
 
     A reader that takes ``last`` from ``position`` in the same transaction or before sees no event half-way: what is
     at or below a head that was read has been committed.
     """
     found = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
-    return [_event(row) for row in transaction.execute(found.order_by(events.c.seq).limit(limit))]
+    return [_event(row) for row in db.execute(found.order_by(events.c.seq).limit(limit))]
 
 
-def latest(transaction: Transaction, user_ids: Sequence[str], now: datetime) -> list[Event]:
+def latest(db: Connection, user_ids: Sequence[str], now: datetime) -> list[Event]:
     """The event at the head of each of these users' logs, where it is still kept."""
     found = _with_notifications(now).join(
         streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
     )
-    these = among(transaction.dialect.name, streams.c.user_id, user_ids)
-    return [_event(row) for row in transaction.execute(found.where(these))]
+    these = among(db.dialect.name, streams.c.user_id, user_ids)
+    return [_event(row) for row in db.execute(found.where(these))]
 
 
 def unpublished(
-    transaction: Transaction, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
+    db: Connection, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
 ) -> list[Event]:
     """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``.
 
@@ -111,31 +109,31 @@ def unpublished(
         waiting = waiting.where(or_(events.c.created_at <= now - rest, events.c.created_at > now))
     picked = waiting.order_by(events.c.user_id, events.c.seq).limit(limit).subquery("waiting")
     found = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
-    return [_event(row) for row in transaction.execute(found)]
+    return [_event(row) for row in db.execute(found)]
 
 
-def outbox(transaction: Transaction) -> tuple[int, datetime | None]:
+def outbox(db: Connection) -> tuple[int, datetime | None]:
     """How many events no proxy has accepted yet, and since when the oldest of them waits.
 
     No more than ``MOST_COUNTED`` are looked at, so that a long outage does not make the question dear.
     """
     waiting = select(events.c.created_at).where(events.c.published_at.is_(None)).limit(MOST_COUNTED).subquery()
-    count, oldest = transaction.execute(select(func.count(), func.min(waiting.c.created_at))).one()
+    count, oldest = db.execute(select(func.count(), func.min(waiting.c.created_at))).one()
     return int(count), oldest
 
 
-def unpublished_among(transaction: Transaction, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
+def unpublished_among(db: Connection, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
     """What no proxy has accepted yet of these (user, seq), as far as it has been committed."""
     values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
-    place = rows(_dialect(transaction), "places", {"user_id": UserId, "seq": BigInteger()})
+    place = rows(_dialect(db), "places", {"user_id": UserId, "seq": BigInteger()})
     at = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
     found = _with_notifications(now).join(place, at).where(events.c.published_at.is_(None))
     found = found.order_by(events.c.user_id, events.c.seq)
-    return [_event(row) for row in transaction.execute(found, {"places": document(values)})]
+    return [_event(row) for row in db.execute(found, {"places": document(values)})]
 
 
 def mark_published(
-    transaction: Transaction, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
+    db: Connection, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
 ) -> None:
     """Take events out of the outbox, and note how they went."""
     alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
@@ -145,7 +143,7 @@ def mark_published(
     for (nodes, attempts), places in alike.items():  # nearly always one
         given = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
         given |= {"now": now, "committed_at": committed_at, "way": way}
-        transaction.execute(_mark_published(_dialect(transaction)), given)
+        db.execute(_mark_published(_dialect(db)), given)
 
 
 @cache
@@ -169,8 +167,8 @@ def _mark_published(dialect: str) -> Executable:
     )
 
 
-def _dialect(transaction: Transaction) -> str:
-    return transaction.dialect.name
+def _dialect(db: Connection) -> str:
+    return db.dialect.name
 
 
 def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:

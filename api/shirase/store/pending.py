@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, literal, or_, select
+from sqlalchemy import Connection, bindparam, literal, or_, select
 
 from shirase.store import tables
-from shirase.store.database import Transaction
 from shirase.store.tables import Moment
 
 connections = tables.Base.metadata.tables["shirase_connections"]
@@ -25,9 +24,9 @@ _ANYTHING = select(
 )
 
 
-def anything(transaction: Transaction, now: datetime) -> bool:
+def anything(db: Connection, now: datetime) -> bool:
     """Whether an event is unpublished, a node missed something, anything has expired, or an end is untold.
 
     What that is, and whether it is its time, the queries say that a relay then asks one after the other.
     """
-    return bool(transaction.execute(_ANYTHING, {"now": now}).scalar_one())
+    return bool(db.execute(_ANYTHING, {"now": now}).scalar_one())

@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import tables
 from shirase.store.connections import GONE, lock_rows
-from shirase.store.database import Transaction
 from shirase.store.sql import among
 
 connections = tables.Base.metadata.tables["shirase_connections"]
@@ -20,64 +19,64 @@ PAGE = 1000  # rows that are read at a time
 _LIVE = connections.c.ended_at.is_(None)
 
 
-def announced(transaction: Transaction, node: str, connection_ids: Collection[str], now: datetime) -> set[str]:
+def announced(db: Connection, node: str, connection_ids: Collection[str], now: datetime) -> set[str]:
     """Enter that a node holds these; returns those whose streams have to be looked at.
 
     That are the ones which we ended, and the ones nobody knows. A row that is as it should be is not written.
     """
     wanted = select(connections.c.connection_id, connections.c.node, connections.c.reason)
-    found = {row.connection_id: row for row in transaction.execute(wanted.where(_these(transaction, connection_ids)))}
+    found = {row.connection_id: row for row in db.execute(wanted.where(_these(db, connection_ids)))}
     live = {number: row for number, row in found.items() if row.reason in (None, GONE)}
     changed = [number for number, row in live.items() if row.node != node or row.reason]
-    if changed and lock_rows(transaction, _these(transaction, changed)):
-        transaction.execute(
+    if changed and lock_rows(db, _these(db, changed)):
+        db.execute(
             update(connections)
-            .where(_these(transaction, changed), or_(_LIVE, connections.c.reason == GONE))
+            .where(_these(db, changed), or_(_LIVE, connections.c.reason == GONE))
             .values(node=node, last_seen=now, ended_at=None, reason=None, told_at=None)
         )
     return set(connection_ids) - set(live)
 
 
-def departed(transaction: Transaction, connection_ids: Collection[str], now: datetime) -> int:
+def departed(db: Connection, connection_ids: Collection[str], now: datetime) -> int:
     """Enter that these have left; returns how many were live."""
-    return _leave(transaction, now, _these(transaction, connection_ids))
+    return _leave(db, now, _these(db, connection_ids))
 
 
-def of_node(transaction: Transaction, node: str) -> Iterator[str]:
+def of_node(db: Connection, node: str) -> Iterator[str]:
     """The live connections that a node holds, as far as is known; read in pages, so that many take no more memory."""
     wanted = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
     wanted = wanted.order_by(connections.c.connection_id).limit(PAGE)
     page = [""]
     while page:
-        page = list(transaction.execute(wanted.where(connections.c.connection_id > page[-1])).scalars())
+        page = list(db.execute(wanted.where(connections.c.connection_id > page[-1])).scalars())
         yield from page
 
 
-def node_lost(transaction: Transaction, node: str, now: datetime) -> int:
+def node_lost(db: Connection, node: str, now: datetime) -> int:
     """Nobody hears a node any more: what it held has left."""
-    return _leave(transaction, now, connections.c.node == node)
+    return _leave(db, now, connections.c.node == node)
 
 
-def never_announced(transaction: Transaction, before: datetime, now: datetime) -> int:
+def never_announced(db: Connection, before: datetime, now: datetime) -> int:
     """No node holds what was answered before then and has not been announced: the answer did not arrive."""
-    return _leave(transaction, now, and_(connections.c.node.is_(None), connections.c.last_seen < before))
+    return _leave(db, now, and_(connections.c.node.is_(None), connections.c.last_seen < before))
 
 
-def overdue(transaction: Transaction, before: datetime, now: datetime) -> int:
+def overdue(db: Connection, before: datetime, now: datetime) -> int:
     """What nobody has vouched for since then has left."""
-    return _leave(transaction, now, connections.c.last_seen < before)
+    return _leave(db, now, connections.c.last_seen < before)
 
 
-def vouch(transaction: Transaction, node: str, before: datetime, now: datetime) -> None:
+def vouch(db: Connection, node: str, before: datetime, now: datetime) -> None:
     """What a node holds is still there; only rows that were last seen before then are written."""
-    transaction.execute(
+    db.execute(
         update(connections)
         .where(connections.c.node == node, connections.c.last_seen < before, _LIVE)
         .values(last_seen=now)
     )
 
 
-def forget(transaction: Transaction, left_before: datetime, ended_before: datetime, limit: int) -> int:
+def forget(db: Connection, left_before: datetime, ended_before: datetime, limit: int) -> int:
     """Remove rows of what ended that long ago: what left by itself, and what we ended."""
     of_ours = and_(connections.c.ended_at < ended_before, connections.c.told_at.is_not(None))
     old = select(connections.c.connection_id).where(
@@ -85,39 +84,39 @@ def forget(transaction: Transaction, left_before: datetime, ended_before: dateti
         or_(and_(connections.c.ended_at < left_before, connections.c.reason == GONE), of_ours),
     )
     old = old.order_by(connections.c.ended_at).limit(limit)
-    gone = transaction.execute(delete(connections).where(connections.c.connection_id.in_(old)))
+    gone = db.execute(delete(connections).where(connections.c.connection_id.in_(old)))
     return cast(CursorResult[Any], gone).rowcount
 
 
-def note_node(transaction: Transaction, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
+def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
     """Enter when a relay looked for a node's statistics, and when it heard them, if it did."""
-    dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
+    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     values = {"looked_at": looked_at} | ({"heard_at": heard_at} if heard_at else {})
     noting = dialect.insert(nodes).values(name=node, **values)
-    transaction.execute(noting.on_conflict_do_update(index_elements=["name"], set_=values))
+    db.execute(noting.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
-def held(transaction: Transaction) -> dict[str | None, int]:
+def held(db: Connection) -> dict[str | None, int]:
     """How many connections each node holds; under ``None`` those that no node has announced yet.
 
     It reads as much as there are live connections: count them at a scrape, not at a request.
     """
     wanted = select(connections.c.node, func.count()).where(_LIVE).group_by(connections.c.node)
-    return {row[0]: row[1] for row in transaction.execute(wanted)}
+    return {row[0]: row[1] for row in db.execute(wanted)}
 
 
-def nodes_heard(transaction: Transaction) -> dict[str, tuple[datetime, datetime | None]]:
+def nodes_heard(db: Connection) -> dict[str, tuple[datetime, datetime | None]]:
     """When each node's statistics were last looked for, and last heard."""
-    found = transaction.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
+    found = db.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
     return {name: (looked_at, heard_at) for name, looked_at, heard_at in found}
 
 
-def _these(transaction: Transaction, connection_ids: Collection[str]) -> ColumnElement[bool]:
-    return among(transaction.dialect.name, connections.c.connection_id, connection_ids)
+def _these(db: Connection, connection_ids: Collection[str]) -> ColumnElement[bool]:
+    return among(db.dialect.name, connections.c.connection_id, connection_ids)
 
 
-def _leave(transaction: Transaction, now: datetime, which: ColumnElement[bool]) -> int:
-    if not lock_rows(transaction, which, _LIVE):
+def _leave(db: Connection, now: datetime, which: ColumnElement[bool]) -> int:
+    if not lock_rows(db, which, _LIVE):
         return 0
     leaving = update(connections).where(which, _LIVE).values(ended_at=now, reason=GONE, told_at=now)
-    return cast(CursorResult[Any], transaction.execute(leaving)).rowcount
+    return cast(CursorResult[Any], db.execute(leaving)).rowcount

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, select, tuple_
+from sqlalchemy import Connection, CursorResult, delete, select, tuple_
 
 from shirase.store import append, log, tables
-from shirase.store.database import Transaction
 from shirase.store.sql import among
 from shirase.types import DELETED, Event
 
@@ -16,29 +15,29 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
-def expired(transaction: Transaction, now: datetime, limit: int) -> list[tuple[int, str]]:
+def expired(db: Connection, now: datetime, limit: int) -> list[tuple[int, str]]:
     """Notifications whose time is over, as (id, user)."""
     due = notifications.c.expires_at <= now
     wanted = select(notifications.c.id, notifications.c.user_id).where(due).order_by(notifications.c.expires_at)
-    return [(number, user_id) for number, user_id in transaction.execute(wanted.limit(limit))]
+    return [(number, user_id) for number, user_id in db.execute(wanted.limit(limit))]
 
 
-def outdated(transaction: Transaction, before: datetime, limit: int) -> list[tuple[int, str]]:
+def outdated(db: Connection, before: datetime, limit: int) -> list[tuple[int, str]]:
     """The oldest notifications, as far as they were created before this time, as (id, user).
 
     Looks at the oldest few only, by their ids: an index by time would cost every create something.
     """
     oldest = select(notifications).order_by(notifications.c.id).limit(limit).subquery()
     wanted = select(oldest.c.id, oldest.c.user_id).where(oldest.c.created_at < before)
-    return [(number, user_id) for number, user_id in transaction.execute(wanted)]
+    return [(number, user_id) for number, user_id in db.execute(wanted)]
 
 
-def remove(transaction: Transaction, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
+def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
     """Remove notifications and tell their users' devices, so that no badge and no list keeps them."""
-    log.lock(transaction, sorted({user_id for _, user_id in due}))
-    gone = transaction.execute(
+    log.lock(db, sorted({user_id for _, user_id in due}))
+    gone = db.execute(
         delete(notifications)
-        .where(among(transaction.dialect.name, notifications.c.id, [number for number, _ in due]))
+        .where(among(db.dialect.name, notifications.c.id, [number for number, _ in due]))
         .returning(notifications.c.id, notifications.c.user_id, notifications.c.read_at)
     )
     removed: dict[str, list[int]] = {}
@@ -50,19 +49,19 @@ def remove(transaction: Transaction, due: Sequence[tuple[int, str]], now: dateti
         append.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id])
         for user_id, numbers in removed.items()
     ]
-    return append.append_changes(transaction, changes, now) if changes else []
+    return append.append_changes(db, changes, now) if changes else []
 
 
-def remove_events(transaction: Transaction, before: datetime, limit: int) -> int:
+def remove_events(db: Connection, before: datetime, limit: int) -> int:
     """Shorten logs at their old end; a cursor from there gets a reset. Heads stay, so no seq is used again."""
     old = select(events.c.user_id, events.c.seq).where(events.c.created_at < before)
     old = old.order_by(events.c.created_at).limit(limit)
-    gone = transaction.execute(delete(events).where(tuple_(events.c.user_id, events.c.seq).in_(old)))
+    gone = db.execute(delete(events).where(tuple_(events.c.user_id, events.c.seq).in_(old)))
     return cast(CursorResult[Any], gone).rowcount
 
 
-def remove_keys(transaction: Transaction, before: datetime, limit: int) -> int:
+def remove_keys(db: Connection, before: datetime, limit: int) -> int:
     """Forget idempotency keys that no producer repeats any more."""
     old = select(keys.c.owner, keys.c.key).where(keys.c.created_at < before).limit(limit)
-    gone = transaction.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(old)))
+    gone = db.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(old)))
     return cast(CursorResult[Any], gone).rowcount

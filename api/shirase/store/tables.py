@@ -52,7 +52,7 @@ def _live_index(name: str, *columns: str) -> Index:
     return Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
-class DatabaseName(Base):
+class DatabaseNameRow(Base):
     """One row with a random name, made by the first migration: cursors tell databases apart by it."""
 
     __tablename__ = "shirase_database_name"
@@ -60,7 +60,7 @@ class DatabaseName(Base):
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
-class Stream(Base):
+class StreamRow(Base):
     """A user's log: where it stands, and how many of the user's notifications are unread there."""
 
     __tablename__ = "shirase_streams"
@@ -70,7 +70,7 @@ class Stream(Base):
     unread: Mapped[int] = mapped_column(Integer)
 
 
-class Event(Base):
+class EventRow(Base):
     """One entry of a user's log: replay source, outbox and origin of the SSE id at once.
 
     The content of a ``notification`` event is the notification's row; the other kinds carry their own ``data``.
@@ -106,7 +106,7 @@ class Event(Base):
     )
 
 
-class Missed(Base):
+class MissedRow(Base):
     """A user whose events one of several proxy nodes did not accept; it is told to read again when it is back."""
 
     __tablename__ = "shirase_missed"
@@ -116,7 +116,7 @@ class Missed(Base):
     times: Mapped[int] = mapped_column(Integer)  # tells a miss that happened while the node was being told
 
 
-class Notification(Base):
+class NotificationRow(Base):
     """The stored thing. All but ``read_at`` and ``read_by`` is fixed when it is created."""
 
     __tablename__ = "shirase_notifications"
@@ -160,7 +160,7 @@ class Notification(Base):
     )
 
 
-class IdempotencyKey(Base):
+class IdempotencyKeyRow(Base):
     """What a producer's key stands for: the request that used it, and the answer it got."""
 
     __tablename__ = "shirase_idempotency_keys"
@@ -174,7 +174,7 @@ class IdempotencyKey(Base):
     __table_args__ = (Index("shirase_idempotency_keys_created_at", "created_at"),)
 
 
-class UsedTicket(Base):
+class UsedTicketRow(Base):
     """A ticket that has opened its stream. Only used ones have a row: who asks for tickets writes nothing."""
 
     __tablename__ = "shirase_used_tickets"
@@ -185,7 +185,7 @@ class UsedTicket(Base):
     __table_args__ = (Index("shirase_used_tickets_used_at", "used_at"),)
 
 
-class Connection(Base):
+class ConnectionRow(Base):
     """A held response, and after its end for a while still: one that ended must not be recovered."""
 
     __tablename__ = "shirase_connections"
@@ -221,7 +221,7 @@ class Connection(Base):
     )
 
 
-class Node(Base):
+class NodeRow(Base):
     """A proxy node, and when a relay last looked for its statistics and last heard them."""
 
     __tablename__ = "shirase_nodes"

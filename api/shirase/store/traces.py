@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, select
+from sqlalchemy import Connection, and_, select
 
 from shirase.store import tables
-from shirase.store.database import Transaction
 from shirase.types import Trace
 
 events = tables.Base.metadata.tables["shirase_events"]
@@ -15,14 +14,14 @@ missed = tables.Base.metadata.tables["shirase_missed"]
 _NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at", "read_by")
 
 
-def find(transaction: Transaction, number: int, nodes: Sequence[str]) -> Trace | None:
+def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:
     """What is known of a notification, whoever's it is; ``nodes`` are those that may still have to be told."""
     at = and_(events.c.user_id == notifications.c.user_id, events.c.seq == notifications.c.seq)
     wanted = select(
         *(notifications.c[name] for name in _NAMES),
         *(events.c[name] for name in ("committed_at", "published_at", "way", "attempts", "nodes", "connections")),
     ).join_from(notifications, events, at)
-    row = transaction.execute(wanted.where(notifications.c.id == number)).one_or_none()
+    row = db.execute(wanted.where(notifications.c.id == number)).one_or_none()
     if row is None:
         return None
     waiting = select(missed.c.node).where(missed.c.node.in_(nodes), missed.c.user_id == row.user_id)
@@ -34,5 +33,5 @@ def find(transaction: Transaction, number: int, nodes: Sequence[str]) -> Trace |
         attempts=row.attempts,
         nodes=tuple(row.nodes.split()) if row.nodes else (),
         connections=row.connections,
-        waiting=tuple(sorted(transaction.execute(waiting).scalars())),
+        waiting=tuple(sorted(db.execute(waiting).scalars())),
     )

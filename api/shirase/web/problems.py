@@ -24,8 +24,8 @@ STATUS: dict[type[errors.ShiraseError], int] = {
     errors.TooManyConnections: 429,
     errors.RateLimited: 429,
     errors.ProxyRequired: 501,
-    errors.DatabaseAway: 503,
-    errors.KeysAway: 503,
+    errors.DatabaseUnavailable: 503,
+    errors.KeysUnavailable: 503,
 }
 
 

@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.settings import Settings
 from shirase.store import log, missed, registry
 from shirase.store.database import Database
@@ -87,7 +87,7 @@ class _Asked(Collector):
         up = GaugeMetricFamily("shirase_database_up", "Whether the database answered this scrape.")
         try:
             yield from self._database_figures()
-        except (DatabaseAway, SQLAlchemyError):  # the latter where the schema is missing or old
+        except (DatabaseUnavailable, SQLAlchemyError):  # the latter where the schema is missing or old
             up.add_metric([], 0)
         else:
             up.add_metric([], 1)
@@ -95,11 +95,11 @@ class _Asked(Collector):
         yield from _node_figures(self._nodes)
 
     def _database_figures(self) -> list[Metric]:
-        with self._database.read() as transaction:
-            waiting, oldest = log.outbox(transaction)
-            behind = {node: missed.count(transaction, node) for node in self._nodes}
-            held = registry.held(transaction)
-            heard = registry.nodes_heard(transaction)
+        with self._database.autocommit() as db:
+            waiting, oldest = log.outbox(db)
+            behind = {node: missed.count(db, node) for node in self._nodes}
+            held = registry.held(db)
+            heard = registry.nodes_heard(db)
         now = datetime.now(UTC)
         open_now = {node: held.get(node, 0) for node in self._nodes} | {UNANNOUNCED: held.get(None, 0)}
         looked = [looked_at for looked_at, _ in heard.values()]

@@ -5,7 +5,7 @@ from contextlib import closing
 from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.flask.operation import PUBLIC, Operation, json_answer, operation, services
 from shirase.flask.problems import problem
 from shirase.store.database import Database
@@ -60,5 +60,5 @@ def _database_is_away() -> bool:
     with closing(Database(settings.database_url, READY_TIMEOUT, settings.database_schema)) as database:
         try:
             return not database.name
-        except (DatabaseAway, SQLAlchemyError):  # the latter where the schema is missing
+        except (DatabaseUnavailable, SQLAlchemyError):  # the latter where the schema is missing
             return True

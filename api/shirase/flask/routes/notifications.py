@@ -211,7 +211,7 @@ def _create(caller: Identity, drafts: list[Draft], shape: Callable[[list[Notific
         wired.publisher,
         drafts,
         once=_once(caller),
-        together=wired.together,
+        batcher=wired.batcher,
         answer=lambda created: orjson.dumps(shape(created)).decode(),
     )
     if replayed:

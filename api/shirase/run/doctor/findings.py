@@ -9,7 +9,7 @@ Check = tuple[str, Callable[[], str]]  # its name, and what returns the good new
 WIDTH = 14  # of the longest name
 
 
-class Trouble(ShiraseError):
+class Failed(ShiraseError):
     """Something is broken, and here is how to mend it."""
 
     def __init__(self, what: str, mend: str) -> None:
@@ -17,7 +17,7 @@ class Trouble(ShiraseError):
         super().__init__(f"{what} — mend: {mend}")
 
 
-class Unseen(ShiraseError):
+class Skipped(ShiraseError):
     """It cannot be told from here, or not while something else is broken."""
 
 
@@ -44,7 +44,7 @@ def examine(checks: Sequence[Check]) -> Iterator[Finding]:
     for name, check in checks:
         try:
             yield Finding(name, "ok", check())
-        except Unseen as exc:
+        except Skipped as exc:
             yield Finding(name, "-", str(exc))
-        except Trouble as exc:
+        except Failed as exc:
             yield Finding(name, "FAILED", str(exc))

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shirase.errors import DatabaseAway
+from shirase.errors import DatabaseUnavailable
 from shirase.proxy.publisher import Publisher
-from shirase.run.doctor.findings import Check, Trouble, Unseen
+from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.settings import Settings
 from shirase.store import registry
-from shirase.store.database import Database, Transaction, versions
+from shirase.store.database import Database, versions
 
 TIMEOUT = 5.0  # seconds that the database may take
 BEATS = 6.0  # seconds in which a relay must be seen at work: it notes that it is there every second
@@ -54,8 +54,8 @@ class Parts:
         """The time at the database's machine, if it has one of its own."""
         if not self._answers or self._database.engine.dialect.name == "sqlite":
             return None
-        with self._asked() as transaction:
-            now: datetime = transaction.execute(text("SELECT clock_timestamp()")).scalar_one()
+        with self._asked() as db:
+            now: datetime = db.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now
 
     def database(self) -> str:
@@ -63,10 +63,10 @@ class Parts:
         dialect = self._database.engine.dialect
         query = "sqlite_version()" if dialect.name == "sqlite" else "split_part(version(), ' ', 2)"
         try:
-            with self._database.read() as transaction:
-                release = transaction.execute(text(f"SELECT {query}")).scalar_one()
-        except DatabaseAway as exc:
-            raise Trouble(f"no answer: {_reason(exc.__cause__)}", "start it, or correct DATABASE_URL") from exc
+            with self._database.autocommit() as db:
+                release = db.execute(text(f"SELECT {query}")).scalar_one()
+        except DatabaseUnavailable as exc:
+            raise Failed(f"no answer: {_reason(exc.__cause__)}", "start it, or correct DATABASE_URL") from exc
         self._answers = True
         return f"{'SQLite' if dialect.name == 'sqlite' else 'PostgreSQL'} {release} answers"
 
@@ -76,9 +76,9 @@ class Parts:
         try:
             current, newest = versions(self._settings.database_url, self._settings.database_schema)
         except SQLAlchemyError as exc:
-            raise Trouble(f"it cannot be read: {_reason(exc)}", "look at the database's log") from exc
+            raise Failed(f"it cannot be read: {_reason(exc)}", "look at the database's log") from exc
         if current != newest:
-            raise Trouble(f"it is at {current or 'nothing'}, and the newest is {newest}", "shirase migrate")
+            raise Failed(f"it is at {current or 'nothing'}, and the newest is {newest}", "shirase migrate")
         self._current = True
         return f"is the newest, {current}"
 
@@ -90,11 +90,11 @@ class Parts:
             " directory writable for the service's user, and look at the free space"
         )
         try:
-            with self._database.write() as transaction:
-                transaction.execute(text("UPDATE shirase_database_name SET name = name"))
-                transaction.rollback()
-        except (DatabaseAway, SQLAlchemyError) as exc:
-            raise Trouble(f"it refuses a change: {_reason(exc.__cause__ or exc)}", mend) from exc
+            with self._database.transaction() as db:
+                db.execute(text("UPDATE shirase_database_name SET name = name"))
+                db.rollback()
+        except (DatabaseUnavailable, SQLAlchemyError) as exc:
+            raise Failed(f"it refuses a change: {_reason(exc.__cause__ or exc)}", mend) from exc
         return "a change is taken"
 
     def control_port(self) -> str:
@@ -102,7 +102,7 @@ class Parts:
         away = self._publisher.unreachable()
         if away:
             mend = "start Pushpin there, or correct GRIP_URL: by `shirase proxy` it is two ports above the clients' one"
-            raise Trouble(f"no answer from {', '.join(away)}", mend)
+            raise Failed(f"no answer from {', '.join(away)}", mend)
         return f"{', '.join(self._publisher.nodes)} answers"
 
     def relay(self) -> str:
@@ -117,24 +117,24 @@ class Parts:
                 break
         if not self._noted(0):
             mend = "start `shirase relay`; its log says why it ended"
-            raise Trouble("no relay is at work: what a failed publish leaves behind waits", mend)
+            raise Failed("no relay is at work: what a failed publish leaves behind waits", mend)
         return "is at work"
 
     def statistics(self) -> str:
         """Whether a relay hears every node say who is connected."""
         self._need_schema()
         if not self._noted(0):
-            raise Unseen("not looked at: no relay is at work")
+            raise Skipped("not looked at: no relay is at work")
         deaf = set(self._publisher.nodes) - self._noted(1)
         if deaf:
             mend = "PUSHPIN_STATS_URL must name the node's stats_spec, reachable from the relay: by `shirase proxy` it"
             mend += " is three ports above the clients' one"
-            raise Trouble(f"no relay hears {', '.join(sorted(deaf))}, so counts and limits go wrong", mend)
+            raise Failed(f"no relay hears {', '.join(sorted(deaf))}, so counts and limits go wrong", mend)
         return "a relay hears every node"
 
     def _nodes(self) -> Nodes:
-        with self._asked() as transaction:
-            return registry.nodes_heard(transaction)
+        with self._asked() as db:
+            return registry.nodes_heard(db)
 
     def _noted(self, which: int) -> set[str]:
         """The nodes whose times changed while we looked: so it does not matter what the relay's clock says."""
@@ -147,20 +147,20 @@ class Parts:
 
     def _need_database(self) -> None:
         if not self._answers:
-            raise Unseen("not looked at: the database does not answer")
+            raise Skipped("not looked at: the database does not answer")
 
     def _need_schema(self) -> None:
         self._need_database()
         if not self._current:
-            raise Unseen("not looked at: the schema is not the newest")
+            raise Skipped("not looked at: the schema is not the newest")
 
     @contextmanager
-    def _asked(self) -> Iterator[Transaction]:
+    def _asked(self) -> Iterator[Connection]:
         try:
-            with self._database.read() as transaction:
-                yield transaction
-        except DatabaseAway as exc:
-            raise Unseen("not looked at: the database does not answer any more") from exc
+            with self._database.autocommit() as db:
+                yield db
+        except DatabaseUnavailable as exc:
+            raise Skipped("not looked at: the database does not answer any more") from exc
 
 
 def _reason(error: BaseException | None) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from shirase.run.doctor.files import file_limit
-from shirase.run.doctor.findings import Check, Trouble, Unseen
+from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.run.doctor.stream import PATH, Stream
 
 TIMEOUT = 5.0  # seconds for an answer, and until a stream's first event
@@ -65,10 +65,10 @@ class Way:
         try:
             answer = self._http.get(f"{self._url}/healthz")
         except httpx.HTTPError as exc:
-            raise Trouble(f"{self._url} does not answer: {exc}", mend) from exc
+            raise Failed(f"{self._url} does not answer: {exc}", mend) from exc
         if answer.status_code != HTTPStatus.OK or not _is_ours(answer):
             what = f"{self._url}/healthz is answered with {answer.status_code}, and not by Shirase's handlers"
-            raise Trouble(
+            raise Failed(
                 what, "have the proxy's route lead to them (`shirase proxy --origin HOST:PORT`), and start them"
             )
         self._health = answer
@@ -82,11 +82,11 @@ class Way:
         if at := self._database_clock():
             there["the database's"] = at
         if not there:
-            raise Unseen("not looked at: neither handlers nor database say their time")
+            raise Skipped("not looked at: neither handlers nor database say their time")
         now = datetime.now(UTC)
         off = [f"{whose} is {(at - now).total_seconds():+.0f} s off" for whose, at in there.items() if _far(at, now)]
         if off:
-            raise Trouble(
+            raise Failed(
                 f"compared with this machine's clock, {' and '.join(off)}", "timedatectl set-ntp true, on each"
             )
         return f"{' and '.join(there)} and this machine's agree"
@@ -98,15 +98,15 @@ class Way:
             # A cursor that is nobody's: the answer is a reset, and nothing is held.
             answer = self._http.get(f"{self._url}/api/notifications/poll", params={"after": "x", "timeout": "1"})
         except httpx.HTTPError as exc:
-            raise Trouble(f"a poll is not answered: {exc}", "look into the handlers' log") from exc
+            raise Failed(f"a poll is not answered: {exc}", "look into the handlers' log") from exc
         if answer.status_code == HTTPStatus.NOT_IMPLEMENTED:
             mend = "set the same PUSHPIN_SIG_KEY for the proxy and for the handlers, and start both again"
-            raise Trouble("the handlers do not accept the proxy's signature", mend)
+            raise Failed("the handlers do not accept the proxy's signature", mend)
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             mend = "run this with the JWT settings of the handlers, or give a token by --token"
-            raise Trouble(f"the handlers do not accept this token: {_detail(answer)}", mend)
+            raise Failed(f"the handlers do not accept this token: {_detail(answer)}", mend)
         if not answer.is_success:
-            raise Trouble(
+            raise Failed(
                 f"a poll is answered with {answer.status_code}: {_detail(answer)}", "look into the handlers' log"
             )
         self._signed = True
@@ -117,30 +117,30 @@ class Way:
         address = urlsplit(self._url)
         limit = file_limit(address.port or (443 if address.scheme == "https" else 80))
         if limit is None:
-            raise Unseen("not looked at: what listens at that port is not on this machine, or another user's")
+            raise Skipped("not looked at: what listens at that port is not on this machine, or another user's")
         if limit < FEWEST_FILES:
             mend = "raise it before Pushpin starts: `ulimit -n`, LimitNOFILE= in systemd, ulimits in compose"
-            raise Trouble(f"the proxy may open {limit} files, and each stream is one", mend)
+            raise Failed(f"the proxy may open {limit} files, and each stream is one", mend)
         return f"the proxy may open {limit} files"
 
     def buffering(self) -> str:
         """Whether a stream's first event comes at once."""
         self._need_route()
         if not self._signed:
-            raise Unseen("not looked at: no stream opens without the signature")
+            raise Skipped("not looked at: no stream opens without the signature")
         self._stream.open()
         greeting = self._stream.next("connected", TIMEOUT)
         if greeting:
             return f"a stream says so {greeting.after * 1000:.0f} ms after it was asked for"
         if self._stream.refused:
-            raise Trouble(f"a stream is answered with {self._stream.refused}", "look into the handlers' log")
+            raise Failed(f"a stream is answered with {self._stream.refused}", "look into the handlers' log")
         mend = "switch buffering off in what stands before Pushpin: in nginx `proxy_buffering off;` and no gzip there"
-        raise Trouble(f"a stream opens, but nothing of it comes within {TIMEOUT:.0f} s", mend)
+        raise Failed(f"a stream opens, but nothing of it comes within {TIMEOUT:.0f} s", mend)
 
     def event(self) -> str:
         """Whether a notification that is created now arrives, and how fast."""
         if not self._stream.greeted:
-            raise Unseen("not tried: there is no stream that it could arrive on")
+            raise Skipped("not tried: there is no stream that it could arrive on")
         user = self._stream.greeted["user_id"]
         body = {"user_id": user, "type": TYPE, "title": "shirase doctor", "message": "", "payload": {}}
         begun = time.monotonic()
@@ -150,18 +150,18 @@ class Way:
                 "give a token with the scope notifications:write" if answer.status_code == HTTPStatus.FORBIDDEN else ""
             )
             what = f"a notification is not created: {answer.status_code} {_detail(answer)}"
-            raise Trouble(what, mend or "look at the other lines, and into the handlers' log")
+            raise Failed(what, mend or "look at the other lines, and into the handlers' log")
         number = answer.json()["id"]
         arrived = self._stream.next("notification", ARRIVAL, lambda data: data["id"] == number)
         self._http.delete(f"{self._url}/api/notifications/{number}")
         if arrived is None:
             mend = f"look at the other lines; `shirase trace {number}` tells how far one like it came"
-            raise Trouble(f"a notification was created and did not arrive within {ARRIVAL:.0f} s", mend)
+            raise Failed(f"a notification was created and did not arrive within {ARRIVAL:.0f} s", mend)
         return f"a notification arrived {(arrived.at - begun) * 1000:.1f} ms after it was sent off"
 
     def _need_route(self) -> None:
         if self._health is None:
-            raise Unseen("not looked at: the way does not lead to the handlers")
+            raise Skipped("not looked at: the way does not lead to the handlers")
 
 
 def _is_ours(answer: httpx.Response) -> bool:
