@@ -2,22 +2,16 @@
 
 import logging
 import random
-import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from email.message import Message
-from functools import cache
-from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
-from gripcontrol import GripPubControl, parse_grip_uri
 
 from shirase import metrics
 from shirase.proxy import grip
+from shirase.proxy.control import ControlError, ControlPort
 from shirase.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -87,11 +81,8 @@ class Publisher:
 
 class _Node:
     def __init__(self, url: str, timeout: float) -> None:
-        config = parse_grip_uri(url)
-        self.name: str = config["control_uri"]
-        self._control = GripPubControl(config)
-        for client in self._control.clients:
-            client.requests_session = _Http(timeout)
+        self._control = ControlPort(url, timeout)
+        self.name = self._control.address
         self._failures = 0
         self._spared_until = 0.0
         self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
@@ -102,9 +93,10 @@ class _Node:
         if self._is_spared():
             self._spared_posts.inc()
             return False
-        error = self._send(body)
-        if error:
-            self._failed(error)
+        try:
+            self._control.publish(body)
+        except ControlError as exc:
+            self._failed(exc)
             return False
         if self._failures >= FAILURES_UNTIL_SPARED:
             log.warning("control port %s answers again", self.name)
@@ -113,12 +105,11 @@ class _Node:
 
     def answers(self) -> bool:
         """Whether the control port takes a post now, also while the node is spared; it is not counted."""
-        return self._send(_body([])) is None
-
-    def _send(self, body: bytes) -> Exception | None:
-        """Post, and return what went wrong: pubcontrol hands errors back instead of raising them."""
-        results = self._control.http_call("/publish/", body, {"Content-Type": "application/json"})
-        return next((result[0] for result in results.values() if isinstance(result[0], Exception)), None)
+        try:
+            self._control.publish(_body([]))
+        except ControlError:
+            return False
+        return True
 
     def _is_spared(self) -> bool:
         """Whether to leave the node alone; after a pause one caller tries while the others still pass by."""
@@ -132,7 +123,7 @@ class _Node:
         """Whether it has failed several times, and a moment ago."""
         return self._failures >= FAILURES_UNTIL_SPARED and time.monotonic() < self._spared_until
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: ControlError) -> None:
         self._failed_posts.inc()
         self._failures += 1
         self._pause(time.monotonic())
@@ -143,36 +134,6 @@ class _Node:
 
     def _pause(self, now: float) -> None:
         self._spared_until = now + random.uniform(*SPARED)  # noqa: S311 - spreads retries, protects nothing
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status_code: int
-    headers: Message
-    text: str
-
-
-class _Http:
-    """What ``pubcontrol`` posts with, instead of ``requests``: in a third of the time, and never longer than may be.
-
-    Each post has a connection of its own, which Pushpin closes after its answer anyway; neither a proxy from the
-    environment nor ``.netrc`` has a say here, and nothing is tried twice.
-    """
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        self._tls = cache(ssl.create_default_context)  # reads all certificates, so only where it is needed
-
-    def post(self, url: str, headers: Mapping[str, str], data: bytes) -> _Answer:
-        to = urlsplit(url)
-        if to.scheme == "https":
-            connection: HTTPConnection = HTTPSConnection(to.netloc, timeout=self._timeout, context=self._tls())
-        else:
-            connection = HTTPConnection(to.netloc, timeout=self._timeout)
-        with closing(connection):
-            connection.request("POST", f"{to.path}?{to.query}" if to.query else to.path, data, headers)
-            answer = connection.getresponse()
-            return _Answer(answer.status, answer.headers, answer.read().decode(errors="replace"))
 
 
 def _bodies(exported: Sequence[dict[str, Any]]) -> Iterator[tuple[bytes, int]]:

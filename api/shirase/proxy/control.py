@@ -1,0 +1,78 @@
+"""HTTP to one node's control port, within a bounded time."""
+
+import ssl
+import time
+from contextlib import closing
+from functools import cached_property
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+from gripcontrol import parse_grip_uri
+
+TOKEN_LIFETIME = 3600  # seconds, as pubcontrol has it
+
+
+class ControlError(Exception):
+    """The control port did not accept the request."""
+
+
+class ControlPort:
+    """Posts to a control address. Safe to share between threads.
+
+    ``pubcontrol`` would post by ``requests``, which takes 0.3 ms longer, has no timeout and retries by itself.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """Prepare, without connecting.
+
+        Args:
+            url: a GRIP URL, with ``iss`` and ``key`` where the port asks for a token.
+            timeout: seconds for each step of a request.
+        """
+        config: dict[str, Any] = parse_grip_uri(url)
+        self.address: str = config["control_uri"]
+        self._parts = urlsplit(self.address)
+        self._issuer: str | None = config.get("control_iss")
+        self._key: str | bytes = config.get("key", "")
+        self._timeout = timeout
+
+    def publish(self, body: bytes) -> None:
+        """Post items (Pushpin, "Publishing").
+
+        Each post has a connection of its own, which Pushpin closes after its answer. Proxies that the environment
+        names are ignored, and nothing is sent twice.
+
+        Raises:
+            ControlError: if the port was not reached, or refused the items.
+        """
+        try:
+            with closing(self._connect()) as connection:
+                connection.request("POST", f"{self._parts.path.rstrip('/')}/publish/", body, self._headers())
+                answer = connection.getresponse()
+                text = answer.read(200).decode(errors="replace")
+        except (OSError, HTTPException) as exc:
+            raise ControlError(str(exc) or type(exc).__name__) from exc
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise ControlError(f"status {answer.status}: {text}")
+
+    def _connect(self) -> HTTPConnection:
+        if self._parts.scheme == "https":
+            return HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=self._tls)
+        return HTTPConnection(self._parts.netloc, timeout=self._timeout)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self._issuer:
+            claims = {"iss": self._issuer, "exp": int(time.time()) + TOKEN_LIFETIME}
+            headers["Authorization"] = f"Bearer {jwt.encode(claims, self._key, 'HS256')}"
+        elif self._key:
+            headers["Authorization"] = f"Bearer {self._key if isinstance(self._key, str) else self._key.decode()}"
+        return headers
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Reads all certificates of the system, so it is made where it is needed."""
+        return ssl.create_default_context()
