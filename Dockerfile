@@ -12,7 +12,7 @@ RUN groupadd --gid 10001 shirase \
     && install -d -o shirase -g shirase -m 0700 /run/shirase
 
 WORKDIR /opt/shirase/source
-COPY pyproject.toml ./
+COPY pyproject.toml README.md LICENSE ./
 COPY api ./api
 COPY migrations ./migrations
 COPY pushpin ./pushpin
