@@ -88,7 +88,7 @@ def _held_targets(results: dict[str, Any]) -> Iterator[Target]:
     steps = list(mine["steps"].values())
     for whose, bound in (
         ("handlers", ""),
-        ("relay", "it keeps 17 bytes of each; the rest is what opening them leaves to the allocator"),
+        ("relay", "it keeps 0.2 KB of each; the rest is what opening them leaves to the allocator"),
     ):
         name = f"memory of the {whose} a stream, from the first number of streams to the last, KB"
         yield _at_most(name, _slope(mine["steps"], f"{whose}_total_kb"), 0.5, bound)

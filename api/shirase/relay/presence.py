@@ -19,7 +19,6 @@ from shirase.errors import DatabaseUnavailable
 from shirase.proxy import grip
 from shirase.proxy.publisher import Item, Publisher
 from shirase.proxy.statistics import Heard, Statistics
-from shirase.relay.held import Held
 from shirase.settings import Settings
 from shirase.store import registry
 from shirase.store.database import Database
@@ -46,10 +45,11 @@ FORGET = 5000  # rows removed at a time
 @dataclass
 class _Node:
     name: str
-    held: Held = field(default_factory=Held)  # by the clock of time.monotonic()
+    announced: dict[str, float] = field(default_factory=dict)  # connection id: valid until (time.monotonic)
     arrived: set[str] = field(default_factory=set)  # not yet entered
     departed: set[str] = field(default_factory=set)  # not yet marked
-    looked_at: set[str] = field(default_factory=set)  # its stream is read again, and its row not yet seen
+    without_row: set[str] = field(default_factory=set)  # announced; entered when they are announced again
+    rereading: set[str] = field(default_factory=set)  # asked to recover, row not seen yet
     instance: str = ""
     doubted: bool = False  # it holds less than its rows say: compare them at once
     since: float | None = None  # connected from when on
@@ -100,8 +100,8 @@ class Presence:
             _note(self._nodes[one.node], one, now + self._patience)
         looks = now - self._ticked_at >= TICK and not self._statistics.is_behind  # else a repetition may wait
         for node in self._nodes.values():
-            if looks and node.held.lapse(now):
-                node.doubted = True  # what has not been said again in its time has left, and the word of it was lost
+            if looks:
+                _expire(node, now)
             self._enter(node)
             self._compare(node, now)
         self._tick(now)
@@ -136,10 +136,9 @@ class Presence:
         """Have streams read again: one that was ended gets its end, one that nobody knows is entered."""
         waiting = sorted(connection_ids)
         some, others = waiting[:LOOKS], waiting[LOOKS:]
-        for connection_id in others:
-            node.held.doubt(connection_id)  # they come up again when they are heard again
+        node.without_row.update(others)
         if some:
-            node.looked_at.update(some)
+            node.rereading.update(some)
             hints = [Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
             self._publisher.publish_to(node.name, hints)
 
@@ -178,10 +177,15 @@ class Presence:
         settled = node.since is not None and now - node.since >= self._patience
         if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
             return
+        node.without_row = set(node.announced)
         with self._database.autocommit() as db:
-            node.departed.update(node.held.compare(registry.of_node(db, node.name)))
-        node.arrived.update(one for one in node.looked_at if one in node.held)
-        node.looked_at.clear()
+            for connection_id in registry.of_node(db, node.name):
+                if connection_id in node.announced:
+                    node.without_row.discard(connection_id)
+                else:
+                    node.departed.add(connection_id)
+        node.arrived.update(node.rereading & node.announced.keys())
+        node.rereading.clear()
         node.compared_at, node.doubted = now, False
 
     def _keep_house(self, now: float) -> None:
@@ -215,18 +219,31 @@ def _note(node: _Node, heard: Heard, until: float) -> None:
         _forget(node)
         node.doubted = node.instance != ""  # it does not hold what the one before it held
         node.instance = heard.instance
+    connection_id = heard.connection_id
     if not heard.ttl:
-        node.held.discard(heard.connection_id)
-        node.arrived.discard(heard.connection_id)
-        node.departed.add(heard.connection_id)
-    elif node.held.hear(heard.connection_id, until):
-        node.arrived.add(heard.connection_id)
-        node.departed.discard(heard.connection_id)
+        node.announced.pop(connection_id, None)
+        node.arrived.discard(connection_id)
+        node.departed.add(connection_id)
+        return
+    if connection_id not in node.announced or connection_id in node.without_row:
+        node.arrived.add(connection_id)
+        node.departed.discard(connection_id)
+        node.without_row.discard(connection_id)
+    node.announced[connection_id] = until
+
+
+def _expire(node: _Node, now: float) -> None:
+    """Drop what was not announced again in time: it has left, and the message that said so was lost."""
+    expired = [connection_id for connection_id, until in node.announced.items() if until < now]
+    for connection_id in expired:
+        del node.announced[connection_id]
+    node.departed.update(expired)
 
 
 def _forget(node: _Node) -> None:
-    node.held, node.doubted = Held(), False
-    for waiting in (node.arrived, node.departed, node.looked_at):
+    node.doubted = False
+    node.announced.clear()
+    for waiting in (node.arrived, node.departed, node.without_row, node.rereading):
         waiting.clear()
 
 
