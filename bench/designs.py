@@ -219,7 +219,7 @@ class InMemory(Design):
 
     def stored(self) -> int:
         with psycopg.connect(self._url) as connection:
-            found = connection.execute("SELECT count(*) FROM shirase_notifications").fetchone()
+            found = connection.execute("SELECT count(*) FROM notifications").fetchone()
         return int(found[0]) if found else 0
 
 

@@ -17,9 +17,9 @@ OF_USER = 100  # notifications of each
 FIRST_NEW = 10**12  # the id that the next create gets, beyond all that is filled in later
 
 _CONTINUE = {
-    "postgresql": "SELECT setval(pg_get_serial_sequence('notifications', 'id'),"
+    "postgresql": "SELECT setval(pg_get_serial_sequence('shirase_notifications', 'id'),"
     " greatest(:next, (SELECT max(id) FROM shirase_notifications)))",
-    "sqlite": "UPDATE sqlite_sequence SET seq = :next WHERE name = 'notifications' AND seq < :next",
+    "sqlite": "UPDATE sqlite_sequence SET seq = :next WHERE name = 'shirase_notifications' AND seq < :next",
 }
 _NUMBERS = {
     "postgresql": "SELECT n FROM generate_series(CAST(:first AS bigint), :last) AS n",
