@@ -155,7 +155,7 @@ def buffering_proxy(patient: Fragile, home: Path) -> Iterator[str]:
 @contextmanager
 def old_schema(patient: Fragile, _home: Path) -> Iterator[str]:
     (newest,) = execute(patient, "SELECT version_num FROM shirase_version")
-    execute(patient, "UPDATE shirase_version SET version_num = '0001'")
+    execute(patient, "UPDATE shirase_version SET version_num = '0000'")
     yield patient.stack.url
     execute(patient, f"UPDATE shirase_version SET version_num = '{newest}'")  # noqa: S608 - it is our own
 
