@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one small tree; ``routes/problems.py`` turns it into HTTP in one place."""
+"""The errors of the service, as one small tree. ``web/problems.py`` maps them to HTTP in one place."""
 
 from dataclasses import dataclass
 

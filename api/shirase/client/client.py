@@ -5,7 +5,7 @@
         for event in client.listen():
             ...
 
-``AsyncClient`` is the same with ``async`` and ``await``. What both say and hear is in ``calls.py``.
+``AsyncClient`` is the same with ``async`` and ``await``. Requests and answers are in ``protocol.py``.
 """
 
 import asyncio

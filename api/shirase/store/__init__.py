@@ -1,6 +1,6 @@
-"""Every query there is. The functions take a transaction, run inside it and never commit it.
+"""All queries. Each function runs on the connection that it is passed, and neither begins nor commits.
 
-``log`` appends and replays, ``inbox`` holds the state that REST reads, ``keys`` makes a repeated request harmless,
-``used_tickets`` makes a ticket good for one stream, ``connections`` and ``registry`` know who is connected,
-``waiting`` whether a relay has anything to do.
+``append`` and ``log`` write and read users' logs. ``inbox`` is the state that REST reads. ``idempotency`` makes a
+repeated request harmless. ``used_tickets`` limits a ticket to one stream. ``connections`` and ``registry`` track who is
+connected. ``pending`` tells whether the relay has work.
 """
