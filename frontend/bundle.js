@@ -20,14 +20,14 @@ export const STYLES = here("src/react/styles.css");
 
 /**
  * One entry as a single minified module.
- * @param {string} entry a path in this directory
+ * @param {string} [entry] a path in this directory
  * @param {Partial<import("esbuild").BuildOptions>} [more]
  * @returns {Promise<string>}
  */
 export async function bundle(entry, more = {}) {
   const made = await build({
     absWorkingDir: here("."),
-    entryPoints: [entry],
+    ...(entry && { entryPoints: [entry] }),
     bundle: true,
     minify: true,
     format: "esm",

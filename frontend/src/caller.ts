@@ -1,12 +1,14 @@
 import { readApiError, statusOf } from "./api-error.js";
-import { completeEnvironment, type Environment } from "./environment.js";
+import { type Environment, pageFetch } from "./environment.js";
 import type { StreamEvent } from "./events.js";
 import type { Credentials, GetCredential } from "./options.js";
+import { readToken } from "./token.js";
 
 const STREAM = "/api/sse/notifications";
 const POLL = "/api/notifications/poll";
 const COUNT = "/api/notifications/unread-count";
 const TICKETS = "/api/sse/tickets";
+const LONGEST = 3_000; // characters of a token in an address: the proxy drops a request whose first line is over 4 KB
 
 /** What a long poll answers. */
 export interface PollAnswer {
@@ -22,6 +24,8 @@ export interface Caller {
   poll(cursor: string | null, timeout: number, refresh: boolean, signal: AbortSignal): Promise<PollAnswer>;
   /** Whether the service answers and accepts the credential: what an EventSource that failed does not tell. */
   ask(signal: AbortSignal): Promise<unknown>;
+  /** A ticket for a token. */
+  exchange(): Promise<string>;
   /** See `NotificationStream.request`. */
   request(method: string, path: string, body?: unknown): Promise<unknown>;
 }
@@ -33,45 +37,57 @@ export function createCaller(
   fetch: Environment["fetch"],
 ): Caller {
   const base = url.replace(/\/+$/, "");
+  let last: string | undefined; // the newest token
 
-  async function streamAddress(cursor: string | null, refresh: boolean): Promise<string> {
-    const query = new URLSearchParams();
-    if (getTicket) query.set("ticket", await getTicket({ refresh }));
-    else if (getToken) query.set("token", await getToken({ refresh }));
-    if (cursor !== null) query.set("last_event_id", cursor);
-    return `${base}${STREAM}${asSuffix(query)}`;
+  async function token(refresh = false): Promise<string | undefined> {
+    if (getToken) last = await readToken(getToken, { refresh });
+    return last;
   }
 
-  async function poll(cursor: string | null, timeout: number, refresh: boolean, signal: AbortSignal) {
-    const query = new URLSearchParams({
-      timeout: String(cursor === null ? 1 : Math.max(1, Math.ceil(timeout / 1000))),
+  async function ticket(refresh: boolean): Promise<string | undefined> {
+    return (await getTicket?.({ refresh }))?.trim();
+  }
+
+  async function streamAddress(cursor: string | null, refresh: boolean): Promise<string> {
+    const value = getTicket ? undefined : await token(refresh);
+    const isLong = value && value.length > LONGEST;
+    return withQuery(base + STREAM, {
+      ticket: isLong ? await exchange() : await ticket(refresh),
+      token: isLong ? null : value,
+      last_event_id: cursor,
     });
-    if (getTicket) query.set("ticket", await getTicket({ refresh }));
-    if (cursor !== null) query.set("after", cursor);
-    const token = getTicket ? undefined : await getToken?.({ refresh });
-    return (await send("GET", `${POLL}${asSuffix(query)}`, token, { signal })) as PollAnswer;
+  }
+
+  async function poll(after: string | null, timeout: number, refresh: boolean, signal: AbortSignal) {
+    const seconds = after === null ? 1 : Math.max(1, Math.ceil(timeout / 1000));
+    const path = withQuery(POLL, { timeout: seconds, ticket: await ticket(refresh), after });
+    return (await send("GET", path, getTicket ? undefined : await token(refresh), { signal })) as PollAnswer;
   }
 
   async function ask(signal: AbortSignal): Promise<unknown> {
     // A ticket opens streams and long polls alone, so that is what there is to ask.
-    if (getTicket) return poll(null, 0, false, signal);
-    return send("GET", COUNT, await getToken?.({ refresh: false }), { signal });
+    return getTicket ? poll(null, 0, false, signal) : send("GET", COUNT, await token(), { signal });
   }
 
   async function request(method: string, path: string, body?: unknown): Promise<unknown> {
-    const token = await getToken?.({ refresh: false });
-    const init = body === undefined ? {} : { body: JSON.stringify(body) };
+    // A deletion may be the last thing that a page does: it neither waits for a token nor ends with the page.
+    const init: RequestInit = method === "DELETE" ? { keepalive: true } : {};
+    if (body !== undefined) init.body = JSON.stringify(body);
     try {
-      return await send(method, path, token, init);
+      return await send(method, path, (init.keepalive && last) || (await token()), init);
     } catch (error) {
       if (!getToken || statusOf(error) !== 401) throw error;
-      return send(method, path, await getToken({ refresh: true }), init);
+      return send(method, path, await token(true), init);
     }
   }
 
-  async function send(method: string, path: string, token: string | undefined, init: RequestInit): Promise<unknown> {
+  async function exchange(): Promise<string> {
+    return ((await request("POST", TICKETS)) as { ticket: string }).ticket;
+  }
+
+  async function send(method: string, path: string, bearer: string | undefined, init: RequestInit): Promise<unknown> {
     const headers: Record<string, string> = {};
-    if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
+    if (bearer) headers["Authorization"] = `Bearer ${bearer}`;
     if (init.body) headers["Content-Type"] = "application/json";
     const response = await fetch(base + path, {
       ...init,
@@ -83,7 +99,7 @@ export function createCaller(
     return response.status === 204 ? undefined : response.json();
   }
 
-  return { streamAddress, poll, ask, request };
+  return { streamAddress, poll, ask, request, exchange };
 }
 
 /**
@@ -97,15 +113,15 @@ export function ticketsFrom(options: {
   environment?: Pick<Environment, "fetch">;
 }): GetCredential {
   const { url = "", getToken, environment } = options;
-  const { fetch } = completeEnvironment(environment && { fetch: environment.fetch });
   return async ({ refresh }) => {
-    const caller = createCaller(url, { getToken: (asked) => getToken({ refresh: refresh || asked.refresh }) }, fetch);
-    const { ticket } = (await caller.request("POST", TICKETS)) as { ticket: string };
-    return ticket;
+    const asking: GetCredential = (asked) => getToken({ refresh: refresh || asked.refresh });
+    return createCaller(url, { getToken: asking }, environment?.fetch ?? pageFetch).exchange();
   };
 }
 
-function asSuffix(query: URLSearchParams): string {
-  const text = query.toString();
-  return text && `?${text}`;
+type Query = Record<string, string | number | null | undefined>;
+
+function withQuery(path: string, query: Query): string {
+  const given = Object.entries(query).filter(([, value]) => value != null);
+  return given.length ? `${path}?${new URLSearchParams(given as string[][])}` : path;
 }

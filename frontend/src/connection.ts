@@ -34,7 +34,7 @@ export interface Connection {
 /** A connection that is not started. It can be stopped and started again. */
 export function createConnection(
   settings: Settings,
-  { EventSource, random }: Environment,
+  { EventSource, navigator, random }: Environment,
   caller: Caller,
   host: ConnectionHost,
 ): Connection {
@@ -43,7 +43,6 @@ export function createConnection(
   let phase: "stopped" | "trying" | "open" | "polling" | "waiting" | "closed" = "stopped";
   let underWay = new AbortController(); // what is being asked now; aborted when it is overtaken
   let closeSource = () => {};
-  let shown: StreamState["status"] = "idle";
   let error: StreamError | null = null; // the last failure; null until there was one
   let failures = 0; // in a row
   let refusals = 0; // answers of 401 in a row
@@ -53,6 +52,7 @@ export function createConnection(
   let blocked = false; // whether streams are known to fail here, so that events come by long poll
   let streamAt = 0; // when to try one nevertheless
   let streamTries = 0;
+  let trustsOnLine = true; // not if a connection was made while the browser took itself to be offline
 
   function start(again = false): void {
     if (again) error = { kind: "suspended" };
@@ -105,14 +105,20 @@ export function createConnection(
 
   function settle(): void {
     clearTimers();
+    accepted();
     phase = "open";
-    blocked = refresh = false;
-    refusals = 0;
+    blocked = false;
     after(STABLE, () => {
       failures = streamTries = 0;
     });
     watch();
-    show({ status: "open", shared: false });
+    host.show({ status: "open", shared: false });
+  }
+
+  function accepted(): void {
+    refusals = 0;
+    refresh = false;
+    if (isOffline()) trustsOnLine = false;
   }
 
   /** By the clock, since a timer stands still while a laptop sleeps. */
@@ -132,6 +138,7 @@ export function createConnection(
   function lost(fault: StreamError, ask = false): void {
     if (blocked) return void poll(); // it was only a try
     failures += 1;
+    if (isOffline()) return wait(fault);
     error = fault;
     const enough = settings.pollAfter > 0 && failures >= settings.pollAfter;
     if (ask || enough) askWhy(fault, enough);
@@ -155,7 +162,7 @@ export function createConnection(
     blocked = true; // the service answers, and streams do not come through
     planNextStream();
     poll();
-    if (host.cursor !== null) show({ status: "polling", shared: false });
+    if (host.cursor !== null) host.show({ status: "polling", shared: false });
   }
 
   /** An answer of 401 gets one more chance, with a fresh credential. Everything else may pass. */
@@ -168,7 +175,7 @@ export function createConnection(
     }
     if (fault.kind === "credentials") failures += 1;
     notBefore = Date.now() + ((cause as { retryAfter?: number } | null)?.retryAfter ?? 0);
-    wait(status ? { kind: "refused", status } : fault);
+    wait(status && fault.kind !== "credentials" ? { kind: "refused", status } : fault);
   }
 
   function planNextStream(): void {
@@ -194,10 +201,10 @@ export function createConnection(
   }
 
   function take({ events, cursor }: PollAnswer, signal: AbortSignal): void {
-    failures = refusals = 0;
-    refresh = false;
+    accepted();
+    failures = 0;
     if (host.cursor === null) host.moveTo(cursor); // the first answer has no events: it tells where the log stands
-    if (shown !== "polling") show({ status: "polling", shared: false });
+    if (host.getState().status !== "polling") host.show({ status: "polling", shared: false });
     for (const event of events) {
       if (signal.aborted) return;
       if (!isOurs(event)) return close("wrong-user");
@@ -213,18 +220,24 @@ export function createConnection(
 
   function wait(fault: StreamError): void {
     if (!settings.reconnect) return close("lost");
-    error = fault;
     begin("waiting");
+    error = isOffline() ? { kind: "offline" } : fault;
+    if (error.kind === "offline") return showAttempt(null);
     const bound = Math.min(settings.maxDelay, settings.minDelay * 2 ** Math.max(0, failures - 1));
     const delay = Math.max(random() * bound, notBefore - Date.now());
     after(delay, attempt);
     showAttempt(Date.now() + delay);
   }
 
+  function isOffline(): boolean {
+    return trustsOnLine && navigator?.onLine === false;
+  }
+
   function wake(why: Wake): void {
+    if (why === "online" || why === "offline") trustsOnLine = true;
     if (why === "asked") retry();
     else if (phase === "open") doubt(why);
-    else if (phase === "waiting" && why !== "offline" && Date.now() >= notBefore) attempt();
+    else if (phase === "waiting" && why !== "offline" && !isOffline() && Date.now() >= notBefore) attempt();
     else if (phase === "polling" && why === "online") retry();
   }
 
@@ -248,11 +261,7 @@ export function createConnection(
 
   function close(reason: ClosedReason, detail?: string): void {
     begin("closed");
-    show(detail === undefined ? { status: "closed", reason } : { status: "closed", reason, detail });
-  }
-
-  function stop(): void {
-    begin("stopped");
+    host.show({ status: "closed", reason, ...(detail && { detail }) });
   }
 
   /** Overtake whatever is under way, so that there are never two. */
@@ -279,13 +288,8 @@ export function createConnection(
   }
 
   function showAttempt(retryAt: number | null): void {
-    show(error ? { status: "reconnecting", attempt: failures, retryAt, error } : { status: "connecting" });
+    host.show(error ? { status: "reconnecting", attempt: failures, retryAt, error } : { status: "connecting" });
   }
 
-  function show(state: StreamState): void {
-    shown = state.status;
-    host.show(state);
-  }
-
-  return { start, wake, stop };
+  return { start, wake, stop: () => begin("stopped") };
 }

@@ -12,21 +12,36 @@ export interface Environment {
   random: () => number;
   window: PageEvents | undefined;
   document: (PageEvents & { readonly visibilityState: DocumentVisibilityState }) | undefined;
+  /** Whether there is a network, as far as the browser knows. */
+  navigator: Pick<Navigator, "onLine"> | undefined;
   locks: Pick<LockManager, "request"> | undefined;
   BroadcastChannel: (new (name: string) => BroadcastChannel) | undefined;
 }
 
-/** The environment of this page, overlaid with what was given. */
+/** The page's own, also one that replaces it later (a test's, or that of a tracing library). */
+export const pageFetch: Environment["fetch"] = (url, init) => fetch(url, init);
+
+/**
+ * The environment of this page, overlaid with what was given.
+ *
+ * Several servers' runtimes have an EventSource, and React Native a `window`: neither makes a page.
+ */
 export function completeEnvironment(given: Partial<Environment> = {}): Environment {
+  const page = asPage(globalThis.window);
+  const isBrowser = page || "importScripts" in globalThis; // a worker's
   return {
-    EventSource: globalThis.EventSource,
-    // Called through globalThis, so that a fetch that is replaced later (by a test, by tracing) is the one used.
-    fetch: (url, init) => globalThis.fetch(url, init),
+    EventSource: isBrowser ? globalThis.EventSource : undefined,
+    fetch: pageFetch,
     random: Math.random,
-    window: typeof window === "undefined" ? undefined : window,
-    document: typeof document === "undefined" ? undefined : document,
+    window: page,
+    document: asPage(globalThis.document),
+    navigator: globalThis.navigator,
     locks: globalThis.navigator?.locks,
-    BroadcastChannel: typeof window === "undefined" ? undefined : globalThis.BroadcastChannel,
+    BroadcastChannel: page && globalThis.BroadcastChannel,
     ...given,
   };
+}
+
+function asPage<Target extends PageEvents>(target: Target | undefined): Target | undefined {
+  return target?.addEventListener && target;
 }

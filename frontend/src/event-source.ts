@@ -1,8 +1,6 @@
 import type { Environment } from "./environment.js";
 import { EVENT_NAMES, type EventName, type StreamEvent } from "./events.js";
 
-const CLOSED = 2; // EventSource.CLOSED, which a replacement may lack
-
 /** What an open EventSource tells. */
 export interface EventSourceHost {
   receive(event: StreamEvent): void;
@@ -31,9 +29,10 @@ export function openEventSource(
 
   // After a break it would come back by itself, at its own pace and with a credential that may be used up; after a
   // status other than 200 it would not, and does not say which it was.
-  source.onerror = () => {
-    if (!closed) host.fail(source.readyState === CLOSED);
-  };
+  source.addEventListener("error", () => {
+    // 2 is EventSource.CLOSED, which a replacement may lack.
+    if (!closed) host.fail(source.readyState === 2);
+  });
 
   return () => {
     closed = true;

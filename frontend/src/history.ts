@@ -15,12 +15,12 @@ export interface History {
 }
 
 /** The history of a tab that begins at `cursor`. */
-export function createHistory(start: string | null): History {
+export function createHistory(start?: string): History {
   const entries = new Map<string, StreamEvent | null>(); // by cursor, in the log's order
   const unread = createUnreadCounter();
   let cursor: string | null = null;
   let connected: EventData["connected"] | null = null;
-  if (start !== null) remember(start, null);
+  if (start !== undefined) remember(start, null);
 
   function take(event: StreamEvent): boolean {
     if (event.event === "reset") entries.clear(); // the log begins anew, maybe with cursors that were used before
@@ -37,10 +37,7 @@ export function createHistory(start: string | null): History {
   function remember(id: string, event: StreamEvent | null): void {
     cursor = id;
     if (!entries.has(id)) entries.set(id, event);
-    for (const oldest of entries.keys()) {
-      if (entries.size <= REMEMBERED) return;
-      entries.delete(oldest);
-    }
+    if (entries.size > REMEMBERED) entries.delete(entries.keys().next().value as string);
   }
 
   function since(known: string | null): StreamEvent[] {
@@ -54,7 +51,7 @@ export function createHistory(start: string | null): History {
       begin.push({ event: "connected", id: cursor, data: { ...connected, unread_count: unread.count } });
     }
     if (known === null) return begin;
-    return [...begin, { event: "reset", id: cursor, data: { reason: "away for longer than the other tabs remember" } }];
+    return [...begin, { event: "reset", id: cursor, data: { reason: "forgotten" } }];
   }
 
   return {

@@ -7,4 +7,5 @@ export { EVENT_NAMES } from "./events.js";
 export type { CredentialRequest, Credentials, GetCredential, StreamOptions } from "./options.js";
 export type { ClosedReason, StreamError, StreamState } from "./state.js";
 export { createNotificationStream } from "./stream.js";
+export { fetchToken } from "./token.js";
 export type { NotificationStream } from "./types.js";

@@ -79,7 +79,6 @@ const GRACE = 1_000; // how much later than due a heartbeat may come
 
 const DEFAULTS = {
   url: "",
-  user: undefined,
   cookies: false,
   shareTabs: true,
   autoConnect: true,
@@ -91,7 +90,7 @@ const DEFAULTS = {
   pollAfter: 3,
   pollTimeout: 25_000,
   streamRetry: 60_000,
-} satisfies Omit<Settings, "silence">;
+} satisfies Omit<Settings, "silence" | "user">;
 
 const LONGEST = 1e9; // setTimeout takes what is not a number, or too large a one, for 0: the wait would become a flood
 const LONGEST_POLL = 60_000; // the service's own limit
@@ -104,20 +103,21 @@ const LONGEST_POLL = 60_000; // the service's own limit
 export function completeOptions(options: StreamOptions): Settings {
   if (!options.getToken && !options.getTicket && !options.cookies)
     fail("one of getToken, getTicket and cookies is needed");
-  const given = Object.entries(options).filter(([name, value]) => name in DEFAULTS && value !== undefined);
-  const settings = { ...DEFAULTS, ...(Object.fromEntries(given) as Partial<Settings>) };
-  for (const [name, value] of Object.entries(settings)) {
-    if (typeof DEFAULTS[name as keyof typeof DEFAULTS] !== "number") continue;
+  const settings: Record<string, unknown> = { user: options.user };
+  for (const [name, standard] of Object.entries(DEFAULTS)) {
+    const value = options[name as keyof typeof DEFAULTS] ?? standard;
     const longest = name === "pollTimeout" ? LONGEST_POLL : LONGEST;
-    if (!(typeof value === "number" && value >= 0 && value <= longest))
+    if (typeof standard === "number" && !(typeof value === "number" && value >= 0 && value <= longest))
       fail(`${name} must be a number from 0 to ${longest}`);
+    settings[name] = value;
   }
   try {
-    new URL(settings.url, "http://page");
+    new URL(settings["url"] as string, "http://page");
   } catch {
     fail("url must be an address");
   }
-  return { ...settings, silence: 2 * settings.heartbeat + GRACE };
+  settings["silence"] = 2 * (settings["heartbeat"] as number) + GRACE;
+  return settings as unknown as Settings;
 }
 
 function fail(what: string): never {

@@ -1,5 +1,5 @@
 import type { Wake } from "./connection.js";
-import type { Environment } from "./environment.js";
+import type { Environment, PageEvents } from "./environment.js";
 
 /** What happens to a page that matters to a stream. */
 export interface PageHost {
@@ -34,8 +34,9 @@ export function watchPage({ window, document }: Environment, host: PageHost): ()
     [document, "freeze", suspend],
     [document, "resume", resume],
   ];
-  for (const [target, type, listener] of listeners) target?.addEventListener(type, listener);
-  return () => {
-    for (const [target, type, listener] of listeners) target?.removeEventListener(type, listener);
+  const all = (method: keyof PageEvents) => {
+    for (const [target, type, listener] of listeners) target?.[method](type, listener);
   };
+  all("addEventListener");
+  return () => all("removeEventListener");
 }

@@ -2,6 +2,8 @@
 export type StreamError =
   /** The network or the service does not answer. */
   | { kind: "network" }
+  /** The browser has no network, and tries again when it has one. */
+  | { kind: "offline" }
   /** The connection was open and silent for longer than two heartbeats. */
   | { kind: "silent" }
   /** The service answered with an error other than "who are you?", such as 429 or 503. */
@@ -35,7 +37,7 @@ export type StreamState =
   /** Events arrive as they happen. `shared` tells that they come through another tab. */
   | { status: "open"; shared: boolean }
   /** The connection was lost. `attempt` counts the failures in a row; `retryAt` is when the next attempt begins, in
-   * milliseconds since the epoch, or `null` while one is under way. */
+   * milliseconds since the epoch, or `null` while one is under way and while the browser is offline. */
   | { status: "reconnecting"; attempt: number; retryAt: number | null; error: StreamError }
   /** Streams fail here, so events come by long poll. A stream is tried again from time to time. */
   | { status: "polling"; shared: boolean }

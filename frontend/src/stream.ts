@@ -24,7 +24,7 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
   const settings = completeOptions(options);
   const environment = completeEnvironment(options.environment);
   const caller = createCaller(settings.url, options, environment.fetch);
-  const history = createHistory(options.cursor ?? null);
+  const history = createHistory(options.cursor);
   const events = createListeners<StreamEvent>();
   const changes = createListeners<void>();
   let state: StreamState = { status: "idle" };
@@ -73,7 +73,7 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
   function close(): void {
     unwatch?.();
     link.stop();
-    if (!(state.status === "closed" && state.reason === "closed")) show({ status: "closed", reason: "closed" });
+    if ((state as { reason?: string }).reason !== "closed") show({ status: "closed", reason: "closed" });
   }
 
   if (settings.autoConnect) connect();

@@ -23,15 +23,15 @@ export interface Tabs extends Connection {
   passOnState(state: StreamState): void;
 }
 
-type Message = { from: string } & (
+type Message = { from: string } & Said;
+type Said =
   | { type: "lead" } // I have the connection now
   | { type: "resign" } // I have it no longer
   | { type: "hello"; cursor: string | null } // this is where I stand
   | { type: "welcome"; to: string; state: StreamState; cursor: string | null; events: StreamEvent[] }
   | { type: "event"; event: StreamEvent }
   | { type: "state"; state: StreamState }
-  | { type: "wake"; why: Wake }
-);
+  | { type: "wake"; why: Wake };
 
 /**
  * Share `connection` with the other tabs that use the same `name`.
@@ -61,12 +61,10 @@ export function createTabs(
 
   function start(restart = false): void {
     again ||= restart;
-    if (!locks || !BroadcastChannel) return connection.start(again);
     try {
-      channel = new BroadcastChannel(name);
-    } catch {
-      return connection.start(again); // a sandboxed page may have the API and not be allowed it
-    }
+      if (locks && BroadcastChannel) channel = new BroadcastChannel(name);
+    } catch {} // a sandboxed page may have the API and not be allowed it
+    if (!channel) return connection.start(again);
     channel.onmessage = ({ data }: MessageEvent<Message>) => hear(data);
     role = "following";
     takeTurn();
@@ -100,7 +98,7 @@ export function createTabs(
   function lead(): void {
     clearTimeout(timer);
     role = "leading";
-    post({ from: self, type: "lead" });
+    post({ type: "lead" });
     connection.start(again);
     again = true;
   }
@@ -109,14 +107,14 @@ export function createTabs(
   function depose(): void {
     connection.stop();
     role = "following";
-    post({ from: self, type: "resign" });
+    post({ type: "resign" });
     takeTurn();
     hello();
   }
 
   function hello(): void {
     leader = null; // until it has told us what we missed, what it says next would come too early
-    post({ from: self, type: "hello", cursor: host.cursor });
+    post({ type: "hello", cursor: host.cursor });
     clearTimeout(timer);
     timer = setTimeout(() => takeTurn(true), ANSWER);
   }
@@ -141,7 +139,7 @@ export function createTabs(
       connection.start(true);
     }
     const state = asMessage(host.getState());
-    post({ from: self, type: "welcome", to: from, state, cursor: host.cursor, events: host.since(cursor) });
+    post({ type: "welcome", to: from, state, cursor: host.cursor, events: host.since(cursor) });
     // A tab that somebody opens now is a wish to be connected, whatever ended the stream before.
     if (cursor === null && state.status === "closed") connection.wake("asked");
   }
@@ -170,7 +168,7 @@ export function createTabs(
     if (why === "offline") return; // the leader hears of it too
     if (leader !== null && Date.now() - heardAt > silence) hello();
     // The leader may be hidden, where its own timers hardly run.
-    post({ from: self, type: "wake", why });
+    post({ type: "wake", why });
   }
 
   function stop(): void {
@@ -184,8 +182,8 @@ export function createTabs(
     channel = null;
   }
 
-  function post(message: Message): void {
-    channel?.postMessage(message);
+  function post(message: Said): void {
+    channel?.postMessage({ from: self, ...message });
   }
 
   return {
@@ -193,10 +191,10 @@ export function createTabs(
     wake,
     stop,
     passOn: (event) => {
-      if (role === "leading") post({ from: self, type: "event", event });
+      if (role === "leading") post({ type: "event", event });
     },
     passOnState: (state) => {
-      if (role === "leading") post({ from: self, type: "state", state: asMessage(state) });
+      if (role === "leading") post({ type: "state", state: asMessage(state) });
     },
   };
 }

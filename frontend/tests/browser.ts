@@ -11,7 +11,7 @@ export function createTab(server: ScriptedServer) {
 
   function open(options: Partial<StreamOptions> = {}) {
     const stream = createNotificationStream({
-      getToken: () => "a-token",
+      getToken: () => "a.test.token",
       ...options,
       environment: {
         EventSource: server.EventSource,

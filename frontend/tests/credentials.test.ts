@@ -19,16 +19,16 @@ afterEach(() => {
 
 test("a token is asked for at each connection", async () => {
   let issued = 0;
-  tab.open({ getToken: async () => `token-${++issued}` });
+  tab.open({ getToken: async () => `a.token.${++issued}` });
   await settle();
   server.latest.break();
   await pass(1);
-  expect(server.streams.map(({ url }) => url.searchParams.get("token"))).toEqual(["token-1", "token-2"]);
+  expect(server.streams.map(({ url }) => url.searchParams.get("token"))).toEqual(["a.token.1", "a.token.2"]);
 });
 
 test("a ticket is used once", async () => {
   let issued = 0;
-  const stream = tab.open({ getToken: () => "a-token", getTicket: () => `ticket-${++issued}` });
+  const stream = tab.open({ getToken: () => "a.test.token", getTicket: () => `ticket-${++issued}` });
   await settle();
   server.latest.break();
   await pass(1);
@@ -40,7 +40,7 @@ test("a ticket is used once", async () => {
 });
 
 test("a token can be exchanged for tickets, so that no address carries it", async () => {
-  const getToken = vi.fn(() => "a-token");
+  const getToken = vi.fn(() => "a.test.token");
   const url = "https://push.example.com/";
   const stream = tab.open({ url, getTicket: ticketsFrom({ url, getToken, environment: server }) });
   await settle();
@@ -50,8 +50,8 @@ test("a token can be exchanged for tickets, so that no address carries it", asyn
 });
 
 test("a token that the exchange refuses is asked for anew, once", async () => {
-  const getToken = vi.fn(({ refresh }) => (refresh ? "fresh" : "stale"));
-  server.accepts = (credential) => credential !== "stale";
+  const getToken = vi.fn(({ refresh }) => (refresh ? "a.fresh.token" : "a.stale.token"));
+  server.accepts = (credential) => credential !== "a.stale.token";
   const stream = tab.open({ getTicket: ticketsFrom({ getToken, environment: server }) });
   await settle();
   expect(stream.getState().status).toBe("open");
@@ -71,15 +71,15 @@ test("cookies go along with streams and requests", async () => {
 });
 
 test("a stream that is refused for its token gets a fresh one at once", async () => {
-  const getToken = vi.fn(({ refresh }) => (refresh ? "fresh" : "stale"));
-  server.accepts = (token) => token === "fresh";
+  const getToken = vi.fn(({ refresh }) => (refresh ? "a.fresh.token" : "a.stale.token"));
+  server.accepts = (token) => token === "a.fresh.token";
   const stream = tab.open({ getToken });
   await settle();
   expect(stream.getState().status).toBe("open");
   expect(server.asked).toEqual([
-    "STREAM /api/sse/notifications?token=stale",
+    "STREAM /api/sse/notifications?token=a.stale.token",
     "GET /api/notifications/unread-count",
-    "STREAM /api/sse/notifications?token=fresh",
+    "STREAM /api/sse/notifications?token=a.fresh.token",
   ]);
 });
 
@@ -88,9 +88,9 @@ test("each token may grow stale, and each gets a fresh one", async () => {
   let cached = 0;
   const getToken = vi.fn(({ refresh }) => {
     if (refresh) cached = newest;
-    return `token-${cached}`;
+    return `a.token.${cached}`;
   });
-  server.accepts = (token) => token === `token-${newest}`;
+  server.accepts = (token) => token === `a.token.${newest}`;
   const stream = tab.open({ getToken });
   await settle();
   for (newest = 2; newest < 5; newest++) {
@@ -181,7 +181,7 @@ test("Retry-After is kept to, unless a person asks", async () => {
 
 test("a getToken that fails is tried again, and its error is told", async () => {
   const cause = new Error("the host is away");
-  const getToken = vi.fn().mockRejectedValueOnce(cause).mockResolvedValue("a-token");
+  const getToken = vi.fn().mockRejectedValueOnce(cause).mockResolvedValue("a.test.token");
   const stream = tab.open({ getToken });
   await settle();
   expect(stream.getState()).toMatchObject({ status: "reconnecting", error: { kind: "credentials", cause } });
@@ -201,7 +201,7 @@ test("a getToken that never answers does not hold the stream up for ever", async
   const getToken = vi
     .fn()
     .mockReturnValueOnce(new Promise(() => {}))
-    .mockReturnValue("a-token");
+    .mockReturnValue("a.test.token");
   const stream = tab.open({ getToken });
   await pass(11);
   expect(stream.getState().status).toBe("open");
@@ -218,15 +218,18 @@ test("request() sends the token and JSON, and gives back JSON", async () => {
   expect(fetch).toHaveBeenLastCalledWith("/api/notifications/read", {
     method: "POST",
     body: '{"ids":[1]}',
-    headers: { Authorization: "Bearer a-token", "Content-Type": "application/json" },
+    headers: { Authorization: "Bearer a.test.token", "Content-Type": "application/json" },
     credentials: "same-origin",
   });
   expect(await stream.request("DELETE", "/api/notifications/1")).toBeUndefined();
 });
 
 test("request() asks for a fresh token once", async () => {
-  server.accepts = (token) => token === "fresh";
-  const stream = tab.open({ autoConnect: false, getToken: ({ refresh }) => (refresh ? "fresh" : "stale") });
+  server.accepts = (token) => token === "a.fresh.token";
+  const stream = tab.open({
+    autoConnect: false,
+    getToken: ({ refresh }) => (refresh ? "a.fresh.token" : "a.stale.token"),
+  });
   expect(await stream.request("GET", "/api/notifications/unread-count")).toEqual({ unread_count: 0 });
   expect(server.count("GET")).toBe(2);
 });

@@ -250,6 +250,62 @@ test.each([
   expect([unreadTitles(), count()]).toEqual([["Two", "One"], 2]);
 });
 
+test("a removal can be undone until the service is asked", async () => {
+  server.create("One");
+  server.create("Two");
+  const { inbox, titles, count } = open();
+  await settle();
+  const removed = inbox.remove(2, { undoFor: 7_000 });
+  expect([titles(), count()]).toEqual([["One"], 1]);
+  await pass(6);
+  inbox.restore(2);
+  await removed;
+  expect([titles(), count()]).toEqual([["Two", "One"], 2]);
+  expect(server.count("DELETE")).toBe(0);
+
+  inbox.remove(2, { undoFor: 7_000 });
+  await pass(7);
+  expect([titles(), server.count("DELETE")]).toEqual([["One"], 1]);
+  inbox.restore(2); // too late
+  inbox.restore(99);
+  await settle();
+  expect(titles()).toEqual(["One"]);
+});
+
+test.each(["flush", "close"] as const)("%s() carries out what could still be undone", async (how) => {
+  server.create("One");
+  const { inbox } = open();
+  await settle();
+  inbox.remove(1, { undoFor: 7_000 });
+  inbox[how]();
+  await settle();
+  expect(server.notifications.size).toBe(0);
+});
+
+test("a deletion outlives its page, with the token at hand", async () => {
+  server.create("One");
+  const fetch = vi.fn(server.fetch);
+  const getToken = vi.fn(() => "a.test.token");
+  const { inbox } = open({ getToken, environment: { fetch } });
+  await settle();
+  getToken.mockClear();
+  await inbox.remove(1);
+  expect(fetch.mock.lastCall?.[1]).toMatchObject({ method: "DELETE", keepalive: true });
+  expect(getToken).not.toHaveBeenCalled();
+});
+
+test("any number can be marked read at once", async () => {
+  for (let number = 0; number < 2_500; number += 1) server.create();
+  const { inbox, count } = open();
+  await settle();
+  const fetch = vi.spyOn(server, "read");
+  const marked = inbox.markAsRead(Array.from({ length: 1_500 }, (_, index) => index + 1001));
+  await settle();
+  await marked;
+  expect(count()).toBe(1_000);
+  expect(fetch.mock.calls.map(([ids]) => ids.length)).toEqual([1_000, 500]);
+});
+
 test("what is taken back leaves alone what else has happened", async () => {
   server.create("One");
   server.create("Two");

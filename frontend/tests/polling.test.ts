@@ -167,7 +167,7 @@ test("a poll that is never answered is given up", async () => {
 });
 
 test("a poll that is refused gets one fresh token, then the user is signed out", async () => {
-  const getToken = vi.fn(() => "a-token");
+  const getToken = vi.fn(() => "a.test.token");
   const stream = await openBehindMiddlebox({ getToken });
   server.accepts = () => false;
   await pass(30);

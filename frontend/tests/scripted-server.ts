@@ -166,7 +166,6 @@ export function createScriptedServer() {
 
   class ScriptedEventSource extends EventTarget {
     readyState = 0;
-    onerror: (() => void) | null = null;
 
     constructor(url: string, init?: EventSourceInit) {
       super();
@@ -221,7 +220,7 @@ export function createScriptedServer() {
     private fail(readyState: number): void {
       if (this.readyState === 2) return;
       this.readyState = readyState;
-      this.onerror?.();
+      this.dispatchEvent(new Event("error"));
     }
 
     close(): void {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createInbox } from "../src/inbox/index.js";
 import { createNotificationStream } from "../src/index.js";
 import { createTab } from "./browser.js";
 import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
@@ -28,7 +29,7 @@ test("it connects, and tells events in order", async () => {
   expect(stream.names()).toEqual(["connected", "notification", "notification", "read"]);
   expect(stream.titles()).toEqual(["One", "Two"]);
   expect(stream.cursor).toBe("c-3");
-  expect(server.asked).toEqual(["STREAM /api/sse/notifications?token=a-token"]);
+  expect(server.asked).toEqual(["STREAM /api/sse/notifications?token=a.test.token"]);
 });
 
 test("a listener of one name hears the data of that name alone, until it ends", async () => {
@@ -159,6 +160,48 @@ test("when the network goes, so does the connection; when it comes, the next one
   expect(server.open.length).toBe(1);
 });
 
+test("while the browser is offline nothing is tried", async () => {
+  const navigator = { onLine: true };
+  const stream = tab.open({ environment: { navigator } });
+  createInbox(stream);
+  await settle();
+  navigator.onLine = false;
+  tab.goOffline();
+  server.onStream = server.onRequest = "break";
+  const asked = server.asked.length;
+  await pass(20);
+  tab.show("visible");
+  await pass(3600);
+  expect(stream.getState()).toMatchObject({ status: "reconnecting", retryAt: null, error: { kind: "offline" } });
+  expect(server.asked.length).toBe(asked);
+  server.onStream = server.onRequest = "serve";
+  navigator.onLine = true;
+  tab.goOnline();
+  await settle();
+  expect(stream.getState().status).toBe("open");
+});
+
+test("a page that is opened offline tries once, then waits", async () => {
+  server.onStream = server.onRequest = "break";
+  const stream = tab.open({ environment: { navigator: { onLine: false } } });
+  createInbox(stream);
+  await pass(3600);
+  expect(server.asked).toHaveLength(1);
+  server.onStream = server.onRequest = "serve";
+  stream.retryNow(); // somebody who knows better
+  await settle();
+  expect(stream.getState().status).toBe("open");
+});
+
+test("a browser that is wrong about being offline is not believed", async () => {
+  const stream = tab.open({ environment: { navigator: { onLine: false } } });
+  await settle();
+  expect(stream.getState().status).toBe("open");
+  server.latest.break();
+  await pass(2);
+  expect(stream.getState().status).toBe("open");
+});
+
 test("it tries at once when it is told to, and only once", async () => {
   const stream = tab.open();
   await settle();
@@ -235,7 +278,7 @@ test("a closing for good is honoured: nothing but a person reopens it", async ()
 });
 
 test("a closing that asks to come back does so with a fresh token", async () => {
-  const getToken = vi.fn(() => "a-token");
+  const getToken = vi.fn(() => "a.test.token");
   const stream = tab.open({ getToken });
   await settle();
   server.latest.send("closing", { reason: "token-expired", reconnect: true });
@@ -373,12 +416,34 @@ test("it waits for connect() if it is told to", async () => {
 });
 
 test("on a server it stays idle and asks for nothing", async () => {
-  const getToken = vi.fn(() => "a-token");
+  const getToken = vi.fn(() => "a.test.token");
   const stream = createNotificationStream({ getToken, environment: { EventSource: undefined, window: undefined } });
   await pass(10);
   expect(stream.getState()).toEqual({ status: "idle" });
   expect(getToken).not.toHaveBeenCalled();
   stream.close();
+});
+
+test("a server that has an EventSource of its own stays idle", async () => {
+  vi.stubGlobal("EventSource", server.EventSource);
+  const stream = createNotificationStream({ getToken: () => "a.test.token" });
+  await pass(10);
+  expect(stream.getState()).toEqual({ status: "idle" });
+  expect(server.streams).toEqual([]);
+  vi.unstubAllGlobals();
+});
+
+test("a window without events, as React Native has it, needs an EventSource", async () => {
+  vi.stubGlobal("window", globalThis);
+  vi.stubGlobal("document", {});
+  const options = { user: "aiko", getToken: () => "a.test.token" };
+  expect(createNotificationStream(options).getState()).toEqual({ status: "idle" });
+  const environment = { EventSource: server.EventSource, fetch: server.fetch };
+  const stream = createNotificationStream({ ...options, environment });
+  await settle();
+  expect(stream.getState().status).toBe("open");
+  stream.close();
+  vi.unstubAllGlobals();
 });
 
 test.each([

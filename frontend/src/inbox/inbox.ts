@@ -9,6 +9,7 @@ import type { Inbox, InboxOptions, InboxSnapshot } from "./types.js";
 
 const PATIENCE = 2_000; // how long to wait for the stream before the list is fetched without it
 const RETRY = 10_000; // after a fetch that failed
+const PART = 1_000; // ids that the service takes in one request
 
 /**
  * Keep a user's notifications, by REST and by the events of `stream`.
@@ -26,6 +27,7 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
   const unread = createUnreadCounter();
   const changes = createChanges(list);
   const listeners = createListeners<void>();
+  const undoable = new Map<number, (isUndone: boolean) => void>(); // what settles a removal that waits, by its id
   const recordings = new Set<StreamEvent[]>(); // of what comes while something is fetched
   let status: InboxSnapshot["status"] = "loading";
   let error: unknown = null;
@@ -41,7 +43,9 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
 
   /** Fetch the list as soon as the stream has a place in the log, or cannot get one for now. */
   function begin(impatient = false): void {
-    const { status: stands } = stream.getState();
+    const state = stream.getState();
+    const { status: stands } = state;
+    if (stands === "reconnecting" && state.error.kind === "offline") return;
     const alone = impatient ? stands !== "idle" : stands === "reconnecting" || stands === "closed";
     if (stream.cursor !== null ? covered : !alone || generation > 0) return;
     clearTimeout(timer);
@@ -131,16 +135,37 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
   }
 
   async function markAsRead(ids: readonly number[]): Promise<void> {
-    if (ids.length === 0) return;
-    await change("read", ids, "POST", "/api/notifications/read", { ids });
+    const parts: Promise<void>[] = [];
+    for (let start = 0; start < ids.length; start += PART) {
+      const part = ids.slice(start, start + PART);
+      parts.push(change("read", part, "POST", "/api/notifications/read", { ids: part }));
+    }
+    await Promise.all(parts);
   }
 
   async function markAllAsRead(): Promise<void> {
     await change("read", "all", "POST", "/api/notifications/read-all");
   }
 
-  async function remove(id: number): Promise<void> {
-    await change("remove", [id], "DELETE", `/api/notifications/${id}`);
+  async function remove(id: number, { undoFor = 0 } = {}): Promise<void> {
+    await change("remove", [id], "DELETE", `/api/notifications/${id}`, undefined, () => isUndone(id, undoFor));
+  }
+
+  function isUndone(id: number, delay: number): Promise<boolean> | false {
+    if (delay === 0 || closed) return false;
+    return new Promise((resolve) => {
+      const timer = setTimeout(settle, delay, false);
+      function settle(answer: boolean): void {
+        clearTimeout(timer);
+        undoable.delete(id);
+        resolve(answer);
+      }
+      undoable.set(id, settle);
+    });
+  }
+
+  function flush(): void {
+    for (const settle of [...undoable.values()]) settle(false);
   }
 
   async function change(
@@ -149,11 +174,13 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
     method: string,
     path: string,
     body?: unknown,
+    isUndone: () => Promise<boolean> | false = () => false,
   ): Promise<void> {
     const change = changes.begin(kind, ids);
     publish();
     try {
-      await stream.request(method, path, body);
+      if (await isUndone()) changes.drop(change);
+      else await stream.request(method, path, body);
     } catch (problem) {
       // What somebody else has removed meanwhile is removed.
       if (kind !== "remove" || statusOf(problem) !== 404) {
@@ -183,6 +210,7 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
   }
 
   function close(): void {
+    flush();
     closed = true;
     generation += 1;
     clearTimeout(timer);
@@ -196,6 +224,8 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
     markAsRead,
     markAllAsRead,
     remove,
+    restore: (id) => undoable.get(id)?.(true),
+    flush,
     refresh,
     refreshUnreadCount,
     close,

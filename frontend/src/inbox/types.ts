@@ -30,16 +30,24 @@ export interface Inbox {
   subscribe(listener: () => void): () => void;
   /** Load the next page of older ones. Does nothing at the end of the list, or while one is being loaded. */
   loadMore(): Promise<void>;
-  /** Mark some read. Shown at once, and taken back if the service refuses; then it rejects. */
+  /** Mark any number read. Shown at once, and taken back if the service refuses; then it rejects. */
   markAsRead(ids: readonly number[]): Promise<void>;
   /** Mark all read, also those that are not loaded. Shown at once, and taken back if refused; then it rejects. */
   markAllAsRead(): Promise<void>;
-  /** Remove one. Shown at once, and taken back if the service refuses; then it rejects. */
-  remove(id: number): Promise<void>;
+  /**
+   * Remove one. Shown at once, and taken back if the service refuses; then it rejects.
+   *
+   * With `undoFor` the service is asked so many milliseconds later, or at `flush()`; until then `restore(id)` undoes it.
+   */
+  remove(id: number, options?: { undoFor?: number }): Promise<void>;
+  /** Undo the removal of one that the service was not asked for yet. */
+  restore(id: number): void;
+  /** Carry out at once what could still be undone: the page is left. */
+  flush(): void;
   /** Fetch the list again, from the newest. */
   refresh(): Promise<void>;
   /** Ask for the unread count. Only of use while the stream is down: otherwise the stream tells it. */
   refreshUnreadCount(): Promise<void>;
-  /** Stop following the stream. The stream itself stays open. */
+  /** Stop following the stream, and carry out what could still be undone. The stream itself stays open. */
   close(): void;
 }

@@ -7,7 +7,7 @@ import { createScriptedServer, type ScriptedServer } from "../scripted-server.js
 export function talkTo(server: ScriptedServer): NotificationsProviderProps {
   return {
     user: "aiko",
-    getToken: () => "a-token",
+    getToken: () => "a.test.token",
     environment: {
       EventSource: server.EventSource,
       fetch: server.fetch,

@@ -27,11 +27,11 @@ test("what arrives is shown, and counted once", async () => {
 
 test("a render with new functions opens nothing anew, and the newest function is called", async () => {
   const { server, change, happen } = await renderApp(<Count />);
-  const getToken = vi.fn(() => "another-token");
+  const getToken = vi.fn(() => "another.test.token");
   await change({ getToken });
   expect(server.streams).toHaveLength(1);
   await happen(() => server.latest.break());
-  await waitFor(() => expect(server.latest.url.searchParams.get("token")).toBe("another-token"));
+  await waitFor(() => expect(server.latest.url.searchParams.get("token")).toBe("another.test.token"));
 });
 
 test("another user has another stream, and never sees what the former had", async () => {
