@@ -1,4 +1,4 @@
-"""``python -m bench``: measure everything, print the table, and write it with its curves."""
+"""``python -m bench``: measure everything, write the tables into docs/benchmarks.md, draw the curves."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ from bench.measures import QUICK, Size
 from bench.run import run
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def main() -> int:
     words.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows only that it works")
     words.add_argument("--rounds", type=int, help="how often each design has its turn")
     words.add_argument("--rows", type=int, help="the most rows that the databases grow to (1,000,000)")
-    words.add_argument("--output", type=Path, default=HERE, help="where results.json and the curves are written")
+    words.add_argument("--output", type=Path, default=HERE, help="where to write instead of here and docs")
     given = words.parse_args()
     size = QUICK if given.quick else Size()
     if given.rounds:
@@ -40,7 +41,8 @@ def main() -> int:
     (given.output / "results.json").write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
     curves.draw(results, given.output)
     table = report.table(results)
-    (given.output / "results.md").write_text(table)
+    if given.output == HERE:
+        PAGE.write_text(report.insert(table, PAGE.read_text()))
     sys.stdout.write(table)
     return 0
 

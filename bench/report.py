@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.run import BARE, MEMORY, ORIGIN, POSTGRESQL, PUSHPIN, SQLITE
 
+BEGIN, END = "<!-- results: written by `make bench` -->\n", "<!-- end of results -->\n"
 DESIGNS = (POSTGRESQL, SQLITE, MEMORY, PUSHPIN, BARE)
 
 
@@ -22,15 +23,21 @@ class Target:
 
 
 def table(results: dict[str, Any]) -> str:
-    """All of it as Markdown."""
+    """All tables as Markdown."""
     lines = [f"{results['machine']}, {results['date']}", ""]
     lines += _rows(["figure", *DESIGNS], _figures(results))
-    lines += ["", *_rows(["", "Shirase on PostgreSQL", "to be reached", "", "bound"], _targets_rows(results))]
+    lines += ["", *_rows(["", "Shirase on PostgreSQL", "target", "met", "bound"], _targets_rows(results))]
     lines += [
         "",
         *_rows(["milliseconds of a processor, each", "python", "proxy", "database", "load"], _shares(results)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def insert(table: str, page: str) -> str:
+    """The page with these tables in place of its present ones."""
+    before, _, rest = page.partition(BEGIN)
+    return before + BEGIN + table + END + rest.partition(END)[2]
 
 
 def targets(results: dict[str, Any]) -> Iterator[Target]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench import curves, report
+from bench.__main__ import PAGE
 from bench.measures import QUICK
 from bench.run import BARE, MEMORY, POSTGRESQL, PUSHPIN, SQLITE, run
 
@@ -18,5 +19,7 @@ def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
     assert set(results["growth"]) == {POSTGRESQL, SQLITE}
     table = report.table(results)
     assert all(target.name in table for target in report.targets(results))
+    page = PAGE.read_text()
+    assert report.insert(table, page).startswith(page.partition(report.BEGIN)[0] + report.BEGIN + table + report.END)
     curves.draw(results, tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"growth.png", "streams.png"}

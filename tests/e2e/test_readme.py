@@ -1,4 +1,4 @@
-"""The three ways in README: what it shows of the examples is what tests run, and what it shows whole is run here."""
+"""The three ways in that README shows: lines of the examples, which tests run, and one that is run here."""
 
 import re
 from contextlib import suppress
@@ -9,29 +9,29 @@ from shirase.access.tokens import WRITE
 from tests.support.service import Service
 
 ROOT = Path(__file__).parent.parent.parent
-LONGEST = 15  # lines that a way in may take
+LONGEST = 15  # lines
 EXAMPLES = ("examples/flask_host.py", "examples/django_site/hiring")
 
 
 def blocks() -> list[str]:
     readme = (ROOT / "README.md").read_text()
-    section = readme.partition("## From your own application")[2].partition("\n## ")[0]
+    section = readme.partition("## Three ways in")[2].partition("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
-def test_each_way_in_takes_fifteen_lines_at_most() -> None:
+def test_each_way_in_takes_at_most_fifteen_lines() -> None:
     assert [len(block.splitlines()) <= LONGEST for block in blocks()] == [True] * 3
 
 
-def test_the_flask_and_the_django_way_are_those_of_the_examples() -> None:
+def test_flask_and_django_are_shown_as_in_the_examples() -> None:
     for block, place in zip(blocks(), EXAMPLES, strict=False):
         files = sorted((ROOT / place).glob("*.py")) or [ROOT / place]
         shown = {_bare(line) for file in files for line in file.read_text().splitlines()}
         assert [line for line in map(_bare, block.splitlines()) if line not in shown] == []
 
 
-def test_the_python_way_runs(service: Service) -> None:
-    """It listens for ever; here until the notification of another producer has come."""
+def test_the_python_client_runs_as_shown(service: Service) -> None:
+    """The shown loop never ends; here it stops at the notification of another producer."""
     user = f"user-{uuid4().hex}"
     seen: list[str] = []
 

@@ -1,7 +1,7 @@
 """What every route, setting and event has."""
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,11 @@ from openapi_spec_validator import validate
 from shirase.flask.app import create_app
 from shirase.flask.openapi import describe
 from shirase.flask.operation import Operation
-from shirase.settings import Settings
 from tests.support.nowhere import NOWHERE
 
 ROOT = Path(__file__).parent.parent.parent
 # Pages and their files; the demo signs tokens for anyone and is mounted with --demo alone.
 WITHOUT_OPERATION = {"docs.page", "docs.swagger_ui", "docs.static"}
-ENVIRONMENT = {"demo": "SHIRASE_DEMO"}
 EVENTS = ("connected", "notification", "read", "deleted", "heartbeat", "reset", "closing")
 
 
@@ -52,17 +50,16 @@ def test_every_route_but_health_and_documents_needs_a_token_or_the_proxy(app: Fl
     assert public == {"/healthz", "/readyz", "/metrics", "/api/openapi.json"}
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    names = [ENVIRONMENT.get(field.name, field.name.upper()) for field in fields(Settings)]
-    assert [name for name in names if f"`{name}`" not in readme] == []
-
-
 def test_the_openapi_document_is_valid(app: Flask) -> None:
     with app.app_context():
         document = describe(app)
     validate(document)
     assert document["openapi"] == "3.1.0"
+
+
+def test_every_event_is_in_the_protocol() -> None:
+    page = (ROOT / "docs/protocol.md").read_text()
+    assert [event for event in EVENTS if f"| `{event}` |" not in page] == []
 
 
 def test_every_event_is_in_the_streams_description(app: Flask) -> None:

@@ -45,7 +45,7 @@ def _settings() -> Iterator[CheckMessage]:
         configuration.read()
     except SettingsError as exc:
         if exc.name != "GRIP_URL":  # that is said above
-            yield Error(str(exc), hint="See README.md of shirase.django.", id="shirase.E003")
+            yield Error(str(exc), hint="See docs/django.md of Shirase.", id="shirase.E003")
 
 
 def _middleware() -> Iterator[CheckMessage]:

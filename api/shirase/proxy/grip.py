@@ -1,6 +1,6 @@
 """GRIP, the proxy's protocol: channel names, hold instructions, and its signature.
 
-What is sent and why is explained in ARCHITECTURE, "The hold".
+docs/protocol.md, "The hold", explains what is sent and why.
 """
 
 import re
@@ -99,7 +99,7 @@ def hold_stream(
     It sends a heartbeat after ``keepalive`` seconds of silence, and reads the stream again after ``again`` seconds.
 
     The connection's own channel makes ``Grip-Last`` unique, without which Pushpin would share the answer to one
-    connection's recovery with another's (pushpin.md, traps 2 and 3).
+    connection's recovery with another's (docs/pushpin.md, traps 2 and 3).
     """
     channels = [
         Channel(user_channel(user_id), str(head)),

@@ -32,7 +32,7 @@ class Item:
 
 
 def closing_items(connection_id: str, content: str) -> list[Item]:
-    """What ends one held stream: its last event, and behind that its end (pushpin.md, Publishing)."""
+    """What ends one held stream: its last event, and behind that its end (docs/pushpin.md, Publishing)."""
     channel = grip.connection_channel(connection_id)
     return [Item(channel, 1, content), Item(channel, 2, "", close=True)]
 
@@ -56,7 +56,7 @@ class Publisher:
         return tuple(self._nodes)
 
     def publish(self, items: Sequence[Item]) -> list[frozenset[str]]:
-        """The nodes that accepted each item. Accepted does not mean delivered (pushpin.md, Publishing)."""
+        """The nodes that accepted each item. Accepted does not mean delivered (docs/pushpin.md, Publishing)."""
         accepted: list[frozenset[str]] = []
         deadline = time.monotonic() + self._timeout
         for body, count in _bodies([_exported(item) for item in items]):

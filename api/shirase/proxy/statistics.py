@@ -2,7 +2,7 @@
 
 A node tells when a channel gets its first subscriber and loses its last, each within about a millisecond, and repeats
 every channel within three quarters of ``stats_subscription_ttl``. It never tells all at once, and what is told while
-nobody listens is not told again before its turn (pushpin.md, Who is connected).
+nobody listens is not told again before its turn (docs/pushpin.md, Who is connected).
 """
 
 import re

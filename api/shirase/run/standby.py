@@ -1,9 +1,9 @@
-"""What stands by a proxy node: it passes streams on to the handlers, and answers where no handler does.
+"""The standby of a proxy node: it forwards streams to the handlers, and answers when no handler does.
 
-Pushpin's own answer to a lost handler is a 502 that no page of another origin may read, and from which a browser's
-EventSource never comes back. And after a recovery that failed, Pushpin 1.36 leaves a timer running (ARCHITECTURE, "The
-standby"). So recoveries never fail here: what the handlers do not answer, holds on. They come by the route that their
-stream was opened by, which is why that comes this way too.
+Pushpin's own answer to an unreachable handler is a 502, which pages of other origins cannot read and after which a
+browser's EventSource does not return. And after a failed recovery Pushpin 1.36 leaves a timer running
+(docs/protocol.md, "The standby"). So recoveries never fail here: if the handlers do not answer, the proxy is told to
+keep holding. Recoveries take the route on which their stream was opened, so streams are opened through the standby too.
 """
 
 import asyncio

@@ -1,0 +1,99 @@
+"""The documents are complete, README leads to all of them, and their links and paths exist."""
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+import pytest
+
+from shirase.run.cli import main
+from shirase.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+ENVIRONMENT = {"demo": "SHIRASE_DEMO"}
+LONGEST_README = 125  # lines
+LARGEST_PICTURE = 150_000  # bytes
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+CITED = re.compile(r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|md|c|ts|tsx|yml|json|conf|toml))(?:::\w+)?`")
+BASES = ("", "tests", "api/shirase", "frontend", "frontend/src")  # that a cited path may begin at
+PAGES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+]
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    names = [ENVIRONMENT.get(field.name, field.name.upper()) for field in fields(Settings)]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    assert [name for name in main.commands if f"`shirase {name}`](#" not in page] == []
+    options = {
+        option
+        for command in main.commands.values()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
+    assert {option for option in options if option not in page} == set()
+
+
+def test_readme_links_to_every_page_of_docs() -> None:
+    linked = {(ROOT / link.partition("#")[0]).resolve() for link in links(ROOT / "README.md")}
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page not in linked] == []
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= LONGEST_README
+
+
+def test_the_pictures_of_readme_are_small() -> None:
+    pictures = [ROOT / link for link in links(ROOT / "README.md") if link.endswith(".png")]
+    assert [picture.stat().st_size <= LARGEST_PICTURE for picture in pictures] == [True]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in links(page):
+        path, _, anchor = unquote(link).partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_cited_file_exists(page: Path) -> None:
+    places = [page.parent, *(ROOT / base for base in BASES)]
+    cited = CITED.findall(FENCE.sub("", page.read_text()))
+    assert [path for path in cited if not any((place / path).exists() for place in places)] == []
+
+
+def links(page: Path) -> Iterator[str]:
+    """The links of a page that stay in the repository."""
+    text = re.sub(r"`[^`\n]*`(?!\])", "", FENCE.sub("", page.read_text()))
+    return (link for link in LINK.findall(text) if not re.match(r"[a-z]+:", link))
+
+
+def anchors(page: Path) -> set[str]:
+    """The ids that the headings of a page get on GitHub."""
+    found: Counter[str] = Counter()
+    names = set()
+    for title in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
+        name = re.sub(r"[^\w\- ]", "", plain.lower()).strip().replace(" ", "-")
+        names.add(f"{name}-{found[name]}" if found[name] else name)
+        found[name] += 1
+    return names
