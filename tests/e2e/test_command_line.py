@@ -25,6 +25,15 @@ def shirase(*arguments: str, environ: dict[str, str], cwd: Path) -> subprocess.C
     return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
 
+def test_a_token_is_signed_with_its_secret_alone(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(environ["JWT_SECRET"])
+    alone = {"PATH": os.environ["PATH"], "JWT_SECRET_FILE": f"{tmp_path}/secret"}
+    made = shirase("token", "--user", "aiko", environ=alone, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    assert service.http.get(f"{service.stack.url}/api/notifications", headers=headers).status_code == 200
+
+
 def test_token_opens_what_it_names(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
     user = f"user-{uuid4().hex}"
     service.create(user)

@@ -13,7 +13,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from shirase.errors import FieldError, Invalid, SettingsError, Unauthenticated
 from shirase.keys import SHARED, Key, Keys, key_bytes, secrets
-from shirase.settings import Settings
+from shirase.settings import Settings, TokenSettings
 
 WRITE = "notifications:write"
 ADMIN = "notifications:admin"
@@ -53,7 +53,7 @@ def check_user_id(value: str) -> None:
         raise Invalid(FieldError("user_id", message))
 
 
-def mint(settings: Settings, user_id: str, *, scope: str = "", ttl: int = 3600) -> str:
+def mint(settings: TokenSettings, user_id: str, *, scope: str = "", ttl: int = 3600) -> str:
     """Sign a token as a host application would: for the command line, the demo and the tests.
 
     Raises:
@@ -72,7 +72,7 @@ def mint(settings: Settings, user_id: str, *, scope: str = "", ttl: int = 3600) 
     return jwt.encode(claims, secrets(settings.jwt_secret)[0], algorithm=SHARED)
 
 
-def verify(keys: Keys, settings: Settings, token: str) -> Identity:
+def verify(keys: Keys, settings: TokenSettings, token: str) -> Identity:
     """Who a token speaks for. The algorithm is ours to say, never the token's (RFC 8725, section 3.1).
 
     Raises:

@@ -55,8 +55,10 @@ def describe(app: Flask) -> dict[str, Any]:
             "license": {"name": "MIT"},
         },
     )
-    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     settings: Settings = app.extensions["shirase"].settings
+    if settings.public_url:
+        spec.options["servers"] = [{"url": settings.public_url}]
+    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     if settings.auth_cookie:
         spec.components.security_scheme("cookie", {"type": "apiKey", "in": "cookie", "name": settings.auth_cookie})
     for name in in_query(settings):

@@ -24,8 +24,9 @@ from shirase.run.doctor import parts, way
 from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
 from shirase.run.standby import Standby
-from shirase.settings import ProxySettings, Settings, schema_name
+from shirase.settings import ProxySettings, Settings, TokenSettings
 from shirase.store import database
+from shirase.variables import database_url, schema_name, secret
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -140,10 +141,7 @@ def run_proxy(
 def migrate(data_dir: Path) -> None:
     """Bring the database to the newest schema."""
     environ = load(data_dir)
-    url = environ.get("DATABASE_URL", "").strip()
-    if not url:
-        raise SettingsError("DATABASE_URL", "is not set")
-    database.migrate(url, schema_name(environ))
+    database.migrate(database_url(environ), schema_name(environ))
     click.echo("the schema is up to date")
 
 
@@ -156,7 +154,7 @@ def migrate(data_dir: Path) -> None:
 def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
     """Print a signed token for development and scripts."""
     tokens.check_user_id(user_id)
-    click.echo(tokens.mint(Settings.from_env(load(data_dir)), user_id, scope=scope, ttl=ttl))
+    click.echo(tokens.mint(TokenSettings.from_env(load(data_dir)), user_id, scope=scope, ttl=ttl))
 
 
 @main.command()
@@ -232,8 +230,9 @@ def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
 def run_doctor(*, url: str | None, token: str | None, data_dir: Path) -> None:
     """Check a running service, one line each with the mend; exit 0 only if there is nothing to mend."""
     environ = load(data_dir)
-    settings = Settings.from_env(environ)
-    token = token or environ.get("SHIRASE_TOKEN") or tokens.mint(settings, DOCTOR, scope=tokens.WRITE)
+    token = token or secret(environ, "SHIRASE_TOKEN")
+    settings = Settings.from_env(environ, tokens=not token)
+    token = token or tokens.mint(settings, DOCTOR, scope=tokens.WRITE)
     failed = False
     with (
         closing(parts.Parts(settings)) as asked,
@@ -251,7 +250,7 @@ def run_doctor(*, url: str | None, token: str | None, data_dir: Path) -> None:
 @_one_line
 def run_relay(metrics_port: int | None, metrics_host: str) -> None:
     """Publish what was left unpublished, and keep true who is connected; any number may run."""
-    settings = Settings.from_env(os.environ)
+    settings = Settings.from_env(os.environ, tokens=False)
     logs.configure(settings)
     if metrics_port:
         try:
@@ -266,9 +265,9 @@ def run_relay(metrics_port: int | None, metrics_host: str) -> None:
 
 
 def _client(environ: dict[str, str], user_id: str, scope: str, *, url: str | None, token: str | None) -> Client:
-    token = token or environ.get("SHIRASE_TOKEN")
+    token = token or secret(environ, "SHIRASE_TOKEN")
     if not token:
-        token = tokens.mint(Settings.from_env(environ), user_id, scope=scope, ttl=CLI_TTL)
+        token = tokens.mint(TokenSettings.from_env(environ), user_id, scope=scope, ttl=CLI_TTL)
     try:
         return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, attempts=ATTEMPTS)
     except ValueError as exc:

@@ -10,9 +10,11 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from shirase.errors import ShiraseError
+from shirase.variables import SUFFIX
 
 KEYS = ("PUSHPIN_SIG_KEY", "JWT_SECRET")
-KEPT = (*KEYS, "DATABASE_URL", "GRIP_URL", "PUSHPIN_STATS_URL", "SHIRASE_URL")
+KEPT = (*KEYS, "DATABASE_URL", "DATABASE_PASSWORD", "GRIP_URL", "PUSHPIN_STATS_URL", "SHIRASE_URL")
+WRITTEN = (*KEPT, *(name + SUFFIX for name in KEPT))
 KEY_BYTES = 32  # as many as the hash of HS256
 
 
@@ -57,7 +59,7 @@ def keep_settings(data_dir: Path, environ: Mapping[str, str]) -> None:
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(f"{name}={_quoted(environ[name])}\n" for name in KEPT if name in environ)
+        file.writelines(f"{name}={_quoted(environ[name])}\n" for name in WRITTEN if name in environ)
     new.replace(path)
 
 

@@ -1,19 +1,27 @@
 """Where settings come from, before anything checks them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from shirase.run.data_directory import read_settings
+from shirase.variables import SUFFIX
 
 
 def given() -> dict[str, str]:
     """The environment, then ``.env`` in the working directory."""
     file = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
-    return {**file, **os.environ}
+    return overlay(file, os.environ)
 
 
 def load(data_dir: Path) -> dict[str, str]:
     """What a command that is run by hand goes by: the same, then what a running demo left with its data."""
-    return {**read_settings(data_dir), **given()}
+    return overlay(read_settings(data_dir), given())
+
+
+def overlay(below: Mapping[str, str], above: Mapping[str, str]) -> dict[str, str]:
+    """Both, where ``above`` wins: its ``NAME_FILE`` takes the place of a ``NAME`` below, and the reverse."""
+    hidden = {name + SUFFIX for name in above} | {name.removesuffix(SUFFIX) for name in above if name.endswith(SUFFIX)}
+    return {**{name: value for name, value in below.items() if name not in hidden}, **above}

@@ -24,6 +24,7 @@ from shirase.run.restarts import RestartedChild
 from shirase.run.standby import Standby
 from shirase.settings import TOKEN_KEYS, ProxySettings, Settings
 from shirase.store.database import migrate
+from shirase.variables import is_set
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open
 PROBED = 2  # seconds that the stream which proves it may be counted
@@ -75,7 +76,7 @@ def _run(options: UpOptions) -> None:
     if options.demo and not ip_address(address).is_loopback:
         raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
     environ = _environment(options, data_dir, address)
-    if options.demo and (other := [name for name in TOKEN_KEYS[1:] if environ.get(name, "").strip()]):
+    if options.demo and (other := [name for name in TOKEN_KEYS[1:] if is_set(environ, name)]):
         raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
     settings = Settings.from_env(environ)
     version = installed_version()
@@ -168,17 +169,17 @@ def _all_run(children: list[Child]) -> bool:
 def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, str]:
     """The settings of every child: the environment, then `.env`, then what follows from the options."""
     shown = LOOPBACK if address in WILDCARDS else address
+    chosen = given()
     derived = {
         "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
         "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",
         # Other nodes than our own have other statistics too.
-        **({} if given().get("GRIP_URL") else {"PUSHPIN_STATS_URL": f"tcp://{LOOPBACK}:{options.port + 3}"}),
+        **({} if is_set(chosen, "GRIP_URL") else {"PUSHPIN_STATS_URL": f"tcp://{LOOPBACK}:{options.port + 3}"}),
         **(make_keys(data_dir) if options.demo else {}),
     }
-    chosen = given()
     return {
         **chosen,
-        **{name: value for name, value in derived.items() if not chosen.get(name, "").strip()},
+        **{name: value for name, value in derived.items() if not is_set(chosen, name)},
         METRICS_DIRECTORY: f"{data_dir}/metrics",
         "SHIRASE_DEMO": "on" if options.demo else "off",
         "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",

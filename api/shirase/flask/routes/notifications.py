@@ -63,7 +63,8 @@ CREATING = (403, 409, *bodies.PROBLEMS)
 def create(caller: Identity, body: NewNotification) -> Response:
     """Store one notification and tell every open stream of its user."""
     answer = _create(caller, [body.draft()], lambda created: events.notification_fields(created[0]))
-    answer.headers["Location"] = url_for(".show", number=orjson.loads(answer.data)["id"])
+    path = url_for(".show", number=orjson.loads(answer.data)["id"])
+    answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
     return answer
 
 

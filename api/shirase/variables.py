@@ -1,0 +1,206 @@
+"""One environment variable at a time: taken from the variable itself or from a file, and checked."""
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from shirase.errors import SettingsError
+
+FILE = "file:"
+SUFFIX = "_FILE"  # NAME_FILE names the file that holds NAME, as container images have it
+
+
+def is_set(environ: Mapping[str, str], name: str) -> bool:
+    """Whether it has a value, directly or by a file."""
+    return any(environ.get(one, "").strip() for one in (name, name + SUFFIX))
+
+
+def optional(environ: Mapping[str, str], name: str) -> str | None:
+    """The value of ``NAME``, or the content of the file that ``NAME_FILE`` names.
+
+    Raises:
+        SettingsError: if both are set, or the file cannot be read or is empty.
+    """
+    value, path = (environ.get(one, "").strip() or None for one in (name, name + SUFFIX))
+    if path is None:
+        return value
+    if value is not None:
+        raise SettingsError(f"{name} and {name}{SUFFIX}", "are both set; leave one out")
+    return _content(name + SUFFIX, path)
+
+
+def required(environ: Mapping[str, str], name: str) -> str:
+    """The same for what must be set."""
+    value = optional(environ, name)
+    if value is None:
+        raise SettingsError(name, "is not set")
+    return value
+
+
+def secret(environ: Mapping[str, str], name: str) -> str | None:
+    """A value that may also be ``file:PATH``."""
+    value = optional(environ, name)
+    return _content(name, value.removeprefix(FILE)) if value and value.startswith(FILE) else value
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        text = Path(path).read_text().strip()
+    except OSError as exc:
+        raise SettingsError(name, f"cannot be read: {path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise SettingsError(name, f"cannot be read: {path} is not text") from exc
+    if not text:
+        raise SettingsError(name, f"cannot be used: {path} is empty")
+    return text
+
+
+def number(
+    environ: Mapping[str, str],
+    name: str,
+    default: float,
+    least: float,
+    most: float,
+    *,
+    whole: bool = True,
+) -> float:
+    """A number within its bounds."""
+    text = optional(environ, name)
+    if text is None:
+        return default
+    kind = "a whole number" if whole else "a number"
+    if not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise SettingsError(name, f"must be {kind} from {least} to {most}, not {text!r}")
+    value = float(text)
+    if not least <= value <= most:
+        raise SettingsError(name, f"must be {kind} from {least} to {most}, not {text}")
+    return value
+
+
+def choice(environ: Mapping[str, str], name: str, default: str, *others: str) -> str:
+    """One of several words, in any case."""
+    text = optional(environ, name)
+    if text is None:
+        return default
+    for allowed in (default, *others):
+        if text.casefold() == allowed.casefold():
+            return allowed
+    raise SettingsError(name, f"must be one of {', '.join((default, *others))}, not {text!r}")
+
+
+def rate(environ: Mapping[str, str], name: str, default: str) -> str | None:
+    """So many in a time, such as ``600/minute``; ``None`` for no limit."""
+    text = (optional(environ, name) or default).lower()
+    if text == "off":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
+        raise SettingsError(name, f"must be like 600/minute, or off, not {text!r}")
+    return text
+
+
+def cookie_name(environ: Mapping[str, str], name: str) -> str | None:
+    """A cookie's name (RFC 6265 section 4.1.1)."""
+    value = optional(environ, name)
+    if value and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+        raise SettingsError(name, f"must be the name of a cookie, not {value!r}")
+    return value
+
+
+def origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """Origins as browsers write them: no path, no default port, no wildcard. Others would never match, or too much."""
+    found = frozenset(re.split(r"[\s,]+", optional(environ, name) or "")) - {""}
+    for origin in found:
+        match = re.fullmatch(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?", origin)
+        if not match or (match[1], match[3]) in (("http", "80"), ("https", "443")):
+            raise SettingsError(name, f"must be like https://app.example.com, without a path, not {origin!r}")
+    return found
+
+
+def public_url(environ: Mapping[str, str], name: str) -> str | None:
+    """The address of a site or of a path below it, without a slash at its end."""
+    value = optional(environ, name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~-]+)*/?", value):
+        raise SettingsError(name, f"must be like https://example.com/notify, not {value!r}")
+    return value.rstrip("/")
+
+
+def grip_urls(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Control addresses, one for each proxy node or name of several."""
+    value = secret(environ, name)
+    if value is None:
+        raise SettingsError(name, "is not set")
+    urls = tuple(re.split(r"[\s,]+", value))
+    for url in urls:
+        if not _is_address(url, ("http", "https")):
+            raise SettingsError(name, "must be http(s)://HOST:PORT, one or several")
+    return urls
+
+
+def stats_urls(environ: Mapping[str, str], name: str, nodes: int) -> tuple[str, ...]:
+    """Where each of these nodes publishes its statistics; nothing, or as many as there are control addresses."""
+    value = optional(environ, name)
+    urls = tuple(re.split(r"[\s,]+", value)) if value else ()
+    for url in urls:
+        if not _is_address(url, ("tcp",)) or not urlsplit(url).port or urlsplit(url).path:
+            raise SettingsError(name, "must be tcp://HOST:PORT, one for each node of GRIP_URL")
+    if urls and len(urls) != nodes:
+        raise SettingsError(name, f"names {len(urls)} nodes and GRIP_URL {nodes}: give both the same, in order")
+    return urls
+
+
+def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def check_jwks_url(value: str) -> None:
+    """Refuse an address from which somebody else could answer.
+
+    Raises:
+        ValueError: if it is no address, or of plain HTTP in a public network.
+    """
+    parts = urlsplit(value)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host or parts.port == 0:
+        raise ValueError("must be https://HOST/PATH")
+    # Whoever can change the answer on its way signs tokens for anyone.
+    if parts.scheme == "http" and "." in host and not (re.fullmatch(r"[0-9.]+", host) and ip_address(host).is_private):
+        raise ValueError("must be https:// unless the host is in a private network")
+
+
+def database_url(environ: Mapping[str, str]) -> str:
+    """``DATABASE_URL``, with ``DATABASE_PASSWORD`` as its password if that is set.
+
+    Raises:
+        SettingsError: if there is no address, or it has no place for the password.
+    """
+    url, password = secret(environ, "DATABASE_URL"), secret(environ, "DATABASE_PASSWORD")
+    if url is None:
+        raise SettingsError("DATABASE_URL", "is not set")
+    if password is None:
+        return url
+    match = re.fullmatch(r"(postgres[a-z0-9+]*://[^:@/?]+)(@.*)", url, re.DOTALL)
+    if match is None:
+        raise SettingsError("DATABASE_PASSWORD", "needs a DATABASE_URL like postgresql://USER@HOST/NAME")
+    return f"{match[1]}:{quote(password, safe='')}{match[2]}"
+
+
+def schema_name(environ: Mapping[str, str]) -> str | None:
+    """``DATABASE_SCHEMA``: a name that PostgreSQL takes without quotes, and none of its own.
+
+    Raises:
+        SettingsError: if it is something else.
+    """
+    name = optional(environ, "DATABASE_SCHEMA")
+    if name and (not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) or name.startswith("pg_")):
+        raise SettingsError(
+            "DATABASE_SCHEMA", f"must be 1 to 63 of a-z, 0-9 and _, not beginning with a digit or pg_, not {name!r}"
+        )
+    return name
