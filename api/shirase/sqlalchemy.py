@@ -21,13 +21,14 @@ from typing import Any, Unpack
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
+from shirase.fields import AddressedInput, NotificationInput
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
 from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.store import append
 from shirase.store.database import join
-from shirase.types import AddressedInput, Draft, Notification, NotificationInput
+from shirase.types import Draft, Notification
 
 NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit

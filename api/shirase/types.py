@@ -2,40 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict
+
+from shirase.fields import Content
 
 NOTIFICATION = "notification"
 READ = "read"
 DELETED = "deleted"
 
 LARGEST_ID = 2**63 - 1  # that a database can look for
-
-
-class NotificationInput(TypedDict):
-    """What a producer says in Python, as in ``POST /api/notifications``; ``drafts`` has the limits."""
-
-    type: str
-    title: str
-    message: str
-    payload: NotRequired[dict[str, Any]]
-    expires_at: NotRequired[datetime | None]  # aware
-
-
-class AddressedInput(NotificationInput):
-    """The same to one user."""
-
-    user_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a producer says; a broadcast shares one between its users."""
-
-    type: str
-    title: str
-    message: str
-    payload: str = "{}"  # a JSON object as text
-    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,10 @@ export interface Notification {
   read_at: string | null;
   created_at: string;
   expires_at: string | null;
+  /** Where it leads: a path of the page's own origin, or an http(s) address. */
+  url: string | null;
+  /** A picture, as an address of the same kinds. */
+  icon: string | null;
 }
 
 /** What each kind of event carries. */

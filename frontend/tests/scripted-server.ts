@@ -87,6 +87,8 @@ export function createScriptedServer() {
         read_at: null,
         created_at: "2026-11-23T21:00:00Z",
         expires_at: null,
+        url: null,
+        icon: null,
       };
       notifications.set(id, created);
       append("notification", created);

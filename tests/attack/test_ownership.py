@@ -21,9 +21,10 @@ from shirase.flask.operation import PUBLIC, USER, USER_IN_QUERY, Operation
 from shirase.inbox import cursors, notifications
 from shirase.proxy import grip
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
 from tests.attack.conftest import Headers
 from tests.attack.hostile import IDS
+from tests.support.content import content
 
 # All pairs of all of them take minutes: `make attack` does that.
 USERS = IDS if "ATTACK_EXAMPLES" in os.environ else IDS[:9]
@@ -38,9 +39,9 @@ def targets(app: Flask) -> dict[str, Target]:
     found = {}
     for number, user in enumerate(USERS):
         mark = f"of-{number}-alone"
-        content = Content("a.b", mark, mark, json.dumps({"mark": mark}))
+        theirs = content("a.b", mark, mark, json.dumps({"mark": mark}))
         body, _ = notifications.create(
-            wired.database, wired.publisher, [Draft(user, content)] * 2, answer=lambda made: str(made[0].id)
+            wired.database, wired.publisher, [Draft(user, theirs)] * 2, answer=lambda made: str(made[0].id)
         )
         found[user] = {
             "mark": mark,

@@ -18,13 +18,13 @@ from sqlalchemy import inspect, make_url, select
 from sqlalchemy.orm import Session
 
 from shirase.errors import Invalid
+from shirase.fields import AddressedInput
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database
 from shirase.store.tables import Base, NotificationRow
-from shirase.types import AddressedInput
 from tests.support.control_port import ControlPort, control_port
 
 ALIAS = "beside"  # not the default: the site may have its notifications in another of its databases
@@ -105,7 +105,7 @@ def options(control: ControlPort, **more: Any) -> dict[str, Any]:
 
 def stored(database: Database) -> list[str]:
     with database.autocommit() as session:
-        return list(session.scalars(select(NotificationRow.title).order_by(NotificationRow.id)))
+        return list(session.scalars(select(NotificationRow.__table__.c.title).order_by(NotificationRow.id)))
 
 
 def left_behind(database: Database) -> list[int]:
@@ -206,7 +206,7 @@ def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> 
     with database.engine.connect() as connection, Session(connection) as session:
         assert set(inspect(connection).get_table_names("own")) == {*Base.metadata.tables, "shirase_version"}
         assert inspect(connection).get_table_names("public") == []
-        assert session.scalars(select(NotificationRow.title)).all() == ["in its schema"]
+        assert session.scalars(select(NotificationRow.__table__.c.title)).all() == ["in its schema"]
     database.close()
     postgres.drop(name)
 

@@ -13,9 +13,10 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
+from tests.support.content import content
 
-CONTENT = Content("a.b", "T", "M")
+CONTENT = content("a.b", "T", "M")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from shirase.errors import Invalid
+from shirase.fields import AddressedInput
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
@@ -19,7 +20,7 @@ from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many
 from shirase.store import log
 from shirase.store.database import Database, parse_url
 from shirase.store.tables import NotificationRow
-from shirase.types import AddressedInput, Event
+from shirase.types import Event
 from tests.support.control_port import ControlPort, control_port
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -80,7 +81,11 @@ def schedule(session: Session | scoped_session[Session], title: str, user: str =
 
 def stored(database: Database, user: str = "42") -> list[str]:
     with database.autocommit() as session:
-        wanted = select(NotificationRow.title).where(NotificationRow.user_id == user).order_by(NotificationRow.id)
+        wanted = (
+            select(NotificationRow.__table__.c.title)
+            .where(NotificationRow.user_id == user)
+            .order_by(NotificationRow.id)
+        )
         return list(session.scalars(wanted))
 
 
@@ -114,7 +119,7 @@ def test_what_notify_returns_is_what_is_stored(sessions: sessionmaker[Session], 
             session, user_id="4 2", type="a.b", title="T", message="M", payload={"a": [1, "知"]}, expires_at=ends
         )
     with Session(database.engine) as session:
-        row = session.get_one(NotificationRow, made.id)
+        row: Any = session.get_one(NotificationRow, made.id)
     assert (row.user_id, row.type, row.title, row.message) == ("4 2", "a.b", "T", "M")
     assert (row.payload, row.expires_at, row.created_at) == (made.content.payload, ends, made.created_at)
 

@@ -15,7 +15,8 @@ from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store import log, missed
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
+from tests.support.content import content
 from tests.support.control_port import ControlPort, control_port
 from tests.support.loop_thread import wait_until
 
@@ -34,7 +35,7 @@ def publisher(settings: Settings, ports: list[ControlPort]) -> Publisher:
 
 
 def create(database: Database, publisher: Publisher, users: list[str], expires_at: datetime | None = None) -> None:
-    drafts = [Draft(user, Content("a.b", "T", "M", "{}", expires_at)) for user in users]
+    drafts = [Draft(user, content("a.b", "T", "M", "{}", expires_at)) for user in users]
     notifications.create(database, publisher, drafts, answer=lambda created: str(len(created)))
 
 
@@ -102,7 +103,7 @@ def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
     """Without an id the proxy would take it for a hint, which a stream that is being read does not notice."""
     ports[1].behaviour = "fail"
     create(database, publisher, ["a"])
-    over = [Draft("a", Content("a.b", "T", "M", "{}", datetime.now(UTC) - timedelta(seconds=1)))]
+    over = [Draft("a", content("a.b", "T", "M", "{}", datetime.now(UTC) - timedelta(seconds=1)))]
     notifications.create(database, publisher, over, answer=lambda _: "")
     ports[1].behaviour = "accept"
 

@@ -16,7 +16,8 @@ from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store.database import Database
 from shirase.store.tables import EventRow
-from shirase.types import Content, Draft
+from shirase.types import Draft
+from tests.support.content import content
 from tests.support.control_port import ControlPort, control_port
 from tests.support.forwarder import Forwarder, Mode
 from tests.support.loop_thread import LoopThread, wait_until
@@ -46,7 +47,7 @@ def running(settings: Settings) -> Iterator[threading.Thread]:
 
 
 def create(settings: Settings, database: Database, expires_at: datetime | None = None) -> None:
-    drafts = [Draft("42", Content("a.b", "T", "M", "{}", expires_at))]
+    drafts = [Draft("42", content("a.b", "T", "M", "{}", expires_at))]
     notifications.create(database, Publisher(settings), drafts, answer=lambda _: "")
 
 

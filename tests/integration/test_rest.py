@@ -63,6 +63,8 @@ def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
         "read_at": None,
         "created_at": "",
         "expires_at": "2100-01-01T00:00:00.000000Z",
+        "url": None,
+        "icon": None,
     }
     assert said["created_at"].endswith("Z")
     assert abs(datetime.fromisoformat(said["created_at"]) - datetime.now(UTC)) < timedelta(minutes=1)

@@ -16,7 +16,8 @@ from shirase.settings import Settings
 from shirase.store import connections, inbox, log, missed, pending, registry, retention, traces
 from shirase.store.database import Database
 from shirase.store.tables import VERSION_TABLE, Base
-from shirase.types import PUBLISH, Content, Draft, Event, Published, StreamConnection
+from shirase.types import PUBLISH, Draft, Event, Published, StreamConnection
+from tests.support.content import content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BIG = ("events", "notifications", "streams", "connections")
@@ -78,7 +79,7 @@ def test_models_equal_migrations(database: Database) -> None:
 def filled(database: Database, settings: Settings) -> Database:
     publisher = Publisher(settings)
     for _ in range(4):
-        drafts = [Draft(f"u{number % 500}", Content("a.b", "T", "M")) for number in range(5000)]
+        drafts = [Draft(f"u{number % 500}", content("a.b", "T", "M")) for number in range(5000)]
         notifications.create(database, publisher, drafts, answer=lambda _: "")
     with database.transaction() as db:
         for number in range(5000):

@@ -19,7 +19,8 @@ from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
+from tests.support.content import content
 from tests.support.event_stream import parse
 
 USER = "a, b; c"
@@ -59,7 +60,7 @@ def bearer(token: Callable[..., str]) -> dict[str, str]:
 @pytest.fixture
 def three(database: Database, settings: Settings) -> list[str]:
     """A user who got three notifications; the cursors from 0 to 3."""
-    drafts = [Draft(USER, Content("a.b", f"T{number}", "")) for number in (1, 2, 3)]
+    drafts = [Draft(USER, content("a.b", f"T{number}", "")) for number in (1, 2, 3)]
     notifications.create(database, Publisher(settings), drafts, answer=lambda _: "")
     return [cursors.encode(database.name, USER, seq) for seq in range(4)]
 

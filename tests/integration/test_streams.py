@@ -15,7 +15,8 @@ from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
+from tests.support.content import content
 from tests.support.event_stream import Dispatched, parse
 
 USER = "a, b; c=é"
@@ -27,7 +28,7 @@ def publisher(settings: Settings) -> Publisher:
 
 
 def create(database: Database, publisher: Publisher, count: int, expires_at: datetime | None = None) -> None:
-    drafts = [Draft(USER, Content("a.b", f"T{n}", "M", "{}", expires_at)) for n in range(count)]
+    drafts = [Draft(USER, content("a.b", f"T{n}", "M", "{}", expires_at)) for n in range(count)]
     notifications.create(database, publisher, drafts, answer=lambda created: str(len(created)))
 
 

@@ -15,7 +15,8 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
+from tests.support.content import content
 from tests.support.control_port import ControlPort, control_port
 from tests.support.loop_thread import wait_until
 
@@ -34,7 +35,7 @@ def publisher(settings: Settings, control: ControlPort) -> Publisher:
 
 
 def draft(user: str, title: str = "T") -> Draft:
-    return Draft(user, Content("a.b", title, "M", "{}", None))
+    return Draft(user, content("a.b", title, "M", "{}", None))
 
 
 def create(database: Database, publisher: Publisher, batcher: CreateBatcher, one: Draft) -> str:

@@ -12,7 +12,8 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import connections, log, missed, pending, registry
 from shirase.store.database import Database
-from shirase.types import PUBLISH, Content, Draft, Published, StreamConnection
+from shirase.types import PUBLISH, Draft, Published, StreamConnection
+from tests.support.content import content
 
 NOW = datetime.now(UTC)
 PAST, FUTURE = NOW - timedelta(seconds=1), NOW + timedelta(hours=1)
@@ -31,7 +32,7 @@ def do(database: Database, what: Callable[[Connection], object]) -> None:
 
 def create(database: Database, settings: Settings, expires_at: datetime | None) -> None:
     """One that no node takes."""
-    draft = Draft(USER, Content("a.b", "T", "M", "{}", expires_at))
+    draft = Draft(USER, content("a.b", "T", "M", "{}", expires_at))
     notifications.create(database, Publisher(settings), [draft], answer=lambda _: "")
 
 

@@ -29,9 +29,10 @@ from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store import retention
 from shirase.store.database import Database
-from shirase.types import Content, Draft
+from shirase.types import Draft
 from tests.property.device import Device
 from tests.property.truth import Truth
+from tests.support.content import content
 from tests.support.event_stream import Dispatched, parse
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -77,7 +78,7 @@ class LogMachine(RuleBasedStateMachine):
         self.create(self.users)
 
     def create(self, users: list[str]) -> None:
-        drafts = [Draft(user, Content("a.b", "T", "M")) for user in users]
+        drafts = [Draft(user, content("a.b", "T", "M")) for user in users]
         said, _ = notifications.create(
             self.database, self.publisher, drafts, answer=lambda made: json.dumps([one.id for one in made])
         )

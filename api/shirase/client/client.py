@@ -29,7 +29,7 @@ from shirase.client.protocol import (
     StreamEvent,
     Updated,
 )
-from shirase.types import AddressedInput, NotificationInput
+from shirase.fields import AddressedInput, NotificationInput
 
 __all__ = ["AsyncClient", "Client", "ClientError", "Notification", "Page", "StreamEvent", "Updated"]
 

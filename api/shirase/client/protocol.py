@@ -6,7 +6,8 @@
 import random
 import secrets
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
@@ -16,7 +17,7 @@ import orjson
 from httpx_sse import ServerSentEvent
 
 from shirase.errors import FieldError
-from shirase.types import AddressedInput, NotificationInput
+from shirase.fields import FIELDS, AddressedInput, NotificationInput
 
 ROOT = "/api/notifications"
 STREAM = "/api/sse/notifications"
@@ -49,28 +50,25 @@ class ClientError(Exception):
         self.idempotency_key = idempotency_key
 
 
+_Declared: Any = make_dataclass("_Declared", [(name, Any) for name in FIELDS], frozen=True, slots=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Notification:
-    """A stored notification."""
+class Notification(_Declared):  # type: ignore[misc]
+    """A stored notification: the fields of ``NotificationInput`` and what the service adds."""
 
     id: int
     user_id: str
-    type: str
-    title: str
-    message: str
-    payload: dict[str, Any]
     is_read: bool
     read_at: datetime | None
     created_at: datetime
-    expires_at: datetime | None
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "Notification":
-        """Read what the service says; fields that a newer one adds are passed over."""
-        known = {name: fields[name] for name in cls.__slots__}
-        for name in ("read_at", "created_at", "expires_at"):
-            known[name] = datetime.fromisoformat(known[name]) if known[name] else None
-        return cls(**known)
+    def from_json(cls, values: Mapping[str, Any]) -> "Notification":
+        """Read what the service sends; fields that a newer one adds are passed over."""
+        known: dict[str, Any] = {one.name: values.get(one.name) for one in dataclass_fields(cls)}
+        times = {name: datetime.fromisoformat(text) for name, text in known.items() if text and name.endswith("_at")}
+        return cls(**known | times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from typing import Any, Unpack
 
 from django.db import transaction
 
+from shirase.fields import AddressedInput, NotificationInput
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
 from shirase.store import append
-from shirase.types import AddressedInput, Draft, Notification, NotificationInput
+from shirase.types import Draft, Notification
 
 
 def notify(*, user: Any = None, user_id: str | None = None, **fields: Unpack[NotificationInput]) -> Notification:

@@ -1,17 +1,15 @@
-"""What a producer may say, over HTTP or from a host's own code: each field's limits, and how a wrong one is named."""
+"""What producers send, over HTTP or from a host's own code, checked; and how a wrong field is reported."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from shirase.access.tokens import MAX_USER_ID, is_user_id
 from shirase.errors import FieldError, Invalid
-from shirase.types import Content, Draft
+from shirase.fields import FIELDS, NO_CONTROL, Content
+from shirase.types import Draft
 
-MAX_PAYLOAD = 16 * 1024  # bytes of JSON
 MAX_BATCH = 1000
 MAX_BROADCAST = 10_000
 
@@ -22,45 +20,9 @@ def _user_id(value: str) -> str:
     return value
 
 
-def _text(value: str) -> str:
-    if "\x00" in value:  # PostgreSQL cannot store it
-        raise ValueError("must not have the character NUL")
-    return value
-
-
-def _payload(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        text = orjson.dumps(value)
-    except TypeError as exc:  # deeper than the encoder goes, or an integer of more than 64 bits
-        raise ValueError("must be a JSON object of moderate depth and numbers") from exc
-    if len(text) > MAX_PAYLOAD:
-        raise ValueError(f"must have at most {MAX_PAYLOAD} bytes as JSON")
-    if b"\\u0000" in text.replace(b"\\\\", b""):
-        raise ValueError("must not have the character NUL")
-    return value
-
-
-def _future(value: datetime) -> datetime:
-    try:
-        moment = value.astimezone(UTC)
-    except OverflowError as exc:
-        raise ValueError("must be a time before the year 10000") from exc
-    if moment <= datetime.now(UTC):
-        raise ValueError("must be in the future")
-    return moment
-
-
-# The patterns are for readers of the OpenAPI document; the validators are what holds.
-NO_CONTROL = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
-NO_NUL = {"pattern": "^[^\\u0000]*$"}
-
 UserIdField = Annotated[
     str, Field(min_length=1, max_length=MAX_USER_ID, json_schema_extra=NO_CONTROL), AfterValidator(_user_id)
 ]
-Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
-Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(_text)]
-Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(_text)]
-Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
 
 
 class Request(BaseModel):
@@ -72,18 +34,21 @@ class Request(BaseModel):
 R = TypeVar("R", bound=Request)
 
 
-class NewContent(Request):
-    """What a producer says."""
+_Declared: Any = create_model(
+    "_Declared",
+    __base__=Request,
+    **{  # type: ignore[call-overload]
+        name: (field.annotation, ... if field.required else field.default) for name, field in FIELDS.items()
+    },
+)
 
-    type: Type
-    title: Title
-    message: Message
-    payload: Payload = {}
-    expires_at: Annotated[AwareDatetime, AfterValidator(_future)] | None = None
+
+class NewContent(_Declared):  # type: ignore[misc]
+    """The fields that a producer sends."""
 
     def content(self) -> Content:
         """The same for the layers below."""
-        return Content(self.type, self.title, self.message, orjson.dumps(self.payload).decode(), self.expires_at)
+        return Content({name: field.to_column(getattr(self, name)) for name, field in FIELDS.items()})
 
 
 class NewNotification(NewContent):

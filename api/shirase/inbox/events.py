@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
+from shirase.fields import Content, rfc3339, to_json
 from shirase.inbox import cursors
 from shirase.proxy import grip, sse
 from shirase.proxy.publisher import Item
-from shirase.store.tables import rfc3339
-from shirase.types import Content, Event, Notification
+from shirase.types import Event, Notification
 
 BURST = 50  # events of one user in one publish
 
@@ -30,14 +30,10 @@ def _notification(notification: Notification) -> bytes:
 def _said(content: Content, created_at: datetime, read_at: datetime | None) -> bytes:
     """All fields but the first two, and the closing brace."""
     fields = {
-        "type": content.type,
-        "title": content.title,
-        "message": content.message,
-        "payload": orjson.Fragment(content.payload),
+        **to_json(content),
         "is_read": read_at is not None,
         "read_at": rfc3339(read_at) if read_at else None,
         "created_at": rfc3339(created_at),
-        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
     }
     return orjson.dumps(fields)[1:]
 

@@ -29,11 +29,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shirase.fields import FIELDS, Content, rfc3339
 from shirase.store import tables
 from shirase.store.log import expired_unread
 from shirase.store.sql import document, rows, setting
-from shirase.store.tables import Moment, UserId, rfc3339
-from shirase.types import NOTIFICATION, Content, Draft, Event, Notification, Position
+from shirase.store.tables import Moment, UserId, column_type
+from shirase.types import NOTIFICATION, Draft, Event, Notification, Position
 
 streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
@@ -43,15 +44,8 @@ IMPATIENCE = "100ms"  # that a lock may take where there is another way
 
 # Every statement is built once: to build one takes 20 times as long as to run it.
 _NOW = bindparam("now", type_=Moment())
-_CONTENT = {
-    "k": Integer(),
-    "type": String(),
-    "title": String(),
-    "message": Text(),
-    "payload": Text(),
-    "expires_at": Moment(),
-}
-_STORED = ("user_id", "seq", "type", "title", "message", "payload", "created_at", "expires_at")
+_CONTENT = {"k": Integer(), **{name: column_type(field) for name, field in FIELDS.items()}}
+_STORED = ("user_id", "seq", "created_at", *FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +148,8 @@ def _append_at_once(*, patient: bool) -> Executable:
         select(
             place.c.user_id,
             ended.c.head - place.c.after,
-            *(said.c[name] for name in ("type", "title", "message", "payload")),
             _NOW,
-            said.c.expires_at,
+            *(said.c[name] for name in FIELDS),
         )
         .join_from(place, ended, place.c.user_id == ended.c.user_id)
         .join(said, place.c.k == said.c.k)
@@ -215,8 +208,8 @@ def _advancing(module: Any, steps: FromClause) -> Any:
 def _insert_notifications() -> Executable:
     said = rows("sqlite", "said", _CONTENT)
     place = rows("sqlite", "place", {"user_id": UserId, "seq": BigInteger(), "k": Integer(), "ord": Integer()})
-    columns = [place.c.user_id, place.c.seq, said.c.type, said.c.title, said.c.message, said.c.payload]
-    source = select(*columns, _NOW, said.c.expires_at).join_from(place, said, place.c.k == said.c.k)
+    columns = [place.c.user_id, place.c.seq, _NOW, *(said.c[name] for name in FIELDS)]
+    source = select(*columns).join_from(place, said, place.c.k == said.c.k)
     statement = insert(notifications).from_select(_STORED, source.order_by(place.c.ord))
     return statement.returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
 
@@ -255,11 +248,9 @@ def _entry(event: Event) -> dict[str, Any]:
 
 
 def _content_row(k: int, content: Content) -> dict[str, Any]:
-    return {
-        "k": k,
-        "type": content.type,
-        "title": content.title,
-        "message": content.message,
-        "payload": content.payload,
-        "expires_at": rfc3339(content.expires_at) if content.expires_at else None,
+    shown = {
+        name: rfc3339(value) if FIELDS[name].kind == "time" else value
+        for name, value in content.columns.items()
+        if value is not None
     }
+    return {"k": k, **shown}

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from shirase.store import tables
 from shirase.store.sql import among
-from shirase.types import Content, Notification
+from shirase.store.tables import content_of
+from shirase.types import Notification
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
@@ -69,5 +70,4 @@ def _visible(user_id: str, now: datetime) -> ColumnElement[bool]:
 
 
 def _notification(row: Any) -> Notification:
-    content = Content(row.type, row.title, row.message, row.payload, row.expires_at)
-    return Notification(row.id, row.user_id, content, row.created_at, row.read_at)
+    return Notification(row.id, row.user_id, content_of(row), row.created_at, row.read_at)

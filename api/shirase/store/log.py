@@ -28,10 +28,11 @@ from sqlalchemy import (
     update,
 )
 
+from shirase.fields import FIELDS
 from shirase.store import tables
 from shirase.store.sql import among, document, rows, setting
-from shirase.store.tables import Moment, UserId
-from shirase.types import Content, Event, Notification, Position, Published
+from shirase.store.tables import Moment, UserId, content_of
+from shirase.types import Event, Notification, Position, Published
 
 streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
@@ -177,7 +178,7 @@ def _with_notifications(now: datetime, source: FromClause = events) -> Select[An
     return select(
         *(source.c[name] for name in ("user_id", "seq", "kind", "unread", "data")),
         source.c.created_at.label("happened_at"),
-        *(notifications.c[name] for name in ("id", "type", "title", "message", "payload", "expires_at")),
+        *(notifications.c[name] for name in ("id", *FIELDS)),
         notifications.c.created_at,
     ).join_from(source, notifications, and_(notifications.c.id == source.c.notification_id, alive), isouter=True)
 
@@ -185,7 +186,6 @@ def _with_notifications(now: datetime, source: FromClause = events) -> Select[An
 def _event(row: Any) -> Event:
     stored = None
     if row.id is not None:
-        content = Content(row.type, row.title, row.message, row.payload, row.expires_at)
         # As it was when the event happened: that it was read is told by a later event.
-        stored = Notification(row.id, row.user_id, content, row.created_at)
+        stored = Notification(row.id, row.user_id, content_of(row), row.created_at)
     return Event(row.user_id, row.seq, row.kind, row.unread, row.happened_at, row.data, stored)

@@ -1,24 +1,19 @@
 """The tables. ``migrations/`` builds them; a test holds the two equal."""
 
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Index, Integer, String, Text, TypeDecorator, text
+from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, String, Text, TypeDecorator, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
+
+from shirase.fields import FIELDS, Content, Declared, rfc3339
 
 # SQLite numbers rows by itself only in a column that is declared INTEGER.
 BigId: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 # Byte order is all that an id needs, and it is much cheaper than a language's.
 UserId: TypeEngine[str] = String(255).with_variant(String(255, collation="C"), "postgresql")
-
-
-@lru_cache(64)  # all that one transaction writes is of one moment
-def rfc3339(moment: datetime) -> str:
-    """UTC with microseconds and ``Z`` (RFC 3339), always of the same width, so that text sorts like time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -38,6 +33,22 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy calls it so
         """Database to Python."""
         return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+LONGEST_STRING = 2000  # characters; what may be longer is TEXT
+
+
+def column_type(field: Declared) -> TypeEngine[Any]:
+    """The type of a declared field's column. JSON is text: it is passed on, never queried."""
+    if field.kind == "time":
+        return Moment()
+    return String(field.length) if field.length and field.length <= LONGEST_STRING else Text()
+
+
+def content_of(row: Any) -> Content:
+    """The declared fields of a row that has them all among its columns."""
+    columns = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    return Content({name: columns[name] for name in FIELDS})
 
 
 VERSION_TABLE = "shirase_version"  # Alembic's, apart from a host's own
@@ -117,23 +128,19 @@ class MissedRow(Base):
 
 
 class NotificationRow(Base):
-    """The stored thing. All but ``read_at`` and ``read_by`` is fixed when it is created."""
+    """A user's notification: the declared fields, and its state."""
 
     __tablename__ = "shirase_notifications"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
     seq: Mapped[int] = mapped_column(BigInteger)
-    type: Mapped[str] = mapped_column(String(100))
-    title: Mapped[str] = mapped_column(String(200))
-    message: Mapped[str] = mapped_column(Text)
-    payload: Mapped[str] = mapped_column(Text)  # a JSON object as text: it is passed on, never looked into
     created_at: Mapped[datetime] = mapped_column(Moment)
     read_at: Mapped[datetime | None] = mapped_column(Moment)
     read_by: Mapped[str | None] = mapped_column(String(200))  # the device: its user agent
-    expires_at: Mapped[datetime | None] = mapped_column(Moment)
 
     __table_args__ = (
+        *(Column(name, column_type(field), nullable=field.nullable) for name, field in FIELDS.items()),
         Index("shirase_notifications_of_user", "user_id", "id"),
         Index("shirase_notifications_of_type", "user_id", "type", "id"),
         Index(
@@ -146,8 +153,8 @@ class NotificationRow(Base):
         Index(
             "shirase_notifications_expiring",
             "expires_at",
-            postgresql_where=expires_at.is_not(None),
-            sqlite_where=expires_at.is_not(None),
+            postgresql_where=text("expires_at IS NOT NULL"),
+            sqlite_where=text("expires_at IS NOT NULL"),
         ),
         Index(
             "shirase_notifications_expiring_unread",

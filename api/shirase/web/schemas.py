@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, create_model
 
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, Type, UserIdField
+from shirase.fields import FIELDS, Type
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, UserIdField
 from shirase.types import LARGEST_ID
 
 __all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
@@ -24,19 +25,20 @@ class MarkRead(Request):
     ids: Annotated[list[NotificationId], Field(min_length=1, max_length=1000)]
 
 
-class NotificationView(BaseModel):
+_Declared: Any = create_model(
+    "_Declared",
+    **{name: (field.annotation, ...) for name, field in FIELDS.items()},  # type: ignore[call-overload]
+)
+
+
+class NotificationView(_Declared):  # type: ignore[misc]
     """A stored notification. Times are UTC, RFC 3339."""
 
     id: int
     user_id: str
-    type: str
-    title: str
-    message: str
-    payload: dict[str, Any]
     is_read: bool
     read_at: AwareDatetime | None
     created_at: AwareDatetime
-    expires_at: AwareDatetime | None
 
 
 class BatchView(BaseModel):

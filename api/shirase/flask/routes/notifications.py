@@ -11,11 +11,11 @@ from flask import Blueprint, Response, request, url_for
 from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.errors import FieldError, Invalid
+from shirase.fields import rfc3339
 from shirase.flask import bodies
 from shirase.flask.operation import USER, Header, Operation, json_answer, operation, services
 from shirase.inbox import events, notifications
 from shirase.inbox.notifications import Once
-from shirase.store.tables import rfc3339
 from shirase.types import Draft, Notification
 from shirase.web.schemas import (
     BatchView,

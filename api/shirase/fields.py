@@ -1,0 +1,181 @@
+"""The fields of a notification: what a producer sends, declared once.
+
+Columns, schemas of requests and answers, JSON, OpenAPI and the Python client's type derive from ``NotificationInput``.
+To add an optional field, declare it there, add its column in a migration, and test it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import UnionType
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints
+
+import orjson
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+
+MAX_PAYLOAD = 16 * 1024  # bytes of JSON
+NO_CONTROL = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+NO_NUL = {"pattern": "^[^\\u0000]*$"}
+# A browser reads "\" as "/", and ignores tabs and line ends: "//host", "/\host" and "/<TAB>/host" would leave the site.
+ADDRESS = (
+    "^(?:/(?:[^/\\\\\\s\\u0000-\\u001f\\u007f-\\u009f][^\\\\\\s\\u0000-\\u001f\\u007f-\\u009f]*)?"
+    "|[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9\\u00a1-\\uffff\\[][^\\\\\\s\\u0000-\\u001f\\u007f-\\u009f]*)$"
+)
+_ADDRESS = re.compile(ADDRESS[1:-1])
+
+
+def _text(value: str) -> str:
+    if "\x00" in value:  # PostgreSQL cannot store it
+        raise ValueError("must not have the character NUL")
+    return value
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError("must be a path that begins with one /, or an http:// or https:// address, without spaces")
+    return value
+
+
+def _payload(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        text = orjson.dumps(value)
+    except TypeError as exc:  # deeper than the encoder goes, or an integer of more than 64 bits
+        raise ValueError("must be a JSON object of moderate depth and numbers") from exc
+    if len(text) > MAX_PAYLOAD:
+        raise ValueError(f"must have at most {MAX_PAYLOAD} bytes as JSON")
+    if b"\\u0000" in text.replace(b"\\\\", b""):
+        raise ValueError("must not have the character NUL")
+    return value
+
+
+def _future(value: datetime) -> datetime:
+    try:
+        moment = value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("must be a time before the year 10000") from exc
+    if moment <= datetime.now(UTC):
+        raise ValueError("must be in the future")
+    return moment
+
+
+# The patterns in ``json_schema_extra`` document what the validators enforce.
+Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
+Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(_text)]
+Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(_text)]
+Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
+Future = Annotated[AwareDatetime, AfterValidator(_future)]
+Address = Annotated[
+    str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_address)
+]
+
+
+class NotificationInput(TypedDict):
+    """What a producer sends. An optional field without an entry in ``DEFAULTS`` is null by default."""
+
+    type: Type
+    title: Title
+    message: Message
+    payload: NotRequired[Payload]
+    expires_at: NotRequired[Future | None]
+    url: NotRequired[Address | None]
+    icon: NotRequired[Address | None]
+
+
+class AddressedInput(NotificationInput):
+    """The same for one user."""
+
+    user_id: str
+
+
+DEFAULTS: Mapping[str, Any] = {"payload": {}}
+
+Kind = Literal["text", "time", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What is known of a field, for the layers that derive theirs from it."""
+
+    name: str
+    annotation: Any  # what pydantic validates and describes
+    required: bool
+    kind: Kind  # how it is stored
+    length: int | None  # characters, of text
+
+    @property
+    def default(self) -> Any:
+        """What is shown where nothing is stored."""
+        return DEFAULTS.get(self.name)
+
+    @property
+    def nullable(self) -> bool:
+        """Whether its column may be NULL, which stands for the default."""
+        return not self.required and self.name != "payload"
+
+    def to_column(self, value: Any) -> Any:
+        """The value as the column holds it: objects and lists as JSON text."""
+        return orjson.dumps(value).decode() if self.kind == "json" and value is not None else value
+
+
+def _declared(name: str, hint: Any) -> Declared:
+    annotation = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+    base, length = _base(annotation)
+    kind: Kind = "text" if base is str else "time" if base is AwareDatetime else "json"
+    return Declared(name, annotation, name in NotificationInput.__required_keys__, kind, length)
+
+
+def _base(annotation: Any) -> tuple[Any, int | None]:
+    """The Python type behind an annotation, and the most characters of a text."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return _base(next(one for one in arguments if one is not type(None)))
+    if origin is Annotated:
+        lengths = [
+            limit
+            for one in arguments[1:]
+            for part in (one, *getattr(one, "metadata", ()))
+            if (limit := getattr(part, "max_length", None))
+        ]
+        base, inner = _base(arguments[0])
+        return base, (lengths or [inner])[0]
+    if origin is Literal:
+        return str, max(map(len, arguments))
+    return origin or annotation, None
+
+
+FIELDS: Mapping[str, Declared] = {
+    name: _declared(name, hint) for name, hint in get_type_hints(NotificationInput, include_extras=True).items()
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, for caches
+class Content:
+    """What a producer sent, as the columns hold it; a broadcast shares one between its users."""
+
+    columns: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        """The column of a declared field."""
+        if name in FIELDS:
+            return self.columns.get(name)
+        raise AttributeError(name)
+
+
+def to_json(content: Content) -> dict[str, Any]:
+    """The declared fields as JSON shows them."""
+    shown: dict[str, Any] = {}
+    for name, field in FIELDS.items():
+        value = content.columns.get(name)
+        if value is None:
+            shown[name] = field.default
+        elif field.kind == "json":
+            shown[name] = orjson.Fragment(value)
+        else:
+            shown[name] = rfc3339(value) if field.kind == "time" else value
+    return shown
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with microseconds and ``Z`` (RFC 3339), always of the same width, so that text sorts like time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,17 @@
+"""Content as producers send it, checked already."""
+
+from datetime import datetime
+
+from shirase.fields import Content
+
+
+def content(
+    kind: str = "a.b",
+    title: str = "T",
+    message: str = "M",
+    payload: str = "{}",
+    expires_at: datetime | None = None,
+    **others: object,
+) -> Content:
+    named = {"type": kind, "title": title, "message": message, "payload": payload, "expires_at": expires_at}
+    return Content({**named, **others})
