@@ -1,4 +1,4 @@
-"""`shirase doctor` against a service that is well, and against each of the ways in which one is broken."""
+"""`shirase doctor` against a healthy service, and against each kind of broken one."""
 
 import os
 import resource
@@ -63,11 +63,11 @@ http {{
 }}
 """
 
-Break = Callable[[Fragile, Path], AbstractContextManager[str]]  # gives the address to look at
+Break = Callable[[Fragile, Path], AbstractContextManager[str]]  # yields the address to check
 
 
 class Report:
-    """What the doctor said."""
+    """The doctor's output."""
 
     def __init__(self, ended: subprocess.CompletedProcess[str]) -> None:
         self.code, self.text = ended.returncode, ended.stdout + ended.stderr
@@ -89,7 +89,7 @@ def doctor(stack_env: Mapping[str, str], url: str, cwd: Path) -> Report:
 def patient(
     tmp_path_factory: pytest.TempPathFactory, browsers: Browsers, make_database: MakeDatabase
 ) -> Iterator[Fragile]:
-    """One service, which every test breaks in its way and mends again."""
+    """One service, which every test breaks in its own way and repairs."""
     home = tmp_path_factory.mktemp("patient")
     with make_database("postgresql") as url, fragile_service(url, home, browsers) as running:
         yield running
@@ -100,7 +100,7 @@ def test_a_healthy_service_passes(service: Service, tmp_path: Path) -> None:
 
     assert found.marked("ok") == ALL, found.text
     assert found.code == 0
-    assert "ms after it was sent off" in found.lines["event"]
+    assert "ms after it was sent" in found.lines["event"]
     # What it sent is gone again.
     left = service.ask("GET", "/api/notifications", "shirase-doctor").json()
     assert left["notifications"] == []
@@ -204,7 +204,7 @@ def no_database(patient: Fragile, _home: Path) -> Iterator[str]:
     patient.stack.settings_env["DATABASE_URL"] = right
 
 
-# Each with what it breaks, and what the mend of that must name.
+# A failure, the checks that must fail, and what the fix must name.
 BROKEN: list[tuple[Break, set[str], str]] = [
     (wrong_key, {"signing key"}, "PUSHPIN_SIG_KEY"),
     (wrong_route, {"route"}, "--origin"),
@@ -221,9 +221,9 @@ BROKEN: list[tuple[Break, set[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("broken", "named", "mend"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
-def test_what_is_broken_is_named_with_its_mend(
-    patient: Fragile, tmp_path: Path, broken: Break, named: set[str], mend: str
+@pytest.mark.parametrize(("broken", "named", "fix"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
+def test_each_failure_is_reported_with_its_fix(
+    patient: Fragile, tmp_path: Path, broken: Break, named: set[str], fix: str
 ) -> None:
     with broken(patient, tmp_path) as url:
         found = doctor(patient.stack.settings_env, url, tmp_path)
@@ -233,13 +233,13 @@ def test_what_is_broken_is_named_with_its_mend(
     assert found.marked("FAILED") >= named, found.text
     if broken is not read_only_database:  # that one leaves connections which still write, and others which do not
         assert found.marked("FAILED") == named, found.text
-    assert any(mend in found.lines[name].partition("mend: ")[2] for name in named), found.text
+    assert any(fix in found.lines[name].partition("fix: ")[2] for name in named), found.text
     assert "hidden" not in found.text
 
 
 @contextmanager
 def other_handlers(patient: Fragile, home: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Have the proxy ask handlers that are set otherwise."""
+    """Route the proxy to handlers with other settings."""
     right, port = patient.origin.target_port, free_ports(1)[0]
     command = gunicorn_command(f"127.0.0.1:{port}", 1)
     with started("gunicorn", command, {**patient.stack.settings_env, **env}, home, f"http://127.0.0.1:{port}/healthz"):
@@ -252,7 +252,7 @@ def other_handlers(patient: Fragile, home: Path, env: Mapping[str, str]) -> Iter
 def started(
     name: str, command: list[str], env: Mapping[str, str], home: Path, answers: str | None = None
 ) -> Iterator[None]:
-    """Run a program, wait until its address answers, and leave nothing of it."""
+    """Run a program until its address answers, and end it afterwards."""
     path = home / f"{name}.log"
     child = Child(name, command, {**os.environ, **env}, mark=f"{home}/{name}")
     with ExitStack() as running, path.open("wb") as log:

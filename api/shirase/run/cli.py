@@ -20,7 +20,7 @@ from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
 from shirase.inbox.services import wire
 from shirase.relay import repair
 from shirase.run import node, supervisor, trace
-from shirase.run.doctor import parts, way
+from shirase.run.doctor import client_path, parts
 from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
 from shirase.run.standby import Standby
@@ -61,7 +61,7 @@ CLI_TTL = 3600  # seconds that the tokens of send and listen hold
 
 
 def _one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """End with one clear line instead of a traceback when the trouble is the operator's to mend."""
+    """End with one clear line instead of a traceback when the operator can fix the error."""
 
     @wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> None:
@@ -228,17 +228,17 @@ def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
 @DATA_DIR
 @_one_line
 def run_doctor(*, url: str | None, token: str | None, data_dir: Path) -> None:
-    """Check a running service, one line each with the mend; exit 0 only if there is nothing to mend."""
+    """Check a running service: one line and one fix for each part; exit 0 only if nothing failed."""
     environ = load(data_dir)
     token = token or secret(environ, "SHIRASE_TOKEN")
     settings = Settings.from_env(environ, tokens=not token)
     token = token or tokens.mint(settings, DOCTOR, scope=tokens.WRITE)
     failed = False
     with (
-        closing(parts.Parts(settings)) as asked,
-        closing(way.Way(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, asked.clock)) as walked,
+        closing(parts.Parts(settings)) as local,
+        closing(client_path.ClientPath(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, local.clock)) as path,
     ):
-        for finding in examine([*asked.checks(), *walked.checks()]):
+        for finding in examine([*local.checks(), *path.checks()]):
             click.echo(str(finding))
             failed |= finding.failed
     sys.exit(int(failed))

@@ -1,1 +1,1 @@
-"""``shirase doctor``: checks a running service from the outside in, one line each with the mend."""
+"""``shirase doctor``: checks a running service from the outside in, with one line and one fix for each check."""

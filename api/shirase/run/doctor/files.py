@@ -1,4 +1,4 @@
-"""How many files the program may open that listens at a port of this machine (Linux)."""
+"""The limit of open files of the process that listens on a local port (Linux)."""
 
 import re
 from contextlib import suppress
@@ -8,10 +8,10 @@ LISTEN = "0A"  # the state in /proc/net/tcp
 
 
 def file_limit(port: int) -> int | None:
-    """Its soft limit; ``None`` if nothing listens there, or it cannot be seen."""
+    """Return the soft limit; ``None`` if nothing listens there, or the process is not visible."""
     inodes = _listening(port)
     for limits in Path("/proc").glob("[0-9]*/limits") if inodes else ():
-        with suppress(OSError):  # gone meanwhile, or another user's
+        with suppress(OSError):  # ended meanwhile, or another user's
             if _holds(limits.parent / "fd", inodes):
                 match = re.search(r"Max open files\s+(\d+|unlimited)", limits.read_text())
                 return int(match[1]) if match and match[1] != "unlimited" else None
@@ -19,7 +19,7 @@ def file_limit(port: int) -> int | None:
 
 
 def _listening(port: int) -> set[str]:
-    """What the descriptors of its sockets link to."""
+    """Return what descriptors of the listening sockets link to."""
     found = set()
     for table in ("tcp", "tcp6"):
         with suppress(OSError):

@@ -1,46 +1,45 @@
-"""What a check finds, and the line that says it."""
+"""The result of a check, and the line that reports it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shirase.errors import ShiraseError
 
-Check = tuple[str, Callable[[], str]]  # its name, and what returns the good news or raises one of the two below
+Check = tuple[str, Callable[[], str]]  # a name, and what returns the good result or raises one of the two below
 WIDTH = 14  # of the longest name
 
 
 class Failed(ShiraseError):
-    """Something is broken, and here is how to mend it."""
+    """Something is broken, and this is the fix."""
 
-    def __init__(self, what: str, mend: str) -> None:
-        """Say both in one line."""
-        super().__init__(f"{what} — mend: {mend}")
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what} — fix: {fix}")
 
 
 class Skipped(ShiraseError):
-    """It cannot be told from here, or not while something else is broken."""
+    """The check is not possible from this machine, or not while something else is broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one check."""
+    """The result of one check."""
 
     name: str
-    mark: str  # ok, FAILED, or - for what could not be looked at
+    mark: str  # ok, FAILED, or - for a skipped check
     detail: str
 
     @property
     def failed(self) -> bool:
-        """Whether there is something to mend."""
+        """Whether there is something to fix."""
         return self.mark == "FAILED"
 
     def __str__(self) -> str:
-        """One line."""
+        """Format the line that is printed."""
         return f"{self.mark:<6} {self.name:<{WIDTH}} {self.detail}"
 
 
 def examine(checks: Sequence[Check]) -> Iterator[Finding]:
-    """Run one check after the other; what one finds does not keep the others from looking."""
+    """Run the checks in order; a failure does not stop the later ones."""
     for name, check in checks:
         try:
             yield Finding(name, "ok", check())

@@ -1,4 +1,4 @@
-"""The parts that a command on this machine can ask by themselves: the database, the control ports, the relay."""
+"""Checks of the parts that this machine reaches directly: the database, the control ports, the relay."""
 
 import time
 from collections.abc import Iterator
@@ -15,18 +15,17 @@ from shirase.settings import Settings
 from shirase.store import registry
 from shirase.store.database import Database, versions
 
-TIMEOUT = 5.0  # seconds that the database may take
-BEATS = 6.0  # seconds in which a relay must be seen at work: it notes that it is there every second
-LOOK = 0.2  # seconds between two looks for that
+TIMEOUT = 5.0  # seconds to wait for the database
+BEATS = 6.0  # seconds to wait for a sign of life of a relay, which writes one every second
+POLL = 0.2  # seconds between two reads of it
 
 Nodes = dict[str, tuple[datetime, datetime | None]]
 
 
 class Parts:
-    """What is asked, and what was found that later checks go by."""
+    """The checks, and the results that later checks depend on."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare, without connecting."""
         self._settings = settings
         self._database = Database(settings.database_url, TIMEOUT, settings.database_schema)
         self._publisher = Publisher(settings)
@@ -36,11 +35,11 @@ class Parts:
         self._after: Nodes = {}
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._database.close()
 
     def checks(self) -> list[Check]:
-        """In the order in which they make sense."""
+        """Return the checks, each after those it depends on."""
         return [
             ("database", self.database),
             ("schema", self.schema),
@@ -51,15 +50,15 @@ class Parts:
         ]
 
     def clock(self) -> datetime | None:
-        """The time at the database's machine, if it has one of its own."""
+        """Return the database server's time; ``None`` if it runs in this process."""
         if not self._answers or self._database.engine.dialect.name == "sqlite":
             return None
-        with self._asked() as db:
+        with self._autocommit() as db:
             now: datetime = db.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now
 
     def database(self) -> str:
-        """Whether it answers."""
+        """Check that the database answers."""
         dialect = self._database.engine.dialect
         query = "sqlite_version()" if dialect.name == "sqlite" else "split_part(version(), ' ', 2)"
         try:
@@ -71,73 +70,74 @@ class Parts:
         return f"{'SQLite' if dialect.name == 'sqlite' else 'PostgreSQL'} {release} answers"
 
     def schema(self) -> str:
-        """Whether the migrations were run, all of them."""
+        """Check that all migrations have been applied."""
         self._need_database()
         try:
             current, newest = versions(self._settings.database_url, self._settings.database_schema)
         except SQLAlchemyError as exc:
-            raise Failed(f"it cannot be read: {_reason(exc)}", "look at the database's log") from exc
+            raise Failed(f"the schema cannot be read: {_reason(exc)}", "see the database's log") from exc
         if current != newest:
-            raise Failed(f"it is at {current or 'nothing'}, and the newest is {newest}", "shirase migrate")
+            raise Failed(f"the schema is at {current or 'nothing'}, the newest is {newest}", "run `shirase migrate`")
         self._current = True
-        return f"is the newest, {current}"
+        return f"up to date, {current}"
 
     def writable(self) -> str:
-        """Whether a change is taken; it is rolled back."""
+        """Check that the database accepts a change; it is rolled back."""
         self._need_schema()
-        mend = (
-            "let go of the standby or of default_transaction_read_only in PostgreSQL; for SQLite make the file and its"
-            " directory writable for the service's user, and look at the free space"
+        fix = (
+            "in PostgreSQL, promote the standby or switch default_transaction_read_only off; for SQLite, make the file"
+            " and its directory writable for the service's user, and check the free disk space"
         )
         try:
             with self._database.transaction() as db:
                 db.execute(text("UPDATE shirase_database_name SET name = name"))
                 db.rollback()
         except (DatabaseUnavailable, SQLAlchemyError) as exc:
-            raise Failed(f"it refuses a change: {_reason(exc.__cause__ or exc)}", mend) from exc
-        return "a change is taken"
+            raise Failed(f"the database refuses changes: {_reason(exc.__cause__ or exc)}", fix) from exc
+        return "the database accepts changes"
 
     def control_port(self) -> str:
-        """Whether every node can be published to."""
-        away = self._publisher.unreachable()
-        if away:
-            mend = "start Pushpin there, or correct GRIP_URL: by `shirase proxy` it is two ports above the clients' one"
-            raise Failed(f"no answer from {', '.join(away)}", mend)
-        return f"{', '.join(self._publisher.nodes)} answers"
+        """Check that every node's control port answers."""
+        unreachable = self._publisher.unreachable()
+        if unreachable:
+            fix = "start Pushpin there, or correct GRIP_URL: `shirase proxy` uses the client port + 2"
+            raise Failed(f"no answer from {', '.join(unreachable)}", fix)
+        return f"answers at {', '.join(self._publisher.nodes)}"
 
     def relay(self) -> str:
-        """Whether some relay is at work, by the note that each leaves every second."""
+        """Check that a relay runs, by the sign of life that each writes every second."""
         self._need_schema()
         deadline = time.monotonic() + BEATS
         self._before = self._after = self._nodes()
         while time.monotonic() < deadline:
-            time.sleep(LOOK)
+            time.sleep(POLL)
             self._after = self._nodes()
-            if self._noted(0) == self._noted(1) == set(self._publisher.nodes):
+            if self._changed(0) == self._changed(1) == set(self._publisher.nodes):
                 break
-        if not self._noted(0):
-            mend = "start `shirase relay`; its log says why it ended"
-            raise Failed("no relay is at work: what a failed publish leaves behind waits", mend)
-        return "is at work"
+        if not self._changed(0):
+            fix = "start `shirase relay`; its log says why it ended"
+            raise Failed("no relay is running, so events whose publish failed wait", fix)
+        return "a relay is running"
 
     def statistics(self) -> str:
-        """Whether a relay hears every node say who is connected."""
+        """Check that a relay receives every node's statistics, which tell who is connected."""
         self._need_schema()
-        if not self._noted(0):
-            raise Skipped("not looked at: no relay is at work")
-        deaf = set(self._publisher.nodes) - self._noted(1)
-        if deaf:
-            mend = "PUSHPIN_STATS_URL must name the node's stats_spec, reachable from the relay: by `shirase proxy` it"
-            mend += " is three ports above the clients' one"
-            raise Failed(f"no relay hears {', '.join(sorted(deaf))}, so counts and limits go wrong", mend)
-        return "a relay hears every node"
+        if not self._changed(0):
+            raise Skipped("not checked: no relay is running")
+        missing = set(self._publisher.nodes) - self._changed(1)
+        if missing:
+            fix = "set PUSHPIN_STATS_URL to the node's stats_spec, reachable from the relay: `shirase proxy` uses the"
+            fix += " client port + 3"
+            nodes = ", ".join(sorted(missing))
+            raise Failed(f"no relay receives the statistics of {nodes}, so counts and limits are wrong", fix)
+        return "a relay receives those of every node"
 
     def _nodes(self) -> Nodes:
-        with self._asked() as db:
+        with self._autocommit() as db:
             return registry.nodes_heard(db)
 
-    def _noted(self, which: int) -> set[str]:
-        """The nodes whose times changed while we looked: so it does not matter what the relay's clock says."""
+    def _changed(self, which: int) -> set[str]:
+        """Return the nodes whose times changed meanwhile, so that the relay's clock does not matter."""
         never = (None, None)
         return {
             name
@@ -147,23 +147,23 @@ class Parts:
 
     def _need_database(self) -> None:
         if not self._answers:
-            raise Skipped("not looked at: the database does not answer")
+            raise Skipped("not checked: the database does not answer")
 
     def _need_schema(self) -> None:
         self._need_database()
         if not self._current:
-            raise Skipped("not looked at: the schema is not the newest")
+            raise Skipped("not checked: the schema is not up to date")
 
     @contextmanager
-    def _asked(self) -> Iterator[Connection]:
+    def _autocommit(self) -> Iterator[Connection]:
         try:
             with self._database.autocommit() as db:
                 yield db
         except DatabaseUnavailable as exc:
-            raise Skipped("not looked at: the database does not answer any more") from exc
+            raise Skipped("not checked: the database stopped answering") from exc
 
 
 def _reason(error: BaseException | None) -> str:
-    """The first line of what the database itself says."""
-    said = str(getattr(error, "orig", error)).strip()
-    return said.splitlines()[0] if said else "no reason given"
+    """Return the first line of the database's own message."""
+    message = str(getattr(error, "orig", error)).strip()
+    return message.splitlines()[0] if message else "no reason given"

@@ -1,4 +1,4 @@
-"""A stream that is read beside the checks, so that each event is taken at the moment when it comes."""
+"""A stream read in a thread of its own, so that each event gets the time of its arrival."""
 
 import queue
 import threading
@@ -12,37 +12,36 @@ import httpx
 from httpx_sse import EventSource, SSEError
 
 PATH = "/api/sse/notifications"
-SILENCE = 60.0  # seconds without a byte; the checks have long ended by then
+SILENCE = 60.0  # seconds without a byte; longer than all checks take
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event, and when it came."""
+    """An event and the time of its arrival."""
 
     name: str
     data: Any
     at: float  # time.monotonic()
-    after: float  # seconds since the stream was asked for
+    after: float  # seconds since the stream was requested
 
 
 class Stream:
-    """One stream, opened once and not again."""
+    """One stream, opened once."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Prepare, without connecting."""
         self.refused: int | None = None  # the status, if it was not 200
-        self.greeted: dict[str, Any] | None = None  # what ``connected`` said
+        self.greeted: dict[str, Any] | None = None  # the data of ``connected``
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
         self._http = httpx.Client(timeout=httpx.Timeout(SILENCE), trust_env=False)
         self._arrived: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
 
     def open(self) -> None:
-        """Begin to read. The thread ends with the stream, or with the process."""
+        """Start reading in a thread, which ends with the stream or the process."""
         threading.Thread(target=self._read, name="stream", daemon=True).start()
 
-    def next(self, name: str, timeout: float, wanted: Callable[[Any], bool] = lambda _: True) -> Arrived | None:
-        """The next event of that name; ``None`` if none came in time, or the stream has ended."""
+    def next(self, name: str, timeout: float, matches: Callable[[Any], bool] = lambda _: True) -> Arrived | None:
+        """Return the next matching event; ``None`` if none arrived in time, or the stream ended."""
         deadline = time.monotonic() + timeout
         while (rest := deadline - time.monotonic()) > 0:
             try:
@@ -51,14 +50,14 @@ class Stream:
                 return None
             if arrived is None:
                 return None
-            if arrived.name == name and wanted(arrived.data):
+            if arrived.name == name and matches(arrived.data):
                 if name == "connected":
                     self.greeted = arrived.data
                 return arrived
         return None
 
     def close(self) -> None:
-        """End it."""
+        """Close the stream."""
         self._http.close()
 
     def _read(self) -> None:
@@ -73,6 +72,6 @@ class Stream:
                     if event.data:
                         self._arrived.put(Arrived(event.event, event.json(), now, now - begun))
         except (httpx.HTTPError, httpx.StreamError, SSEError, OSError, RuntimeError):
-            pass  # it was cut, or we have let go of it
+            pass  # it was cut, or closed by us
         finally:
             self._arrived.put(None)

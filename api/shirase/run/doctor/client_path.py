@@ -1,4 +1,4 @@
-"""The way that clients go: through the address that they know, to the handlers and back, and one real event."""
+"""Checks of the path that clients take: through the proxy to the handlers and back, and one real event."""
 
 import time
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from shirase.run.doctor.files import file_limit
 from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.run.doctor.stream import PATH, Stream
 
-TIMEOUT = 5.0  # seconds for an answer, and until a stream's first event
-ARRIVAL = 10.0  # seconds until a real event must have come
-MOST_SKEW = 5.0  # seconds; tokens and signatures forgive ten
-FEWEST_FILES = 10_000  # a stream is an open file; at 1,024 it ends with the 989th
+TIMEOUT = 5.0  # seconds to wait for an answer, and for a stream's first event
+ARRIVAL = 10.0  # seconds to wait for a real event
+MOST_SKEW = 5.0  # seconds; tokens and signatures allow ten
+FEWEST_FILES = 10_000  # a stream is an open file; with 1,024 the 990th hangs
 TYPE = "shirase.doctor"
 
 
-class Way:
-    """One walk along the way; each check goes by what those before it have found."""
+class ClientPath:
+    """The checks; each depends on the results of those before it."""
 
     def __init__(self, url: str, token: str, database_clock: Callable[[], datetime | None]) -> None:
         """Prepare, without connecting.
@@ -44,12 +44,12 @@ class Way:
         self._stream = Stream(f"{self._url}{PATH}", token)
 
     def close(self) -> None:
-        """Let go of the stream."""
+        """Close the stream and the connections."""
         self._stream.close()
         self._http.close()
 
     def checks(self) -> list[Check]:
-        """In the order in which they make sense."""
+        """Return the checks, each after those it depends on."""
         return [
             ("route", self.route),
             ("clocks", self.clocks),
@@ -60,108 +60,106 @@ class Way:
         ]
 
     def route(self) -> str:
-        """Whether the address leads to the proxy, and from there to the handlers."""
-        mend = "start Pushpin, or name the address that clients use by --url or SHIRASE_URL"
+        """Check that the address leads to the proxy, and from there to the handlers."""
+        fix = "start Pushpin, or pass the address that clients use as --url or SHIRASE_URL"
         try:
             answer = self._http.get(f"{self._url}/healthz")
         except httpx.HTTPError as exc:
-            raise Failed(f"{self._url} does not answer: {exc}", mend) from exc
+            raise Failed(f"{self._url} does not answer: {exc}", fix) from exc
         if answer.status_code != HTTPStatus.OK or not _is_ours(answer):
-            what = f"{self._url}/healthz is answered with {answer.status_code}, and not by Shirase's handlers"
-            raise Failed(
-                what, "have the proxy's route lead to them (`shirase proxy --origin HOST:PORT`), and start them"
-            )
+            what = f"{self._url}/healthz is answered with {answer.status_code}, but not by Shirase's handlers"
+            raise Failed(what, "route the proxy to the handlers (`shirase proxy --origin HOST:PORT`), and start them")
         self._health = answer
         return f"{self._url} leads to the handlers"
 
     def clocks(self) -> str:
-        """Whether this machine's clock, the handlers' and the database's agree."""
+        """Check that the clocks of this machine, the handlers and the database agree."""
         there = {}
         if self._health and "Date" in self._health.headers:
             there["the handlers'"] = parsedate_to_datetime(self._health.headers["Date"])
         if at := self._database_clock():
             there["the database's"] = at
         if not there:
-            raise Skipped("not looked at: neither handlers nor database say their time")
+            raise Skipped("not checked: neither the handlers nor the database report their time")
         now = datetime.now(UTC)
         off = [f"{whose} is {(at - now).total_seconds():+.0f} s off" for whose, at in there.items() if _far(at, now)]
         if off:
             raise Failed(
-                f"compared with this machine's clock, {' and '.join(off)}", "timedatectl set-ntp true, on each"
+                f"compared with this machine's clock, {' and '.join(off)}", "run `timedatectl set-ntp true` on each"
             )
         return f"{' and '.join(there)} and this machine's agree"
 
     def signing_key(self) -> str:
-        """Whether the handlers accept what the proxy signs, by a question that they answer at once."""
+        """Check that the handlers accept the proxy's signature, by a request that they answer at once."""
         self._need_route()
         try:
-            # A cursor that is nobody's: the answer is a reset, and nothing is held.
+            # A cursor of no log: the answer is a reset, and nothing is held.
             answer = self._http.get(f"{self._url}/api/notifications/poll", params={"after": "x", "timeout": "1"})
         except httpx.HTTPError as exc:
-            raise Failed(f"a poll is not answered: {exc}", "look into the handlers' log") from exc
+            raise Failed(f"a poll is not answered: {exc}", "see the handlers' log") from exc
         if answer.status_code == HTTPStatus.NOT_IMPLEMENTED:
-            mend = "set the same PUSHPIN_SIG_KEY for the proxy and for the handlers, and start both again"
-            raise Failed("the handlers do not accept the proxy's signature", mend)
+            fix = "set the same PUSHPIN_SIG_KEY for the proxy and the handlers, and restart both"
+            raise Failed("the handlers do not accept the proxy's signature", fix)
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            mend = "run this with the JWT settings of the handlers, or give a token by --token"
-            raise Failed(f"the handlers do not accept this token: {_detail(answer)}", mend)
+            fix = "run this with the handlers' JWT settings, or pass a token as --token"
+            raise Failed(f"the handlers do not accept this token: {_detail(answer)}", fix)
         if not answer.is_success:
-            raise Failed(
-                f"a poll is answered with {answer.status_code}: {_detail(answer)}", "look into the handlers' log"
-            )
+            raise Failed(f"a poll is answered with {answer.status_code}: {_detail(answer)}", "see the handlers' log")
         self._signed = True
         return "the handlers accept the proxy's signature"
 
     def files(self) -> str:
-        """Whether the proxy may hold many streams open."""
+        """Check that the proxy may hold many streams open."""
         address = urlsplit(self._url)
         limit = file_limit(address.port or (443 if address.scheme == "https" else 80))
         if limit is None:
-            raise Skipped("not looked at: what listens at that port is not on this machine, or another user's")
+            raise Skipped("not checked: the process behind that port is on another machine, or another user's")
         if limit < FEWEST_FILES:
-            mend = "raise it before Pushpin starts: `ulimit -n`, LimitNOFILE= in systemd, ulimits in compose"
-            raise Failed(f"the proxy may open {limit} files, and each stream is one", mend)
+            fix = "raise it before Pushpin starts: `ulimit -n`, LimitNOFILE= in systemd, ulimits in compose"
+            raise Failed(f"the proxy may open {limit} files only, and each stream is one", fix)
         return f"the proxy may open {limit} files"
 
     def buffering(self) -> str:
-        """Whether a stream's first event comes at once."""
+        """Check that a stream's first event arrives at once."""
         self._need_route()
         if not self._signed:
-            raise Skipped("not looked at: no stream opens without the signature")
+            raise Skipped("not checked: no stream opens without the signature")
         self._stream.open()
         greeting = self._stream.next("connected", TIMEOUT)
         if greeting:
-            return f"a stream says so {greeting.after * 1000:.0f} ms after it was asked for"
+            return f"a stream's first event arrived {greeting.after * 1000:.0f} ms after the request"
         if self._stream.refused:
-            raise Failed(f"a stream is answered with {self._stream.refused}", "look into the handlers' log")
-        mend = "switch buffering off in what stands before Pushpin: in nginx `proxy_buffering off;` and no gzip there"
-        raise Failed(f"a stream opens, but nothing of it comes within {TIMEOUT:.0f} s", mend)
+            raise Failed(f"a stream is answered with {self._stream.refused}", "see the handlers' log")
+        fix = (
+            "switch off buffering in front of Pushpin: in nginx `proxy_buffering off;` and no gzip of text/event-stream"
+        )
+        raise Failed(f"a stream opens, but none of it arrives within {TIMEOUT:.0f} s", fix)
 
     def event(self) -> str:
-        """Whether a notification that is created now arrives, and how fast."""
+        """Check that a notification arrives, and how fast."""
         if not self._stream.greeted:
-            raise Skipped("not tried: there is no stream that it could arrive on")
+            raise Skipped("not checked: no stream is open")
         user = self._stream.greeted["user_id"]
         body = {"user_id": user, "type": TYPE, "title": "shirase doctor", "message": "", "payload": {}}
         begun = time.monotonic()
         answer = self._http.post(f"{self._url}/api/notifications", json=body)
         if answer.status_code != HTTPStatus.CREATED:
-            mend = (
-                "give a token with the scope notifications:write" if answer.status_code == HTTPStatus.FORBIDDEN else ""
+            fix = (
+                "pass a token with the scope notifications:write" if answer.status_code == HTTPStatus.FORBIDDEN else ""
             )
-            what = f"a notification is not created: {answer.status_code} {_detail(answer)}"
-            raise Failed(what, mend or "look at the other lines, and into the handlers' log")
+            what = f"no notification could be created: {answer.status_code} {_detail(answer)}"
+            raise Failed(what, fix or "see the other lines and the handlers' log")
         number = answer.json()["id"]
         arrived = self._stream.next("notification", ARRIVAL, lambda data: data["id"] == number)
         self._http.delete(f"{self._url}/api/notifications/{number}")
         if arrived is None:
-            mend = f"look at the other lines; `shirase trace {number}` tells how far one like it came"
-            raise Failed(f"a notification was created and did not arrive within {ARRIVAL:.0f} s", mend)
-        return f"a notification arrived {(arrived.at - begun) * 1000:.1f} ms after it was sent off"
+            fix = f"see the other lines; `shirase trace {number}` tells how far the notification got"
+            raise Failed(f"a notification was created, but did not arrive within {ARRIVAL:.0f} s", fix)
+        return f"a notification arrived {(arrived.at - begun) * 1000:.1f} ms after it was sent"
 
     def _need_route(self) -> None:
         if self._health is None:
-            raise Skipped("not looked at: the way does not lead to the handlers")
+            raise Skipped("not checked: the address does not lead to the handlers")
 
 
 def _is_ours(answer: httpx.Response) -> bool:
