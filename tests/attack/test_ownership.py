@@ -16,12 +16,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 from werkzeug.test import TestResponse
 
-from shirase.flask.openapi import describe
-from shirase.flask.operation import PUBLIC, USER, USER_IN_QUERY, Operation
 from shirase.inbox import cursors, notifications
 from shirase.proxy import grip
 from shirase.store.database import Database
 from shirase.types import Draft
+from shirase.web.openapi import describe
+from shirase.web.operation import PUBLIC, USER, USER_IN_QUERY, Operation
 from tests.attack.conftest import Headers
 from tests.attack.hostile import IDS
 from tests.support.content import content
@@ -54,29 +54,28 @@ def targets(app: Flask) -> dict[str, Target]:
 
 def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operation, str, dict[str, Any]]]:
     """One request for each method of each route, aimed at the victim with all that it can name."""
-    with app.app_context():
-        document = describe(app)
+    endpoints = app.extensions["shirase.endpoints"]
+    document = describe(endpoints, app.extensions["shirase"].settings)
     said = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim]}
     said |= {"type": "a.b", "title": "T", "message": "M", "cursor": target["cursor"]}
     said["notifications"] = [{name: said[name] for name in ("user_id", "type", "title", "message")}]
-    for rule in app.url_map.iter_rules():
-        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
-        if described is None or described.access == PUBLIC:
+    for endpoint in endpoints:
+        described: Operation = endpoint.operation
+        if described.access == PUBLIC:
             continue
-        path = rule.rule.replace("<int:number>", str(target["id"])).replace("<sealed>", target["cursor"])
+        path = endpoint.path.replace("<int:number>", str(target["id"])).replace("<sealed>", target["cursor"])
         assert "<" not in path, f"how does {path} name another user's things?"
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            options: dict[str, Any] = {}
-            if described.body:
-                fields = document["components"]["schemas"][described.body.__name__]["required"]
-                assert set(fields) <= set(said), f"how does {fields} of {path} name another user?"
-                options["json"] = {name: said[name] for name in fields}
-            if described.query:
-                known = {"after": target["cursor"], "last_event_id": target["cursor"], "user_id": victim}
-                asked = set(described.query.model_fields)
-                options["query_string"] = {name: value for name, value in known.items() if name in asked}
-                assert asked <= {*known, "limit", "before", "unread", "type", "timeout", "ticket", "token"}, path
-            yield described, path, options | {"method": method}
+        options: dict[str, Any] = {}
+        if described.body:
+            fields = document["components"]["schemas"][described.body.__name__]["required"]
+            assert set(fields) <= set(said), f"how does {fields} of {path} name another user?"
+            options["json"] = {name: said[name] for name in fields}
+        if described.query:
+            known = {"after": target["cursor"], "last_event_id": target["cursor"], "user_id": victim}
+            asked = set(described.query.model_fields)
+            options["query_string"] = {name: value for name, value in known.items() if name in asked}
+            assert asked <= {*known, "limit", "before", "unread", "type", "timeout", "ticket", "token"}, path
+        yield described, path, options | {"method": endpoint.method}
 
 
 def rows_of(db: Connection, user: str) -> dict[str, Any]:

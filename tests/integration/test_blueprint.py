@@ -138,7 +138,7 @@ def test_a_host_that_answers_first_is_not_disturbed(host: Flask) -> None:
 def test_without_a_sign_in_of_the_hosts_tokens_count(settings: Settings) -> None:
     app = Flask("host")
     app.register_blueprint(create_blueprint(settings), url_prefix=f"/{secrets.token_hex(4)}")
-    rule = next(rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.endswith(".unread_count"))
+    rule = next(rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith("/unread-count"))
     claims = {"sub": "aiko", "exp": int(time.time()) + 60}
     token = jwt.encode(claims, settings.jwt_secret, algorithm="HS256")
     client = app.test_client()

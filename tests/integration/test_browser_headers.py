@@ -8,8 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from shirase.flask.app import create_app
-from shirase.flask.browser_headers import DATA, PAGE
 from shirase.settings import Settings
+from shirase.web.browser_headers import DATA, PAGE
 
 
 @pytest.fixture

@@ -76,16 +76,14 @@ def test_a_ticket_is_good_for_nothing_else(
 ) -> None:
     ticket = get_ticket(scope=f"{WRITE} {ADMIN}")
     tried = 0
-    for rule in app.url_map.iter_rules():
-        described = getattr(app.view_functions[rule.endpoint], "operation", None)
-        if described is None or described.access == "public" or rule.rule in (STREAM, POLL):
+    for endpoint in app.extensions["shirase.endpoints"]:
+        if endpoint.operation.access == "public" or endpoint.path in (STREAM, POLL):
             continue
-        path = rule.rule.replace("<int:number>", "1").replace("<sealed>", ticket)
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            tried += 1
-            assert ask(path, ticket, method).status_code in (401, 403), (method, path)
-            bearer = client.open(path, method=method, headers={"Authorization": f"Bearer {ticket}"})
-            assert bearer.status_code in (401, 403), (method, path)
+        method, path = endpoint.method, endpoint.path.replace("<int:number>", "1").replace("<sealed>", ticket)
+        tried += 1
+        assert ask(path, ticket, method).status_code in (401, 403), (method, path)
+        bearer = client.open(path, method=method, headers={"Authorization": f"Bearer {ticket}"})
+        assert bearer.status_code in (401, 403), (method, path)
     assert tried > 8
     assert ask(STREAM, ticket).status_code == 200  # none of this has used it up
 

@@ -1,13 +1,13 @@
 """Every answer that a test gets, held against the application's own OpenAPI document."""
 
-import re
 from functools import cached_property
 from typing import Any
 
 from flask import Flask, Response, request
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
-from shirase.flask.openapi import describe
+from shirase.web.blueprint import with_braces
+from shirase.web.openapi import describe
 
 SUCCESS = 300  # statuses below
 
@@ -22,8 +22,7 @@ class Contract:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        with self._app.app_context():
-            return describe(self._app)
+        return describe(self._app.extensions["shirase.endpoints"], self._app.extensions["shirase"].settings)
 
     @property
     def successes(self) -> set[tuple[str, int]]:
@@ -38,7 +37,7 @@ class Contract:
 
     def check(self, response: Response) -> Response:
         """Look at one answer; it passes on unchanged."""
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule) if request.url_rule else ""
+        path = with_braces(request.url_rule.rule) if request.url_rule else ""
         operation = self.document["paths"].get(path, {}).get(request.method.lower())
         if operation:
             self.seen.add((operation["operationId"], response.status_code))

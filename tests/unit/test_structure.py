@@ -10,8 +10,8 @@ from flask import Flask
 from openapi_spec_validator import validate
 
 from shirase.flask.app import create_app
-from shirase.flask.openapi import describe
-from shirase.flask.operation import Operation
+from shirase.web.blueprint import Endpoint, by_path
+from shirase.web.openapi import describe
 from tests.support.nowhere import NOWHERE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,7 +28,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:
-    silent = {rule.endpoint for rule in app.url_map.iter_rules() if operation(app, rule.endpoint) is None}
+    described = by_path(endpoints(app))
+    silent = {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule not in described}
     assert silent == WITHOUT_OPERATION
 
 
@@ -40,19 +41,15 @@ def test_the_demo_is_not_mounted_without_being_asked_for(app: Flask) -> None:
 def test_every_route_but_health_and_documents_needs_a_token_or_the_proxy(app: Flask) -> None:
     client = app.test_client()
     public = set()
-    for rule in app.url_map.iter_rules():
-        if rule.endpoint in WITHOUT_OPERATION:
-            continue
-        path = rule.rule.replace("<int:number>", "1").replace("<sealed>", "x")
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            if client.open(path, method=method).status_code not in (401, 403):
-                public.add(path)
+    for endpoint in endpoints(app):
+        path = endpoint.path.replace("<int:number>", "1").replace("<sealed>", "x")
+        if client.open(path, method=endpoint.method).status_code not in (401, 403):
+            public.add(path)
     assert public == {"/healthz", "/readyz", "/metrics", "/api/openapi.json"}
 
 
 def test_the_openapi_document_is_valid(app: Flask) -> None:
-    with app.app_context():
-        document = describe(app)
+    document = describe(endpoints(app), app.extensions["shirase"].settings)
     validate(document)
     assert document["openapi"] == "3.1.0"
 
@@ -63,8 +60,7 @@ def test_every_event_is_in_the_protocol() -> None:
 
 
 def test_every_event_is_in_the_streams_description(app: Flask) -> None:
-    with app.app_context():
-        document: dict[str, Any] = describe(app)
+    document: dict[str, Any] = describe(endpoints(app), app.extensions["shirase"].settings)
     description = document["paths"]["/api/sse/notifications"]["get"]["description"]
     assert [event for event in EVENTS if f"| `{event}` |" not in description] == []
 
@@ -82,6 +78,6 @@ def test_the_page_to_read_the_document_is_served_with_its_reader_and_nothing_els
             assert answer.status_code == status, path
 
 
-def operation(app: Flask, endpoint: str) -> Operation | None:
-    found: Operation | None = getattr(app.view_functions[endpoint], "operation", None)
+def endpoints(app: Flask) -> list[Endpoint]:
+    found: list[Endpoint] = app.extensions["shirase.endpoints"]
     return found

@@ -13,6 +13,9 @@ from shirase.access.rate_limits import RateLimits
 from shirase.django import configuration
 from shirase.django.configuration import Site
 from shirase.django.database import DjangoDatabase
+from shirase.inbox.notifications import create_batcher
+from shirase.inbox.services import Services
+from shirase.keys import FixedKeys
 from shirase.proxy.publisher import Publisher
 from shirase.store.database import migrate_on
 
@@ -53,9 +56,10 @@ class ShiraseConfig(AppConfig):
         return Publisher(self.site.settings)
 
     @cached_property
-    def rate_limits(self) -> RateLimits:
-        """How often one user may connect."""
-        return RateLimits(self.site.settings)
+    def services(self) -> Services:
+        """What the operations are answered with. No token is ever checked: users are signed in by the site."""
+        settings, batcher = self.site.settings, create_batcher(self.database, self.publisher)
+        return Services(settings, self.database, self.publisher, FixedKeys(()), RateLimits(settings), batcher)
 
     def _migrate(self, *, using: str, **_: Any) -> None:
         """After the site's own migrations: our tables are Alembic's, the same as those of the service."""
@@ -72,7 +76,7 @@ class ShiraseConfig(AppConfig):
 
     def _forget(self, **_: Any) -> None:
         """A test of the site's overrides settings: read them anew."""
-        for name in ("site", "database", "publisher", "rate_limits"):
+        for name in ("site", "database", "publisher", "services"):
             self.__dict__.pop(name, None)
 
 

@@ -80,7 +80,7 @@ def _database() -> Iterator[CheckMessage]:
 
 def _links() -> Iterator[CheckMessage]:
     try:
-        path = reverse("shirase:next")
+        path = reverse("shirase:recover")
     except NoReverseMatch:
         yield Warning(
             "The URLs of Shirase are not included.",

@@ -2,19 +2,13 @@
 
 from django.urls import path
 
-from shirase.django import views
+from shirase.django.views import view_of
+from shirase.web.blueprint import by_path
+from shirase.web.operations import FOR_HOSTS
 
 app_name = "shirase"
 
 urlpatterns = [
-    path("api/sse/notifications", views.stream, name="stream"),
-    path("api/sse/next", views.recover, name="next"),
-    path("api/sse/next/<str:sealed>", views.continue_stream, name="continue"),
-    path("api/sse/status", views.status, name="status"),
-    path("api/notifications", views.index, name="list"),
-    path("api/notifications/poll", views.poll, name="poll"),
-    path("api/notifications/unread-count", views.unread_count, name="unread-count"),
-    path("api/notifications/read", views.read, name="read"),
-    path("api/notifications/read-all", views.read_all, name="read-all"),
-    path("api/notifications/<int:number>", views.one, name="one"),
+    path(rule.removeprefix("/"), view_of(methods), name=next(iter(methods.values())).name.rpartition(".")[2])
+    for rule, methods in by_path(FOR_HOSTS).items()
 ]

@@ -1,34 +1,32 @@
-"""The application: settings in, a Flask application out. Or its routes, for another Flask application to mount."""
-
-import logging
-import secrets
-import time
+"""The application: settings in, a Flask application out. Or its operations, for another Flask application to mount."""
 
 from flask import Blueprint, Flask, Response, g, request
-from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import HTTPException
 
-from shirase import logs, metrics
-from shirase.flask import browser_headers, cors, openapi, problems
-from shirase.flask.auth import HostSignIn
+from shirase import logs
+from shirase.errors import ShiraseError
+from shirase.flask import reader
+from shirase.flask.adapter import mount, read_request
 from shirase.flask.demo import routes as demo
-from shirase.flask.operation import HOST_SIGN_IN
-from shirase.flask.routes import connections, health, notifications, streams, tickets
-from shirase.inbox.services import wire
+from shirase.inbox.services import Services, wire
 from shirase.settings import Settings
+from shirase.web import http, problems
+from shirase.web.call import Call, HostSignIn
 from shirase.web.json_body import MAX_BODY
-
-log = logging.getLogger(__name__)
-
-PROBES = ("healthz", "readyz", "metrics")  # asked for all the time, by machines
+from shirase.web.openapi import document_of
+from shirase.web.operations import FOR_HOSTS, FOR_TOKENS, SERVICE
+from shirase.web.respond import finish
 
 
 def create_app(settings: Settings) -> Flask:
     """An application that answers every request by itself and remembers nothing between two of them."""
     app = Flask(__name__, static_folder=None)
-    app.extensions["shirase"] = wire(settings)
-    _prepare(app, settings)
-    for routes in (streams, connections, tickets, notifications, health, openapi):
-        app.register_blueprint(routes.blueprint)
+    wired = app.extensions["shirase"] = wire(settings)
+    endpoints = [*SERVICE, *document_of(SERVICE)]
+    app.extensions["shirase.endpoints"] = endpoints
+    mount(app, endpoints)
+    _answer_the_rest(app, wired)
+    app.register_blueprint(reader.blueprint)
     if settings.demo:
         app.register_blueprint(demo.blueprint)
     return app
@@ -47,45 +45,46 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
     """
     made = Blueprint("shirase", __name__)
     wired = wire(settings)
-    _prepare(made, settings)
+    made.record_once(lambda state: state.app.extensions.update(shirase=wired))
     # Tickets are for who has a token; a sign-in by cookie reaches the stream by itself.
-    for routes in (streams, connections, notifications) if identify else (streams, connections, tickets, notifications):
-        made.register_blueprint(routes.blueprint)
-
-    @made.record_once
-    def place(state: BlueprintSetupState) -> None:
-        state.app.extensions["shirase"] = wired
-        if identify:
-            state.app.extensions[HOST_SIGN_IN] = identify
-
+    mount(made, FOR_HOSTS if identify else FOR_TOKENS, identify)
     return made
 
 
-def _prepare(routes: Flask | Blueprint, settings: Settings) -> None:
-    """What surrounds every request."""
-    routes.before_request(_begin)
-    routes.after_request(_end)
-    routes.teardown_request(lambda _: logs.clear())
-    problems.register(routes)
-    cors.register(routes, settings)
-    browser_headers.register(routes)
+def _answer_the_rest(app: Flask, services: Services) -> None:
+    """Pages, their files, and paths that do not exist: in the form of all other answers."""
+
+    @app.before_request
+    def begin() -> None:
+        request.max_content_length = MAX_BODY
+        g.call = Call(services, read_request())
+        logs.begin(g.call.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        if "X-Request-Id" not in response.headers:
+            answer = http.Response(status=response.status_code, content_type=response.content_type)
+            answer.headers.update(response.headers)
+            finish(answer, g.call, (request.endpoint or "none").rpartition(".")[2])
+            response.headers.update(answer.headers)
+        return response
+
+    def known(error: Exception) -> Response:
+        return _response(problems.answer(error, g.call))
+
+    def refused(error: HTTPException) -> Response:
+        """What Flask refuses by itself: an unknown path, a method that no route has."""
+        answer = _response(problems.problem(error.code or 500, error.description or error.name))
+        for name, value in error.get_headers():
+            if name.lower() not in ("content-type", "content-length"):
+                answer.headers[name] = value
+        return answer
+
+    app.register_error_handler(ShiraseError, known)
+    app.register_error_handler(HTTPException, refused)
+    app.register_error_handler(Exception, known)
+    app.teardown_request(lambda _: logs.clear())
 
 
-def _begin() -> None:
-    request.max_content_length = MAX_BODY
-    g.request_id = secrets.token_hex(8)
-    logs.begin(g.request_id)
-    g.started = time.perf_counter()
-
-
-def _end(response: Response) -> Response:
-    if "request_id" in g:  # an application that mounted us may have answered before we were asked
-        response.headers["X-Request-Id"] = g.request_id
-        operation = (request.endpoint or "none").rpartition(".")[2]  # a path that does not exist has none
-        metrics.REQUESTS.labels(operation, response.status_code).inc()
-        seconds = time.perf_counter() - g.started
-        metrics.REQUEST_SECONDS.labels(operation).observe(seconds)
-        # By its name alone: its path and its query may hold what no log should.
-        level = logging.DEBUG if operation in PROBES else logging.INFO
-        log.log(level, "%s %s %d in %.1f ms", request.method, operation, response.status_code, seconds * 1000)
-    return response
+def _response(answer: http.Response) -> Response:
+    return Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)

@@ -1,11 +1,16 @@
 """Errors as problem documents (RFC 9457), for whichever framework answers with them."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 
 from shirase import errors
+from shirase.web.call import Call
+from shirase.web.http import Response
+
+log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 SOON = (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # what passes by itself
@@ -29,6 +34,17 @@ STATUS: dict[type[errors.ShiraseError], int] = {
 }
 
 
+class HostRefusal(Exception):
+    """The host's own sign-in refused a request with an answer of its framework's."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str]) -> None:
+        """Keep what is to be answered."""
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
 def status_of(error: errors.ShiraseError) -> int:
     """The status that an error is answered with."""
     return next(code for kind, code in STATUS.items() if isinstance(error, kind))
@@ -45,3 +61,36 @@ def document(status: int, detail: str, **more: Any) -> bytes:
     """The body that says what went wrong."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return orjson.dumps(body | {name: value for name, value in more.items() if value is not None})
+
+
+def problem(status: int, detail: str, **more: Any) -> Response:
+    """An answer that says what went wrong."""
+    return Response(document(status, detail, **more), status, CONTENT_TYPE)
+
+
+def answer(error: Exception, call: Call) -> Response:
+    """The answer to a call that failed."""
+    if isinstance(error, HostRefusal):
+        refused = problem(error.status, error.detail)
+        refused.headers.update(error.headers)
+        return refused
+    if isinstance(error, errors.ShiraseError):
+        return _known(error, call)
+    # A defect: the log gets the traceback, the caller the id to find it by.
+    log.error("request %s failed", call.request_id, exc_info=error)
+    detail = "something went wrong here; the log knows it by the request id"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id=call.request_id)
+
+
+def _known(error: errors.ShiraseError, call: Call) -> Response:
+    status = status_of(error)
+    answered = problem(status, str(error), errors=fields_of(error))
+    if status == HTTPStatus.UNAUTHORIZED:
+        # RFC 6750 section 3: the error attribute only where a token was sent.
+        request = call.request
+        sent = "Authorization" in request.headers or call.services.settings.auth_cookie in request.cookies
+        sent = sent or not {"ticket", "token"}.isdisjoint(request.args)
+        answered.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
+    if status in SOON:
+        answered.headers["Retry-After"] = str(getattr(error, "retry_after", 1))
+    return answered

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import orjson
-from flask import Blueprint, Response, request, send_from_directory
+from flask import Blueprint, Response, current_app, jsonify, request, send_from_directory
 
 from shirase.access import tokens
 from shirase.errors import FieldError, Invalid, Malformed
-from shirase.flask.browser_headers import FRAMED_PAGE
 from shirase.flask.demo import workers
-from shirase.flask.operation import json_answer, services
+from shirase.settings import Settings
+from shirase.web.browser_headers import FRAMED_PAGE
 
 PAGE = Path(__file__).parent / "static"
 TOKEN_TTL = 3600  # seconds
@@ -48,13 +48,13 @@ def token() -> Response:
     tokens from the host application, which knows who they are.
     """
     user_id = _user_id(request.get_data())
-    settings = services().settings
+    settings: Settings = current_app.extensions["shirase"].settings
     answer = {
         "token": tokens.mint(settings, user_id, scope=tokens.WRITE, ttl=TOKEN_TTL),
         "expires_in": TOKEN_TTL,
         "heartbeat": settings.sse_keepalive_timeout,  # so that the page notices a dead connection
     }
-    return json_answer(answer, Cache_Control="no-store")
+    return jsonify(answer)
 
 
 def _user_id(body: bytes) -> str:

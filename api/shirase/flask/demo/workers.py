@@ -2,12 +2,12 @@
 
 import os
 import signal
+from http import HTTPStatus
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, make_response, request
 
 from shirase.errors import Forbidden, NotFound
-from shirase.flask.operation import json_answer
 
 blueprint = Blueprint("demo_workers", __name__)
 
@@ -15,7 +15,7 @@ blueprint = Blueprint("demo_workers", __name__)
 @blueprint.get("/demo/workers")
 def show() -> Response:
     """The process ids of the workers of now."""
-    return json_answer({"workers": _workers()}, Cache_Control="no-store")
+    return jsonify(workers=_workers())
 
 
 @blueprint.post("/demo/workers/restart")
@@ -25,7 +25,7 @@ def restart() -> Response:
         raise Forbidden("only the demo page may restart the workers")  # and no page that somebody else has open
     before = _workers()
     os.kill(_master(), signal.SIGHUP)
-    return json_answer({"workers": before}, status=202, Cache_Control="no-store")
+    return make_response(jsonify(workers=before), HTTPStatus.ACCEPTED)
 
 
 def _master() -> int:

@@ -1,51 +1,42 @@
 """The OpenAPI 3.1 document, made from what the routes themselves declare, and a page to read it."""
 
-import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import flask_swagger_ui
 from apispec import APISpec
-from flask import Blueprint, Flask, Response, current_app, send_from_directory
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shirase.flask.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
 from shirase.settings import Settings
 from shirase.types import LARGEST_ID
 from shirase.web import schemas
+from shirase.web.blueprint import Blueprint, Endpoint, with_braces
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
 
-blueprint = Blueprint("docs", __name__, static_folder=str(Path(__file__).parent / "docs"), static_url_path="/api/docs")
-
-READER = Path(flask_swagger_ui.__file__).parent / "dist"
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
 ALWAYS = (400, 500, 503)
 
 
-@blueprint.get("/api/openapi.json")
-@operation(Operation("This document", PUBLIC, {200: ("OpenAPI 3.1", "application/json")}))
-def document() -> Response:
-    """The contract for machines."""
-    return json_answer(describe(current_app))
+def document_of(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+    """The endpoint that shows these, and itself."""
+    blueprint = Blueprint("docs")
+
+    @blueprint.get("/api/openapi.json")
+    @operation(Operation("This document", PUBLIC, {200: ("OpenAPI 3.1", "application/json")}))
+    def document() -> Response:
+        """The contract for machines."""
+        return json_answer(describe([*endpoints, *blueprint.endpoints], services().settings))
+
+    return blueprint.endpoints
 
 
-@blueprint.get("/api/docs")
-def page() -> Response:
-    """The contract for people."""
-    return send_from_directory(str(blueprint.static_folder), "index.html")
-
-
-@blueprint.get("/api/docs/swagger-ui/<path:name>")
-def swagger_ui(name: str) -> Response:
-    """The reader's own files, from its package."""
-    return send_from_directory(READER, name, max_age=3600)
-
-
-def describe(app: Flask) -> dict[str, Any]:
-    """The document for every route that declares its operation and is not the proxy's own."""
+def describe(endpoints: Sequence[Endpoint], settings: Settings) -> dict[str, Any]:
+    """The document for every operation that is not the proxy's own."""
     spec = APISpec(
         title="Shirase",
         version=version("shirase"),
@@ -55,7 +46,6 @@ def describe(app: Flask) -> dict[str, Any]:
             "license": {"name": "MIT"},
         },
     )
-    settings: Settings = app.extensions["shirase"].settings
     if settings.public_url:
         spec.options["servers"] = [{"url": settings.public_url}]
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
@@ -65,17 +55,10 @@ def describe(app: Flask) -> dict[str, Any]:
         spec.components.security_scheme(name, {"type": "apiKey", "in": "query", "name": name})
     for name, schema in _schemas().items():
         spec.components.schema(name, schema)
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
-        if described is None or described.access == PROXY:
-            continue
-        methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        name = rule.endpoint.rpartition(".")[2]
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        spec.path(
-            path=path,
-            operations={method.lower(): _operation(name, rule.arguments, described, settings) for method in methods},
-        )
+    for endpoint in sorted(endpoints, key=lambda one: one.path):
+        if endpoint.operation.access != PROXY:
+            path = with_braces(endpoint.path)
+            spec.path(path=path, operations={endpoint.method.lower(): _operation(endpoint, settings)})
     return spec.to_dict()
 
 
@@ -102,11 +85,13 @@ def _security(described: Operation, settings: Settings) -> list[dict[str, list[s
     return [{way: []} for way in ways]
 
 
-def _operation(name: str, arguments: set[str], described: Operation, settings: Settings) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, settings: Settings) -> dict[str, Any]:
+    described = endpoint.operation
+    name = endpoint.name.rpartition(".")[2]
     made: dict[str, Any] = {"operationId": name, "summary": described.summary, "tags": ["Notifications"]}
     if described.description:
         made["description"] = described.description
-    made["parameters"] = _parameters(arguments, described)
+    made["parameters"] = _parameters(endpoint.parameters, described)
     if described.body:
         content = {"application/json": {"schema": {"$ref": REF.format(model=described.body.__name__)}}}
         made["requestBody"] = {"required": True, "content": content}
@@ -122,7 +107,7 @@ def _operation(name: str, arguments: set[str], described: Operation, settings: S
     return made
 
 
-def _parameters(arguments: set[str], described: Operation) -> list[dict[str, Any]]:
+def _parameters(arguments: Sequence[str], described: Operation) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
             "name": name,

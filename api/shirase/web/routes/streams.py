@@ -1,16 +1,17 @@
 """The stream, its continuation by the proxy, and the long poll."""
 
-from flask import Blueprint, Response, request, url_for
-
 from shirase.access.rate_limits import CONNECTS
 from shirase.access.tokens import Identity
 from shirase.errors import Forbidden, ProxyRequired
-from shirase.flask.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation, services
 from shirase.inbox import connections, streams
 from shirase.proxy import grip, sse
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import request, services
+from shirase.web.http import Response
+from shirase.web.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation
 from shirase.web.schemas import PollQuery, PollView, StreamQuery
 
-blueprint = Blueprint("streams", __name__)
+blueprint = Blueprint("streams")
 
 LONGEST_CURSOR = 64  # characters; ours are half as long, and what is longer need not travel on in an address
 NOT_THE_PROXY = "this address is for the proxy alone"
@@ -49,9 +50,9 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     """``connected``, what was missed, then events as they happen."""
     wired = services()
     _require_proxy()
-    cursor = (request.headers.get("Last-Event-ID") or query.last_event_id or "")[:LONGEST_CURSOR] or None
-    address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
-    connection = connections.new(caller.user_id, caller.expires_at, request.headers.get("User-Agent", ""), address)
+    cursor = (request().headers.get("Last-Event-ID") or query.last_event_id or "")[:LONGEST_CURSOR] or None
+    address = request().headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
+    connection = connections.new(caller.user_id, caller.expires_at, request().headers.get("User-Agent", ""), address)
     answer = streams.open_stream(
         wired.database, wired.publisher, wired.settings, connection, cursor, next_path=_next_path()
     )
@@ -63,7 +64,7 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
 def recover() -> Response:
     """What the proxy missed. A client's own Grip-Last is stripped by the proxy, so one that arrives is genuine."""
     wired = services()
-    last = grip.parse_last(request.headers.get("Grip-Last", ""))
+    last = grip.parse_last(request().headers.get("Grip-Last", ""))
     if not _is_from_proxy() or last is None:
         raise Forbidden(NOT_THE_PROXY)
     return _stream(streams.recover(wired.database, wired.settings, last, next_path=_next_path()))
@@ -98,7 +99,7 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
     wired = services()
     _require_proxy()
-    held = grip.parse_wait(request.headers.get("Grip-Last", ""), caller.user_id)
+    held = grip.parse_wait(request().headers.get("Grip-Last", ""), caller.user_id)
     answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held)
     response = json_answer(answer.body)
     response.headers.update(answer.headers)
@@ -108,11 +109,11 @@ def poll(caller: Identity, query: PollQuery) -> Response:
 
 def _next_path() -> str:
     """Where ``recover`` is, as the proxy asks for it: behind whatever prefix a host has mounted these routes at."""
-    return url_for(".recover")
+    return request().proxy_prefix + streams.NEXT_PATH
 
 
 def _is_from_proxy() -> bool:
-    return grip.is_signed(request.headers.get("Grip-Sig", ""), services().settings)
+    return grip.is_signed(request().headers.get("Grip-Sig", ""), services().settings)
 
 
 def _require_proxy() -> None:

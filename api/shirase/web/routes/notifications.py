@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, request, url_for
 
 from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.errors import FieldError, Invalid
 from shirase.fields import rfc3339
-from shirase.flask import bodies
-from shirase.flask.operation import USER, Header, Operation, json_answer, operation, services
 from shirase.inbox import events, notifications
 from shirase.inbox.notifications import Once
 from shirase.types import Draft, Notification
+from shirase.web import bodies
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import request, services
+from shirase.web.http import Response
+from shirase.web.operation import USER, Header, Operation, json_answer, operation
 from shirase.web.schemas import (
     BatchView,
     BroadcastView,
@@ -32,7 +34,7 @@ from shirase.web.schemas import (
     UpdatedView,
 )
 
-blueprint = Blueprint("notifications", __name__, url_prefix="/api/notifications")
+blueprint = Blueprint("notifications", "/api/notifications")
 
 LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -63,7 +65,7 @@ CREATING = (403, 409, *bodies.PROBLEMS)
 def create(caller: Identity, body: NewNotification) -> Response:
     """Store one notification and tell every open stream of its user."""
     answer = _create(caller, [body.draft()], lambda created: events.notification_fields(created[0]))
-    path = url_for(".show", number=orjson.loads(answer.data)["id"])
+    path = f"{request().prefix}/api/notifications/{orjson.loads(answer.data)['id']}"
     answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
     return answer
 
@@ -221,18 +223,18 @@ def _create(caller: Identity, drafts: list[Draft], shape: Callable[[list[Notific
 
 
 def _once(caller: Identity) -> Once | None:
-    key = request.headers.get("Idempotency-Key")
+    key = request().headers.get("Idempotency-Key")
     if key is None:
         return None
     if not KEY.fullmatch(key):
         raise Invalid(FieldError("Idempotency-Key", "must be 1 to 255 printable ASCII characters"))
     # The path is part of it: the same body means another thing elsewhere.
-    fingerprint = hashlib.sha256(request.path.encode() + b"\n" + request.get_data()).hexdigest()
+    fingerprint = hashlib.sha256(request().path.encode() + b"\n" + request().body()).hexdigest()
     return Once(caller.user_id, key, fingerprint)
 
 
 def _updated(caller: Identity, ids: list[int] | None) -> Response:
     wired = services()
-    device = "".join(filter(str.isprintable, request.user_agent.string))[:LONGEST_DEVICE] or None
+    device = "".join(filter(str.isprintable, request().headers.get("User-Agent", "")))[:LONGEST_DEVICE] or None
     updated, count = notifications.mark_read(wired.database, wired.publisher, caller.user_id, ids, device)
     return json_answer({"updated": updated, "unread_count": count})

@@ -2,16 +2,18 @@
 
 from contextlib import closing
 
-from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.errors import DatabaseUnavailable
-from shirase.flask.operation import PUBLIC, Operation, json_answer, operation, services
-from shirase.flask.problems import problem
 from shirase.store.database import Database
 from shirase.web import scrape
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import PUBLIC, Operation, json_answer, operation
+from shirase.web.problems import problem
 
-blueprint = Blueprint("health", __name__)
+blueprint = Blueprint("health")
 
 READY_TIMEOUT = 2.0  # seconds that the database may take; who asks does not wait for long
 

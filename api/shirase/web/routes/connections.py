@@ -1,13 +1,14 @@
 """Who is connected: the counts, and the end of one user's streams."""
 
-from flask import Blueprint, Response
-
 from shirase.access.tokens import ADMIN, Identity
-from shirase.flask.operation import USER, Operation, json_answer, operation, services
 from shirase.inbox import connections
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import USER, Operation, json_answer, operation
 from shirase.web.schemas import ClosedView, ConnectionsQuery, StatusView
 
-blueprint = Blueprint("connections", __name__)
+blueprint = Blueprint("connections")
 
 
 @blueprint.get("/api/sse/status")

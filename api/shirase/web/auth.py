@@ -1,18 +1,15 @@
 """Who is calling: where a request may carry its token, and what follows from it."""
 
-from collections.abc import Callable
-
-from flask import Request
-
 from shirase.access import tickets, tokens
 from shirase.access.tokens import Identity
 from shirase.errors import Forbidden, Unauthenticated
 from shirase.inbox.services import Services
 from shirase.proxy import grip
 from shirase.settings import Settings
+from shirase.web.call import HostSignIn
+from shirase.web.http import Request
 from shirase.web.site_check import refuse_other_sites
 
-HostSignIn = Callable[[Request], Identity | str | int | None]
 SAFE = ("GET", "HEAD", "OPTIONS")  # change nothing (RFC 9110 section 9.2.1)
 OWN_SITE = ("same-origin", "same-site")
 
@@ -58,7 +55,7 @@ def identify_by_host(request: Request, services: Services, identify: HostSignIn)
     """
     headers = request.headers
     refuse_other_sites(headers.get("Origin"), headers.get("Sec-Fetch-Site"), request.host, services.settings)
-    found = identify(request)
+    found = identify(request.native)
     if found is None:
         raise Unauthenticated("nobody has signed in")
     if isinstance(found, int) and not isinstance(found, bool):

@@ -1,14 +1,15 @@
 """Tickets, for clients that can say who they are only in an address."""
 
-from flask import Blueprint, Response
-
 from shirase.access import tickets
 from shirase.access.rate_limits import TICKETS
 from shirase.access.tokens import Identity
-from shirase.flask.operation import USER, Operation, json_answer, operation, services
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import USER, Operation, json_answer, operation
 from shirase.web.schemas import TicketView
 
-blueprint = Blueprint("tickets", __name__)
+blueprint = Blueprint("tickets")
 
 
 @blueprint.post("/api/sse/tickets")

@@ -1,23 +1,22 @@
 """One decorator on every route: it says what the route takes and gives, checks it, and is what OpenAPI is made from."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
 import orjson
-from flask import Response, after_this_request, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from shirase import logs
 from shirase.access.tokens import Identity
 from shirase.errors import FieldError, Forbidden, Invalid, NotFound, RateLimited
-from shirase.flask import auth, bodies
 from shirase.inbox.drafts import invalid
-from shirase.inbox.services import Services
 from shirase.types import LARGEST_ID
-
-HOST_SIGN_IN = "shirase.identify"  # where an application that mounted these routes keeps its own way to identify
+from shirase.web import auth, bodies
+from shirase.web.call import current, request, services
+from shirase.web.http import Response
 
 PUBLIC = "public"  # anyone
 PROXY = "proxy"  # the proxy alone, proven by its signature
@@ -54,12 +53,6 @@ class Operation:
         return None if self.access in (PUBLIC, PROXY, USER, USER_IN_QUERY) else self.access
 
 
-def services() -> Services:
-    """What the running application was wired with."""
-    wired: Services = current_app.extensions["shirase"]
-    return wired
-
-
 def operation(described: Operation) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Make a view of a function that gets ``caller``, ``body`` and ``query`` as its operation says."""
 
@@ -94,26 +87,20 @@ def _enter(described: Operation) -> Identity:
 
 
 def _caller(*, in_query: bool) -> Identity:
-    identify: auth.HostSignIn | None = current_app.extensions.get(HOST_SIGN_IN)
-    if identify:
-        return auth.identify_by_host(request, services(), identify)
-    return auth.identify(request, services(), in_query=in_query)
+    if identify := current.get().identify:
+        return auth.identify_by_host(request(), services(), identify)
+    return auth.identify(request(), services(), in_query=in_query)
 
 
 def _count(kind: str, caller: Identity) -> None:
-    if auth.is_held_poll(request, services().settings, caller.user_id):
+    if auth.is_held_poll(request(), services().settings, caller.user_id):
         return  # the proxy repeats what was counted when it began
     usage = services().rate_limits.count(kind, caller.user_id)
     if usage is None:
         return
-
-    @after_this_request
-    def say(response: Response) -> Response:
-        """As draft-ietf-httpapi-ratelimit-headers-10 has it."""
-        response.headers["RateLimit-Policy"] = f'"{usage.kind}";q={usage.limit};w={usage.window}'
-        response.headers["RateLimit"] = f'"{usage.kind}";r={usage.remaining};t={usage.reset}'
-        return response
-
+    # As draft-ietf-httpapi-ratelimit-headers-10 has it.
+    current.get().headers["RateLimit-Policy"] = f'"{usage.kind}";q={usage.limit};w={usage.window}'
+    current.get().headers["RateLimit"] = f'"{usage.kind}";r={usage.remaining};t={usage.reset}'
     if usage.is_over:
         raise RateLimited(usage.reset)
 
@@ -121,17 +108,17 @@ def _count(kind: str, caller: Identity) -> None:
 def json_answer(value: Any, status: int = 200, **headers: str) -> Response:
     """An answer in JSON; ``value`` may be text or bytes that are JSON already."""
     body = value if isinstance(value, str | bytes) else orjson.dumps(value)
-    answer = Response(body, status, content_type="application/json")
-    answer.headers.update({name.replace("_", "-"): text for name, text in headers.items()})
-    return answer
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Response(body, status, "application/json", named)
 
 
 def _query(model: type[BaseModel]) -> BaseModel:
     # Which of two would count is not the same everywhere, and a check elsewhere may have seen the other.
-    twice = [FieldError(name, "must be given once") for name, values in request.args.lists() if len(values) > 1]
+    counts = Counter(name for name, _ in request().query)
+    twice = [FieldError(name, "must be given once") for name, count in counts.items() if count > 1]
     if twice:
         raise Invalid(*twice)
     try:
-        return model.model_validate(request.args.to_dict())
+        return model.model_validate(request().args)
     except ValidationError as exc:
         raise invalid(exc) from exc

@@ -1,0 +1,102 @@
+"""Operations as routes of Flask."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flask
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+
+from shirase.access.tokens import Identity
+from shirase.errors import TooSlow
+from shirase.inbox.services import Services
+from shirase.web.blueprint import Endpoint, by_path
+from shirase.web.bodies import LATE, too_large
+from shirase.web.call import Call, HostSignIn
+from shirase.web.http import Headers, Request
+from shirase.web.json_body import MAX_BODY
+from shirase.web.problems import HostRefusal
+from shirase.web.respond import respond
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
+
+
+def mount(
+    target: flask.Flask | flask.Blueprint, endpoints: Sequence[Endpoint], identify: HostSignIn | None = None
+) -> None:
+    """Add a route for each path. Methods without an operation are answered there too, as the service answers them."""
+    signed_in = _refusing(identify) if identify else None
+    for path, methods in by_path(endpoints).items():
+        name = next(iter(methods.values())).name.replace(".", "_")
+        view = _view(methods, signed_in)
+        target.add_url_rule(path, name, view, methods=METHODS, provide_automatic_options=False)
+
+
+def read_request(rule: str | None = None) -> Request:
+    """The request that Flask is answering; ``rule`` is the operation's, below whatever prefix."""
+    asked = flask.request
+    parts = asked.path.split("/")
+    own = len(parts) - (rule.count("/") if rule else len(parts))
+    path = "/".join(["", *parts[own:]]) if rule else asked.path
+    prefix = asked.script_root + "/".join(parts[:own])
+    return Request(
+        method=asked.method,
+        path=path,
+        prefix=prefix,
+        proxy_prefix=prefix,
+        host=asked.host,
+        headers=Headers(asked.headers),
+        query=tuple(asked.args.items(multi=True)),
+        cookies=asked.cookies,
+        body=_read_body,
+        native=asked,
+    )
+
+
+def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Callable[..., flask.Response]:
+    first = next(iter(methods.values()))
+
+    def view(**parameters: Any) -> flask.Response:
+        own = {name: parameters[name] for name in first.parameters}  # the prefix may have others
+        services: Services = flask.current_app.extensions["shirase"]
+        answer = respond(methods, Call(services, read_request(first.path), identify), own)
+        response = flask.Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)
+        if answer.content_type is None:
+            del response.headers["Content-Type"]
+        return response
+
+    return view
+
+
+def _refusing(identify: HostSignIn) -> HostSignIn:
+    """The host's sign-in may abort: then its status and its words are answered in our form."""
+
+    def signed_in(asked: Any) -> Identity | str | int | None:
+        try:
+            return identify(asked)
+        except HTTPException as exc:
+            headers = {name: value for name, value in exc.get_headers() if not name.lower().startswith("content-")}
+            raise HostRefusal(exc.code or 500, exc.description or exc.name, headers) from exc
+
+    return signed_in
+
+
+def _read_body() -> bytes:
+    asked = flask.request
+    asked.max_content_length = MAX_BODY
+    if asked.content_length is not None and asked.content_length > MAX_BODY:
+        _discard(asked.content_length)
+        raise too_large()
+    try:
+        return asked.get_data(cache=True)
+    except RequestEntityTooLarge as exc:
+        raise too_large() from exc
+    except ClientDisconnected as exc:
+        raise TooSlow(LATE) from exc
+
+
+def _discard(length: int) -> None:
+    """Read on without keeping anything: who closes on unread bytes resets, and Pushpin 1.41 makes a 502 of that."""
+    left = min(length, DISCARDED)
+    while left and (part := flask.request.environ["wsgi.input"].read(min(left, 65_536))):
+        left -= len(part)

@@ -1,0 +1,84 @@
+"""Operations by their paths and methods, for a framework to mount."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from shirase.web.http import Response
+from shirase.web.operation import Operation
+
+View = Callable[..., Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation, and where it is."""
+
+    path: str  # parameters as Flask and Django write them: <int:number>
+    method: str
+    name: str
+    view: View
+    operation: Operation
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of those in the path."""
+        return re.findall(r"<(?:\w+:)?(\w+)>", self.path)
+
+
+class Blueprint:
+    """A set of endpoints."""
+
+    def __init__(self, name: str, url_prefix: str = "") -> None:
+        """Begin with none."""
+        self.name = name
+        self.endpoints: list[Endpoint] = []
+        self._prefix = url_prefix
+
+    def get(self, path: str) -> Callable[[View], View]:
+        """Add an operation for GET."""
+        return self._add("GET", path)
+
+    def post(self, path: str) -> Callable[[View], View]:
+        """Add an operation for POST."""
+        return self._add("POST", path)
+
+    def put(self, path: str) -> Callable[[View], View]:
+        """Add an operation for PUT."""
+        return self._add("PUT", path)
+
+    def delete(self, path: str) -> Callable[[View], View]:
+        """Add an operation for DELETE."""
+        return self._add("DELETE", path)
+
+    def _add(self, method: str, path: str) -> Callable[[View], View]:
+        def add(view: View) -> View:
+            described: Operation = view.operation  # type: ignore[attr-defined]
+            name = f"{self.name}.{view.__name__}"
+            self.endpoints.append(Endpoint(self._prefix + path, method, name, view, described))
+            return view
+
+        return add
+
+
+def by_path(endpoints: Iterable[Endpoint]) -> dict[str, dict[str, Endpoint]]:
+    """The endpoints of each path, by their methods."""
+    found: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        found.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return found
+
+
+def with_braces(path: str, *, typed: bool = False) -> str:
+    """The path with its parameters as OpenAPI writes them: ``{number}``; or Starlette, with types: ``{number:int}``."""
+
+    def written(match: re.Match[str]) -> str:
+        return f"{{{match[2]}:{match[1]}}}" if typed and match[1] else f"{{{match[2]}}}"
+
+    return re.sub(r"<(?:(\w+):)?(\w+)>", written, path)
+
+
+def allowed(methods: Sequence[str]) -> str:
+    """The value of ``Allow``."""
+    found = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    return ", ".join(sorted(found))

@@ -1,0 +1,45 @@
+"""Bodies of requests in JSON, within bounds of size and time."""
+
+import time
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shirase.errors import TooLarge, TooSlow, UnsupportedMedia
+from shirase.inbox.drafts import invalid
+from shirase.web.call import current, request
+from shirase.web.json_body import MAX_BODY, check_json
+
+PROBLEMS = (400, 408, 413, 415, 422)  # what can be wrong with one
+LATE = "the body did not arrive whole in time"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read(model: type[Model]) -> Model:
+    """The body of the request that is being answered.
+
+    Raises:
+        UnsupportedMedia: if it is not declared as JSON.
+        TooLarge: if it is over its limit, declared or real.
+        TooSlow: if it did not arrive whole.
+        Malformed: if it is not JSON.
+        Invalid: if a field is missing or wrong.
+    """
+    if request().media_type != "application/json":
+        raise UnsupportedMedia("send the body as Content-Type: application/json")
+    raw = request().body()
+    # Where no length was declared, gunicorn takes the end that its worker makes for the body's own.
+    call = current.get()
+    if time.perf_counter() - call.started > call.services.settings.request_timeout:
+        raise TooSlow(LATE)
+    check_json(raw)
+    try:
+        return model.model_validate_json(raw, strict=True)
+    except ValidationError as exc:
+        raise invalid(exc) from exc
+
+
+def too_large() -> TooLarge:
+    """The error for a body over the limit."""
+    return TooLarge(f"the body must have at most {MAX_BODY} bytes")
