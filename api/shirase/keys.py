@@ -1,4 +1,4 @@
-"""The keys that tokens are checked with, each bound to the one algorithm that it is for."""
+"""The keys that verify tokens, each bound to one algorithm."""
 
 import re
 from base64 import b64decode
@@ -22,16 +22,16 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a public key has no hash, which tokens are remembered by
+@dataclass(frozen=True, slots=True, eq=False)  # public keys have no hash, and the cache needs one
 class Key:
-    """One key. What a token says of its algorithm is compared with this and never followed (RFC 8725, 3.1)."""
+    """One key. A token's ``alg`` is compared with its algorithm and never followed (RFC 8725, section 3.1)."""
 
     material: bytes | PublicKey
     algorithm: str
 
 
 class Keys(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     def candidates(self, key_id: str | None) -> Sequence[Key]:
         """The keys that may have signed a token with this ``kid``."""
@@ -39,20 +39,20 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedKeys:
-    """The keys of the configuration: one, or two while they are rotated. They have no ids, so each is tried."""
+    """The configured keys: one, or two during a rotation. They have no ids, so each is tried."""
 
     keys: tuple[Key, ...]
 
     def candidates(self, key_id: str | None) -> Sequence[Key]:  # noqa: ARG002 - see the class
-        """All of them."""
+        """All keys."""
         return self.keys
 
 
 def secrets(text: str) -> tuple[bytes, ...]:
-    """The secrets that are shared with who signs, separated by white space or commas; the first is to sign with.
+    """Parse shared secrets, separated by white space or commas; the first one signs.
 
     Raises:
-        ValueError: if one cannot be read or is too short.
+        ValueError: if a secret cannot be decoded or is too short.
         OSError: if a file cannot be read.
     """
     found = tuple(map(key_bytes, _parts(text)))
@@ -63,20 +63,20 @@ def secrets(text: str) -> tuple[bytes, ...]:
 
 
 def secret_keys(text: str) -> tuple[Key, ...]:
-    """The same, to check with."""
+    """Parse shared secrets as keys that verify."""
     return tuple(Key(secret, SHARED) for secret in secrets(text))
 
 
 def public_keys(text: str) -> tuple[Key, ...]:
-    """Public keys and certificates in PEM, one or several, as text or as ``file:…``.
+    """Parse public keys and certificates in PEM, one or several, as text or as ``file:PATH``.
 
     Raises:
-        ValueError: if there is none, or one that no accepted algorithm is for.
+        ValueError: if there is none, or if one fits no accepted algorithm.
         OSError: if a file cannot be read.
     """
     if text.startswith("file:"):
         text = "\n".join(key_bytes(part).decode() for part in _parts(text))
-    # Files for compose and systemd have one line a variable, and so "\n" as two characters.
+    # Environment files of compose and systemd hold one line a variable, so line breaks come as the two characters "\n".
     blocks = list(_BLOCK.finditer(text.replace("\\n", "\n")))
     if not blocks:
         raise ValueError("must be a public key in PEM, or file: and the path of one")
@@ -84,10 +84,10 @@ def public_keys(text: str) -> tuple[Key, ...]:
 
 
 def public_key(material: object) -> Key:
-    """A public key with the one algorithm that it is for.
+    """Bind a public key to its algorithm.
 
     Raises:
-        ValueError: if there is none that we accept.
+        ValueError: if no accepted algorithm fits.
     """
     if isinstance(material, RSAPublicKey):
         if material.key_size < MIN_RSA_BITS:
@@ -101,7 +101,7 @@ def public_key(material: object) -> Key:
 
 
 def key_bytes(text: str) -> bytes:
-    """A key as Pushpin writes it: plain, ``base64:…`` or ``file:…``."""
+    """Decode a key in Pushpin's notation: plain, ``base64:…`` or ``file:PATH``."""
     if text.startswith("base64:"):
         return b64decode(text.removeprefix("base64:"), validate=True)
     if text.startswith("file:"):

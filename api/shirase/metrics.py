@@ -1,8 +1,8 @@
-"""Every metric that a process counts, in one place. Whoever does the thing counts it; ``scrape.py`` shows it.
+"""All metrics. The code that does a thing counts it; ``web/scrape.py`` renders the metrics.
 
-They are global, as the Prometheus library has it: with ``PROMETHEUS_MULTIPROC_DIR`` set, each process counts in files
-of its own there, and a scrape adds up those of all workers and of the relay. Labels are values from short, closed
-lists, never a user's or a connection's.
+They are module globals, as the Prometheus library requires. With ``PROMETHEUS_MULTIPROC_DIR`` set, each process writes
+its own files there, and a scrape adds up those of all workers and the relay. Label values come from short, closed lists
+and never name a user or a connection.
 """
 
 from bisect import bisect_left
@@ -20,7 +20,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "shirase_http_request_duration_seconds",
-    "From a request's arrival at a handler to its answer.",
+    "Time from a request's arrival at a handler to its response.",
     ["operation"],
     buckets=FAST,
 )
@@ -69,7 +69,7 @@ RELAY_REMOVED = Counter(
 )  # notifications, events, keys
 RELAY_ROUND = Gauge(
     "shirase_relay_last_round_timestamp_seconds",
-    "When a relay last ended a round in which the database answered (Unix time).",
+    "When a relay last finished a round with the database available (Unix time).",
     multiprocess_mode="mostrecent",
 )
 
@@ -81,22 +81,22 @@ for _counter, _values in (
     (RELAY_REMOVED, ("notifications", "events", "keys")),
 ):
     for _value in _values:
-        _counter.labels(_value)  # shown as 0 from the start, so that the first one is an increase
+        _counter.labels(_value)  # exported as 0 from the start, so that the first one is an increase
 
 
 def serve(host: str, port: int) -> None:
-    """Show what this process counts at a port of its own, from a thread that ends with it.
+    """Serve this process's metrics on a port of its own, from a daemon thread.
 
     Raises:
-        OSError: if the port cannot be used.
+        OSError: if the port cannot be bound.
     """
     start_http_server(port, host)
 
 
 def observe_ages(way: str, created: Iterable[datetime], now: datetime) -> None:
-    """Note how old events were when the proxy had them; a clock that was set back makes none younger than new."""
+    """Observe the age of events when the proxy received them; a clock that was set back never gives a negative age."""
     ages = AGE.labels(way)
-    # What one transaction created has one age. The library has no way to observe ten thousand at once.
+    # Events of one transaction have the same age, and the library cannot observe many equal values at once.
     for moment, number in Counted(created).items():
         age = max(0.0, (now - moment).total_seconds())
         ages._sum.inc(age * number)  # noqa: SLF001

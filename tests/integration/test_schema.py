@@ -62,7 +62,7 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "departed": lambda db: registry.departed(db, ["c1", "c7"], NOW),
     "of_node": lambda db: list(registry.of_node(db, "n1")),
     "never_announced": lambda db: registry.never_announced(db, NOW, NOW),
-    "vouch": lambda db: registry.vouch(db, "n1", NOW, NOW),
+    "vouch": lambda db: registry.renew(db, "n1", NOW, NOW),
     "forget": lambda db: registry.forget(db, NOW, NOW, 500),
     "misses": lambda db: missed.of_node(db, "n", 500),
     "waiting": lambda db: pending.anything(db, NOW),

@@ -1,7 +1,7 @@
-"""Connections: who may hold a stream, how many of them, and how one is ended.
+"""Connections: admission to a stream, the limit a user, and how the service ends a stream.
 
-A row is entered in the transaction of the connect, so that the limit is exact whatever connects at the same instant
-and wherever. It is a copy of what the proxy holds: `presence` corrects it, and a row that is missing ends nobody.
+A row is added in the transaction of the connect, so the limit is exact however many connect at once on whichever host.
+The rows are a copy of what the proxy holds: ``relay.presence`` corrects them, and a missing row ends no stream.
 """
 
 import re
@@ -28,10 +28,10 @@ from shirase.types import Ended, Position, StreamConnection
 CONNECTION_LIMIT = "connection-limit"
 REVOKED = "revoked"
 TOKEN_EXPIRED = "token-expired"  # noqa: S105 - a reason
-RECONNECT = frozenset({TOKEN_EXPIRED})  # the reasons after which a client may come back, with a new token
-NEVER = 24 * 3600 * 1000  # milliseconds; a native EventSource knows no other way to be told to stay away
+RECONNECT = frozenset({TOKEN_EXPIRED})  # reasons after which a client may reconnect, with a new token
+NEVER = 24 * 3600 * 1000  # milliseconds; the only way to keep a native EventSource from reconnecting
 BATCH = 500  # connections ended in one transaction
-TOUCHED = timedelta(minutes=5)  # how old ``last_seen`` may get while a stream is seen to be there
+TOUCHED = timedelta(minutes=5)  # how old ``last_seen`` may get while a stream is open
 _LATEST = 2**33  # Unix time in 2242; a token may name any number
 
 
@@ -40,35 +40,35 @@ class Status:
     """How many connections there are."""
 
     of_user: int
-    total: int | None  # None for who may not know
+    total: int | None  # None without the scope
     users: int | None
 
 
 def new(user_id: str, expires_at: int | None, user_agent: str, address: str) -> StreamConnection:
-    """A connection that is about to open. Its id tells when its token expires, also when its row is lost."""
+    """A connection that is about to open. Its id carries the token's expiry, which survives the loss of its row."""
     if expires_at is not None and expires_at <= time.time():
-        expires_at += LEEWAY  # it is let in that long, and would come back at once
+        expires_at += LEEWAY  # within the leeway; else the client would be ended and reconnect at once
     end = "" if expires_at is None else f"-{min(max(expires_at, 0), _LATEST):x}"
     return named(secrets.token_hex(8) + end, user_id, user_agent, address)
 
 
 def named(connection_id: str, user_id: str, user_agent: str = "", address: str = "") -> StreamConnection:
-    """What is known of a connection by its id."""
+    """The connection with this id, as far as the id tells."""
     end = re.fullmatch("[0-9a-f]+-([0-9a-f]{1,9})", connection_id)
     expires_at = datetime.fromtimestamp(int(end[1], 16), UTC) if end else None
     return StreamConnection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
 
 
 def admit(db: Connection, settings: Settings, connection: StreamConnection) -> tuple[list[Ended], Position]:
-    """Enter a connection.
+    """Add a connection within the user's limit.
 
-    The transaction must have the user's lock (``lock_of``); if this raises, it must be rolled back.
+    The transaction must hold the user's lock (``lock_of``) and must be rolled back if this raises.
 
     Returns:
-        Those that it takes the place of, which are to be told after the commit; and where the user's log stands.
+        The evicted connections, to be passed to ``tell`` after the commit; and the position of the user's log.
 
     Raises:
-        TooManyConnections: if the user has as many as they may and the policy is to reject one more.
+        TooManyConnections: if the limit is reached and the policy is to reject.
     """
     now = datetime.now(UTC)
     others, position = connections.enter(db, connection, now)
@@ -82,10 +82,10 @@ def admit(db: Connection, settings: Settings, connection: StreamConnection) -> t
 
 
 def standing(db: Connection, connection: StreamConnection) -> tuple[str | None, Position]:
-    """Why a stream that the proxy asks about must end, ``None`` if it may go on; and where its user's log stands.
+    """Why a recovering stream must end, or ``None`` if it may go on; and the position of its user's log.
 
-    ``GONE`` if its row is missing, was taken for gone or has not been touched for long: ``enter`` it again. A registry
-    that was lost ends nobody.
+    ``GONE`` means that its row is missing, marked as gone or old: ``enter`` it again. Losing the registry ends no
+    stream.
     """
     now = datetime.now(UTC)
     found, position = connections.standing(db, connection, now)
@@ -101,22 +101,22 @@ def _why_ended(connection: StreamConnection, reason: str | None, last_seen: date
 
 
 def enter(database: Database, connection: StreamConnection) -> None:
-    """Enter a connection that is held already, whatever the limit."""
+    """Add a connection that is open already, whatever the limit."""
     with database.transaction(durable=False) as db:
         connections.add(db, connection, datetime.now(UTC))
 
 
 def closing(reason: str) -> str:
-    """The last event of a stream that the service ends."""
+    """The last event of a stream that the service ends, encoded."""
     reconnect = reason in RECONNECT
     data = orjson.dumps({"reason": reason, "reconnect": reconnect}).decode()
     return sse.encode(sse.Event("closing", data, retry=None if reconnect else NEVER))
 
 
 def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> None:
-    """Send connections that were ended their last event, and have every node close them.
+    """Publish the closing of ended connections to every node.
 
-    What a node does not accept is left to the relay.
+    The relay repeats it for a node that does not accept it.
     """
     if not ended:
         return
@@ -130,7 +130,7 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
 
 
 def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
-    """End all streams of a user; returns how many there were."""
+    """End all streams of a user; returns how many were open."""
     with database.transaction(lock=lock_of(user_id)) as db:
         ended = connections.end_of_user(db, user_id, REVOKED, datetime.now(UTC))
     metrics.ENDED.labels(REVOKED).inc(len(ended))
@@ -139,7 +139,7 @@ def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
 
 
 def end_due(database: Database, publisher: Publisher) -> int:
-    """End streams whose token has expired, and tell what some node has not heard of yet; returns how many."""
+    """End streams whose token has expired, and repeat closings that a node did not accept; returns how many ended."""
     done = 0
     now = datetime.now(UTC)
     while True:
@@ -158,12 +158,12 @@ def end_due(database: Database, publisher: Publisher) -> int:
 
 
 def status(database: Database, user_id: str, *, with_totals: bool) -> Status:
-    """How many connections a user holds, and if wanted how many all hold."""
+    """How many connections a user holds and, on request, the totals."""
     with database.autocommit() as db:
         total, users = connections.totals(db) if with_totals else (None, None)
         return Status(connections.count(db, user_id), total, users)
 
 
 def _plain(text: str, longest: int) -> str:
-    """A client's own words, as far as a table can hold and a terminal can show them."""
+    """Text from a client, cut to the column's size and without characters that a terminal would interpret."""
     return "".join(character for character in text if character.isprintable())[:longest]

@@ -1,4 +1,4 @@
-"""Bytes of ``text/event-stream`` (WHATWG HTML, section 9.2.6), and nothing that knows what they mean."""
+"""The wire format ``text/event-stream`` (WHATWG HTML, section 9.2.6), without any meaning of events."""
 
 import re
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as a browser dispatches it. ``data`` is text, here always one line of JSON."""
+    """One event as a browser dispatches it. Here ``data`` is always one line of JSON."""
 
     event: str
     data: str
     id: str | None = None
-    retry: int | None = None  # milliseconds until a client that lost this stream comes back
+    retry: int | None = None  # milliseconds until a client reconnects after losing the stream
 
 
 def encode(event: Event) -> str:
-    """The event as text that ends with the empty line that dispatches it.
+    """Encode an event, with the empty line that dispatches it.
 
     Raises:
-        ValueError: if a one-line field has a line break or NUL, which would forge another field.
+        ValueError: if ``event`` or ``id`` has a line break or NUL, which would forge another field.
     """
     retry = "" if event.retry is None else f"retry: {event.retry}\n"
     number = "" if event.id is None else f"id: {_one_line(event.id)}\n"
     data = event.data
-    if "\n" in data or "\r" in data:  # the expression takes forty times as long to find nothing
-        # A data line ends at CR, LF or CRLF alone; str.splitlines would break at more characters than a browser does.
+    if "\n" in data or "\r" in data:  # the regular expression takes forty times as long to match nothing
+        # A line ends at CR, LF or CRLF alone; str.splitlines breaks at more characters than a browser does.
         data = _LINE_END.sub("\ndata: ", data)
     return f"{retry}event: {_one_line(event.event)}\n{number}data: {data}\n\n"
 
 
 def _one_line(value: str) -> str:
     if not _FIELD.fullmatch(value):
-        raise ValueError("a field of an event must not hold a line break or NUL")
+        raise ValueError("a field of an event must not contain a line break or NUL")
     return value

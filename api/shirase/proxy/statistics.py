@@ -1,8 +1,8 @@
-"""A node's statistics: which connections it holds, as it tells them over ZeroMQ. The only importer of ``zmq``.
+"""A node's statistics over ZeroMQ: which connections it holds. The only importer of ``zmq``.
 
-A node tells when a channel gets its first subscriber and loses its last, each within about a millisecond, and repeats
-every channel within three quarters of ``stats_subscription_ttl``. It never tells all at once, and what is told while
-nobody listens is not told again before its turn (docs/pushpin.md, Who is connected).
+A node reports a channel's first subscriber and the departure of its last, each within about a millisecond, and repeats
+every channel within three quarters of ``stats_subscription_ttl``. There is no snapshot, and a message sent while
+nobody listens comes again only with its repetition (docs/pushpin.md, "Who is connected").
 """
 
 import re
@@ -16,36 +16,36 @@ import orjson
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-# How every message of a connection begins: Pushpin writes the keys in the order of the alphabet (1.36 and 1.41, tried).
-# The node itself passes on nothing else, so that users' channels, which are as many, cost next to nothing.
+# The prefix of every message about a connection: Pushpin writes the keys in alphabetical order (1.36, 1.41).
+# The node filters by it, so the messages about users' channels, half of all, cost next to nothing.
 OF_CONNECTION = b'sub J{"channel":"c-'
 _ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
-HEARTBEAT, SILENCE = 1000, 3000  # milliseconds: a line that is dead without a word is noticed after this silence
+HEARTBEAT, SILENCE = 1000, 3000  # milliseconds; a dead peer is noticed after this silence
 RECONNECT, SLOWEST_RECONNECT = 100, 1000  # milliseconds
-MOST_AT_ONCE = 5000  # messages, before what they say is dealt with
+MOST_AT_ONCE = 5000  # messages read before they are processed
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a node says of one connection."""
+    """One message of a node about one connection."""
 
     node: str
     connection_id: str
-    ttl: float  # seconds until it is said again, at the most; 0 if the connection has ended
-    instance: str  # the process that says it: another one does not hold what this one held
+    ttl: float  # seconds until it is repeated at the latest; 0 if the connection has ended
+    instance: str  # the reporting process: its successor does not hold the same connections
 
 
 class Statistics:
-    """Listens to all nodes, in one thread."""
+    """Subscribes to the statistics of all nodes, in one thread."""
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
-        """Begin to connect; an address that nothing listens on is tried for ever.
+        """Begin to connect; an address without a listener is retried for ever.
 
         Args:
-            addresses: of each node, by its name, such as ``tcp://127.0.0.1:8002``.
+            addresses: by node name, such as ``tcp://127.0.0.1:8002``.
         """
-        self.connected_since: dict[str, float] = {}  # the nodes that are heard, with the time.monotonic() from when on
-        self.is_behind = False  # whether more was said than ``heard`` has given
+        self.connected_since: dict[str, float] = {}  # connected nodes, with the time.monotonic() of the connect
+        self.is_behind = False  # whether messages are left after ``messages``
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         self._sockets: dict[zmq.Socket[bytes], str] = {}
@@ -54,20 +54,20 @@ class Statistics:
             self._connect(node, address)
 
     def close(self) -> None:
-        """Let go of all nodes."""
+        """Close all connections."""
         for socket in self._sockets:
             socket.disable_monitor()
         self._context.destroy(linger=0)
 
     def wait(self, seconds: float) -> None:
-        """Until something is said, or the time is over; then it is known which nodes are heard."""
+        """Wait until a message arrives or the time is over, and update ``connected_since``."""
         ready = dict(self._poller.poll(int(seconds * 1000)))
         for monitor, node in self._monitors.items():
             if monitor in ready:
                 self._notice(monitor, node)
 
     def heard(self) -> Iterator[Heard]:
-        """What was said, one after the other, ``MOST_AT_ONCE`` of a node."""
+        """The messages that have arrived, at most ``MOST_AT_ONCE`` of each node."""
         self.is_behind = False
         for socket, node in self._sockets.items():
             yield from self._read(socket, node)
@@ -84,7 +84,7 @@ class Statistics:
 
     def _connect(self, node: str, address: str) -> None:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.RCVHWM, 0)  # what we are slow to read is kept here; at the node it would be dropped
+        socket.setsockopt(zmq.RCVHWM, 0)  # keep what is read late here; the node would drop it
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENCE)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
@@ -106,20 +106,20 @@ class Statistics:
 
 
 def parse(node: str, message: bytes) -> Heard | None:
-    """Read one message; ``None`` if it is not of a connection, or not as Pushpin writes it in JSON."""
+    """Parse one message; ``None`` if it is not about a connection, or not JSON as Pushpin writes it."""
     if not message.startswith(OF_CONNECTION):
         return None
     connection_id, _, rest = message[len(OF_CONNECTION) :].partition(b'"')
-    said = _read_rest(rest)
-    return Heard(node, connection_id.decode(), *said) if said and _ID.fullmatch(connection_id) else None
+    report = _read_rest(rest)
+    return Heard(node, connection_id.decode(), *report) if report and _ID.fullmatch(connection_id) else None
 
 
-@lru_cache(64)  # it is the same for all streams of a node
+@lru_cache(64)  # the same for all connections of a node
 def _read_rest(rest: bytes) -> tuple[float, str] | None:
-    """What follows the channel: for how many seconds it is so, and who says it."""
+    """Parse what follows the channel: the TTL in seconds and the reporting process."""
     try:
-        said = orjson.loads(b'{"channel":""' + rest)
-        ttl = 0.0 if said.get("unavailable") else float(said["ttl"])
-        return (ttl, str(said["from"])) if said["mode"] == "stream" else None
+        report = orjson.loads(b'{"channel":""' + rest)
+        ttl = 0.0 if report.get("unavailable") else float(report["ttl"])
+        return (ttl, str(report["from"])) if report["mode"] == "stream" else None
     except (ValueError, KeyError, TypeError):
         return None

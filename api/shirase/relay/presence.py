@@ -196,7 +196,7 @@ class Presence:
         with self._database.transaction(durable=False) as db:
             for node in self._nodes.values():
                 if node.since is not None:
-                    registry.vouch(db, node.name, at - timedelta(seconds=LEASE / 3), at)
+                    registry.renew(db, node.name, at - timedelta(seconds=LEASE / 3), at)
             if self._settled(now):
                 registry.overdue(db, at - timedelta(seconds=self._lease), at)
             registry.forget(db, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)

@@ -1,4 +1,4 @@
-"""Who is connected, as a handler asks and says it: the rows of one user, or of one connection."""
+"""The registry of connections, as a handler reads and writes it: the rows of one user, or of one connection."""
 
 import hashlib
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from shirase.types import Ended, Position, StreamConnection
 
 connections = tables.Base.metadata.tables["shirase_connections"]
 
-GONE = "gone"  # the reason of one that left by itself; any other is ours
+GONE = "gone"  # the client left; with any other reason the service ended it
 _LIVE = connections.c.ended_at.is_(None)
 
 
@@ -36,7 +36,7 @@ def _entering(dialect: str) -> Any:
     )
 
 
-# Built once, as every connect and every recovery runs them: to build one takes longer than to run it.
+# Built once: every connect and every recovery runs them, and building one takes longer than running it.
 _OF_USER = (
     select(connections.c.connection_id)
     .where(connections.c.user_id == bindparam("new_user_id"), _LIVE)
@@ -44,9 +44,9 @@ _OF_USER = (
 )
 _OTHERS = _OF_USER.where(connections.c.connection_id != bindparam("new_connection_id"))
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
-_ONE = select(literal(1).label("one")).subquery()  # a row, whether or not there is one of what is joined to it
+_ONE = select(literal(1).label("one")).subquery()  # one row, also where nothing joins it
 _LOG = log.streams.c.user_id == bindparam("user_id")
-_ENTER = (  # in one round trip, which SQLite has no way for
+_ENTER = (  # one round trip; SQLite cannot write in a CTE
     select(func.array(_OTHERS.scalar_subquery()), *log.POSITION)
     .select_from(_ONE.outerjoin(log.streams, _LOG))
     .add_cte(_ADD["postgresql"].cte("entering"))
@@ -57,13 +57,13 @@ _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION)
 
 
 def lock_of(user_id: str) -> int:
-    """The lock of a transaction that counts this user's connections."""
+    """The number of the advisory lock under which a user's connections are counted."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"connections").digest()
     return int.from_bytes(digest, signed=True)
 
 
 def lock_rows(db: Connection, *which: ColumnElement[bool]) -> bool:
-    """Lock rows that are about to change, all in one order, so that nobody waits for another in a circle."""
+    """Lock the rows that are about to change, always in the same order, so that no deadlock can occur."""
     wanted = select(connections.c.connection_id).where(*which).order_by(connections.c.connection_id)
     return bool(db.execute(wanted.with_for_update()).all())
 
@@ -74,7 +74,7 @@ def of_user(db: Connection, user_id: str) -> list[str]:
 
 
 def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[str], Position]:
-    """Enter a connection, as ``add`` does.
+    """Add a connection, as ``add`` does.
 
     Returns:
         The user's other live connections, oldest first, and where the user's log stands.
@@ -88,7 +88,7 @@ def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[st
 
 
 def add(db: Connection, new: StreamConnection, now: datetime) -> None:
-    """Enter a connection; one that left by mistake is live again, and one that we ended stays ended."""
+    """Add a connection. One that was marked as gone is live again; one that the service ended stays ended."""
     db.execute(_ADD[db.dialect.name], _given(new, now))
 
 
@@ -106,11 +106,11 @@ def _given(new: StreamConnection, now: datetime) -> dict[str, Any]:
 def standing(
     db: Connection, connection: StreamConnection, now: datetime
 ) -> tuple[tuple[str | None, datetime] | None, Position]:
-    """What every recovery asks, at once: how a connection stands, and where its user's log does.
+    """The state of a connection and the position of its user's log, in one round trip for a recovery.
 
     Returns:
-        Why it has ended, ``None`` while it is live, and when it was last seen; ``None`` if it is unknown. And the
-        position, as ``log.position`` gives it.
+        The reason of its end (``None`` while it is live) and when it was last seen, or ``None`` if there is no row; and
+        the position, as ``log.position`` returns it.
     """
     given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now}
     reason, last_seen, head, unread = db.execute(_STANDING, given).one()
@@ -118,7 +118,7 @@ def standing(
 
 
 def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
-    """End these, as far as they are live; returns those."""
+    """End those of the connections that are live; returns them."""
     these = among(db.dialect.name, connections.c.connection_id, connection_ids)
     if not lock_rows(db, these, _LIVE):
         return []
@@ -128,9 +128,9 @@ def end(db: Connection, connection_ids: Collection[str], reason: str, now: datet
 
 
 def end_of_user(db: Connection, user_id: str, reason: str, now: datetime) -> list[Ended]:
-    """End all of a user's; returns those that were live.
+    """End all connections of a user; returns those that were live.
 
-    One that has left may come back if that was a mistake; so it is ended too.
+    One that was wrongly marked as gone could come back, so these end too.
     """
     ended = end(db, of_user(db, user_id), reason, now)
     left = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
@@ -140,20 +140,20 @@ def end_of_user(db: Connection, user_id: str, reason: str, now: datetime) -> lis
 
 
 def expired(db: Connection, now: datetime, limit: int) -> list[str]:
-    """Live connections whose token has expired."""
+    """The live connections whose token has expired."""
     due = select(connections.c.connection_id).where(connections.c.expires_at <= now, _LIVE)
     return list(db.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
 
 
 def untold(db: Connection, limit: int) -> list[Ended]:
-    """Connections that we ended and that some node may not have heard of, the latest first."""
+    """Ended connections whose closing some node may not have accepted, the latest first."""
     wanted = select(connections.c.connection_id, connections.c.reason)
     wanted = wanted.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
     return [Ended(*row) for row in db.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
 
 
 def mark_told(db: Connection, connection_ids: Collection[str], now: datetime) -> None:
-    """Every node has accepted the closing of these."""
+    """Record that every node has accepted the closing of these."""
     these = among(db.dialect.name, connections.c.connection_id, connection_ids)
     db.execute(update(connections).where(these).values(told_at=now))
 
@@ -164,7 +164,7 @@ def count(db: Connection, user_id: str) -> int:
 
 
 def totals(db: Connection) -> tuple[int, int]:
-    """How many connections there are, and of how many users."""
+    """How many connections there are, and how many users hold them."""
     wanted = select(func.count(), func.count(connections.c.user_id.distinct())).where(_LIVE)
     total, users = db.execute(wanted).one()
     return total, users

@@ -1,4 +1,4 @@
-"""Idempotency keys: a producer that repeats a request after a lost answer creates nothing twice."""
+"""Idempotency keys: a producer that repeats a request after losing its answer creates nothing twice."""
 
 from datetime import datetime
 
@@ -14,13 +14,13 @@ keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
 def claim(db: Connection, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
-    """Take the key for this transaction; ``None`` if it was free, else the fingerprint and answer it stands for.
+    """Claim the key for this transaction; ``None`` if it was free, else its fingerprint and answer.
 
-    The row is written in the transaction of the change itself: a request that dies half-way leaves no key behind,
-    and a second one with the same key waits here until the first is committed or gone.
+    The row belongs to the transaction of the change itself. A request that dies half-way leaves no key behind, and a
+    second request with the same key waits here until the first has committed or rolled back.
 
     Raises:
-        KeyInProgress: if the first does not come to an end within ``DATABASE_TIMEOUT``.
+        KeyInProgress: if the first request does not end within ``DATABASE_TIMEOUT``.
     """
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     taking = (
@@ -39,11 +39,11 @@ def claim(db: Connection, owner: str, key: str, fingerprint: str, now: datetime)
         return None
     wanted = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
     found = db.execute(wanted).one_or_none()
-    if found is None:  # it was too old and is being removed at this instant
-        raise KeyInProgress("this idempotency key is being forgotten")
+    if found is None:  # it has expired and is being deleted right now
+        raise KeyInProgress("this idempotency key is just expiring")
     return found.fingerprint, found.answer
 
 
 def answer(db: Connection, owner: str, key: str, body: str) -> None:
-    """Keep the answer beside the key."""
+    """Store the answer with its key."""
     db.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(answer=body))

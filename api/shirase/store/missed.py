@@ -1,6 +1,6 @@
-"""Misses: which users' events one of several proxy nodes did not accept while another did, or all may have dropped.
+"""Missed events: the users whose events one node did not accept although another did, or any node may have dropped.
 
-They are counted by user, not by event, so that a node that is away for long costs no more than the users there are.
+They are counted by user and not by event, so a long outage of a node takes at most one row a user.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from shirase.store.sql import document, rows
 from shirase.store.tables import UserId
 
 MOST_COUNTED = 100_000
-ANY_NODE = ""  # in a node's place: so much came to the user that whichever node may have dropped some of it
+ANY_NODE = ""  # in place of a node's name: a burst so large that any node may have dropped part of it
 
 missed = tables.Base.metadata.tables["shirase_missed"]
 
 
 def remember(db: Connection, pairs: Sequence[tuple[str, str]]) -> None:
-    """Note (node, user) pairs."""
+    """Record (node, user) pairs."""
     values = [{"node": node, "user_id": user_id} for node, user_id in sorted(set(pairs))]
     name = db.dialect.name
     source = rows(name, "misses", {"node": String(), "user_id": UserId})
@@ -35,7 +35,7 @@ def remember(db: Connection, pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def of_node(db: Connection, node: str, limit: int) -> dict[str, int]:
-    """Users that a node missed something of, and how often."""
+    """The users whose events a node missed, and how often."""
     found = db.execute(
         select(missed.c.user_id, missed.c.times).where(missed.c.node == node).order_by(missed.c.user_id).limit(limit)
     )
@@ -43,19 +43,19 @@ def of_node(db: Connection, node: str, limit: int) -> dict[str, int]:
 
 
 def count(db: Connection, node: str) -> int:
-    """How many users a node missed something of, as far as ``MOST_COUNTED``."""
+    """How many users' events a node missed, counted up to ``MOST_COUNTED``."""
     found = select(missed.c.user_id).where(missed.c.node == node).limit(MOST_COUNTED).subquery()
     return int(db.execute(select(func.count()).select_from(found)).scalar_one())
 
 
-def forget(db: Connection, node: str, told: Mapping[str, int]) -> None:
-    """Drop what the node has been told of, except where it missed something again meanwhile."""
-    values = [{"user_id": user_id, "times": times} for user_id, times in told.items()]
-    source = rows(db.dialect.name, "told", {"user_id": UserId, "times": Integer()})
+def forget(db: Connection, node: str, hinted: Mapping[str, int]) -> None:
+    """Delete the rows that the node has been hinted of, except those that were missed again since."""
+    values = [{"user_id": user_id, "times": times} for user_id, times in hinted.items()]
+    source = rows(db.dialect.name, "hinted", {"user_id": UserId, "times": Integer()})
     db.execute(
         delete(missed).where(
             missed.c.node == node,
             select(literal(1)).where(source.c.user_id == missed.c.user_id, source.c.times == missed.c.times).exists(),
         ),
-        {"told": document(values)},
+        {"hinted": document(values)},
     )

@@ -1,4 +1,4 @@
-"""Waiting: whether there is anything for a relay to do. It asks twice a second, and nearly always there is nothing."""
+"""Pending work: whether the relay has anything to do. It asks twice a second, and the answer is nearly always no."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 _ONE, _NOW = select(literal(1)), bindparam("now", type_=Moment())
 _ANYTHING = select(
-    or_(  # each has an index of its own, which is empty while nothing waits
+    or_(  # each has a partial index, which is empty while nothing is pending
         _ONE.where(events.c.published_at.is_(None)).exists(),
         _ONE.select_from(missed).exists(),
         _ONE.where(notifications.c.expires_at <= _NOW).exists(),
@@ -25,8 +25,8 @@ _ANYTHING = select(
 
 
 def anything(db: Connection, now: datetime) -> bool:
-    """Whether an event is unpublished, a node missed something, anything has expired, or an end is untold.
+    """Whether an event is unpublished, a node missed an event, a row has expired, or a closing was not delivered.
 
-    What that is, and whether it is its time, the queries say that a relay then asks one after the other.
+    The relay then runs the individual queries to find out what is due.
     """
     return bool(db.execute(_ANYTHING, {"now": now}).scalar_one())

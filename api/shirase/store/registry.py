@@ -1,4 +1,4 @@
-"""Who is connected, as the relay learns it from the nodes' statistics: many rows in one statement."""
+"""The registry of connections, as the relay keeps it from the nodes' statistics: many rows in one statement."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -14,15 +14,16 @@ from shirase.store.sql import among
 connections = tables.Base.metadata.tables["shirase_connections"]
 nodes = tables.Base.metadata.tables["shirase_nodes"]
 
-PAGE = 1000  # rows that are read at a time
+PAGE = 1000  # rows read at a time
 
 _LIVE = connections.c.ended_at.is_(None)
 
 
 def announced(db: Connection, node: str, connection_ids: Collection[str], now: datetime) -> set[str]:
-    """Enter that a node holds these; returns those whose streams have to be looked at.
+    """Record that a node holds these connections; returns those whose streams must recover.
 
-    That are the ones which we ended, and the ones nobody knows. A row that is as it should be is not written.
+    These are the connections that the service ended and those without a row. A row that is right already is not
+    written.
     """
     wanted = select(connections.c.connection_id, connections.c.node, connections.c.reason)
     found = {row.connection_id: row for row in db.execute(wanted.where(_these(db, connection_ids)))}
@@ -38,12 +39,12 @@ def announced(db: Connection, node: str, connection_ids: Collection[str], now: d
 
 
 def departed(db: Connection, connection_ids: Collection[str], now: datetime) -> int:
-    """Enter that these have left; returns how many were live."""
+    """Record that these connections are gone; returns how many were live."""
     return _leave(db, now, _these(db, connection_ids))
 
 
 def of_node(db: Connection, node: str) -> Iterator[str]:
-    """The live connections that a node holds, as far as is known; read in pages, so that many take no more memory."""
+    """The live connections of a node, read in pages, so that memory does not grow with their number."""
     wanted = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
     wanted = wanted.order_by(connections.c.connection_id).limit(PAGE)
     page = [""]
@@ -53,22 +54,22 @@ def of_node(db: Connection, node: str) -> Iterator[str]:
 
 
 def node_lost(db: Connection, node: str, now: datetime) -> int:
-    """Nobody hears a node any more: what it held has left."""
+    """No relay receives a node's statistics any more: mark its connections as gone."""
     return _leave(db, now, connections.c.node == node)
 
 
 def never_announced(db: Connection, before: datetime, now: datetime) -> int:
-    """No node holds what was answered before then and has not been announced: the answer did not arrive."""
+    """Mark connections as gone that were answered before then and never announced: the answer did not arrive."""
     return _leave(db, now, and_(connections.c.node.is_(None), connections.c.last_seen < before))
 
 
 def overdue(db: Connection, before: datetime, now: datetime) -> int:
-    """What nobody has vouched for since then has left."""
+    """Mark connections as gone that were last seen before then."""
     return _leave(db, now, connections.c.last_seen < before)
 
 
-def vouch(db: Connection, node: str, before: datetime, now: datetime) -> None:
-    """What a node holds is still there; only rows that were last seen before then are written."""
+def renew(db: Connection, node: str, before: datetime, now: datetime) -> None:
+    """Renew ``last_seen`` of a node's connections, where it is older than ``before``."""
     db.execute(
         update(connections)
         .where(connections.c.node == node, connections.c.last_seen < before, _LIVE)
@@ -77,7 +78,7 @@ def vouch(db: Connection, node: str, before: datetime, now: datetime) -> None:
 
 
 def forget(db: Connection, left_before: datetime, ended_before: datetime, limit: int) -> int:
-    """Remove rows of what ended that long ago: what left by itself, and what we ended."""
+    """Delete rows of connections that are gone, or that the service ended, for long enough."""
     of_ours = and_(connections.c.ended_at < ended_before, connections.c.told_at.is_not(None))
     old = select(connections.c.connection_id).where(
         connections.c.ended_at.is_not(None),
@@ -89,7 +90,7 @@ def forget(db: Connection, left_before: datetime, ended_before: datetime, limit:
 
 
 def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
-    """Enter when a relay looked for a node's statistics, and when it heard them, if it did."""
+    """Record when a relay last checked a node's statistics and, if they are received, when that was."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     values = {"looked_at": looked_at} | ({"heard_at": heard_at} if heard_at else {})
     noting = dialect.insert(nodes).values(name=node, **values)
@@ -99,14 +100,14 @@ def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime
 def held(db: Connection) -> dict[str | None, int]:
     """How many connections each node holds; under ``None`` those that no node has announced yet.
 
-    It reads as much as there are live connections: count them at a scrape, not at a request.
+    It reads every live row, so call it at a scrape and not in a request.
     """
     wanted = select(connections.c.node, func.count()).where(_LIVE).group_by(connections.c.node)
     return {row[0]: row[1] for row in db.execute(wanted)}
 
 
 def nodes_heard(db: Connection) -> dict[str, tuple[datetime, datetime | None]]:
-    """When each node's statistics were last looked for, and last heard."""
+    """When each node's statistics were last checked, and last received."""
     found = db.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
     return {name: (looked_at, heard_at) for name, looked_at, heard_at in found}
 

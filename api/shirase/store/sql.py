@@ -1,6 +1,7 @@
-"""What makes of a task one statement of one text: many rows or values in one parameter, and settings within it.
+"""Pass many rows as one JSON parameter, so that the SQL text stays constant.
 
-So it is one round trip, whose text SQLAlchemy makes, and whose plan PostgreSQL makes, once and not for each number.
+One statement is one round trip. A constant text is compiled by SQLAlchemy and planned by PostgreSQL once, whatever the
+number of rows.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -25,9 +26,9 @@ from sqlalchemy.dialects.postgresql import JSON
 
 
 def rows(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
-    """Rows to select from, that the parameter ``name`` holds when the statement runs, as ``document`` makes it.
+    """A row source that reads the parameter ``name``, a JSON document made by ``document``.
 
-    By ``json_to_recordset`` in PostgreSQL, by ``json_each`` in SQLite.
+    It is ``json_to_recordset`` on PostgreSQL and ``json_each`` on SQLite.
     """
     given = bindparam(name, type_=Text())
     if dialect == "sqlite":
@@ -36,7 +37,7 @@ def rows(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
             type_coerce(func.json_extract(each.c.value, f"$.{field}"), kind).label(field)
             for field, kind in columns.items()
         ]
-        # Taken apart once; else SQLite does it again for every row that it joins with.
+        # MATERIALIZED: without it SQLite parses the document again for every row that it joins.
         return select(*fields).cte(name).prefix_with("MATERIALIZED")
     record = func.json_to_recordset(cast(given, JSON))
     fields_with_types = [column(field, kind) for field, kind in columns.items()]
@@ -44,12 +45,12 @@ def rows(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
 
 
 def document(values: Iterable[Mapping[str, Any]]) -> str:
-    """The rows as that parameter."""
+    """Encode rows as the parameter of ``rows``."""
     return orjson.dumps(list(values)).decode()
 
 
 def among(dialect: str, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
-    """Whether the column has one of these values."""
+    """The condition that the column has one of these values, passed as one parameter."""
     if dialect == "sqlite":
         given = func.json_each(literal(orjson.dumps(list(values)).decode(), Text())).table_valued("value")
         return column.in_(select(given.c.value))
@@ -57,8 +58,8 @@ def among(dialect: str, column: ColumnElement[Any], values: Collection[Any]) -> 
 
 
 def setting(name: str, value: str) -> ColumnElement[bool]:
-    """A condition that always holds and gives a parameter of PostgreSQL this value until the transaction ends.
+    """A condition that is always true and sets a PostgreSQL parameter until the transaction ends.
 
-    For a statement that is a transaction of its own. It is looked at before the first row.
+    It lets a statement in autocommit carry its own settings. PostgreSQL evaluates it before the first row.
     """
     return select(func.set_config(name, value, True)).scalar_subquery().is_not(None)

@@ -1,4 +1,4 @@
-"""Traces: what became of one notification, without its text."""
+"""Traces: the history of one notification, without its text."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at",
 
 
 def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:
-    """What is known of a notification, whoever's it is; ``nodes`` are those that may still have to be told."""
+    """The trace of any user's notification; ``nodes`` are the names of all current nodes."""
     at = and_(events.c.user_id == notifications.c.user_id, events.c.seq == notifications.c.seq)
     wanted = select(
         *(notifications.c[name] for name in _NAMES),
