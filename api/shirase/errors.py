@@ -81,6 +81,10 @@ class DatabaseReadOnly(DatabaseUnavailable):
     """The database can be read and takes nothing: its disk is full, or it is a standby."""
 
 
+class SchemaMismatch(DatabaseUnavailable):
+    """The database answers, and has not the tables that this release needs."""
+
+
 class ProxyMissing(ShiraseError):
     """There is no Pushpin on this machine that could be run."""
 

@@ -153,9 +153,17 @@ def buffering_proxy(patient: Fragile, home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def old_schema(patient: Fragile, _home: Path) -> Iterator[str]:
+def no_schema(patient: Fragile, _home: Path) -> Iterator[str]:
     (newest,) = execute(patient, "SELECT version_num FROM shirase_version")
-    execute(patient, "UPDATE shirase_version SET version_num = '0000'")
+    execute(patient, "DELETE FROM shirase_version")
+    yield patient.stack.url
+    execute(patient, f"INSERT INTO shirase_version VALUES ('{newest}')")  # noqa: S608 - it is our own
+
+
+@contextmanager
+def newer_schema(patient: Fragile, _home: Path) -> Iterator[str]:
+    (newest,) = execute(patient, "SELECT version_num FROM shirase_version")
+    execute(patient, "UPDATE shirase_version SET version_num = '9999'")
     yield patient.stack.url
     execute(patient, f"UPDATE shirase_version SET version_num = '{newest}'")  # noqa: S608 - it is our own
 
@@ -212,7 +220,8 @@ BROKEN: list[tuple[Break, set[str], str]] = [
     (control_port_closed, {"control port"}, "GRIP_URL"),
     (clock_off, {"clocks"}, "set-ntp"),
     (buffering_proxy, {"buffering"}, "proxy_buffering off"),
-    (old_schema, {"schema"}, "shirase migrate"),
+    (no_schema, {"schema"}, "shirase migrate"),
+    (newer_schema, {"schema"}, "install the release"),
     (few_files, {"file limit"}, "ulimit -n"),
     (no_relay, {"relay"}, "shirase relay"),
     (deaf_relay, {"statistics"}, "PUSHPIN_STATS_URL"),

@@ -25,7 +25,7 @@ from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
 from shirase.run.standby import Standby
 from shirase.settings import ProxySettings, Settings, TokenSettings
-from shirase.store import database
+from shirase.store import database, schema
 from shirase.variables import database_url, schema_name, secret
 
 DATA_DIR = click.option(
@@ -136,13 +136,19 @@ def run_proxy(
 
 
 @main.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if a migration is due.")
 @DATA_DIR
 @_one_line
-def migrate(data_dir: Path) -> None:
+def migrate(*, check: bool, data_dir: Path) -> None:
     """Bring the database to the newest schema."""
     environ = load(data_dir)
-    database.migrate(database_url(environ), schema_name(environ))
-    click.echo("the schema is up to date")
+    url, name = database_url(environ), schema_name(environ)
+    if not check:
+        database.migrate(url, name)
+    with closing(database.Database(url, schema=name)) as opened, opened.autocommit() as db:
+        state = schema.read(db, name)
+    click.echo(str(state))
+    sys.exit(0 if state.is_usable else 1)
 
 
 @main.command()

@@ -1,5 +1,7 @@
 """The database: one engine, transactions that say whether they write, and the migrations."""
 
+import logging
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,17 +13,26 @@ from typing import Any
 import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from psycopg.errors import DiskFull, IdleInTransactionSessionTimeout, LockNotAvailable, ReadOnlySqlTransaction
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
+from psycopg.errors import (
+    DiskFull,
+    IdleInTransactionSessionTimeout,
+    LockNotAvailable,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from sqlalchemy import URL, Connection, ExceptionContext, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shirase import resources
-from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, RowsLocked, SettingsError
-from shirase.store.tables import VERSION_TABLE, DatabaseNameRow
+from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, RowsLocked, SchemaMismatch, SettingsError
+from shirase.store.tables import DatabaseNameRow
+
+log = logging.getLogger(__name__)
 
 POOL_SIZE = 8  # one connection a thread of a worker
 LONGEST_REST = 10.0  # seconds that a connection is trusted unasked
@@ -130,6 +141,8 @@ def named_errors() -> Iterator[None]:
     except DBAPIError as exc:
         if isinstance(exc.orig, LockNotAvailable):
             raise RowsLocked("the database does not answer: what is to be changed is locked") from exc
+        if _is_of_another_schema(exc.orig):
+            raise SchemaMismatch("the database has not the tables of this release: run `shirase migrate`") from exc
         if _takes_nothing(exc.orig):
             raise DatabaseReadOnly("the database takes nothing now") from exc
         if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
@@ -174,30 +187,22 @@ def migrate(url: str, schema: str | None = None) -> None:
 
 def migrate_on(connection: Connection, schema: str | None) -> None:
     """The same on a connection that is there already, whose search_path leads to the schema, if there is to be one."""
-    configuration = _configuration()
-    configuration.attributes.update(connection=connection, schema=schema)
-    command.upgrade(configuration, "head")
-
-
-def _configuration() -> Config:
-    configuration = Config()
-    configuration.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
-    return configuration
-
-
-def versions(url: str, schema: str | None = None) -> tuple[str | None, str | None]:
-    """The state that the tables are in, ``None`` for none, and the newest that there is."""
-    engine = create_engine(
-        parse_url(url, schema), poolclass=NullPool, connect_args={"options": _search_path(schema)} if schema else {}
-    )
+    alembic = configuration()
+    alembic.attributes.update(connection=connection, schema=schema)
     try:
-        with engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": VERSION_TABLE, "version_table_schema": schema}
-            )
-            return context.get_current_revision(), ScriptDirectory.from_config(_configuration()).get_current_head()
-    finally:
-        engine.dispose()
+        command.upgrade(alembic, "head")
+    except CommandError as exc:
+        if not isinstance(exc.__cause__, ResolutionError):
+            raise
+        # A later release has migrated it. This one works on that schema, and knows no way back from it.
+        log.warning("the schema is newer than this release, and is left as it is")
+
+
+def configuration() -> Config:
+    """Where Alembic finds the migrations."""
+    alembic = Config()
+    alembic.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
+    return alembic
 
 
 def parse_url(url: str, schema: str | None = None) -> URL:
@@ -281,6 +286,13 @@ def _refuse_ended_session(connection: Any, record: ConnectionPoolEntry, _proxy: 
             connection.rollback()
     except psycopg.Error as exc:
         raise DisconnectionError from exc
+
+
+def _is_of_another_schema(error: BaseException | None) -> bool:
+    """Whether the statement's table or column does not exist."""
+    if isinstance(error, sqlite3.OperationalError):
+        return str(error).startswith(("no such table", "no such column")) or "has no column named" in str(error)
+    return isinstance(error, UndefinedTable | UndefinedColumn)
 
 
 def _takes_nothing(error: BaseException | None) -> bool:

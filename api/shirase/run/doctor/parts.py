@@ -13,7 +13,8 @@ from shirase.proxy.publisher import Publisher
 from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.settings import Settings
 from shirase.store import registry
-from shirase.store.database import Database, versions
+from shirase.store import schema as schemas
+from shirase.store.database import Database
 
 TIMEOUT = 5.0  # seconds to wait for the database
 BEATS = 6.0  # seconds to wait for a sign of life of a relay, which writes one every second
@@ -73,13 +74,18 @@ class Parts:
         """Check that all migrations have been applied."""
         self._need_database()
         try:
-            current, newest = versions(self._settings.database_url, self._settings.database_schema)
-        except SQLAlchemyError as exc:
-            raise Failed(f"the schema cannot be read: {_reason(exc)}", "see the database's log") from exc
-        if current != newest:
-            raise Failed(f"the schema is at {current or 'nothing'}, the newest is {newest}", "run `shirase migrate`")
-        self._current = True
-        return f"up to date, {current}"
+            with self._database.autocommit() as db:
+                state = schemas.read(db, self._settings.database_schema)
+        except (DatabaseUnavailable, SQLAlchemyError) as exc:
+            raise Failed(
+                f"the schema cannot be read: {_reason(exc.__cause__ or exc)}", "see the database's log"
+            ) from exc
+        self._current = state.is_usable
+        if state.is_newer:
+            raise Failed(str(state), "install the release that migrated it here too; until then this one works on it")
+        if not state.is_usable:
+            raise Failed(str(state), "run `shirase migrate`")
+        return str(state)
 
     def writable(self) -> str:
         """Check that the database accepts a change; it is rolled back."""

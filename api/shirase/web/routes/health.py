@@ -5,6 +5,7 @@ from contextlib import closing
 from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.errors import DatabaseUnavailable
+from shirase.store import schema
 from shirase.store.database import Database
 from shirase.web import scrape
 from shirase.web.blueprint import Blueprint
@@ -31,16 +32,20 @@ def healthz() -> Response:
         "Whether the database and the control port answer",
         PUBLIC,
         {200: ("They do", "application/json")},
-        description="On the origin, not through the proxy. 503 names what is away in `away`. With several proxy nodes"
-        " one that answers is enough; the others are named in `away` all the same.",
+        description="On the origin, not through the proxy. 503 names what is away in `away`: `database`, `schema` if"
+        " the migrations have not run, or control addresses. With several proxy nodes one that answers is enough;"
+        " the others are named in `away` all the same.",
     )
 )
 def readyz() -> Response:
     """Whether a notification that is created now is stored and published."""
     wired = services()
     nodes = wired.publisher.unreachable()
-    away = [*(["database"] if _database_is_away() else []), *nodes]
-    if "database" in away or len(nodes) == len(wired.publisher.nodes):
+    database, reason = _database_state()
+    away = [*database, *nodes]
+    if reason:
+        return problem(503, reason, away=away)
+    if len(nodes) == len(wired.publisher.nodes):
         return problem(503, f"no answer from: {', '.join(away)}", away=away)
     return json_answer({"status": "ready", "away": away})
 
@@ -56,11 +61,14 @@ def metrics() -> Response:
     )
 
 
-def _database_is_away() -> bool:
+def _database_state() -> tuple[list[str], str]:
+    """What of it is not there, and a line that says so."""
     # On a connection of its own: one that the pool kept says nothing of the next, and this has its own bound.
     settings = services().settings
     with closing(Database(settings.database_url, READY_TIMEOUT, settings.database_schema)) as database:
         try:
-            return not database.name
-        except (DatabaseUnavailable, SQLAlchemyError):  # the latter where the schema is missing
-            return True
+            with database.autocommit() as db:
+                state = schema.read(db, settings.database_schema)
+        except (DatabaseUnavailable, SQLAlchemyError):
+            return ["database"], "no answer from: database"
+    return ([], "") if state.is_usable else (["schema"], str(state))

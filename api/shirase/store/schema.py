@@ -1,0 +1,58 @@
+"""Which schema the database has, compared with the one that this release was written for."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from shirase.store.database import configuration
+from shirase.store.tables import VERSION_TABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The database's revision beside those that this release knows, the newest first."""
+
+    current: str | None  # None: there are no tables
+    known: tuple[str, ...]
+
+    @property
+    def newest(self) -> str:
+        """What this release was written for."""
+        return self.known[0]
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a later release has migrated it. This one works on the schema of the next (docs/upgrade.md)."""
+        return self.current is not None and self.current not in self.known
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this release finds all that it needs."""
+        return self.is_newer or self.current == self.newest
+
+    def __str__(self) -> str:
+        """One line for an operator."""
+        if self.current is None:
+            return "the database has no tables yet"
+        if self.is_newer:
+            return (
+                f"the schema is newer than this release: it is at {self.current}, and this release knows {self.newest}"
+            )
+        if self.is_usable:
+            return f"the schema is up to date: {self.current}"
+        return f"the schema is older than this release: it is at {self.current}, and {self.newest} is needed"
+
+
+def read(connection: Connection, schema: str | None = None) -> Schema:
+    """The state of a database."""
+    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
+    return Schema(MigrationContext.configure(connection, opts=options).get_current_revision(), _known())
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """Every revision of this release; the files are read once."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions())
