@@ -25,6 +25,7 @@ from shirase.inbox import cursors
 from shirase.run.node import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from shirase.run.processes import family
 from shirase.run.readiness import wait_for_stream
+from shirase.types import START
 from tests.support.postgres import Cluster
 from tests.support.stack import Stack, free_row
 
@@ -140,7 +141,7 @@ class Shirase(Design):
 
     def start_of(self, user: str) -> str:
         """The cursor before all that a user ever got."""
-        return cursors.encode(self._database_name, user, cursors.START)
+        return cursors.encode(self._database_name, user, START)
 
     @cached_property
     def _database_name(self) -> str:

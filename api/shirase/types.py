@@ -1,7 +1,9 @@
 """What passes between the layers: frozen values, no rows, no requests."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, Self
 
 from shirase.fields import Content
 
@@ -31,6 +33,31 @@ class Notification:
     read_at: datetime | None = None
 
 
+class EventId(NamedTuple):
+    """Names one event of a user's log, in cursors and to the proxy.
+
+    A log that goes back in time, because a backup was restored or a failover lost its end, uses numbers again. Their
+    tags, which are random, then tell that this 8 is not that 8.
+    """
+
+    seq: int
+    tag: str
+
+    def __str__(self) -> str:
+        """``8.0a1b2c``; before the first event ``0``."""
+        return f"{self.seq}.{self.tag}" if self.seq else "0"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read that again; ``None`` if it is anything else."""
+        match = _EVENT_ID.fullmatch(text)
+        return cls(int(match["seq"] or 0), match["tag"] or "") if match else None
+
+
+_EVENT_ID = re.compile(r"0|(?P<seq>[1-9][0-9]{0,17})\.(?P<tag>[0-9a-f]{6})")
+START = EventId(0, "")  # before a log's first event
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry of a user's log.
@@ -40,12 +67,18 @@ class Event:
     """
 
     user_id: str
-    seq: int
+    id: EventId
+    previous: EventId  # the one before it in the log
     kind: str
     unread: int  # the count after this event
     created_at: datetime
     data: str | None = None
     notification: Notification | None = None
+
+    @property
+    def seq(self) -> int:
+        """The event's number in its user's log."""
+        return self.id.seq
 
 
 PUBLISH = "publish"  # the ways to the proxy
@@ -88,6 +121,12 @@ class Position:
 
     head: int
     unread: int
+    tag: str = ""  # of the event at the head
+
+    @property
+    def last(self) -> EventId:
+        """The event at the head."""
+        return EventId(self.head, self.tag)
 
 
 @dataclass(frozen=True, slots=True)

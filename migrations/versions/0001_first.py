@@ -5,7 +5,7 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
-from shirase.store.tables import BigId, Moment, UserId
+from shirase.store.tables import BigId, Moment, Tag, UserId
 
 revision = "0001"
 down_revision = None
@@ -48,6 +48,8 @@ def _create_logs() -> None:
         sa.Column("user_id", UserId, primary_key=True),
         sa.Column("head", sa.BigInteger(), nullable=False),
         sa.Column("unread", sa.Integer(), nullable=False),
+        sa.Column("tag", Tag, nullable=False, server_default=""),
+        sa.Column("previous_tag", Tag, nullable=False, server_default=""),
     )
     op.create_table(
         f"{PREFIX}events",
@@ -57,6 +59,8 @@ def _create_logs() -> None:
         sa.Column("notification_id", sa.BigInteger()),
         sa.Column("data", sa.Text()),
         sa.Column("unread", sa.Integer(), nullable=False),
+        sa.Column("tag", Tag, nullable=False),
+        sa.Column("previous_tag", Tag, nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("published_at", Moment()),
         sa.Column("committed_at", Moment()),

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from shirase.inbox import cursors, notifications
 from shirase.proxy import grip
 from shirase.store.database import Database
-from shirase.types import Draft
+from shirase.types import START, Draft
 from shirase.web.openapi import describe
 from shirase.web.operation import PUBLIC, USER, USER_IN_QUERY, Operation
 from tests.attack.conftest import Headers
@@ -46,7 +46,7 @@ def targets(app: Flask) -> dict[str, Target]:
         found[user] = {
             "mark": mark,
             "id": int(body),
-            "cursor": cursors.encode(wired.database.name, user, 0),
+            "cursor": cursors.encode(wired.database.name, user, START),
             "grip_last": f"{grip.user_channel(user)}; last-id=0,{grip.connection_channel('0a1b')}; last-id=0",
         }
     return found

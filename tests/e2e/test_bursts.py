@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from shirase.inbox.events import BURST
 from shirase.proxy.grip import user_channel
-from shirase.proxy.publisher import Item, Publisher
+from shirase.proxy.publisher import Publisher, hint
 from tests.support.forwarder import WAIT, Mode
 from tests.support.fragile import Fragile, on_both
 from tests.support.loop_thread import wait_until
@@ -46,9 +46,9 @@ def test_the_tail_of_what_came_while_a_stream_was_read_again_arrives_though_noth
 def have_it_read_again(fragile: Fragile, user: str) -> None:
     """A hint is lost on a stream that is just being read, such as in its first second: until one is not."""
     publisher = Publisher(fragile.stack.settings)
-    hint = [Item(user_channel(user), 0, "")]
+    hints = [hint(user_channel(user))]
     wait_until(
-        lambda: fragile.origin.holds or (publisher.publish_to(publisher.nodes[0], hint) and fragile.origin.holds),
+        lambda: fragile.origin.holds or (publisher.publish_to(publisher.nodes[0], hints) and fragile.origin.holds),
         WAIT,
         "Pushpin did not read the stream again",
         look=0.2,

@@ -12,6 +12,7 @@ import pytest
 
 from shirase.inbox import cursors
 from shirase.proxy import grip
+from shirase.types import START
 from tests.conftest import MakeDatabase
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Mode
@@ -109,7 +110,7 @@ def test_a_long_replay_waits_between_two_pages_while_the_handlers_are_away(away:
     titles = [str(number) for number in range(PAGE * 3)]
     service.create_batch(alice, titles)
     away.origin.mode = Mode.HOLD
-    device = service.open(alice, cursor=cursors.encode(service.database.name, alice, 0), greeted=False)
+    device = service.open(alice, cursor=cursors.encode(service.database.name, alice, START), greeted=False)
     away.origin.wait_held()
     away.origin.mode = mode
     asked = away.origin.connects

@@ -22,6 +22,7 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import REJECT, Settings
 from shirase.store import connections as table
 from shirase.store.database import Database
+from shirase.types import START
 from tests.support.control_port import ControlPort, control_port
 from tests.support.event_stream import parse
 from tests.support.loop_thread import wait_until
@@ -62,7 +63,7 @@ def live(database: Database, user: str = USER) -> list[str]:
 
 
 def recover(database: Database, settings: Settings, connection_id: str) -> streams.Answer:
-    return streams.recover(database, settings, grip.Last(USER, connection_id, 0))
+    return streams.recover(database, settings, grip.Last(USER, connection_id, START))
 
 
 def said(answer: streams.Answer) -> tuple[str, dict[str, Any]]:

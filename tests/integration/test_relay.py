@@ -18,6 +18,7 @@ from shirase.store.database import Database
 from shirase.types import Draft
 from tests.support.content import content
 from tests.support.control_port import ControlPort, control_port
+from tests.support.event_ids import event_id
 from tests.support.loop_thread import wait_until
 
 BOUND = 10.0  # seconds
@@ -50,7 +51,8 @@ def test_what_is_created_is_published_to_every_node_in_order(
     create(database, publisher, ["a", "b", "a"])
     assert ports[0].items == ports[1].items
     places = [(item["channel"], item["id"], item["prev-id"]) for item in ports[0].items]
-    assert places == [("u-YQ", "1", "0"), ("u-YQ", "2", "1"), ("u-Yg", "1", "0")]
+    first, second, of_b = (str(event_id(database, *of)) for of in (("a", 1), ("a", 2), ("b", 1)))
+    assert places == [("u-YQ", first, "0"), ("u-YQ", second, first), ("u-Yg", of_b, "0")]
     assert waiting(database) == 0
 
 
@@ -65,7 +67,11 @@ def test_what_nobody_accepted_waits_for_the_relay(
     for port in ports:
         port.behaviour = "accept"
     wait_until(lambda: repair.repair(database, publisher).events == 3, BOUND, "a spared node was not tried again")
-    assert [(item["channel"], item["id"]) for item in ports[0].items] == [("u-YQ", "1"), ("u-YQ", "2"), ("u-Yg", "1")]
+    assert [(item["channel"], item["id"], item["prev-id"]) for item in ports[0].items] == [
+        ("u-YQ", str(event_id(database, "a", 1)), "0"),
+        ("u-YQ", str(event_id(database, "a", 2)), str(event_id(database, "a", 1))),
+        ("u-Yg", str(event_id(database, "b", 1)), "0"),
+    ]
     assert waiting(database) == 0
     assert repair.repair(database, publisher).events == 0
 
@@ -91,8 +97,8 @@ def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
     assert all(item["formats"]["http-stream"] == {"action": "hint"} and "id" not in item for item in hints)
     # A stream that was just being opened did not notice the hint; the latest event's id tells it.
     assert {(item["channel"], item["id"], item["prev-id"]) for item in latest} == {
-        ("u-YQ", "3", "2"),
-        ("u-Yg", "1", "0"),
+        ("u-YQ", str(event_id(database, "a", 3)), str(event_id(database, "a", 2))),
+        ("u-Yg", str(event_id(database, "b", 1)), "0"),
     }
     assert len(ports[0].items) == 4
 
@@ -114,7 +120,8 @@ def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
     wait_until(told, BOUND, "the node was not told")
     hint, latest = ports[1].items
     assert hint["formats"]["http-stream"] == {"action": "hint"}
-    assert (latest["id"], latest["prev-id"], latest["formats"]["http-stream"]) == ("2", "1", {"content": ":\n\n"})
+    assert (latest["id"], latest["prev-id"]) == tuple(str(event_id(database, "a", seq)) for seq in (2, 1))
+    assert latest["formats"]["http-stream"] == {"content": ":\n\n"}
 
 
 def test_a_large_backlog_goes_in_posts_under_the_proxys_limit(
@@ -134,7 +141,8 @@ def test_a_burst_is_read_from_the_log_and_not_sent(
     create(database, publisher, ["a"] * (events.BURST + 1))
     hint, last = ports[0].items
     assert (hint["formats"]["http-stream"], "id" in hint) == ({"action": "hint"}, False)
-    assert (last["id"], last["prev-id"]) == (str(events.BURST + 1), str(events.BURST))
+    before, own = (str(event_id(database, "a", seq)) for seq in (events.BURST, events.BURST + 1))
+    assert (last["id"], last["prev-id"]) == (own, before)
     assert waiting(database) == 0
 
 
@@ -153,7 +161,7 @@ def test_a_burst_that_is_over_has_streams_read_again_and_one_that_goes_on_has_no
     assert set(repair.end_bursts(database, publisher, seen)) == {"b"}
     hint, last = ports[0].items[before:]
     assert (hint["channel"], hint["formats"]["http-stream"]) == ("u-YQ", {"action": "hint"})
-    assert last["id"] == str(events.BURST)
+    assert last["id"] == str(event_id(database, "a", events.BURST))
     with database.autocommit() as db:
         assert missed.of_node(db, ports[1].url, 10) == {"a": 1}  # told when it is back
         assert set(missed.of_node(db, missed.ANY_NODE, 10)) == {"b"}
@@ -165,7 +173,8 @@ def test_what_expires_leaves_every_device(database: Database, publisher: Publish
     assert repair.remove_expired(database, publisher) == 2
     assert repair.remove_expired(database, publisher) == 0
     assert notifications.unread_count(database, "a") == 1
-    said = [item["formats"]["http-stream"]["content"] for item in ports[0].items if int(item["id"]) > 1]
+    sent = zip(ports[0].items, ports[0].seqs, strict=True)
+    said = [item["formats"]["http-stream"]["content"] for item, seq in sent if seq > 1]
     assert sum("event: deleted" in content and '"unread_count":' in content for content in said) == 2
 
 

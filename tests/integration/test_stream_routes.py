@@ -14,13 +14,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from shirase.flask.app import create_app
-from shirase.inbox import cursors, notifications, streams
+from shirase.inbox import notifications, streams
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.database import Database
-from shirase.types import Draft
+from shirase.types import START, Draft, EventId
 from tests.support.content import content
+from tests.support.event_ids import cursor, event_id
 from tests.support.event_stream import parse
 
 USER = "a, b; c"
@@ -36,8 +37,8 @@ def signature(key: str, issuer: str | None = "pushpin", lifetime: int = 3600) ->
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def last(seq: int, connection: str = "0a1b", user: str = USER) -> str:
-    return f"{grip.user_channel(user)}; last-id={seq},{grip.connection_channel(connection)}; last-id=0"
+def last(event: EventId, connection: str = "0a1b", user: str = USER) -> str:
+    return f"{grip.user_channel(user)}; last-id={event},{grip.connection_channel(connection)}; last-id=0"
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def three(database: Database, settings: Settings) -> list[str]:
     """A user who got three notifications; the cursors from 0 to 3."""
     drafts = [Draft(USER, content("a.b", f"T{number}", "")) for number in (1, 2, 3)]
     notifications.create(database, Publisher(settings), drafts, answer=lambda _: "")
-    return [cursors.encode(database.name, USER, seq) for seq in range(4)]
+    return [cursor(database, USER, seq) for seq in range(4)]
 
 
 def titles(answer: TestResponse) -> list[str]:
@@ -120,7 +121,7 @@ def test_without_the_proxys_own_signature_there_is_no_stream_and_no_recovery(
         refused = ask(path, **bearer, Grip_Sig=sent)
         assert refused.status_code == 501
         assert "7999" in refused.text
-    recovery = ask(streams.NEXT_PATH, Grip_Sig=sent, Grip_Last=last(1))
+    recovery = ask(streams.NEXT_PATH, Grip_Sig=sent, Grip_Last=last(EventId(1, "0a1b2c")))
     assert (recovery.status_code, titles(recovery)) == (403, [])
     assert three
 
@@ -135,16 +136,19 @@ def test_a_node_may_have_a_key_and_an_issuer_of_its_own(settings: Settings, toke
     app.extensions["shirase"].database.close()
 
 
-def test_a_recovery_is_whose_grip_last_says(ask: Ask, three: list[str]) -> None:
-    answer = ask(streams.NEXT_PATH, Grip_Last=last(1))
+def test_a_recovery_is_whose_grip_last_says(ask: Ask, database: Database, three: list[str]) -> None:
+    answer = ask(streams.NEXT_PATH, Grip_Last=last(event_id(database, USER, 1)))
     assert (answer.status_code, answer.mimetype, answer.headers["Cache-Control"]) == (
         200,
         "text/event-stream",
         "no-store",
     )
     assert [event.id for event in parse(answer.text).events] == three[2:]
-    assert answer.headers["Grip-Channel"] == f"{grip.user_channel(USER)}; prev-id=3, c-0a1b; prev-id=0"
-    other = ask(streams.NEXT_PATH, Grip_Last=last(0, user="another"))
+    assert (
+        answer.headers["Grip-Channel"]
+        == f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-0a1b; prev-id=0"
+    )
+    other = ask(streams.NEXT_PATH, Grip_Last=last(START, user="another"))
     assert (other.status_code, other.text) == (200, "")
 
 
@@ -170,7 +174,10 @@ def test_a_long_replay_goes_on_at_an_address_that_only_the_proxy_may_use(
     assert (titles(rest), rest.headers["Grip-Hold"]) == (["T3"], "stream")
 
 
-def test_a_long_poll_is_held_until_there_is_news(ask: Ask, bearer: dict[str, str], three: list[str]) -> None:
+def test_a_long_poll_is_held_until_there_is_news(
+    ask: Ask, bearer: dict[str, str], database: Database, three: list[str]
+) -> None:
+    _, first, second, third = (event_id(database, USER, seq) for seq in range(4))
     waiting = ask(POLL, {"timeout": "20"}, **bearer)
     assert (waiting.status_code, waiting.json) == (200, {"events": [], "cursor": three[3]})
     assert (waiting.headers["Grip-Hold"], waiting.headers["Grip-Timeout"]) == ("response", "20")
@@ -181,13 +188,20 @@ def test_a_long_poll_is_held_until_there_is_news(ask: Ask, bearer: dict[str, str
         return ask(POLL, {"timeout": "20"}, **bearer, Grip_Last=grip_last)
 
     # The proxy repeats the request: what it waits for is where it began, whatever the proxy has seen since.
-    said: Any = again(held.replace("last-id=3.", "last-id=2.")).json
+    said: Any = again(held.replace(f"last-id={third}-", f"last-id={second}-")).json
     assert ([event["id"] for event in said["events"]], said["cursor"]) == (three[3:], three[3])
     assert again(held).headers["Grip-Hold"] == "response"
-    assert "Grip-Hold" not in again(re.sub(r"last-id=3\.\d+", f"last-id=3.{int(time.time()) + 1}", held)).headers
+    assert (
+        "Grip-Hold"
+        not in again(re.sub(rf"last-id={third}-\d+", f"last-id={third}-{int(time.time()) + 1}", held)).headers
+    )
     # A wait of another user means nothing.
     of_another = held.replace("w-" + grip.user_channel(USER)[2:], "w-" + grip.user_channel("another")[2:])
-    assert again(of_another.replace("last-id=3.", "last-id=1.")).json == {"events": [], "cursor": three[3]}
+    of_another = of_another.replace(f"last-id={third}-", f"last-id={first}-")
+    assert again(of_another).json == {
+        "events": [],
+        "cursor": three[3],
+    }
 
 
 @pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}, {"other": "1"}])

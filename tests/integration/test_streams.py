@@ -15,8 +15,10 @@ from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.database import Database
-from shirase.types import Draft
+from shirase.types import Draft, EventId
+from tests.support import event_ids
 from tests.support.content import content
+from tests.support.event_ids import event_id
 from tests.support.event_stream import Dispatched, parse
 
 USER = "a, b; c=é"
@@ -37,7 +39,7 @@ def events(body: str) -> list[Dispatched]:
 
 
 def cursor(database: Database, seq: int) -> str:
-    return cursors.encode(database.name, USER, seq)
+    return event_ids.cursor(database, USER, seq)
 
 
 def open_stream(database: Database, settings: Settings, given: str | None) -> streams.Answer:
@@ -68,7 +70,8 @@ def test_a_first_stream_begins_at_the_present(database: Database, settings: Sett
     assert streams.RETRY[0] <= (parse(answer.body).retry or 0) <= streams.RETRY[1]
     said = connected.json()
     assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], "unread_count": 3}
-    channel = f"{grip.user_channel(USER)}; prev-id=3, c-{said['connection_id']}; prev-id=0"
+    head = event_id(database, USER, 3)
+    channel = f"{grip.user_channel(USER)}; prev-id={head}, c-{said['connection_id']}; prev-id=0"
     assert answer.headers["Grip-Hold"] == "stream"
     assert answer.headers["Grip-Channel"] == channel
     assert answer.headers["Grip-Link"] == "</api/sse/next>; rel=next; timeout=3600"
@@ -85,7 +88,7 @@ def test_what_was_missed_comes_in_pages_with_the_count_at_its_own_cursor(
     assert found[0].json()["unread_count"] == 2
     assert [event.json()["title"] for event in found[1:]] == [f"T{n}" for n in range(2, 2 + missed)]
     assert read == pages
-    assert f"prev-id={2 + missed}," in headers["Grip-Channel"]
+    assert f"prev-id={event_id(database, USER, 2 + missed)}," in headers["Grip-Channel"]
 
 
 @pytest.mark.parametrize("foreign", ["", "x", "0123456789-2", "0123456789-", "\u2028", "-1", "reset"])
@@ -101,7 +104,7 @@ def test_a_cursor_ahead_of_the_head_is_answered_with_reset(
 ) -> None:
     create(database, publisher, 3)
     assert_reset(database, settings, cursor(database, 4))
-    assert_reset(database, settings, cursors.encode(database.name, "another", 2))
+    assert_reset(database, settings, cursors.encode(database.name, "another", EventId(2, "0a1b2c")))
 
 
 @pytest.mark.parametrize("pruned", ["seq <= 2", "seq = 3", "seq <= 4"])
@@ -109,16 +112,17 @@ def test_a_cursor_older_than_what_is_kept_is_answered_with_reset(
     database: Database, settings: Settings, publisher: Publisher, pruned: str
 ) -> None:
     create(database, publisher, 5)
+    second = cursor(database, 2)
     with database.transaction() as db:
         db.execute(text(f"DELETE FROM shirase_events WHERE {pruned}"))  # noqa: S608
-    assert_reset(database, settings, cursor(database, 2))
+    assert_reset(database, settings, second)
     assert_reset(database, settings, cursor(database, 0))
 
 
 def assert_reset(database: Database, settings: Settings, given: str) -> None:
     answer = open_stream(database, settings, given)
     connected, reset = events(answer.body)
-    head = int(reset.id.rpartition("-")[2])
+    head = int(reset.id.rpartition("-")[2].partition(".")[0])
     assert (connected.event, reset.event, reset.id) == ("connected", "reset", cursor(database, head))
     assert set(reset.json()) == {"reason"}
     assert "Grip-Hold" in answer.headers
@@ -131,22 +135,25 @@ def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 3)
-    answer = streams.recover(database, settings, grip.Last(USER, "0a1b", 1))
+    answer = streams.recover(database, settings, grip.Last(USER, "0a1b", event_id(database, USER, 1)))
     assert [event.id for event in events(answer.body)] == [cursor(database, 2), cursor(database, 3)]
-    assert answer.headers["Grip-Channel"] == f"{grip.user_channel(USER)}; prev-id=3, c-0a1b; prev-id=0"
-    assert streams.recover(database, settings, grip.Last(USER, "0a1b", 3)).body == ""
+    assert (
+        answer.headers["Grip-Channel"]
+        == f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-0a1b; prev-id=0"
+    )
+    assert streams.recover(database, settings, grip.Last(USER, "0a1b", event_id(database, USER, 3))).body == ""
 
 
 def test_a_recovery_while_the_database_is_away_holds_on_and_asks_again(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 2)
-    last = grip.Last(USER, "0a1b", 1)
+    last = grip.Last(USER, "0a1b", event_id(database, USER, 1))
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     answer = streams.recover(away, settings, last)
     away.close()
     assert (answer.body, answer.headers["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={grip.AGAIN}")
-    assert answer.headers["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id=1,")
+    assert answer.headers["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id={last.event},")
     assert [event.id for event in events(streams.recover(database, settings, last).body)] == [cursor(database, 2)]
 
 

@@ -29,10 +29,11 @@ from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.store import retention
 from shirase.store.database import Database
-from shirase.types import Draft
+from shirase.types import START, Draft, EventId
 from tests.property.device import Device
 from tests.property.truth import Truth
 from tests.support.content import content
+from tests.support.event_ids import NOBODYS_TAG
 from tests.support.event_stream import Dispatched, parse
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -58,7 +59,7 @@ class LogMachine(RuleBasedStateMachine):
         self.users = [f"{name} {example}" for name in NAMES]
         self.truths = {user: Truth() for user in self.users}
         # A device stays behind at every place that the log was seen at: what comes later is missed by all of them.
-        self.left = {user: [Device(), Device(cursors.encode(database.name, user, 0))] for user in self.users}
+        self.left = {user: [Device(), Device(cursors.encode(database.name, user, START))] for user in self.users}
 
     # --- what happens to the notifications
 
@@ -168,8 +169,8 @@ class LogMachine(RuleBasedStateMachine):
     def come_with_a_cursor_from_elsewhere(self, ahead: int) -> None:
         (user, other, _), name = self.users, self.database.name
         head = self.truths[user].head
-        of_others = [cursors.encode(name, other, head), cursors.encode("x", user, head)]
-        for cursor in (*FOREIGN, *of_others, cursors.encode(name, user, head + ahead)):
+        at = EventId(head + ahead, NOBODYS_TAG)
+        for cursor in (*FOREIGN, *(cursors.encode(*of, at) for of in ((name, other), ("x", user), (name, user)))):
             answer = self.opened(user, cursor)
             connected, reset = self.followed(answer)
             assert (connected.event, reset.event) == ("connected", "reset")
@@ -195,13 +196,13 @@ class LogMachine(RuleBasedStateMachine):
         """The proxy missed all of the last step, and recovers it; the device stays behind there."""
         for user, truth in self.truths.items():
             device = self.left[user][-1].copy()
-            seq = self.seq_of(user, device.cursor)
-            if seq in (None, truth.head):
+            seen = None if device.cursor is None else cursors.decode(self.database.name, user, device.cursor)
+            if seen is None or seen.seq == truth.head:
                 continue
-            answer = streams.recover(self.database, self.settings, grip.Last(user, "0a", seq or 0))
+            answer = streams.recover(self.database, self.settings, grip.Last(user, "0a", seen))
             events = list(self.followed(answer))
             assert "connected" not in [event.event for event in events]
-            assert ([event.event for event in events] == ["reset"]) == (not truth.is_kept_after(seq or 0))
+            assert ([event.event for event in events] == ["reset"]) == (not truth.is_kept_after(seen.seq))
             for event in events:
                 device.take(event, lambda user=user: self.listed(user))  # type: ignore[misc]
             self.check_shown(user, device)
@@ -250,7 +251,7 @@ class LogMachine(RuleBasedStateMachine):
             answer = continued
             assert answer.body.count("\nid: ") <= PAGE
             body += answer.body
-        head = re.search(r"prev-id=(\d+), c-\w+; prev-id=0$", answer.headers["Grip-Channel"])
+        head = re.search(r"prev-id=([0-9a-f.]+), c-\w+; prev-id=0$", answer.headers["Grip-Channel"])
         assert head, "the hold begins where the replay ended"
         yield from parse(body).events
 
@@ -267,7 +268,8 @@ class LogMachine(RuleBasedStateMachine):
                 return found
 
     def seq_of(self, user: str, cursor: str | None) -> int | None:
-        return None if cursor is None else cursors.decode(self.database.name, user, cursor)
+        event = None if cursor is None else cursors.decode(self.database.name, user, cursor)
+        return event.seq if event else None
 
     def anyones(self, pick: int) -> int:
         """The id of someone's notification, or of none."""

@@ -36,7 +36,7 @@ class Received:
     @property
     def seq(self) -> int | None:
         """The place in the user's log that the cursor stands for; tests may look into what clients may not."""
-        place = (self.id or "").rpartition("-")[2]
+        place = (self.id or "").rpartition("-")[2].partition(".")[0]
         return int(place) if place.isdecimal() else None
 
     @property

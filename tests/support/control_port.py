@@ -32,6 +32,11 @@ class ControlPort(ThreadingHTTPServer):
     def items(self) -> list[dict[str, Any]]:
         return [item for post in self.posts for item in post]
 
+    @property
+    def seqs(self) -> list[int]:
+        """The number of each event in its user's log."""
+        return [int(item["id"].partition(".")[0]) for item in self.items]
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: ControlPort

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shirase.proxy.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher
+from shirase.proxy.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher, hint
 from tests.support.control_port import ControlPort, control_port
 from tests.support.loop_thread import wait_until
 from tests.support.nowhere import NOWHERE
@@ -23,7 +23,7 @@ from tests.support.nowhere import NOWHERE
 BOUND = 10.0  # seconds
 SECRET = "s" * 32
 SETTINGS = replace(NOWHERE, publish_timeout=0.3)
-ITEM = Item("u-YQ", 1, "event: x\n\n")
+ITEM = Item("u-YQ", "1", "0", "event: x\n\n")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def publisher(port: ControlPort, parameters: str = "") -> Publisher:
 
 
 def test_posts_stay_under_the_proxys_limit_and_in_order(port: ControlPort) -> None:
-    items = [Item("u-YQ", number, "x" * 10_000) for number in range(1, 301)]
+    items = [Item("u-YQ", str(number), str(number - 1), "x" * 10_000) for number in range(1, 301)]
     assert publisher(port).publish(items) == [frozenset({port.url})] * 300
     assert [item["id"] for item in port.items] == [str(number) for number in range(1, 301)]
     assert len(port.posts) == 4
@@ -74,7 +74,7 @@ def test_a_control_port_that_refuses_fails_no_one() -> None:
 def test_a_slow_control_port_takes_no_more_than_a_publish_may(port: ControlPort) -> None:
     """Each of its answers is just in time: only the publish as a whole is over its bound."""
     port.on_post = lambda: time.sleep(SETTINGS.publish_timeout * 2 / 3)
-    items = [Item("u-YQ", number, "x" * 500_000) for number in range(1, 31)]
+    items = [Item("u-YQ", str(number), str(number - 1), "x" * 500_000) for number in range(1, 31)]
     accepted = publisher(port).publish(items)
     assert len(accepted) == len(items)
     taken = sum(map(bool, accepted))
@@ -136,7 +136,7 @@ def test_one_node_that_fails_costs_the_others_nothing(port: ControlPort) -> None
 
 def test_a_repair_goes_to_one_node_alone(port: ControlPort) -> None:
     both = Publisher(replace(SETTINGS, grip_url=("http://127.0.0.1:1", port.url)))
-    assert both.publish_to(port.url, [Item("u-YQ", 0, ""), Item("u-Yg", 0, "")])
+    assert both.publish_to(port.url, [hint("u-YQ"), hint("u-Yg")])
     assert not both.publish_to("http://127.0.0.1:1", [ITEM])
     assert [item["channel"] for item in port.items] == ["u-YQ", "u-Yg"]
     assert all("id" not in item and "prev-id" not in item for item in port.items)

@@ -10,7 +10,7 @@ import orjson
 from shirase.fields import Content, rfc3339, to_json
 from shirase.inbox import cursors
 from shirase.proxy import grip, sse
-from shirase.proxy.publisher import Item
+from shirase.proxy.publisher import Item, hint
 from shirase.types import Event, Notification
 
 BURST = 50  # events of one user in one publish
@@ -43,7 +43,7 @@ def to_sse(database_name: str, event: Event) -> sse.Event | None:
     data = _data(event)
     if data is None:
         return None
-    return sse.Event(event.kind, data, cursors.encode(database_name, event.user_id, event.seq))
+    return sse.Event(event.kind, data, cursors.encode(database_name, event.user_id, event.id))
 
 
 def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
@@ -51,7 +51,7 @@ def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
     data = _data(event)
     if data is None:
         return None
-    cursor = cursors.encode(database_name, event.user_id, event.seq)
+    cursor = cursors.encode(database_name, event.user_id, event.id)
     return {"id": cursor, "event": event.kind, "data": orjson.Fragment(data)}
 
 
@@ -61,7 +61,7 @@ def to_repair(database_name: str, user_ids: Sequence[str], latest: Sequence[Even
     The hint has streams read again at once. One that is being opened or read at that very instant does not notice it;
     the latest event, whose id the proxy remembers, shows it that there is more.
     """
-    hints = [Item(grip.user_channel(user_id), 0, "") for user_id in user_ids]
+    hints = [hint(grip.user_channel(user_id)) for user_id in user_ids]
     return hints + [item for item, _ in to_items(database_name, latest)]
 
 
@@ -79,12 +79,13 @@ def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[Item, li
     for user_id, own in of_user.items():
         channel = grip.user_channel(user_id)
         if len(own) > BURST:
-            items.append((Item(channel, own[-1].seq, ""), own[:-1]))
+            items.append((hint(channel), own[:-1]))
         for event in own[-1:] if len(own) > BURST else own:
             shown = to_sse(database_name, event)
             # One that has nothing left to say keeps its id: a hint in its place would be lost on a stream that is just
             # being read, and nothing would show that stream what it lacks.
-            items.append((Item(channel, event.seq, sse.encode(shown) if shown else sse.NOTHING), [event]))
+            content = sse.encode(shown) if shown else sse.NOTHING
+            items.append((Item(channel, str(event.id), str(event.previous), content), [event]))
     return items
 
 

@@ -1,7 +1,7 @@
 """What a reader has missed: the events between its cursor and where the log stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shirase import metrics
@@ -9,26 +9,27 @@ from shirase.inbox import cursors
 from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database
-from shirase.types import Event, Position
+from shirase.types import START, Event, EventId, Position
 
 EXPIRED = "the cursor is older than what is kept"
 FOREIGN = "the cursor is not of this stream"
+REWOUND = "the log has gone back in time: what was shown may never have been"
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What a reader has missed."""
 
-    start: int  # the seq it begins behind; the head after a reset
+    start: EventId  # it begins behind this; the head after a reset
     events: Sequence[Event]
-    head: int
+    head: EventId
     unread: int  # the count at ``start``
     reset: str | None = None
 
     @property
-    def reached(self) -> int:
-        """The last seq that the reader will have seen."""
-        return self.events[-1].seq if self.events else self.start
+    def reached(self) -> EventId:
+        """The last event that the reader will have seen."""
+        return self.events[-1].id if self.events else self.start
 
 
 def position(database: Database, user_id: str) -> Position:
@@ -52,20 +53,28 @@ def read(database: Database, settings: Settings, user_id: str, cursor: str | Non
 def _read(
     database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position, now: datetime
 ) -> Replay:
-    here = Replay(at.head, (), at.head, at.unread)
-    if cursor is None:
-        return here
-    seq = cursors.decode(database.name, user_id, cursor)
-    if seq is None or seq > at.head:
-        return Replay(at.head, (), at.head, at.unread, reset=FOREIGN)
-    if seq == at.head:
+    here = Replay(at.last, (), at.last, at.unread)
+    seen = at.last if cursor is None else cursors.decode(database.name, user_id, cursor)
+    if seen is None:
+        return replace(here, reset=FOREIGN)
+    if seen == at.last:
         return here
     with database.autocommit() as db:
-        # The cursor's own event is read too: it tells the count there, and that nothing between was deleted.
-        found = log.read_events(db, user_id, seq, at.head, settings.sse_queue_size + 1, now)
-    kept = [event.seq for event in found] == list(range(max(seq, 1), max(seq, 1) + len(found)))
-    if not found or not kept:
-        return Replay(at.head, (), at.head, at.unread, reset=EXPIRED)
-    if seq == cursors.START:
-        return Replay(seq, found[: settings.sse_queue_size], at.head, 0)
-    return Replay(seq, found[1:], at.head, found[0].unread)
+        # The cursor's own event is read too: it tells the count there, and that the log still leads on from it.
+        found = log.read_events(db, user_id, seen.seq, at.head, settings.sse_queue_size + 1, now)
+    reset = _reason_to_reset(seen, at, found)
+    if reset:
+        return replace(here, reset=reset)
+    if seen == START:
+        return Replay(seen, found[: settings.sse_queue_size], at.last, 0)
+    return Replay(seen, found[1:], at.last, found[0].unread)
+
+
+def _reason_to_reset(seen: EventId, at: Position, found: Sequence[Event]) -> str | None:
+    """Why what follows ``seen`` cannot be told from the events ``found`` there; ``None`` if it can."""
+    own = found[0].id if found and found[0].seq == seen.seq else seen
+    if seen.seq >= at.head or seen != own:
+        return REWOUND
+    first = max(seen.seq, 1)
+    is_complete = bool(found) and [event.seq for event in found] == list(range(first, first + len(found)))
+    return None if is_complete else EXPIRED

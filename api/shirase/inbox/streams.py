@@ -105,7 +105,7 @@ def recover(database: Database, settings: Settings, last: grip.Last, *, next_pat
     logs.bind(user=last.user_id, connection=last.connection_id)
     stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
     try:
-        return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.seq))
+        return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.event))
     except DatabaseUnavailable:
         return Answer("", grip.hold_on(last, next_path=next_path, keepalive=settings.sse_keepalive_timeout))
 
@@ -140,7 +140,7 @@ def poll(
     wait = grip.Wait(missed.reached, held.until if held else int(time.time()) + timeout)
     rest = min(wait.until - int(time.time()), timeout)
     too_short = held is not None and rest < SHORTEST_HOLD / 2
-    if shown or missed.reached < missed.head or too_short:
+    if shown or missed.reached != missed.head or too_short:
         return Answer(body, {})
     return Answer(body, grip.hold_response(user_id, missed.head, wait, rest))
 
@@ -198,7 +198,7 @@ def _answer(database: Database, settings: Settings, stream: _Stream, missed: Rep
         cursor = cursors.encode(database.name, stream.user_id, missed.head)
         shown = [sse.Event("reset", _json({"reason": missed.reset}), cursor)]
     body = "".join(map(sse.encode, shown))
-    if missed.reached < missed.head:
+    if missed.reached != missed.head:
         cursor = cursors.encode(database.name, stream.user_id, missed.reached)
         return Answer(body, _continue(settings, stream, cursor, begun=True))
     hold = grip.hold_stream(

@@ -15,14 +15,15 @@ from gripcontrol import Channel, create_grip_channel_header, parse_grip_uri, val
 
 from shirase.keys import key_bytes
 from shirase.settings import Settings
+from shirase.types import EventId
 
 SIGNATURE_ISSUER = "pushpin"
 SIGNATURES = 64  # that are remembered
 AGAIN = 2  # seconds until the proxy asks for what it missed, while nobody can tell
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
-_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\.([0-9]{1,18})")
-_CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9]{1,18})\s*")
+_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})")
+_CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})\s*")
 
 
 # --- channels ---------------------------------------------------------------------------------------------------
@@ -53,14 +54,14 @@ class Last:
 
     user_id: str
     connection_id: str
-    seq: int
+    event: EventId
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """A long poll that is held: where it began, and when it ends (Unix time)."""
 
-    since: int  # seq
+    since: EventId
     until: int
 
 
@@ -71,28 +72,30 @@ def parse_last(header: str) -> Last | None:
         match = _CHANNEL_OF_LAST.fullmatch(part)
         if match is None:
             return None
-        found[match[1][:2]] = (match[1][2:], int(match[2]))
+        found[match[1][:2]] = (match[1][2:], match[2])
     if set(found) != {"u-", "c-"}:
         return None
-    encoded, seq = found["u-"]
+    encoded, last_id = found["u-"]
+    event = EventId.parse(last_id)
     try:
         user_id = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except (Base64Error, ValueError):
         return None
-    return Last(user_id, found["c-"][0], seq)
+    return Last(user_id, found["c-"][0], event) if event else None
 
 
 def parse_wait(header: str, user_id: str) -> Wait | None:
     """What ``Grip-Last`` says of a long poll of this user that was held before; ``None`` if it was not."""
     match = _WAIT_OF_LAST.search(header)
-    return Wait(int(match[2]), int(match[3])) if match and match[1] == _wait_channel(user_id) else None
+    since = EventId.parse(match[2]) if match and match[1] == _wait_channel(user_id) else None
+    return Wait(since, int(match[3])) if match and since else None
 
 
 # --- holds ------------------------------------------------------------------------------------------------------
 
 
 def hold_stream(
-    user_id: str, connection_id: str, head: int, *, next_path: str, keepalive: int, again: int
+    user_id: str, connection_id: str, head: EventId, *, next_path: str, keepalive: int, again: int
 ) -> dict[str, str]:
     """Headers that make the proxy keep the response open, from ``head`` on.
 
@@ -120,7 +123,7 @@ def hold_on(last: Last, *, next_path: str, keepalive: int) -> dict[str, str]:
     the stream after half a minute, and may ask once more when it has succeeded already.
     """
     return hold_stream(
-        last.user_id, last.connection_id, last.seq, next_path=next_path, keepalive=keepalive, again=AGAIN
+        last.user_id, last.connection_id, last.event, next_path=next_path, keepalive=keepalive, again=AGAIN
     )
 
 
@@ -129,7 +132,7 @@ def continue_at(next_path: str) -> dict[str, str]:
     return {"Grip-Link": f"<{next_path}>; rel=next"}
 
 
-def hold_response(user_id: str, head: int, wait: Wait, timeout: int) -> dict[str, str]:
+def hold_response(user_id: str, head: EventId, wait: Wait, timeout: int) -> dict[str, str]:
     """Headers of a long poll: the proxy asks again as soon as there is news, or sends this body at the timeout.
 
     It repeats the request unchanged, with ``Grip-Last``. There the user's own channel says what the proxy has seen,
@@ -137,7 +140,7 @@ def hold_response(user_id: str, head: int, wait: Wait, timeout: int) -> dict[str
     """
     channels = [
         Channel(user_channel(user_id), str(head)),
-        Channel(_wait_channel(user_id), f"{wait.since}.{wait.until}"),
+        Channel(_wait_channel(user_id), f"{wait.since}-{wait.until}"),
     ]
     return {
         "Grip-Hold": "response",

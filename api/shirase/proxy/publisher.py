@@ -23,18 +23,24 @@ SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event for one channel. The proxy passes it to whoever stands at ``seq - 1`` and has others read again."""
+    """One event for one channel. The proxy passes it to whoever stands at ``previous`` and has others read again."""
 
     channel: str
-    seq: int
+    id: str
+    previous: str
     content: str  # empty for a hint: whoever listens reads the log again
     close: bool = False  # end the streams that listen, instead
+
+
+def hint(channel: str) -> Item:
+    """Have those who listen read the log again."""
+    return Item(channel, "", "", "")
 
 
 def closing_items(connection_id: str, content: str) -> list[Item]:
     """What ends one held stream: its last event, and behind that its end (docs/pushpin.md, Publishing)."""
     channel = grip.connection_channel(connection_id)
-    return [Item(channel, 1, content), Item(channel, 2, "", close=True)]
+    return [Item(channel, "1", "0", content), Item(channel, "2", "1", "", close=True)]
 
 
 class Publisher:
@@ -164,4 +170,4 @@ def _exported(item: Item) -> dict[str, Any]:
     if not item.content and not item.close:
         return {"channel": item.channel, "formats": _HINTS}
     formats = {"http-stream": {"action": "close"} if item.close else {"content": item.content}, "http-response": _HINT}
-    return {"channel": item.channel, "id": str(item.seq), "prev-id": str(item.seq - 1), "formats": formats}
+    return {"channel": item.channel, "id": item.id, "prev-id": item.previous, "formats": formats}

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from shirase.errors import DatabaseUnavailable
 from shirase.proxy import grip
-from shirase.proxy.publisher import Item, Publisher
+from shirase.proxy.publisher import Publisher, hint
 from shirase.proxy.statistics import Heard, Statistics
 from shirase.settings import Settings
 from shirase.store import registry
@@ -139,7 +139,7 @@ class Presence:
         node.without_row.update(others)
         if some:
             node.rereading.update(some)
-            hints = [Item(grip.connection_channel(connection_id), 0, "") for connection_id in some]
+            hints = [hint(grip.connection_channel(connection_id)) for connection_id in some]
             self._publisher.publish_to(node.name, hints)
 
     def _tick(self, now: float) -> None:

@@ -81,8 +81,8 @@ def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[st
     """
     given = {**_given(new, now), "user_id": new.user_id}
     if db.dialect.name == "postgresql":
-        others, head, unread = db.execute(_ENTER, given).one()
-        return others, Position(head or 0, unread or 0)
+        others, *at = db.execute(_ENTER, given).one()
+        return others, _position(*at)
     add(db, new, now)
     return list(db.scalars(_OTHERS, given)), log.position(db, new.user_id, now)
 
@@ -113,8 +113,13 @@ def standing(
         the position, as ``log.position`` returns it.
     """
     given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now}
-    reason, last_seen, head, unread = db.execute(_STANDING, given).one()
-    return None if last_seen is None else (reason, last_seen), Position(head or 0, unread or 0)
+    reason, last_seen, *at = db.execute(_STANDING, given).one()
+    return None if last_seen is None else (reason, last_seen), _position(*at)
+
+
+def _position(head: int | None, unread: int | None, tag: str | None) -> Position:
+    """Where a log stands; a user who never got anything has no row."""
+    return Position(head or 0, unread or 0, tag or "")
 
 
 def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:

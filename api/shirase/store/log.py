@@ -31,8 +31,8 @@ from sqlalchemy import (
 from shirase.fields import FIELDS
 from shirase.store import tables
 from shirase.store.sql import among, document, rows, setting
-from shirase.store.tables import Moment, UserId, content_of
-from shirase.types import Event, Notification, Position, Published
+from shirase.store.tables import Moment, Tag, UserId, content_of
+from shirase.types import Event, EventId, Notification, Position, Published
 
 streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
@@ -48,7 +48,8 @@ _HIDDEN = (
     .where(notifications.c.user_id == bindparam("user_id"), notifications.c.read_at.is_(None))
     .where(notifications.c.expires_at <= _NOW)
 )
-POSITION = (streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery())  # of a log; takes ``user_id`` and ``now``
+# Of a log; takes ``user_id`` and ``now``.
+POSITION = (streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery(), streams.c.tag)
 _POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
 
 
@@ -139,7 +140,7 @@ def mark_published(
     """Take events out of the outbox, and note how they went."""
     alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
     for one in published:
-        place = {"user_id": one.event.user_id, "seq": one.event.seq}
+        place = {"user_id": one.event.user_id, "seq": one.event.seq, "tag": one.event.id.tag}
         alike.setdefault((one.nodes, one.attempts), []).append(place)
     for (nodes, attempts), places in alike.items():  # nearly always one
         given = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
@@ -149,13 +150,14 @@ def mark_published(
 
 @cache
 def _mark_published(dialect: str) -> Executable:
-    done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger()})
+    done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger(), "tag": Tag})
     held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
     # As by ``write(durable=False)``, also where it is a transaction of its own.
     unhurried = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
     return (
         update(events)
         .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
+        .where(events.c.tag == done.c.tag)  # a failover may have put another event there meanwhile
         .where(*unhurried)
         .values(
             published_at=_NOW,
@@ -176,7 +178,7 @@ def _with_notifications(now: datetime, source: FromClause = events) -> Select[An
     """Entries of the log, each with its notification if that is still to be shown."""
     alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
     return select(
-        *(source.c[name] for name in ("user_id", "seq", "kind", "unread", "data")),
+        *(source.c[name] for name in ("user_id", "seq", "tag", "previous_tag", "kind", "unread", "data")),
         source.c.created_at.label("happened_at"),
         *(notifications.c[name] for name in ("id", *FIELDS)),
         notifications.c.created_at,
@@ -188,4 +190,5 @@ def _event(row: Any) -> Event:
     if row.id is not None:
         # As it was when the event happened: that it was read is told by a later event.
         stored = Notification(row.id, row.user_id, content_of(row), row.created_at)
-    return Event(row.user_id, row.seq, row.kind, row.unread, row.happened_at, row.data, stored)
+    own, previous = EventId(row.seq, row.tag), EventId(row.seq - 1, row.previous_tag)
+    return Event(row.user_id, own, previous, row.kind, row.unread, row.happened_at, row.data, stored)

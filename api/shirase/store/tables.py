@@ -14,6 +14,7 @@ from shirase.fields import FIELDS, Content, Declared, rfc3339
 BigId: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 # Byte order is all that an id needs, and it is much cheaper than a language's.
 UserId: TypeEngine[str] = String(255).with_variant(String(255, collation="C"), "postgresql")
+Tag: TypeEngine[str] = String(6)  # random bits of an event, as hexadecimal digits
 
 
 class Moment(TypeDecorator[datetime]):
@@ -79,6 +80,8 @@ class StreamRow(Base):
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     head: Mapped[int] = mapped_column(BigInteger)
     unread: Mapped[int] = mapped_column(Integer)
+    tag: Mapped[str] = mapped_column(Tag, server_default="")  # of the event at the head
+    previous_tag: Mapped[str] = mapped_column(Tag, server_default="")  # of the head before the latest append
 
 
 class EventRow(Base):
@@ -96,6 +99,8 @@ class EventRow(Base):
     notification_id: Mapped[int | None] = mapped_column(BigInteger)
     data: Mapped[str | None] = mapped_column(Text)
     unread: Mapped[int] = mapped_column(Integer)
+    tag: Mapped[str] = mapped_column(Tag)
+    previous_tag: Mapped[str] = mapped_column(Tag)  # of the event before, which may have been removed
     created_at: Mapped[datetime] = mapped_column(Moment)
     published_at: Mapped[datetime | None] = mapped_column(Moment)
     # For traces, written together with ``published_at``.

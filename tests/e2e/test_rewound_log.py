@@ -1,0 +1,29 @@
+"""A backup is restored below a running service: devices that saw what was lost are told, held or not."""
+
+from uuid import uuid4
+
+from tests.support.backup import restore, take_backup
+from tests.support.service import Service
+
+
+def test_a_restored_backup_resets_who_was_away_and_who_is_held(service: Service) -> None:
+    alice = f"user-{uuid4().hex}"
+    held = service.open(alice)
+    away = service.open(alice, reconnect=False)
+    service.create_batch(alice, ["1", "2", "3", "4", "5"])
+    backup = take_backup(service.database)
+    service.create_batch(alice, ["6", "7", "8"])
+    for device in (held, away):
+        device.wait(lambda one: len(one.titles) == 8)
+    away.drop()
+    away.wait(lambda one: one.done)
+
+    restore(service.database, backup)
+    for number in range(4):
+        service.create(alice, f"new {number}")
+
+    held.wait(lambda one: one.named("reset"))
+    service.create(alice, "last")
+    held.wait(lambda one: "last" in one.titles)
+    back = service.open(alice, cursor=away.last_event_id)
+    assert [one.event for one in back.received[:2]] == ["connected", "reset"]
