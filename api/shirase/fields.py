@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import UnionType
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
+from shirase.plain import is_deeper
+
 MAX_PAYLOAD = 16 * 1024  # bytes of JSON
+MAX_PAYLOAD_DEPTH = 100
 NO_CONTROL = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
 NO_NUL = {"pattern": "^[^\\u0000]*$"}
 # A browser reads "\" as "/", and ignores tabs and line ends: "//host", "/\host" and "/<TAB>/host" would leave the site.
@@ -38,10 +42,12 @@ def _address(value: str) -> str:
 
 
 def _payload(value: dict[str, Any]) -> dict[str, Any]:
+    if is_deeper(value, MAX_PAYLOAD_DEPTH):
+        raise ValueError(f"must have at most {MAX_PAYLOAD_DEPTH} objects and arrays within one another")
     try:
         text = orjson.dumps(value)
-    except TypeError as exc:  # deeper than the encoder goes, or an integer of more than 64 bits
-        raise ValueError("must be a JSON object of moderate depth and numbers") from exc
+    except TypeError as exc:
+        raise ValueError("must have no integer of more than 64 bits") from exc
     if len(text) > MAX_PAYLOAD:
         raise ValueError(f"must have at most {MAX_PAYLOAD} bytes as JSON")
     if b"\\u0000" in text.replace(b"\\\\", b""):
@@ -85,7 +91,7 @@ class NotificationInput(TypedDict):
 class AddressedInput(NotificationInput):
     """The same for one user."""
 
-    user_id: str
+    user_id: str | int | UUID
 
 
 DEFAULTS: Mapping[str, Any] = {"payload": {}}

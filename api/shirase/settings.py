@@ -6,11 +6,13 @@ from typing import Any
 
 from shirase import variables
 from shirase.errors import SettingsError
-from shirase.keys import Key, key_bytes, public_keys, secret_keys
-from shirase.variables import choice, number, optional, rate
+from shirase.keys import key_bytes, public_keys, secret_keys
+from shirase.variables import choice, number, optional, rate, words
 
+WRITE, ADMIN = "notifications:write", "notifications:admin"  # scopes
 MIN_KEY_BYTES = 32
 TOKEN_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")  # exactly one of them is set
+DEMO_KEY_PREFIX = "demo-"  # of the JWT_SECRET that `shirase up --demo` makes
 REJECT = "reject"  # of the policies for a user's stream too many
 PUSHPIN_STOCK_KEY = "changeme"  # what Debian's pushpin.conf ships: anyone can sign with it
 
@@ -23,8 +25,13 @@ class TokenSettings:
     jwt_public_key: str = ""  # PEM, one key or several
     jwt_jwks_url: str = ""
     jwt_jwks_timeout: float = 2.0  # seconds that the key set may take
+    jwt_jwks_http_hosts: frozenset[str] = frozenset()  # hosts whose key set may come over plain http
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
+    jwt_user_claim: str = "sub"  # the claim that holds the user's id
+    jwt_scope_claims: tuple[str, ...] = ("scope",)  # the claims that hold scopes, as text or as lists
+    jwt_write_scopes: frozenset[str] = frozenset({WRITE})  # any of these grants WRITE
+    jwt_admin_scopes: frozenset[str] = frozenset({ADMIN})
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "TokenSettings":
@@ -48,6 +55,7 @@ class Settings(TokenSettings):
     auth_cookie: str | None = None  # the cookie that carries the token
     auth_query_token: bool = True  # whether ?token= opens a stream; ?ticket= always does
     cors_origins: frozenset[str] = frozenset()  # as browsers send them in Origin
+    cors_headers: frozenset[str] = frozenset()  # request headers that pages may send beyond the usual ones
     sse_keepalive_timeout: int = 30  # seconds between heartbeats
     sse_max_connections_per_user: int = 5  # streams that a user may hold, over all nodes
     sse_connection_limit_policy: str = "evict-oldest"  # what one more does, or "reject"
@@ -90,6 +98,7 @@ class Settings(TokenSettings):
             auth_cookie=variables.cookie_name(environ, "AUTH_COOKIE"),
             auth_query_token=choice(environ, "AUTH_QUERY_TOKEN", "on", "off") == "on",
             cors_origins=variables.origins(environ, "CORS_ORIGINS"),
+            cors_headers=variables.header_names(environ, "CORS_HEADERS"),
             sse_keepalive_timeout=_keepalive(environ),
             sse_max_connections_per_user=int(number(environ, "SSE_MAX_CONNECTIONS_PER_USER", 5, 1, 10_000)),
             sse_connection_limit_policy=choice(environ, "SSE_CONNECTION_LIMIT_POLICY", "evict-oldest", REJECT),
@@ -106,7 +115,7 @@ class Settings(TokenSettings):
             log_level=choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=choice(environ, "LOG_FORMAT", "text", "json"),
             public_url=variables.public_url(environ, "PUBLIC_URL"),
-            demo=choice(environ, "SHIRASE_DEMO", "off", "on") == "on",
+            demo=_demo(environ),
         )
 
 
@@ -116,6 +125,7 @@ class ProxySettings:
 
     pushpin_sig_key: str = field(repr=False)
     cors_origins: frozenset[str] = frozenset()
+    cors_headers: frozenset[str] = frozenset()
     sse_keepalive_timeout: int = 30
 
     @classmethod
@@ -128,8 +138,19 @@ class ProxySettings:
         return cls(
             pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
             cors_origins=variables.origins(environ, "CORS_ORIGINS"),
+            cors_headers=variables.header_names(environ, "CORS_HEADERS"),
             sse_keepalive_timeout=_keepalive(environ),
         )
+
+
+def _demo(environ: Mapping[str, str]) -> bool:
+    """Whether to serve the page that signs a token for anyone who asks: never with a key that somebody relies on."""
+    wanted = choice(environ, "SHIRASE_DEMO", "off", "on") == "on"
+    if wanted and not (optional(environ, "JWT_SECRET") or "").startswith(DEMO_KEY_PREFIX):
+        raise SettingsError(
+            "JWT_SECRET", "is not the demo's own, and the demo signs a token for anyone: unset it, or leave --demo out"
+        )
+    return wanted
 
 
 def _keepalive(environ: Mapping[str, str]) -> int:
@@ -165,7 +186,7 @@ def _token_keys(environ: Mapping[str, str]) -> dict[str, Any]:
         raise SettingsError(" and ".join(given), "are set at once; a token is checked in one way only")
     for name, value in given.items():
         try:
-            _TOKEN_CHECKS[name](value)
+            _TOKEN_CHECKS[name](environ, value)
         except (OSError, ValueError) as exc:
             raise SettingsError(name, str(exc)) from exc
     return {name.lower(): value for name, value in given.items()}
@@ -174,13 +195,18 @@ def _token_keys(environ: Mapping[str, str]) -> dict[str, Any]:
 def _token_claims(environ: Mapping[str, str]) -> dict[str, Any]:
     return {
         "jwt_jwks_timeout": number(environ, "JWT_JWKS_TIMEOUT", 2.0, 0.05, 60, whole=False),
+        "jwt_jwks_http_hosts": frozenset(words(environ, "JWT_JWKS_HTTP_HOSTS")),
         "jwt_issuer": optional(environ, "JWT_ISSUER"),
         "jwt_audience": optional(environ, "JWT_AUDIENCE"),
+        "jwt_user_claim": optional(environ, "JWT_USER_CLAIM") or "sub",
+        "jwt_scope_claims": words(environ, "JWT_SCOPE_CLAIMS") or ("scope",),
+        "jwt_write_scopes": frozenset(words(environ, "JWT_WRITE_SCOPES") or (WRITE,)),
+        "jwt_admin_scopes": frozenset(words(environ, "JWT_ADMIN_SCOPES") or (ADMIN,)),
     }
 
 
-_TOKEN_CHECKS: dict[str, Callable[[str], tuple[Key, ...] | None]] = {
-    "JWT_SECRET": secret_keys,
-    "JWT_PUBLIC_KEY": public_keys,
+_TOKEN_CHECKS: dict[str, Callable[[Mapping[str, str], str], object]] = {
+    "JWT_SECRET": lambda _, value: secret_keys(value),
+    "JWT_PUBLIC_KEY": lambda _, value: public_keys(value),
     "JWT_JWKS_URL": variables.check_jwks_url,
 }

@@ -1,13 +1,16 @@
 """One environment variable at a time: taken from the variable itself or from a file, and checked."""
 
 import re
+import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from shirase.addresses import require_private
 from shirase.errors import SettingsError
 
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar (RFC 9110 section 5.6.2)
 FILE = "file:"
 SUFFIX = "_FILE"  # NAME_FILE names the file that holds NAME, as container images have it
 
@@ -100,10 +103,24 @@ def rate(environ: Mapping[str, str], name: str, default: str) -> str | None:
     return text
 
 
+def words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Several values, separated by white space or commas."""
+    return tuple(word for word in re.split(r"[\s,]+", optional(environ, name) or "") if word)
+
+
+def header_names(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """Names of request headers. ``*`` would be a name like any other where cookies are sent."""
+    found = words(environ, name)
+    for word in found:
+        if not re.fullmatch(TOKEN, word) or word == "*":
+            raise SettingsError(name, f"must be names of headers, separated by spaces or commas, not {word!r}")
+    return frozenset(found)
+
+
 def cookie_name(environ: Mapping[str, str], name: str) -> str | None:
     """A cookie's name (RFC 6265 section 4.1.1)."""
     value = optional(environ, name)
-    if value and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+    if value and not re.fullmatch(TOKEN, value):
         raise SettingsError(name, f"must be the name of a cookie, not {value!r}")
     return value
 
@@ -160,19 +177,18 @@ def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
         return False
 
 
-def check_jwks_url(value: str) -> None:
-    """Refuse an address from which somebody else could answer.
+def check_jwks_url(environ: Mapping[str, str], value: str) -> None:
+    """Refuse an address from which somebody else could answer: who changes an answer on its way signs for anyone.
 
     Raises:
         ValueError: if it is no address, or of plain HTTP in a public network.
     """
     parts = urlsplit(value)
-    host = parts.hostname
-    if parts.scheme not in ("http", "https") or not host or parts.port == 0:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("must be https://HOST/PATH")
-    # Whoever can change the answer on its way signs tokens for anyone.
-    if parts.scheme == "http" and "." in host and not (re.fullmatch(r"[0-9.]+", host) and ip_address(host).is_private):
-        raise ValueError("must be https:// unless the host is in a private network")
+    if parts.scheme == "http" and parts.hostname not in words(environ, "JWT_JWKS_HTTP_HOSTS"):
+        with suppress(socket.gaierror):  # a name that does not resolve yet is checked when the keys are fetched
+            require_private(parts.hostname)
 
 
 def database_url(environ: Mapping[str, str]) -> str:

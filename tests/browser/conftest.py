@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from shirase.settings import DEMO_KEY_PREFIX
 from shirase.store.database import migrate
 from tests.browser.client_page import BUILT, EMPTY_PAGE
 from tests.browser.demo_page import DemoPage
@@ -44,6 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[S
     migrate(database_url)
     env = {
         "SHIRASE_DEMO": "on",
+        "JWT_SECRET": DEMO_KEY_PREFIX + "j" * 32,
         "SSE_KEEPALIVE_TIMEOUT": "1",
         "AUTH_COOKIE": "session",
         "CORS_ORIGINS": elsewhere,

@@ -176,13 +176,14 @@ def test_the_page_runs_nothing_from_elsewhere(demo: Stack) -> None:
         ("{", 400),
         ("[]", 422),
         ("{}", 422),
-        ('{"user_id": 7}', 422),
+        ('{"user_id": 7.5}', 422),
+        ('{"user_id": true}', 422),
         ('{"user_id": ""}', 422),
         ('{"user_id": "\\n"}', 422),
     ],
 )
 def test_a_token_needs_a_user_id(demo: Stack, body: str, status: int) -> None:
-    answer = httpx.post(f"{demo.url}/demo/token", content=body)
+    answer = httpx.post(f"{demo.url}/demo/token", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
 
 

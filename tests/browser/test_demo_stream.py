@@ -4,6 +4,7 @@ import os
 import re
 
 import httpx
+import pytest
 from playwright.sync_api import BrowserContext, Request, Route, expect
 
 from tests.browser.demo_page import LIVE, DemoPage, create
@@ -79,10 +80,40 @@ def test_the_button_replaces_every_worker_and_keeps_the_streams(page: DemoPage, 
         expect(page.events(user, "connected")).to_have_count(1)
 
 
-def test_no_other_page_restarts_the_workers(demo: Stack) -> None:
-    url = f"{demo.url}/demo/workers/restart"
-    for origin in ("http://evil.example", "null"):
-        assert httpx.post(url, headers={"Origin": origin}).status_code == httpx.codes.FORBIDDEN
+@pytest.mark.parametrize("path", ["/demo/token", "/demo/workers/restart"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost:1"}, 403),
+        # DNS rebinding: a page of this name, once the name resolves to 127.0.0.1.
+        ({"Host": "evil.example:7999", "Origin": "http://evil.example:7999"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "192.168.1.10:7999"}, 403),
+        # A form of any page, which needs no preflight.
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": ""}, 415),
+    ],
+)
+def test_the_demo_answers_no_page_but_its_own(demo: Stack, path: str, headers: dict[str, str], status: int) -> None:
+    sent = {"Content-Type": "application/json"} | headers
+    answer = httpx.post(f"{demo.url}{path}", headers=sent, content=b'{"user_id": "mei"}')
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["/", "/demo/demo.js", "/demo/workers"])
+def test_the_demo_shows_nothing_under_a_foreign_name(demo: Stack, path: str) -> None:
+    assert httpx.get(f"{demo.url}{path}", headers={"Host": "evil.example"}).status_code == httpx.codes.FORBIDDEN
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "LOCALHOST", "127.0.0.2:1", "[::1]:1", "shirase.localhost"])
+def test_the_demo_answers_under_every_name_of_this_machine(demo: Stack, host: str) -> None:
+    headers = {"Host": host, "Origin": f"http://{host.lower()}"}
+    answer = httpx.post(f"{demo.url}/demo/token", headers=headers, json={"user_id": "mei"})
+    assert answer.status_code == httpx.codes.OK
 
 
 def test_a_stream_that_is_closed_for_good_stays_closed(context: BrowserContext, user: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -148,6 +149,7 @@ def test_the_command_runs_a_node_whose_standby_answers_and_ends_as_one(tmp_path:
     ]
     command += ["--host", "127.0.0.1", "--data-dir", str(tmp_path)]
     environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32, "CORS_ORIGINS": "https://app.example.com"}
+    tmp_path.chmod(0o755)
     with (tmp_path / "log").open("wb") as log:
         node = Child(
             "node", [*command, "--host", "127.0.0.1", "--data-dir", str(tmp_path)], environ, mark=str(tmp_path)
@@ -164,6 +166,7 @@ def test_the_command_runs_a_node_whose_standby_answers_and_ends_as_one(tmp_path:
 
         wait_until(answers, READY_TIMEOUT, (tmp_path / "log").read_text)
         assert found[0].status_code == 503
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
         assert found[0].headers["Access-Control-Allow-Origin"] == "https://app.example.com"
         programs = family(str(run_directory(tmp_path)))
         assert programs

@@ -305,6 +305,25 @@ def test_the_keys_of_the_first_start_are_kept_for_this_user_alone(tmp_path: Path
         assert second.accepts(token)
 
 
+def test_the_data_is_for_its_owner_alone_whatever_was_there(tmp_path: Path) -> None:
+    """A directory that is there already, an old database in it that all may read, and a generous umask."""
+    before = os.umask(0)
+    try:
+        (tmp_path / "data").mkdir(mode=0o755)
+        for name in ("shirase.db", "shirase.db-wal"):
+            (tmp_path / "data" / name).touch(0o644)
+        with copy_of(tmp_path, "--demo") as copy:
+            copy.wait_ready()
+            open_to_others = {
+                str(path.relative_to(copy.data_dir))
+                for path in (copy.data_dir, *copy.data_dir.rglob("*"))
+                if path.exists() and path.stat().st_mode & 0o077 and not path.is_socket()
+            }
+    finally:
+        os.umask(before)
+    assert open_to_others == set()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_it_leaves_no_process_behind(running: Copy, tmp_path: Path, number: signal.Signals) -> None:
     with copy_of(tmp_path, "--demo") as copy:

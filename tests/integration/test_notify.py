@@ -286,11 +286,13 @@ def test_wrong_fields_are_named_and_nothing_is_written(
         session.add(Interview(title="stays"))
         for wrong, field in (
             ({"user_id": ""}, "user_id"),
-            ({"user_id": 42}, "user_id"),
+            ({"user_id": 4.2}, "user_id"),
+            ({"user_id": True}, "user_id"),
             ({"user_id": "u", "type": "a b"}, "type"),
             ({"user_id": "u", "expires_at": datetime(2026, 1, 1)}, "expires_at"),  # noqa: DTZ001 - that is what is wrong
             ({"user_id": "u", "expires_at": NOW}, "expires_at"),
-            ({"user_id": "u", "payload": {"a": object()}}, "payload"),
+            ({"user_id": "u", "payload": {"a": [{"b": object()}]}}, "payload.a[0].b"),
+            ({"user_id": "u", "title": 5}, "title"),
             ({"user_id": "u", "titel": "t"}, "titel"),
         ):
             with pytest.raises(Invalid) as caught:

@@ -75,7 +75,7 @@ def test_a_stream_is_answered_with_a_hold_that_nobody_caches_or_buffers(
 ) -> None:
     answer = ask(STREAM, **bearer)
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
-    assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store", "no")
+    assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store, no-transform", "no")
     assert (answer.headers["Grip-Hold"], parse(answer.text).last_event_id) == ("stream", three[3])
     assert "Set-Cookie" not in answer.headers
 
@@ -98,7 +98,6 @@ def test_the_cursor_is_the_header_or_the_query_and_the_header_comes_first(
     assert titles(ask(STREAM, {"last_event_id": three[2]}, **bearer)) == ["T3"]
     assert titles(ask(STREAM, {"last_event_id": three[0]}, **bearer, Last_Event_ID=three[2])) == ["T3"]
     assert ask(STREAM, {"last_event_id": "x" * 1025}, **bearer).status_code == 422
-    assert ask(STREAM, {"other": "x"}, **bearer).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_a_recovery_is_whose_grip_last_says(ask: Ask, database: Database, three:
     assert (answer.status_code, answer.mimetype, answer.headers["Cache-Control"]) == (
         200,
         "text/event-stream",
-        "no-store",
+        "no-store, no-transform",
     )
     assert [event.id for event in parse(answer.text).events] == three[2:]
     assert (
@@ -204,7 +203,7 @@ def test_a_long_poll_is_held_until_there_is_news(
     }
 
 
-@pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}, {"other": "1"}])
+@pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}])
 def test_a_wrong_query_of_a_long_poll_is_named(ask: Ask, bearer: dict[str, str], query: dict[str, str]) -> None:
     answer = ask(POLL, query, **bearer)
     said: Any = answer.json

@@ -1,11 +1,13 @@
 """A key set by URL: asked for seldom, whatever tokens come, and used on while it is away."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import jwt
@@ -53,6 +55,9 @@ class Issuer:
         self.headers: dict[str, str] = {}
         self.now = 1000.0
         self.reachable = True
+        self.hosts: list[str] = []
+        self.asking, self.answering = Event(), Event()
+        self.answering.set()
 
     def publish(self, *entries: Any) -> None:
         self.body = json.dumps({"keys": entries}).encode()
@@ -70,6 +75,10 @@ class Issuer:
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked += 1
+                issuer.hosts.append(self.headers["Host"])
+                if not issuer.answering.is_set():
+                    issuer.asking.set()
+                    issuer.answering.wait(TIMEOUT)
                 if not issuer.reachable:
                     return
                 self.send_response(issuer.status)
@@ -175,3 +184,41 @@ def test_only_public_keys_for_signatures_count(issuer: Issuer) -> None:
     forged = jwt.encode(claims, "a" * 32, "HS256", headers={"kid": "oct"})
     with pytest.raises(Unauthenticated):
         tokens.verify(keys, SETTINGS, forged)
+
+
+def test_while_the_issuer_hangs_one_caller_waits_and_others_are_refused(issuer: Issuer) -> None:
+    issuer.publish(entry("rsa"))
+    keys = issuer.keys()
+    tokens.verify(keys, SETTINGS, signed("rsa"))
+    issuer.now += PAUSE
+    issuer.answering.clear()
+    try:
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(keys.candidates, "made up")
+            assert issuer.asking.wait(TIMEOUT)
+            others = [pool.submit(keys.candidates, f"made up {number}") for number in range(4)]
+            assert [list(each.result(TIMEOUT)) for each in others] == [[]] * 4
+            assert not waiting.done()
+            assert tokens.verify(keys, SETTINGS, signed("rsa")).user_id == "42"
+    finally:
+        issuer.answering.set()
+
+
+def test_a_host_that_moves_to_a_public_address_is_not_asked(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer.publish(entry("rsa"))
+    keys = Jwks(f"http://issuer.test:{issuer.port}/", TIMEOUT, clock=issuer.clock)
+    real, there = socket.getaddrinfo, ["127.0.0.1"]
+
+    def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host != "issuer.test":
+            return real(host, *arguments, **options)
+        return [found for each in there for found in real(each, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert tokens.verify(keys, SETTINGS, signed("rsa")).user_id == "42"
+    assert issuer.hosts == [f"issuer.test:{issuer.port}"]
+    there.append("8.8.8.8")
+    issuer.now += STALE + 1
+    with pytest.raises(KeysUnavailable):
+        tokens.verify(keys, SETTINGS, signed("rsa"))
+    assert issuer.asked == 1

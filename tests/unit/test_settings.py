@@ -5,8 +5,18 @@ from pathlib import Path
 import pytest
 
 from shirase.errors import SettingsError
-from shirase.settings import Settings
+from shirase.settings import DEMO_KEY_PREFIX, Settings
 
+# Spellings of public addresses, as a resolver reads them.
+PUBLIC_HOSTS = [
+    "1.1.1.1",
+    "134744072",
+    "0x08080808",
+    "8.8.2056",
+    "010.010.010.010",
+    "[2606:4700:4700::1111]",
+    "[::ffff:8.8.8.8]",
+]
 GOOD = {
     "DATABASE_URL": "sqlite:////x.db",
     "GRIP_URL": "http://127.0.0.1:5561",
@@ -81,6 +91,8 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("LOG_LEVEL", "LOUD"),
         ("LOG_FORMAT", "xml"),
         ("SHIRASE_DEMO", "maybe"),
+        ("CORS_HEADERS", "X-One X Two: 2"),
+        ("CORS_HEADERS", "*"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -95,8 +107,7 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
         ("JWT_PUBLIC_KEY", "file:/nonexistent"),
         ("JWT_JWKS_URL", "x"),
         ("JWT_JWKS_URL", "file:///etc/passwd"),
-        ("JWT_JWKS_URL", "http://issuer.example.com/keys"),
-        ("JWT_JWKS_URL", "http://1.1.1.1/keys"),
+        *(("JWT_JWKS_URL", f"http://{host}/keys") for host in PUBLIC_HOSTS),
     ],
 )
 def test_a_wrong_way_to_check_tokens_is_named(name: str, value: str) -> None:
@@ -105,10 +116,38 @@ def test_a_wrong_way_to_check_tokens_is_named(name: str, value: str) -> None:
         Settings.from_env(without | {name: value})
 
 
-@pytest.mark.parametrize("url", ["https://issuer.example.com/keys", "http://issuer:8080/", "http://10.1.2.3/keys"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://issuer.example.com/keys",
+        "https://1.1.1.1/keys",
+        *(
+            f"http://{host}/keys"
+            for host in (
+                "10.1.2.3",
+                "167838211",
+                "[fd00::1]",
+                "[::1]:8080",
+                "localhost",
+                # Such names resolve in their own network alone; what they resolve to is checked at each fetch.
+                "keycloak:8080",
+                "keycloak.auth.svc.cluster.local",
+                "host.docker.internal",
+            )
+        ),
+    ],
+)
 def test_a_key_set_comes_over_tls_or_from_a_private_network(url: str) -> None:
     without = {key: text for key, text in GOOD.items() if key != "JWT_SECRET"}
     assert Settings.from_env(without | {"JWT_JWKS_URL": url}).jwt_jwks_url == url
+
+
+@pytest.mark.parametrize("host", PUBLIC_HOSTS)
+def test_plain_http_is_accepted_for_a_host_that_is_listed(host: str) -> None:
+    without = {key: text for key, text in GOOD.items() if key != "JWT_SECRET"}
+    url = f"http://{host}/keys"
+    listed = {"JWT_JWKS_URL": url, "JWT_JWKS_HTTP_HOSTS": f"other, {host.strip('[]')}"}
+    assert Settings.from_env(without | listed).jwt_jwks_url == url
 
 
 def test_tokens_are_checked_in_one_way(tmp_path: Path) -> None:
@@ -151,3 +190,9 @@ def test_a_rate_is_written_in_words_and_can_be_off() -> None:
     for wrong in ("5", "0/minute", "5/week", "5 per minute", "-1/second", "x"):
         with pytest.raises(SettingsError, match=r"^RATE_LIMIT_TICKETS: "):
             Settings.from_env(GOOD | {"RATE_LIMIT_TICKETS": wrong})
+
+
+def test_the_demo_never_signs_with_a_key_that_is_not_its_own() -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET: is not the demo's own"):
+        Settings.from_env(GOOD | {"SHIRASE_DEMO": "on"})
+    assert Settings.from_env(GOOD | {"SHIRASE_DEMO": "on", "JWT_SECRET": DEMO_KEY_PREFIX + "j" * 32}).demo

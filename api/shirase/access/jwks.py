@@ -7,13 +7,15 @@ size of one. Whoever sends made-up tokens would decide how often the provider is
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import httpx
 import jwt
 import orjson
 
+from shirase import tls
+from shirase.addresses import require_private
 from shirase.errors import KeysUnavailable
 from shirase.keys import Key, public_key
 
@@ -31,19 +33,29 @@ Found = Sequence[tuple[str | None, Key]]
 class Jwks:
     """The keys of one URL. Safe to share between threads; asks when a token comes, never by itself."""
 
-    def __init__(self, url: str, timeout: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Prepare, without asking.
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        http_hosts: Collection[str] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare, without fetching.
 
         Args:
             url: where the set is.
             timeout: seconds that an answer may take.
+            http_hosts: hosts from which it may come over plain http, wherever they are.
             clock: seconds that only go forward.
         """
         self._url = url
         self._timeout = timeout
+        self._http_hosts = http_hosts
         self._clock = clock
         self._lock = threading.Lock()
         self._known: Found = ()
+        self._attempted = False  # a fetch has ended, whatever came of it
         self._fetched_at = self._tried_at = float("-inf")
 
     def candidates(self, key_id: str | None) -> Sequence[Key]:
@@ -53,10 +65,12 @@ class Jwks:
             KeysUnavailable: if there is no set and none can be had.
         """
         if self._age() > FRESH:
-            self._fetch(wait=not self._known)
+            # Without a set callers wait for the first fetch. Once one has failed they do not: an issuer that hangs
+            # must not hold every thread.
+            self._fetch(wait=not self._attempted)
         found = self._with_id(key_id)
-        if not found and self._known:  # rotated since
-            self._fetch(wait=True)
+        if not found and self._known:  # rotated since; only one caller fetches, others answer from the set at hand
+            self._fetch(wait=False)
             found = self._with_id(key_id)
         if self._age() > STALE:
             raise KeysUnavailable("the keys that tokens are checked with cannot be fetched")
@@ -69,7 +83,7 @@ class Jwks:
         return [key for name, key in self._known if key_id is None or name == key_id]
 
     def _fetch(self, *, wait: bool) -> None:
-        """Ask, unless it was tried just now; while another thread asks, wait for it or go on with the old set."""
+        """Fetch, unless that was tried just now; while another thread does, wait for it or go on with the old set."""
         if not self._lock.acquire(blocking=wait):
             return
         try:
@@ -77,25 +91,38 @@ class Jwks:
             if now - self._tried_at < PAUSE:
                 return
             self._tried_at = now
-            self._known = _read(_get(self._url, self._timeout))
+            self._known = _read(self._get())
             self._fetched_at = now
-        except (httpx.HTTPError, ValueError) as exc:
+        except (httpx.HTTPError, OSError, ValueError) as exc:
             log.warning("JWT_JWKS_URL has no answer that can be used: %s", exc)
         finally:
+            self._attempted = True
             self._lock.release()
 
+    def _get(self) -> bytes:
+        deadline = time.monotonic() + self._timeout
+        body = b""
+        url, headers = self._address()
+        with (
+            httpx.Client(verify=tls.context(), timeout=self._timeout) as http,
+            http.stream("GET", url, headers=headers) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                raise ValueError(f"it answers {answer.status_code}")
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > MAX_BYTES or time.monotonic() > deadline:
+                    raise ValueError("it is too large or too slow")
+        return body
 
-def _get(url: str, timeout: float) -> bytes:
-    deadline = time.monotonic() + timeout
-    body = b""
-    with httpx.stream("GET", url, timeout=timeout, headers={"Accept": "application/json"}) as answer:
-        if answer.status_code != httpx.codes.OK:
-            raise ValueError(f"it answers {answer.status_code}")
-        for part in answer.iter_bytes():
-            body += part
-            if len(body) > MAX_BYTES or time.monotonic() > deadline:
-                raise ValueError("it is too large or too slow")
-    return body
+    def _address(self) -> tuple[httpx.URL, dict[str, str]]:
+        """Where to connect. Plain http goes to the very address that was checked: a name may change meanwhile."""
+        url = httpx.URL(self._url)
+        headers = {"Accept": "application/json"}
+        if url.scheme == "http" and url.host not in self._http_hosts:
+            headers["Host"] = url.netloc.decode()
+            url = url.copy_with(host=require_private(url.host))
+        return url, headers
 
 
 def _read(body: bytes) -> Found:

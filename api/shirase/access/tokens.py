@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import jwt
 import orjson
@@ -13,10 +14,10 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from shirase.errors import FieldError, Invalid, SettingsError, Unauthenticated
 from shirase.keys import SHARED, Key, Keys, key_bytes, secrets
-from shirase.settings import Settings, TokenSettings
+from shirase.settings import ADMIN, WRITE, Settings, TokenSettings
 
-WRITE = "notifications:write"
-ADMIN = "notifications:admin"
+__all__ = ["ADMIN", "WRITE"]  # most callers that need a scope need the rest of this module too
+
 MAX_USER_ID = 255
 LEEWAY = 10  # seconds by which the signer's clock may differ
 REMEMBERED = 256  # tokens whose signature was right, each process
@@ -42,6 +43,13 @@ def is_user_id(value: str) -> bool:
     return 1 <= len(value) <= MAX_USER_ID and not _CONTROL.search(value)
 
 
+def as_user_id(value: object) -> str | None:
+    """A value as a user id: text as it is, an integer or UUID as its usual text; ``None`` for anything else."""
+    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        value = str(value)
+    return value if isinstance(value, str) and is_user_id(value) else None
+
+
 def check_user_id(value: str) -> None:
     """Let a user id pass.
 
@@ -62,9 +70,9 @@ def mint(settings: TokenSettings, user_id: str, *, scope: str = "", ttl: int = 3
     if not settings.jwt_secret:
         raise SettingsError("JWT_SECRET", "is not set, and nothing else can sign a token: have its issuer sign one")
     now = int(time.time())
-    claims: dict[str, str | int] = {"sub": user_id, "iat": now, "exp": now + ttl}
+    claims: dict[str, str | int] = {settings.jwt_user_claim: user_id, "iat": now, "exp": now + ttl}
     if scope:
-        claims["scope"] = scope
+        claims[settings.jwt_scope_claims[0]] = " ".join(_granting(settings, one) for one in scope.split())
     if settings.jwt_issuer:
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
@@ -85,7 +93,7 @@ def verify(keys: Keys, settings: TokenSettings, token: str) -> Identity:
     try:
         for key in keys.candidates(_key_id(token)):
             try:
-                identity = _verified(key, settings.jwt_issuer, settings.jwt_audience, token)
+                identity = _verified(key, settings, token)
             except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:
                 failure = exc  # another of the keys may have signed it
             else:
@@ -107,21 +115,54 @@ def _key_id(token: str) -> str | None:
 
 
 @lru_cache(REMEMBERED)
-def _verified(key: Key, issuer: str | None, audience: str | None, token: str) -> Identity:
+def _verified(key: Key, settings: TokenSettings, token: str) -> Identity:
     claims: dict[str, Any] = jwt.decode(
         token,
         key.material,
         algorithms=[key.algorithm],
-        issuer=issuer,
-        audience=audience,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
         leeway=LEEWAY,
-        options={"require": ["exp", "sub"], "verify_aud": audience is not None},
+        options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_sub": False},
     )
-    subject, scope = claims["sub"], claims.get("scope", "")
-    if not is_user_id(subject):
-        raise Unauthenticated("the token's sub is not a user id")
-    scopes = frozenset(scope.split()) if isinstance(scope, str) else frozenset()
-    return Identity(subject, scopes, int(claims["exp"]))
+    if claims.get("token_type") == "refresh":  # Simple JWT signs these with the same key
+        raise Unauthenticated("this is a refresh token: send the access token")
+    subject = _claim(claims, settings.jwt_user_claim)
+    if subject is None:
+        raise jwt.MissingRequiredClaimError(settings.jwt_user_claim)
+    user_id = as_user_id(subject)
+    if user_id is None:
+        raise Unauthenticated(f"the token's {settings.jwt_user_claim} is not a user id")
+    scopes = frozenset(scope for name in settings.jwt_scope_claims for scope in _words(_claim(claims, name)))
+    return Identity(user_id, _granted(settings, scopes), int(claims["exp"]))
+
+
+def _claim(claims: dict[str, Any], name: str) -> object:
+    """A claim by its name, or by its path: ``realm_access.roles`` is the member of a member unless it is a name."""
+    if name in claims:
+        return claims[name]
+    found: object = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _words(value: object) -> list[str]:
+    """Scopes are words of one text (RFC 8693, section 4.2), and roles and permissions are lists as a rule."""
+    if isinstance(value, str):
+        return value.split()
+    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
+
+
+def _granted(settings: TokenSettings, scopes: frozenset[str]) -> frozenset[str]:
+    """The token's scopes, where our own two are as the settings name them."""
+    ours = {WRITE: settings.jwt_write_scopes, ADMIN: settings.jwt_admin_scopes}
+    return (scopes - {WRITE, ADMIN}) | {scope for scope, names in ours.items() if names & scopes}
+
+
+def _granting(settings: TokenSettings, scope: str) -> str:
+    """The name by which a token must carry the scope."""
+    return min({WRITE: settings.jwt_write_scopes, ADMIN: settings.jwt_admin_scopes}.get(scope, {scope}))
 
 
 def _unexpired(identity: Identity) -> Identity:
@@ -165,6 +206,6 @@ def _reason(exc: Exception) -> str:
         jwt.InvalidIssuerError: "it is from another issuer",
         jwt.InvalidAudienceError: "it is for another audience",
         jwt.ImmatureSignatureError: "it is not valid yet",
-        jwt.MissingRequiredClaimError: "it lacks exp or sub",
+        jwt.MissingRequiredClaimError: "it lacks exp or the user's id",
     }
     return reasons.get(type(exc), "it cannot be read")

@@ -17,6 +17,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 import httpx
 from httpx_sse import EventSource, SSEError
 
+from shirase import tls
 from shirase.client import protocol
 from shirase.client.protocol import (
     ClientError,
@@ -94,7 +95,7 @@ class Client:
             ValueError: if the address is not one, or there is to be no attempt.
         """
         self._way = _Way(url, token, options)
-        self._http = httpx.Client(trust_env=False)
+        self._http = httpx.Client(trust_env=False, verify=tls.context())
 
     def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
         """Create a notification; a key of the caller's own makes repeats harmless beyond this call, too."""
@@ -211,7 +212,7 @@ class AsyncClient:
     def __init__(self, url: str, token: Token, **options: Unpack[Options]) -> None:
         """As of ``Client``."""
         self._way = _Way(url, token, options)
-        self._http = httpx.AsyncClient(trust_env=False)
+        self._http = httpx.AsyncClient(trust_env=False, verify=tls.context())
 
     async def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
         """Create a notification."""

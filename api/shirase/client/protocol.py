@@ -3,6 +3,7 @@
 ``client.py`` carries this out, once in plain Python and once with ``async``.
 """
 
+import logging
 import random
 import secrets
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -24,6 +25,8 @@ STREAM = "/api/sse/notifications"
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)  # statuses that another try may change
 DELAYS = (0.5, 30.0)  # seconds between two attempts: the first, the longest; each is spread over its upper half
 LONGEST_WAIT = 60.0  # seconds that a Retry-After is followed
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -259,6 +262,14 @@ def _key(request: Request[Any] | None) -> str | None:
     return request.headers.get("Idempotency-Key") if request else None
 
 
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 class Listening:
     """Where a listener stands in the stream, and whether and when it opens the stream again."""
 
@@ -275,14 +286,23 @@ class Listening:
         return Request("GET", STREAM, lambda _: None, headers=headers)
 
     def take(self, sent: ServerSentEvent) -> StreamEvent | None:
-        """Note one event; ``None`` for one that a browser would not dispatch (WHATWG HTML, section 9.2.6)."""
+        """Note one event; ``None`` for one that a browser would not dispatch (WHATWG HTML, section 9.2.6).
+
+        One whose data is damaged is logged and passed over: to open the stream again would bring the same one again.
+        """
         if not sent.data:
             return None
         self._failures = 0
         self._cursor = sent.id or self._cursor
         if sent.retry is not None:
             self._first_delay = sent.retry / 1000
-        event = StreamEvent(sent.event, sent.id or None, sent.json())
+        data = _object(sent.data)
+        if data is None:
+            log.warning(
+                "event %r with id %r is damaged and is passed over: its data is no JSON object", sent.event, sent.id
+            )
+            return None
+        event = StreamEvent(sent.event, sent.id or None, data)
         self.over = event.event == "closing" and not event.data.get("reconnect")
         return event
 

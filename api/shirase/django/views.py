@@ -56,9 +56,10 @@ def _signed_in(request: HttpRequest) -> str | None:
     if not request.user.is_authenticated:
         return None
     application = shirase()
-    found = application.site.user_id(request.user)
-    if not (isinstance(found, str) and tokens.is_user_id(found)):
-        raise TypeError(f"SHIRASE['USER_ID'] must give 1 to 255 characters without control characters, not {found!r}")
+    given = application.site.user_id(request.user)
+    found = tokens.as_user_id(given)
+    if found is None:
+        raise TypeError(f"SHIRASE['USER_ID'] must give 1 to 255 characters without control characters, not {given!r}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import flask
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
@@ -71,7 +72,7 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
 def _refusing(identify: HostSignIn) -> HostSignIn:
     """The host's sign-in may abort: then its status and its words are answered in our form."""
 
-    def signed_in(asked: Any) -> Identity | str | int | None:
+    def signed_in(asked: Any) -> Identity | str | int | UUID | None:
         try:
             return identify(asked)
         except HTTPException as exc:

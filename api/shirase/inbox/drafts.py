@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from shirase.access.tokens import MAX_USER_ID, is_user_id
 from shirase.errors import FieldError, Invalid
-from shirase.fields import FIELDS, NO_CONTROL, Content
+from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content
+from shirase.plain import as_json, as_text
 from shirase.types import Draft
 
 MAX_BATCH = 1000
@@ -20,8 +22,15 @@ def _user_id(value: str) -> str:
     return value
 
 
+def _id_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | UUID) and not isinstance(value, bool) else value
+
+
 UserIdField = Annotated[
-    str, Field(min_length=1, max_length=MAX_USER_ID, json_schema_extra=NO_CONTROL), AfterValidator(_user_id)
+    str,
+    Field(min_length=1, max_length=MAX_USER_ID, json_schema_extra=NO_CONTROL),
+    AfterValidator(_user_id),
+    BeforeValidator(_id_as_text, json_schema_input_type=str | int),
 ]
 
 
@@ -83,15 +92,29 @@ class NewBroadcast(NewContent):
 
 
 def check(model: type[R], fields: Mapping[str, Any]) -> R:
-    """Read what a host's own code says.
+    """Read what a host's own code says; what has one obvious text is taken as that (see ``plain``).
 
     Raises:
         Invalid: with every field that is wrong.
     """
     try:
-        return model.model_validate(fields, strict=True)
+        return model.model_validate(_plain(fields), strict=True)
     except ValidationError as exc:
         raise invalid(exc) from exc
+
+
+def _plain(value: Any, path: str = "") -> Any:
+    """The same fields with plain text for late translations and enumerations, and with payloads of plain JSON."""
+    if isinstance(value, Mapping):
+        return {
+            name: as_json(each, f"{path}payload", MAX_PAYLOAD_DEPTH)
+            if name == "payload" and isinstance(each, Mapping)
+            else _plain(each, f"{path}{name}.")
+            for name, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_plain(each, f"{path.rstrip('.')}[{number}].") for number, each in enumerate(value)]
+    return as_text(value)
 
 
 def invalid(error: ValidationError) -> Invalid:

@@ -43,7 +43,7 @@ def to_sse(database_name: str, event: Event) -> sse.Event | None:
     data = _data(event)
     if data is None:
         return None
-    return sse.Event(event.kind, data, cursors.encode(database_name, event.user_id, event.id))
+    return sse.Event(event.kind, sse.unbroken(data), cursors.encode(database_name, event.user_id, event.id))
 
 
 def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:

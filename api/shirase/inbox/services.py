@@ -33,7 +33,7 @@ def wire(settings: Settings) -> Services:
 
 def _keys(settings: Settings) -> Keys:
     if settings.jwt_jwks_url:
-        return Jwks(settings.jwt_jwks_url, settings.jwt_jwks_timeout)
+        return Jwks(settings.jwt_jwks_url, settings.jwt_jwks_timeout, settings.jwt_jwks_http_hosts)
     if settings.jwt_public_key:
         return FixedKeys(public_keys(settings.jwt_public_key))
     return FixedKeys(secret_keys(settings.jwt_secret))

@@ -231,4 +231,4 @@ def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun:
 
 
 def _json(value: dict[str, Any]) -> str:
-    return orjson.dumps(value).decode()
+    return sse.unbroken(orjson.dumps(value).decode())

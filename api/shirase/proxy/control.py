@@ -1,9 +1,7 @@
 """HTTP to one node's control port, within a bounded time."""
 
-import ssl
 import time
 from contextlib import closing
-from functools import cached_property
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -11,6 +9,8 @@ from urllib.parse import urlsplit
 
 import jwt
 from gripcontrol import parse_grip_uri
+
+from shirase import tls
 
 TOKEN_LIFETIME = 3600  # seconds, as pubcontrol has it
 
@@ -60,7 +60,7 @@ class ControlPort:
 
     def _connect(self) -> HTTPConnection:
         if self._parts.scheme == "https":
-            return HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=self._tls)
+            return HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=tls.context())
         return HTTPConnection(self._parts.netloc, timeout=self._timeout)
 
     def _headers(self) -> dict[str, str]:
@@ -71,8 +71,3 @@ class ControlPort:
         elif self._key:
             headers["Authorization"] = f"Bearer {self._key if isinstance(self._key, str) else self._key.decode()}"
         return headers
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """Reads all certificates of the system, so it is made where it is needed."""
-        return ssl.create_default_context()

@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass
 
 CONTENT_TYPE = "text/event-stream"
+# A shared cache would hand one user's stream to another, and what compresses on its way holds events back.
+CACHE_CONTROL = "no-store, no-transform"
 NOTHING = ":\n\n"  # a comment, which no client dispatches
 
 _FIELD = re.compile(r"[^\x00\r\n]*")
+_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -33,6 +36,15 @@ def encode(event: Event) -> str:
         # A line ends at CR, LF or CRLF alone; str.splitlines breaks at more characters than a browser does.
         data = _LINE_END.sub("\ndata: ", data)
     return f"{retry}event: {_one_line(event.event)}\n{number}data: {data}\n\n"
+
+
+def unbroken(json: str) -> str:
+    """JSON whose text no reader takes for several lines.
+
+    Browsers end a line at CR and LF alone; many libraries also do so at the three other characters that Unicode knows
+    as line breaks, and JSON lets stand.
+    """
+    return json if json.isascii() else json.translate(_BREAKS)
 
 
 def _one_line(value: str) -> str:

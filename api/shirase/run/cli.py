@@ -20,6 +20,7 @@ from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
 from shirase.inbox.services import wire
 from shirase.relay import repair
 from shirase.run import node, supervisor, trace
+from shirase.run.data_directory import make_private
 from shirase.run.doctor import client_path, parts
 from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
@@ -116,6 +117,7 @@ def run_proxy(
 ) -> None:
     """Run one Pushpin node in the foreground; its control port is --port + 2."""
     mounts = node.read_mounts(routes)
+    make_private(data_dir)
     settings = ProxySettings.from_env(load(data_dir))
     with Standby(origin, settings, mounts) as standby:
         config = node.ProxyConfig(

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from shirase.errors import ShiraseError
+from shirase.settings import DEMO_KEY_PREFIX
 from shirase.variables import SUFFIX
 
 KEYS = ("PUSHPIN_SIG_KEY", "JWT_SECRET")
@@ -29,7 +31,7 @@ def held(data_dir: Path) -> Iterator[None]:
     Raises:
         DataDirectoryTaken: if a running copy holds it.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(data_dir)
     with (data_dir / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,15 +44,32 @@ def held(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def make_private(data_dir: Path) -> None:
+    """Make the directory if need be, and let nobody but its owner read it and its database, whatever was there."""
+    os.umask(0o077)  # also for what this process and its children make later
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _restrict(data_dir)
+    for file in data_dir.glob("shirase.db*"):  # SQLite gives its log files the mode of the database
+        _restrict(file)
+
+
+def _restrict(path: Path) -> None:
+    """Take all access from group and others; a directory that is shared on purpose (sticky, as /tmp is) stays so."""
+    found = path.lstat()
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid == os.getuid() and mode & 0o077 and not mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode):
+        path.chmod(mode & 0o700)
+
+
 def read_settings(data_dir: Path) -> dict[str, str]:
     """What the copy of that directory was last started with; nothing if it was not a demo."""
     return {name: value for name, value in dotenv_values(_file(data_dir), interpolate=False).items() if value}
 
 
 def make_keys(data_dir: Path) -> dict[str, str]:
-    """The demo's keys: those of its first start, or new ones."""
-    kept = read_settings(data_dir)
-    return {name: kept.get(name) or secrets.token_hex(KEY_BYTES) for name in KEYS}
+    """The demo's keys: those of its first start, or new ones. Their prefix tells them from an operator's own."""
+    kept = {name: value for name, value in read_settings(data_dir).items() if value.startswith(DEMO_KEY_PREFIX)}
+    return {name: kept.get(name) or DEMO_KEY_PREFIX + secrets.token_hex(KEY_BYTES) for name in KEYS}
 
 
 def keep_settings(data_dir: Path, environ: Mapping[str, str]) -> None:

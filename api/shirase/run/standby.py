@@ -121,7 +121,7 @@ class Standby:
     async def _answer(self, request: _Request) -> bytes:
         path = request.target.partition("?")[0]
         answer = None
-        if path.endswith(PATH):
+        if PATH in path and NEXT_PATH not in path:  # also what no handler knows, such as a slash at the end
             answer = await self._ask(request)
         elif path.endswith(NEXT_PATH):
             answer = _unless_failed(await self._ask(request))
@@ -172,18 +172,20 @@ class Standby:
         if not grip.is_signed_with(request.header("grip-sig"), self._settings.pushpin_sig_key):
             return None
         hold = grip.hold_on(last, next_path=request.target, keepalive=self._settings.sse_keepalive_timeout)
-        return _http(HTTPStatus.OK, {"Content-Type": sse.CONTENT_TYPE, **hold}, b"")
+        headers = {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL, **hold}
+        return _http(HTTPStatus.OK, headers, b"")
 
     def _instead(self, request: _Request) -> bytes:
         """What a client hears while no handler answers."""
-        headers = cors.headers(self._settings.cors_origins, request.header("origin"), request.method)
+        headers = cors.headers(self._settings, request.header("origin"), request.method)
         if headers and cors.is_preflight(request.method, request.header("access-control-request-method")):
             return _http(HTTPStatus.NO_CONTENT, headers, b"")
         headers |= {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if request.method == "GET" and sse.CONTENT_TYPE in request.header("accept"):
             # A native EventSource stops for good at any status but 200. After this it comes back by itself.
             retry = random.randint(*RETRY)  # noqa: S311 - spreads reconnects, protects nothing
-            return _http(HTTPStatus.OK, headers | {"Content-Type": sse.CONTENT_TYPE}, f"retry: {retry}\n\n".encode())
+            headers |= {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
+            return _http(HTTPStatus.OK, headers, f"retry: {retry}\n\n".encode())
         status = HTTPStatus.SERVICE_UNAVAILABLE
         body = problems.document(status, "no handler answers now; try again soon")
         return _http(status, headers | {"Content-Type": problems.CONTENT_TYPE, "Retry-After": str(RETRY_AFTER)}, body)

@@ -1,10 +1,11 @@
 """The database: one engine, transactions that say whether they write, and the migrations."""
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from select import POLLIN, poll
 from sqlite3 import SQLITE_FULL, SQLITE_READONLY
@@ -174,6 +175,7 @@ def migrate(url: str, schema: str | None = None) -> None:
         SettingsError: as by ``Database``.
     """
     parsed = parse_url(url, schema)
+    _make_private(parsed)
     engine = create_engine(parsed, poolclass=NullPool, connect_args={"options": _search_path(schema)} if schema else {})
     try:
         with engine.connect() as connection:
@@ -183,6 +185,14 @@ def migrate(url: str, schema: str | None = None) -> None:
         raise DatabaseUnavailable(f"the database does not answer: {reason}") from exc
     finally:
         engine.dispose()
+
+
+def _make_private(url: URL) -> None:
+    """A new file of SQLite is for its owner alone: it holds what every inbox says."""
+    path = url.database or ":memory:"
+    if url.get_backend_name() == "sqlite" and not path.startswith((":", "file:")):
+        with suppress(OSError):  # it exists, or SQLite tells what is wrong
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def migrate_on(connection: Connection, schema: str | None) -> None:

@@ -30,8 +30,7 @@ def identify(request: Request, services: Services, *, in_query: bool = False) ->
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return tokens.verify(services.keys, settings, token.strip())
-    if scheme:
-        raise Unauthenticated("the Authorization header must be: Bearer TOKEN")
+    # Another scheme is for somebody else, such as a password that a proxy in between asks for.
     if by_cookie := cookie(request, settings):
         _require_own_site(request, settings)
         return tokens.verify(services.keys, settings, by_cookie)
@@ -58,12 +57,10 @@ def identify_by_host(request: Request, services: Services, identify: HostSignIn)
     found = identify(request.native)
     if found is None:
         raise Unauthenticated("nobody has signed in")
-    if isinstance(found, int) and not isinstance(found, bool):
-        found = str(found)
-    if isinstance(found, str) and tokens.is_user_id(found):
-        return Identity(found)
     if isinstance(found, Identity) and tokens.is_user_id(found.user_id):
         return found
+    if (user_id := tokens.as_user_id(found)) is not None:
+        return Identity(user_id)
     raise TypeError(f"identify() must return a user's id, an Identity or None, not {found!r}")
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from shirase.access.tokens import Identity
 from shirase.inbox.services import Services
 from shirase.web.http import Request
 
 # Who a request of the host's framework is from: a user's id, an Identity with scopes, or None if nobody signed in.
-HostSignIn = Callable[[Any], Identity | str | int | None]
+HostSignIn = Callable[[Any], Identity | str | int | UUID | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,17 @@
 An origin is compared with the list and never reflected: what is not listed gets no header that lets it in.
 """
 
+from shirase.settings import ProxySettings, Settings
+
 METHODS = "GET, POST, DELETE"
-REQUEST_HEADERS = "Authorization, Content-Type, Last-Event-ID, Idempotency-Key"
+REQUEST_HEADERS = (
+    *("Authorization", "Content-Type", "Last-Event-ID", "Idempotency-Key", "X-Request-Id"),
+    *("Cache-Control", "Pragma", "X-Requested-With"),  # EventSource polyfills and older libraries
+    # Tracing libraries add theirs to every request of a page: W3C Trace Context and Baggage, Sentry, B3, Datadog, …
+    *("traceparent", "tracestate", "baggage", "sentry-trace", "b3", "newrelic", "elastic-apm-traceparent"),
+    *("X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags", "uber-trace-id"),
+    *("x-datadog-origin", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-trace-id", "x-datadog-tags"),
+)
 ANSWER_HEADERS = "Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id"
 MAX_AGE = 7200  # seconds that a preflight's answer is kept: the most that Chromium allows
 
@@ -14,8 +23,9 @@ def is_preflight(method: str, requested: str | None) -> bool:
     return method == "OPTIONS" and bool(requested)
 
 
-def headers(origins: frozenset[str], origin: str | None, method: str) -> dict[str, str]:
+def headers(settings: Settings | ProxySettings, origin: str | None, method: str) -> dict[str, str]:
     """What an answer carries for the page of that ``Origin``; nothing at all if no origin is listed."""
+    origins = settings.cors_origins
     if not origins:
         return {}
     # Also where there is no origin: a cache must not give that answer to a page.
@@ -26,7 +36,7 @@ def headers(origins: frozenset[str], origin: str | None, method: str) -> dict[st
     if method == "OPTIONS":
         return found | {
             "Access-Control-Allow-Methods": METHODS,
-            "Access-Control-Allow-Headers": REQUEST_HEADERS,
+            "Access-Control-Allow-Headers": ", ".join((*REQUEST_HEADERS, *sorted(settings.cors_headers))),
             "Access-Control-Max-Age": str(MAX_AGE),
         }
     return found | {"Access-Control-Expose-Headers": ANSWER_HEADERS}

@@ -45,9 +45,7 @@ def finish(response: Response, call: Call, operation: str) -> None:
     request = call.request
     response.headers.update(call.headers)
     browser_headers.harden(response)
-    response.headers.update(
-        cors.headers(call.services.settings.cors_origins, request.headers.get("Origin"), request.method)
-    )
+    response.headers.update(cors.headers(call.services.settings, request.headers.get("Origin"), request.method))
     response.headers["X-Request-Id"] = call.request_id
     seconds = time.perf_counter() - call.started
     metrics.REQUESTS.labels(operation, response.status).inc()

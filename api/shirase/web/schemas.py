@@ -1,14 +1,17 @@
 """What requests and answers look like. The OpenAPI document is made from these same classes."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, create_model
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from shirase.fields import FIELDS, Type
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, UserIdField
 from shirase.types import LARGEST_ID
 
 __all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
+
+CACHE_BUSTER = re.compile(r"_\w*|cb|ts?|timestamp|rand(om)?|no_?cache|cache_?bust(er)?", re.IGNORECASE)
 
 
 def _whole(value: Any) -> Any:
@@ -109,7 +112,23 @@ class TraceView(BaseModel):
     read_by: str | None
 
 
-class PageQuery(Request):
+class OpenQuery(BaseModel):
+    """Parameters of a stream's address. Unknown ones are ignored: polyfills and trackers add their own."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Query(Request):
+    """Parameters of an address. An unknown one is an error, as it may be a filter that was misspelled."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_cache_busters(cls, given: dict[str, str]) -> dict[str, str]:
+        """Libraries append ``_=1700000000000`` and the like, so that no cache answers."""
+        return {name: value for name, value in given.items() if not CACHE_BUSTER.fullmatch(name)}
+
+
+class PageQuery(Query):
     """Which part of the list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
@@ -118,7 +137,7 @@ class PageQuery(Request):
     type: Type | None = None
 
 
-class PollQuery(Request):
+class PollQuery(OpenQuery):
     """Where to begin, and how many seconds to wait."""
 
     after: Annotated[str, Field(max_length=128)] | None = None
@@ -127,10 +146,17 @@ class PollQuery(Request):
     token: str | None = None
 
 
-class StreamQuery(Request):
-    """Where to begin. The header ``Last-Event-ID`` comes first."""
+class StreamQuery(OpenQuery):
+    """Where to begin. The header ``Last-Event-ID`` comes first; ``lastEventId`` is the polyfills' name for the same."""
 
     last_event_id: Annotated[str, Field(max_length=1024)] | None = None
+    lastEventId: Annotated[str, Field(max_length=1024)] | None = None  # noqa: N815 - as it is sent
+
+    @property
+    def cursor(self) -> str | None:
+        """The one that is there."""
+        return self.last_event_id or self.lastEventId
+
     ticket: str | None = None
     token: str | None = None
 
@@ -142,7 +168,7 @@ class TicketView(BaseModel):
     expires_in: int
 
 
-class ConnectionsQuery(Request):
+class ConnectionsQuery(Query):
     """Whose streams."""
 
     user_id: UserIdField

@@ -41,7 +41,11 @@ function renewal({ expires_in }: Grant): number {
 }
 
 async function askForToken(user: string): Promise<Grant> {
-  const answer = await fetch("/demo/token", { method: "POST", body: JSON.stringify({ user_id: user }) });
+  const answer = await fetch("/demo/token", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ user_id: user }),
+  });
   if (answer.ok) return answer.json();
   const { title, errors = [] } = await answer.json();
   const problem = new Error(errors.map(({ message }: { message: string }) => message).join(", ") || title);

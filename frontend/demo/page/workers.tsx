@@ -31,7 +31,10 @@ export function Workers(): ReactNode {
 
 /** Restart, and wait until no worker of before is left. */
 async function replaceWorkers(): Promise<string> {
-  const before = await askFor("/demo/workers/restart", { method: "POST" });
+  const before = await askFor("/demo/workers/restart", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+  });
   const deadline = Date.now() + PATIENCE;
   while (Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, LOOK));

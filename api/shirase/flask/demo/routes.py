@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-import orjson
 from flask import Blueprint, Response, current_app, jsonify, request, send_from_directory
+from pydantic import ValidationError
 
 from shirase.access import tokens
-from shirase.errors import FieldError, Invalid, Malformed
+from shirase.addresses import is_loopback_name
+from shirase.errors import Forbidden, UnsupportedMedia
 from shirase.flask.demo import workers
+from shirase.inbox.drafts import Request, UserIdField, invalid
 from shirase.settings import Settings
 from shirase.web.browser_headers import FRAMED_PAGE
+from shirase.web.json_body import check_json
 
 PAGE = Path(__file__).parent / "static"
 TOKEN_TTL = 3600  # seconds
@@ -17,6 +20,30 @@ STATIC_MAX_AGE = 60  # seconds; after that the ETag saves the transfer
 
 blueprint = Blueprint("demo", __name__)
 blueprint.register_blueprint(workers.blueprint)
+
+
+class DemoUser(Request):
+    """Whom the page wants to be."""
+
+    user_id: UserIdField
+
+
+@blueprint.before_request
+def admit() -> None:
+    """Only pages that this machine itself serves get an answer.
+
+    A page of any site reaches a port of the reader's machine once its own host name resolves to 127.0.0.1 (DNS
+    rebinding), and a form of any page posts text. So the name must be one of this machine, and what is posted JSON,
+    which a page of another origin may not send without being asked for it by CORS.
+    """
+    if not is_loopback_name(request.host):
+        raise Forbidden("the demo is for this machine alone: open it as 127.0.0.1, [::1] or localhost")
+    if request.method == "POST":
+        settings: Settings = current_app.extensions["shirase"].settings
+        if request.origin not in (None, request.host_url.rstrip("/"), *settings.cors_origins):
+            raise Forbidden("this is for the demo's own page")
+        if request.mimetype != "application/json":
+            raise UnsupportedMedia("send the body as Content-Type: application/json")
 
 
 @blueprint.get("/")
@@ -47,7 +74,12 @@ def token() -> Response:
     over data that nobody relies on. Without ``--demo`` this blueprint is not mounted, and users get their
     tokens from the host application, which knows who they are.
     """
-    user_id = _user_id(request.get_data())
+    raw = request.get_data()
+    check_json(raw)
+    try:
+        user_id = DemoUser.model_validate_json(raw, strict=True).user_id
+    except ValidationError as exc:
+        raise invalid(exc) from exc
     settings: Settings = current_app.extensions["shirase"].settings
     answer = {
         "token": tokens.mint(settings, user_id, scope=tokens.WRITE, ttl=TOKEN_TTL),
@@ -55,15 +87,3 @@ def token() -> Response:
         "heartbeat": settings.sse_keepalive_timeout,  # so that the page notices a dead connection
     }
     return jsonify(answer)
-
-
-def _user_id(body: bytes) -> str:
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise Malformed(f"the body is not JSON: {exc}") from exc
-    user_id = content.get("user_id") if isinstance(content, dict) else None
-    if not isinstance(user_id, str):
-        raise Invalid(FieldError("user_id", "must be text"))
-    tokens.check_user_id(user_id)
-    return user_id

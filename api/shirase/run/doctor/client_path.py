@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from shirase import tls
 from shirase.run.doctor.files import file_limit
 from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.run.doctor.stream import PATH, Stream
@@ -37,6 +38,7 @@ class ClientPath:
         self._http = httpx.Client(
             timeout=TIMEOUT,
             trust_env=False,
+            verify=tls.context(),
             headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
         )
         self._health: httpx.Response | None = None

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 from httpx_sse import EventSource, SSEError
 
+from shirase import tls
+
 PATH = "/api/sse/notifications"
 SILENCE = 60.0  # seconds without a byte; longer than all checks take
 
@@ -33,7 +35,7 @@ class Stream:
         self.greeted: dict[str, Any] | None = None  # the data of ``connected``
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
-        self._http = httpx.Client(timeout=httpx.Timeout(SILENCE), trust_env=False)
+        self._http = httpx.Client(timeout=httpx.Timeout(SILENCE), trust_env=False, verify=tls.context())
         self._arrived: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
 
     def open(self) -> None:

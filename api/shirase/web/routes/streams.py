@@ -50,7 +50,7 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     """``connected``, what was missed, then events as they happen."""
     wired = services()
     _require_proxy()
-    cursor = (request().headers.get("Last-Event-ID") or query.last_event_id or "")[:LONGEST_CURSOR] or None
+    cursor = (request().headers.get("Last-Event-ID") or query.cursor or "")[:LONGEST_CURSOR] or None
     address = request().headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
     connection = connections.new(caller.user_id, caller.expires_at, request().headers.get("User-Agent", ""), address)
     answer = streams.open_stream(
@@ -127,6 +127,6 @@ def _require_proxy() -> None:
 def _stream(answer: streams.Answer) -> Response:
     response = Response(answer.body, content_type=sse.CONTENT_TYPE)
     response.headers.update(answer.headers)
-    response.headers["Cache-Control"] = "no-store"  # a shared cache would hand one user's stream to another
+    response.headers["Cache-Control"] = sse.CACHE_CONTROL
     response.headers["X-Accel-Buffering"] = "no"  # nginx in front of the proxy must pass each event at once
     return response

@@ -11,8 +11,11 @@ export function signIn(user: string): GetCredential {
   let token: string | null = null;
   return async ({ refresh }) => {
     if (token === null || refresh) {
-      const body = JSON.stringify({ user_id: user });
-      const answer = await fetch(`${SERVICE}/demo/token`, { method: "POST", body });
+      const answer = await fetch(`${SERVICE}/demo/token`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ user_id: user }),
+      });
       token = (await answer.json()).token as string;
     }
     return token;

@@ -1,0 +1,64 @@
+"""A certificate authority of one's own, as companies have them."""
+
+import datetime as dt
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Its own certificate, alone in a file and in a directory as OpenSSL wants it, and one for ``localhost``."""
+
+    file: Path
+    directory: Path
+    certificate: Path
+    key: Path
+
+
+def make_authority(directory: Path) -> Authority:
+    """Make all of it."""
+    own_key, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
+    own = _certificate("a company", own_key, "a company", own_key, is_authority=True)
+    served = _certificate("localhost", key, "a company", own_key, is_authority=False)
+    (directory / "authorities").mkdir()
+    made = Authority(
+        directory / "authorities" / "company.pem",
+        directory / "authorities",
+        directory / "localhost.pem",
+        directory / "localhost.key",
+    )
+    made.file.write_bytes(own.public_bytes(Encoding.PEM))
+    made.certificate.write_bytes(served.public_bytes(Encoding.PEM))
+    made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    subprocess.run(["openssl", "rehash", str(made.directory)], check=True)
+    return made
+
+
+def _certificate(
+    subject: str, key: EllipticCurvePrivateKey, issuer: str, signer: EllipticCurvePrivateKey, *, is_authority: bool
+) -> x509.Certificate:
+    now = dt.datetime.now(dt.UTC)
+    named = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(named[0])
+        .issuer_name(named[1])
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+    )
+    if not is_authority:
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(signer, SHA256())
