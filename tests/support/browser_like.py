@@ -1,4 +1,4 @@
-"""Clients that behave as a browser's EventSource does (WHATWG HTML, section 9.2), by the hundred in one thread."""
+"""Clients that behave like a browser's EventSource (WHATWG HTML, section 9.2), hundreds of them in one thread."""
 
 import asyncio
 import json
@@ -14,39 +14,39 @@ from urllib.parse import urlencode, urlsplit
 from tests.support.loop_thread import LoopThread, wait_until
 
 PATH = "/api/sse/notifications"
-FIRST_RETRY = 3.0  # seconds; browsers choose a few until the stream names another
-BUFFER = 16 * 1024  # bytes read ahead; beyond twice as many the kernel's buffers fill, and then the server's
-LONGEST_IN_QUERY = 3000  # Pushpin 1.36 drops a request whose address passes 4,095 bytes
-UNANSWERED = 5.0  # seconds until a page that renews asks again
+FIRST_RETRY = 3.0  # seconds, until the stream sends a `retry:`
+BUFFER = 16 * 1024  # bytes read ahead; then the kernel's buffers fill, and then the server's
+LONGEST_IN_QUERY = 3000  # Pushpin 1.36 drops a request whose address exceeds 4,095 bytes
+UNANSWERED = 5.0  # seconds without an answer until a renewing page retries
 WAIT = 20.0  # seconds until a test gives up on an event
-_NOTHING: tuple[str, tuple[str, ...], str | None] = ("", (), None)  # of an event that has not begun
-OWN = ("connected", "heartbeat")  # events of the connection; all others are of the user's log
+_NOTHING: tuple[str, tuple[str, ...], str | None] = ("", (), None)  # of an event of which nothing has arrived
+OWN = ("connected", "heartbeat")  # events of the connection; all others belong to the user's log
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One event as it was dispatched."""
+    """A dispatched event."""
 
-    connection: int  # which of the device's responses carried it, from 1 on
+    connection: int  # which of the device's responses carried it, counted from 1
     event: str
     data: str
-    id: str | None  # the event's own; not what lastEventId shows
+    id: str | None  # the event's own, unlike lastEventId
     at: float  # Unix time
 
     @property
     def seq(self) -> int | None:
-        """The place in the user's log that the cursor stands for; tests may look into what clients may not."""
-        place = (self.id or "").rpartition("-")[2].partition(".")[0]
-        return int(place) if place.isdecimal() else None
+        """The position in the user's log. Cursors are opaque to clients, but not to these tests."""
+        position = (self.id or "").rpartition("-")[2].partition(".")[0]
+        return int(position) if position.isdecimal() else None
 
     @property
     def json(self) -> Any:
-        """The data, read."""
+        """The decoded data."""
         return json.loads(self.data)
 
 
 class Device:
-    """One EventSource. What it says of itself is written by the loop's thread and read by the test's."""
+    """One EventSource. Its attributes are written by the loop's thread and read by the test's."""
 
     def __init__(
         self,
@@ -58,23 +58,25 @@ class Device:
         renew: bool = False,
         cookie: str | None = None,
     ) -> None:
-        """Prepare to open the stream at ``url`` (the proxy's), behind ``cursor`` as a page would ask for it.
+        """Prepare to open the stream at the proxy's ``url``.
 
-        A host's own sign-in is a ``cookie``, which then takes the token's place.
-
-        One that is to ``renew`` is on a page that makes a new EventSource, behind the last cursor, whenever the browser
-        gave up on one or has had no answer for long: Pushpin 1.36 may leave a request of its first moments without.
-        A device that does not ``reconnect`` stays where its first response ended. A token that is too long for an
-        address goes into a header, as fetch-based clients send it.
+        Args:
+            url: the service's address.
+            token: sent in the address, or in a header if it is too long, as fetch-based clients do.
+            cursor: resume after it, as ``?last_event_id=``.
+            reconnect: open the stream again when it ends.
+            renew: behave like a page that creates a new EventSource, with the last cursor, when the browser gave up on
+                one or got no answer: Pushpin 1.36 may leave requests unanswered in the first moments after its start.
+            cookie: an application's own session, sent instead of the token.
         """
         self.received: list[Received] = []
         self.connections = 0  # responses that began with 200
-        self.failures = 0  # attempts that met no server, or lost it before an answer
+        self.failures = 0  # attempts without a server, or cut before an answer
         self.refused: int | None = None  # the status that ended it for good
         self.refusals = 0
         self.retry = FIRST_RETRY
         self.retries_named = 0
-        self.longest_retry: float | None = None  # shortens what the service asks for, where that is not the subject
+        self.longest_retry: float | None = None  # shortens the service's `retry:` in tests of something else
         self.last_event_id = ""
         self.open = False
         self.done = False
@@ -94,54 +96,54 @@ class Device:
 
     @property
     def log(self) -> list[Received]:
-        """What it got of the user's log: everything but greetings and heartbeats."""
+        """The received events of the user's log: all but ``connected`` and heartbeats."""
         return [one for one in self.received if one.event not in OWN]
 
     @property
     def seqs(self) -> list[int | None]:
-        """The places in the log that it got, in the order in which it got them."""
+        """The received positions in the log, in order of arrival."""
         return [one.seq for one in self.log]
 
     @property
     def titles(self) -> list[str]:
-        """The titles of the notifications that it got."""
+        """The titles of the received notifications."""
         return [one.json["title"] for one in self.received if one.event == "notification"]
 
     def named(self, event: str) -> list[Received]:
-        """What it got of one kind."""
+        """The received events of this name."""
         return [one for one in self.received if one.event == event]
 
     def wait(self, condition: Callable[["Device"], object], timeout: float = WAIT) -> None:
-        """Wait until the condition holds for this device."""
+        """Wait until the condition is true of this device."""
         wait_until(lambda: condition(self), timeout, lambda: f"the device has {self!r}")
 
     def drop(self) -> None:
-        """Cut the connection as a network does; it reconnects if it is one that does."""
+        """Cut the connection as a network does; the device may reconnect."""
         self._call(self._abort)
 
     def stop_reading(self) -> None:
-        """Leave what comes in the socket, as a tab does that is asleep."""
+        """Leave data unread in the socket, like a sleeping tab."""
         self._call(self._reading.clear)
 
     def go_on_reading(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self._call(self._reading.set)
 
     def close(self) -> None:
-        """Close it for good, as ``EventSource.close()`` does."""
+        """Close for good, as ``EventSource.close()`` does."""
         self._reconnect = False
-        self._closed = True  # also one that is just connecting
+        self._closed = True  # also while it is connecting
         self._call(self._reading.set)
         self._call(self._abort)
 
     def __repr__(self) -> str:
-        """Enough to understand a failure."""
+        """Show enough to explain a failure."""
         shown = ", ".join(f"{one.event}:{one.id}" for one in self.received[-12:])
         state = "open" if self.open else f"refused {self.refused}" if self.refused else "closed"
         return f"<{state}, {self.connections} connections, {len(self.received)} events, last: {shown}>"
 
     async def run(self) -> None:
-        """Be an EventSource until closed or refused."""
+        """Connect and reconnect until closed or refused."""
         self._loop = asyncio.get_running_loop()
         try:
             while True:
@@ -210,7 +212,7 @@ class Device:
         return "\r\n".join([*lines, "", ""]).encode()
 
     def _take(self, line: str) -> None:
-        """One line of the stream; an empty one dispatches what came before it."""
+        """Process a line of the stream; an empty line dispatches the event before it."""
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         event, data, own_id = self._pending
@@ -241,7 +243,7 @@ class Device:
 
 
 class Browsers(LoopThread):
-    """Where devices live."""
+    """Creates devices, and runs them in its thread."""
 
     def open(
         self,
@@ -254,7 +256,7 @@ class Browsers(LoopThread):
         longest_retry: float | None = None,
         cookie: str | None = None,
     ) -> Device:
-        """Open one stream; it may still be on its way when this returns."""
+        """Start opening a stream, without waiting for it."""
         device = Device(url, token, cursor=cursor, reconnect=reconnect, renew=renew, cookie=cookie)
         device.longest_retry = longest_retry
         self.spawn(device.run())
@@ -274,7 +276,7 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 async def _parts(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
-    """Of a body that ends after its length, or with the connection."""
+    """Read a body that ends at its Content-Length, or with the connection."""
     left = int(headers.get("content-length", sys.maxsize))
     while left and (part := await reader.read(min(BUFFER, left))):
         left -= len(part)

@@ -1,4 +1,4 @@
-"""Content as producers send it, checked already."""
+"""The validated content of a notification."""
 
 from datetime import datetime
 

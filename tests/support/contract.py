@@ -1,4 +1,4 @@
-"""Every answer that a test gets, held against the application's own OpenAPI document."""
+"""Checks every response in the tests against the application's OpenAPI document."""
 
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ SUCCESS = 300  # statuses below
 
 
 class Contract:
-    """Collects what was answered otherwise than the document says; the fixture of the application looks at the end."""
+    """Collects differences between responses and document; the application's fixture asserts that there are none."""
 
     def __init__(self, app: Flask) -> None:
         self.broken: list[str] = []
@@ -26,7 +26,7 @@ class Contract:
 
     @property
     def successes(self) -> set[tuple[str, int]]:
-        """What the document promises to whoever asks rightly."""
+        """The successful responses that the document describes."""
         return {
             (operation["operationId"], int(status))
             for methods in self.document["paths"].values()
@@ -36,20 +36,22 @@ class Contract:
         }
 
     def check(self, response: Response) -> Response:
-        """Look at one answer; it passes on unchanged."""
+        """Check a response and return it unchanged."""
         path = with_braces(request.url_rule.rule) if request.url_rule else ""
         operation = self.document["paths"].get(path, {}).get(request.method.lower())
         if operation:
             self.seen.add((operation["operationId"], response.status_code))
-            said = operation["responses"].get(str(response.status_code))
+            documented = operation["responses"].get(str(response.status_code))
             self.broken += [
                 f"{request.method} {path} {response.status_code}: {complaint}"
-                for complaint in (["is not in the document"] if said is None else self._complaints(said, response))
+                for complaint in (
+                    ["is not in the document"] if documented is None else self._complaints(documented, response)
+                )
             ]
         return response
 
-    def _complaints(self, said: dict[str, Any], response: Response) -> list[str]:
-        content = said.get("content", {})
+    def _complaints(self, documented: dict[str, Any], response: Response) -> list[str]:
+        content = documented.get("content", {})
         if not content:
             return ["has a body"] if response.data else []
         if response.mimetype not in content:

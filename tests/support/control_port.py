@@ -1,4 +1,4 @@
-"""A control port that does as it is told: for what is sent to it, and for what becomes of a failure."""
+"""A control port that records what it is sent, and fails on request."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-HUNG = 60.0  # seconds; far beyond any timeout in the tests
+HUNG = 60.0  # seconds, above every timeout in the tests
 
 
 class ControlPort(ThreadingHTTPServer):
-    """Answers 200 and keeps the items, until ``behaviour`` says otherwise."""
+    """Answers 200 and records the items, unless ``behaviour`` is changed."""
 
     daemon_threads = True
 

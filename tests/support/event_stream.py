@@ -1,4 +1,4 @@
-"""``text/event-stream`` as a browser reads it (WHATWG HTML, section 9.2.6), written from the standard's own words."""
+"""A parser of ``text/event-stream``, written from the standard (WHATWG HTML, section 9.2.6)."""
 
 import json
 import re
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """One event as a page's listener gets it."""
+    """An event as a page's listener receives it."""
 
     event: str
     data: str
-    id: str  # lastEventId: what a reconnect would send
+    id: str  # lastEventId, which a reconnect would send
 
     def json(self) -> Any:
         return json.loads(self.data)
@@ -20,7 +20,7 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """All that one response said."""
+    """The content of one response."""
 
     events: list[Dispatched]
     last_event_id: str
@@ -28,7 +28,7 @@ class Read:
 
 
 def parse(text: str) -> Read:
-    # What follows the last line end is an unfinished line, and an event without its empty line is never dispatched.
+    # Text after the last line end is an unfinished line; an event without its empty line is never dispatched.
     *lines, _ = re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff"))
     found: list[Dispatched] = []
     kind, data, last_id, retry = "", "", "", None

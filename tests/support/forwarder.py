@@ -1,4 +1,4 @@
-"""A TCP forwarder that fails on purpose: what stands between two parts of a Shirase when a network is bad."""
+"""A TCP forwarder between two parts of the service that fails on purpose, like a bad network."""
 
 import asyncio
 import re
@@ -9,14 +9,14 @@ from enum import Enum
 from tests.support.loop_thread import LoopThread, wait_until
 from tests.support.stack import free_ports
 
-REQUEST = 64 * 1024  # bytes of a request's beginning that are looked at
-SLOW = 0.3  # seconds that a slow peer takes
+REQUEST = 64 * 1024  # bytes read of a request before it is forwarded
+SLOW = 0.3  # seconds that a slow peer delays
 WAIT = 20.0
 FAILURE = b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Mode(Enum):
-    """What happens to a connection that is made now."""
+    """What happens to new connections."""
 
     PASS = "passed on"
     REFUSE = "refused"
@@ -30,20 +30,19 @@ class Mode(Enum):
 
 
 class Forwarder:
-    """Passes connections from ``port`` to ``target_port`` on loopback, or does to them what ``mode`` says.
+    """Forwards connections from ``port`` to ``target_port`` on loopback, or treats them as ``mode`` says.
 
-    Every connection's first bytes are kept in ``requests``, and in ``answered`` once it was passed on and is over.
-    Where each request has a connection of its own, as at the control port and at the handlers, their number is that
-    of the requests: nothing gets past uncounted.
+    ``requests`` records the first bytes of every connection, ``answered`` those that were forwarded and have ended.
+    The control port and the handlers get one connection per request, so these are all requests.
 
-    That a client is gone is not passed on, as when its machine has vanished: the target is left waiting.
+    A client's disconnect is not forwarded, as if its machine had vanished: the target keeps waiting.
     """
 
     def __init__(self, thread: LoopThread, target_port: int | None = None) -> None:
-        """Listen on a free port; the target may be named later."""
+        """Listen on a free port; the target may be set later."""
         self.port = free_ports(1)[0]
         self.target_port = target_port
-        self.connects = 0  # whatever became of them
+        self.connects = 0  # of any outcome
         self.requests: list[bytes] = []
         self.answered: list[bytes] = []
         self._thread = thread
@@ -55,17 +54,17 @@ class Forwarder:
 
     @property
     def address(self) -> str:
-        """HOST:PORT to connect to."""
+        """The HOST:PORT to connect to."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """The same as a URL."""
+        """The same address as a URL."""
         return f"http://{self.address}"
 
     @property
     def mode(self) -> Mode:
-        """What is done to new connections."""
+        """What happens to new connections."""
         return self._mode
 
     @mode.setter
@@ -74,32 +73,32 @@ class Forwarder:
 
     @property
     def held(self) -> list[int]:
-        """The ports that the held connections come from."""
+        """The source ports of the held connections."""
         return [_port(writer) for writer in list(self._held)]
 
     @property
     def holds(self) -> bool:
-        """Whether an answer is held back."""
+        """Whether an answer is being held back."""
         return bool(self._held)
 
     def wait_held(self, count: int = 1, timeout: float = WAIT) -> None:
-        """Wait until so many connections are held."""
+        """Wait until this many connections are held."""
         wait_until(lambda: len(self._held) >= count, timeout, lambda: f"{len(self._held)} are held")
 
     def release(self) -> None:
-        """Pass on what is held."""
+        """Forward what is held."""
         self._thread.call(self._release())
 
     def drop(self, port: int) -> None:
-        """Reset one connection, by the port that it comes from; what is held of it is never passed on."""
+        """Reset the connection from this source port; held bytes are never forwarded."""
         self._thread.call(self._cut(port))
 
     def cut(self) -> None:
-        """Reset every connection that is open now, the held ones unforwarded."""
+        """Reset every open connection; held bytes are never forwarded."""
         self._thread.call(self._cut())
 
     def close(self) -> None:
-        """Stop listening and cut everything."""
+        """Stop listening and reset every connection."""
         self._thread.call(self._close())
 
     async def _listen(self) -> None:
@@ -176,7 +175,7 @@ class Forwarder:
             del self._held[writer]
 
     async def _ask(self, request: bytes) -> bytes:
-        """The whole answer to a request that has no more to say."""
+        """Send a complete request and return the whole answer."""
         there, back = await asyncio.open_connection("127.0.0.1", self.target_port)
         back.write(request)
         try:
@@ -185,7 +184,7 @@ class Forwarder:
             back.close()
 
     async def _pass_on(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None) -> None:
-        """Both ways until the target is done; without a writer the answer goes nowhere."""
+        """Forward in both directions until the target ends; without a writer, discard the answer."""
         there, back = await asyncio.open_connection("127.0.0.1", self.target_port)
         sending = asyncio.ensure_future(_copy(reader, back.write, back.drain, first))
         try:
@@ -200,7 +199,7 @@ class Forwarder:
 
 
 def _port(writer: asyncio.StreamWriter) -> int:
-    """The port that a connection comes from."""
+    """The source port of a connection."""
     port: int = writer.get_extra_info("peername")[1]
     return port
 
@@ -211,7 +210,7 @@ async def _write(writer: asyncio.StreamWriter, answer: bytes) -> None:
 
 
 async def _read_body(first: bytes, reader: asyncio.StreamReader) -> None:
-    """Read the request to its end: whoever closes on unread bytes resets, and the answer is lost with it."""
+    """Read the request to its end: closing with unread bytes would reset the connection and lose the answer."""
     head, _, body = first.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
     await reader.readexactly(int(length[1]) - len(body) if length else 0)

@@ -1,4 +1,4 @@
-"""Whole services: one that all tests share which leave it as it is, and one for each test that breaks parts of it."""
+"""Complete services: one shared by tests that break nothing, and one per test that breaks parts of it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.support.loop_thread import wait_until
 from tests.support.service import Service, service
 from tests.support.stack import Stack
 
-HEARTBEAT = 1  # seconds at the most: Pushpin takes up to one off
+HEARTBEAT = 1  # seconds at most: Pushpin subtracts up to one
 NEXT = b"GET /api/sse/next "
 SETTLED = 10.0
 PAGE = 100  # missed events in one response
@@ -25,7 +25,7 @@ on_both = pytest.mark.parametrize("fragile", ["sqlite", "postgresql"], indirect=
 
 @dataclass(frozen=True)
 class Fragile:
-    """A service with something that can fail between its parts."""
+    """A service with forwarders between its parts."""
 
     service: Service
     control: Forwarder  # between the handlers, the relay and Pushpin's control port
@@ -36,9 +36,9 @@ class Fragile:
         return self.service.stack
 
     def open_settled(self, users: list[str]) -> list[Device]:
-        """Open a stream for each, and wait until Pushpin has read each once more, as it does in the first second.
+        """Open a stream for each user, and wait until Pushpin has read each again, as it does within the first second.
 
-        From then on it has no reason to read one again but those that a test gives it.
+        Later recoveries are then caused by the test alone.
         """
         wanted = self._read_again() + len(users)
         devices = self.service.open_many(users)
@@ -62,7 +62,7 @@ def shared_service(
     browsers: Browsers,
     make_database: MakeDatabase,
 ) -> Iterator[Service]:
-    """Four workers on either database, for tests that leave it as it is: each takes users of its own."""
+    """Start a service with four workers for tests that break nothing; each test uses its own users."""
     data_dir = tmp_path_factory.mktemp("shared")
     env = {"SSE_KEEPALIVE_TIMEOUT": str(HEARTBEAT), "SSE_QUEUE_SIZE": str(PAGE)}
     with (
@@ -77,7 +77,7 @@ def shared_service(
 def fragile(
     request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path: Path, browsers: Browsers
 ) -> Iterator[Fragile]:
-    """A service whose parts a test may kill and cut off: on SQLite, or as ``on_both`` says."""
+    """Start a service whose parts a test may kill and cut off: on SQLite, or as ``on_both`` says."""
     kind = getattr(request, "param", "sqlite")
     with make_database(kind) as url, fragile_service(url, tmp_path, browsers) as running:
         yield running
@@ -92,7 +92,7 @@ def fragile_service(
     configure: Callable[[Path], None] = lambda _: None,
     relays: int = 1,
 ) -> Iterator[Fragile]:
-    """A service with forwarders between its parts; ``configure`` may change Pushpin's configuration file."""
+    """Start a service with forwarders between its parts; ``configure`` may change Pushpin's configuration file."""
     origin, control = Forwarder(browsers), Forwarder(browsers)
     settings = {"GRIP_URL": control.url, "PUBLISH_TIMEOUT": "1"}
     env = settings | dict(env or {})

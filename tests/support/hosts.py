@@ -1,4 +1,4 @@
-"""Applications of hosts, the examples, under gunicorn behind a stack's Pushpin: one in Flask, one in Django."""
+"""The example applications, one in Flask and one in Django, under gunicorn behind a stack's Pushpin."""
 
 import json
 import os
@@ -40,7 +40,7 @@ json.dump(made, sys.stdout)
 
 
 class Host:
-    """One application. Its users are named; what they are called in Shirase, ``ids`` says."""
+    """One application. ``ids`` maps its user names to user ids in Shirase."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Host:
         environ: Mapping[str, str],
         stack: Stack,
     ) -> None:
-        """Prepare to run ``application`` at ``address``, where the proxy passes on what begins with ``prefix``."""
+        """Prepare to run ``application`` at ``address``, to which the proxy routes paths below ``prefix``."""
         self.stack = stack
         self.url = f"{stack.url}{prefix}"
         self.inbox = f"{stack.url}{inbox}"
@@ -77,42 +77,42 @@ class Host:
         self._child = Child(name, command, self.environ, mark=f"{stack.log_dir}/{name}")
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the application and wait until it answers."""
         with self._log.open("ab") as log:
             self._child.start(log)
         wait_until(self._answers, START_TIMEOUT, self._log.read_text)
 
     def close(self) -> None:
-        """End it."""
+        """Stop the application."""
         self._child.kill()
 
     def worker_pids(self) -> set[int]:
-        """The workers of now."""
+        """The process ids of the current workers."""
         pid = self._child.pid
         return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
     def kill_workers(self) -> None:
-        """End every worker with SIGKILL, and wait until others have taken their place."""
+        """Kill every worker with SIGKILL, and wait until new ones have started."""
         old = self.worker_pids()
         for pid in old:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: len(self.worker_pids() - old) >= len(old), START_TIMEOUT, "the workers do not come back")
 
     def open(self, browsers: Browsers, user: str, **options: Any) -> Device:
-        """Open a stream of the user through the host, and wait for its greeting."""
+        """Open a stream of the user through the application, and wait for ``connected``."""
         device = browsers.open(self.inbox, "", cookie=self.cookies[user], **options)
         self.devices.append(device)
         device.wait(lambda one: one.named("connected") or one.named("reset"))
         return device
 
     def ask(self, method: str, path: str, user: str, **options: Any) -> httpx.Response:
-        """Ask the inbox as a page of the host's does."""
+        """Send a request to the inbox as the application's pages do."""
         headers = {"Cookie": self.cookies[user], **options.pop("headers", {})}
         with httpx.Client(trust_env=False, timeout=20) as http:
             return http.request(method, self.inbox + path, headers=headers, **options)
 
     def schedule(self, candidate: str, title: str) -> None:
-        """Let the candidate schedule an interview with themselves: the change of the host's that notifies."""
+        """Have the candidate schedule an interview with themselves, which creates a notification."""
         cookie = f"{self.cookies[candidate]}; csrftoken={'c' * 32}"
         headers = {"Cookie": cookie, "X-CSRFToken": "c" * 32}
         with httpx.Client(trust_env=False, timeout=20) as http:
@@ -129,24 +129,24 @@ class Host:
 
 
 def djangos() -> list[tuple[str, Path | None]]:
-    """The Djangos to test with: the newest that this Python runs, and 5.2 where that is another."""
-    oldest = ROOT / ".venv" / "django-5.2"  # made by .ci/install
+    """Return the Django versions to test with: the newest for this Python, and 5.2 if that differs."""
+    oldest = ROOT / ".venv" / "django-5.2"  # installed by .ci/install
     newest = version("django")
     return [(newest, None)] + ([("5.2", oldest)] if not newest.startswith("5.2.") else [])
 
 
-INBOXES = ("/hiring/inbox", "/site/inbox")  # where the examples have mounted our routes
+INBOXES = ("/hiring/inbox", "/site/inbox")  # where the examples mount the routes
 
 
 def mounts() -> dict[str, str]:
-    """Places for both examples behind one proxy."""
+    """Choose addresses for both examples behind one proxy."""
     flask, django = free_ports(2)
     return {"/hiring/": f"127.0.0.1:{flask}", "/site/": f"127.0.0.1:{django}"}
 
 
 @contextmanager
 def flask_host(stack: Stack, address: str, users: Sequence[str]) -> Iterator[Host]:
-    """The Flask example, with these users signed in."""
+    """Run the Flask example with these users signed in."""
     host = Host("flask", address, "/hiring/", "/hiring/inbox", "examples.flask_host:create_app()", ROOT, {}, stack)
     run(["-m", "flask", "--app", "examples.flask_host", "init"], host.environ, ROOT)
     try:
@@ -162,7 +162,7 @@ def flask_host(stack: Stack, address: str, users: Sequence[str]) -> Iterator[Hos
 
 @contextmanager
 def django_host(stack: Stack, address: str, users: Sequence[str], packages: Path | None = None) -> Iterator[Host]:
-    """The Django example, with these users signed in; its Django is that of ``packages`` if named."""
+    """Run the Django example with these users signed in, on the Django in ``packages`` if set."""
     paths = [*([str(packages)] if packages else []), str(ROOT), *sys.path]
     environ = {"PYTHONPATH": os.pathsep.join(paths), "DJANGO_SETTINGS_MODULE": "hiring.settings"}
     host = Host("django", address, "/site/", "/site/inbox", "hiring.wsgi", DJANGO_SITE, environ, stack)
@@ -179,7 +179,7 @@ def django_host(stack: Stack, address: str, users: Sequence[str], packages: Path
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str], directory: Path, said: str = "") -> str:
-    """A command of a host's; its warnings are errors."""
+    """Run a command of the application; warnings are errors."""
     ended = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", *arguments],
         env={**environ},

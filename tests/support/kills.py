@@ -1,4 +1,4 @@
-"""A host that is killed with -9 around its commit: the notification arrives if and only if the host's row is there.
+"""Applications killed with SIGKILL around their commit: a notification arrives if and only if the row is committed.
 
 python -m tests.support.kills --kills 200
 """
@@ -28,37 +28,37 @@ ROWS = {
     "flask": "SELECT title FROM interviews WHERE candidate = :user",
     "django": "SELECT title FROM hiring_interview JOIN auth_user ON auth_user.id = candidate_id WHERE username = :user",
 }
-MEASURED = 10  # requests that tell how long one takes
-SPAN = 1.3  # of that time, over which the kills are spread
-MOST = 6  # times as many kills as wanted, until both sides of the commit have been hit
+MEASURED = 10  # requests to measure their duration
+SPAN = 1.3  # of that duration, over which the kills are spread
+MOST = 6  # times as many kills as requested, until both sides of the commit were hit
 ARRIVAL = 30.0
-SEEN = 2.0  # seconds that a row may take
+SEEN = 2.0  # seconds to wait for a row
 
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """What came of it."""
+    """The results."""
 
     kills: int
-    rows: int  # of the requests under way when the host was killed
-    unanswered: int  # of these rows, those whose producer got no answer: killed between commit and answer
+    rows: int  # committed by requests in progress when the application was killed
+    unanswered: int  # of these, rows whose producer got no answer: killed between commit and answer
     lost: list[str]  # rows whose notification did not arrive
     ghosts: list[str]  # notifications that arrived without a row
-    twice: list[str]  # what arrived, or was stored, more than once
+    twice: list[str]  # notifications that arrived, or were stored, more than once
 
     @property
     def holds(self) -> bool:
-        """Whether the promise does."""
+        """Whether the promise was kept."""
         return not (self.lost or self.ghosts or self.twice)
 
     @property
     def hit_both_sides(self) -> bool:
-        """Whether the kills fell before commits and after commits; else nothing is shown."""
+        """Whether kills hit before and after commits; otherwise the run shows nothing."""
         return self.unanswered > 0 and self.rows < self.kills
 
 
 def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Database, kills: int, seed: int) -> Killed:
-    """Kill all workers again and again, half at instants spread over a request's time, half when its row is seen."""
+    """Kill all workers repeatedly, half at instants spread over a request's duration, half when its row is visible."""
     device = host.open(browsers, USER)
     spread = random.Random(seed)
     usual = median(_time(host, f"measured {number}") for number in range(MEASURED))
@@ -91,7 +91,7 @@ def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Dat
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    """As soon as can be, or not at all: the request may have been cut off by the kill before it."""
+    """Wait, but not for ever: the previous kill may have cut the request off."""
     deadline = time.monotonic() + SEEN
     while not condition() and time.monotonic() < deadline:
         pass
@@ -117,14 +117,14 @@ def _time(host: Host, title: str) -> float:
 
 
 def _rows(name: str, database: Database) -> list[str]:
-    """The titles of the candidate's own interviews; other tests schedule for others."""
+    """Return the titles of the candidate's own interviews; other tests schedule for others."""
     with database.autocommit() as db:
         return list(db.scalars(text(ROWS[name]), {"user": USER}))
 
 
 @contextmanager
 def hosts(url: str, data_dir: Path) -> Iterator[dict[str, Host]]:
-    """Both examples on one database, behind one proxy, with a relay."""
+    """Run both examples on one database, behind one proxy, with a relay."""
     places = mounts()
     with ExitStack() as started:
         stack = started.enter_context(Stack(url, data_dir, mounts=places, inboxes=INBOXES))
@@ -135,7 +135,7 @@ def hosts(url: str, data_dir: Path) -> Iterator[dict[str, Host]]:
 
 
 def main() -> None:
-    """Kill each host so many times on PostgreSQL, and say what came of it."""
+    """Kill each application this many times on PostgreSQL, and print the results."""
     options = ArgumentParser(description=__doc__)
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, so that a test in plain Python can hold hundreds of connections."""
+"""An event loop in its own thread, so that a synchronous test can hold hundreds of connections."""
 
 import asyncio
 import threading
@@ -9,44 +9,42 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-CALL_TIMEOUT = 20.0  # seconds that a call into the loop may take
-LOOK = 0.01  # seconds between two looks at a condition
+CALL_TIMEOUT = 20.0  # seconds to wait for a call into the loop
+LOOK = 0.01  # seconds between two checks of a condition
 
 
 class LoopThread:
     """Runs coroutines for other threads. Use it as a context manager."""
 
     def __init__(self) -> None:
-        """Prepare, without starting."""
         self.loop = asyncio.new_event_loop()
         self._running: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
 
     def __enter__(self) -> Self:
-        """Start the loop."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Cancel what still runs and end the thread."""
+        """Cancel all tasks and end the thread."""
         self.call(self._cancel_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CALL_TIMEOUT)
         self.loop.close()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it in the loop and wait for its result."""
+        """Run a coroutine in the loop and wait for its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(CALL_TIMEOUT)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Let it run in the loop, to its end or the loop's."""
+        """Run a coroutine in the loop, to its end or the loop's."""
         self.call(self._spawn(coroutine))
 
     async def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
-        self._running.add(task)  # the loop itself holds tasks by weak references alone
+        self._running.add(task)  # the loop only has weak references to tasks
         task.add_done_callback(self._running.discard)
 
     async def _cancel_all(self) -> None:
@@ -54,13 +52,13 @@ class LoopThread:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # transports that were aborted tell their protocols in the next turn
+        await asyncio.sleep(0)  # aborted transports notify their protocols in the next iteration
 
 
 def wait_until(
     condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str, look: float = LOOK
 ) -> None:
-    """Wait for a condition, looking every ``look`` seconds; at the timeout fail with what ``otherwise`` says."""
+    """Wait for a condition, checked every ``look`` seconds; on timeout fail with the text of ``otherwise``."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Settings for what asks neither the database nor the proxy, or shall find neither."""
+"""Settings whose database and proxy do not exist."""
 
 from shirase.settings import Settings
 

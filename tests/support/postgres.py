@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, from Debian's packages: started once, stopped at the end, gone with its directory."""
+"""A PostgreSQL server for the tests, from Debian's packages, in a directory that is removed at the end."""
 
 import os
 import shutil
@@ -19,14 +19,14 @@ OPTIONS = {
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "300",
-    "max_prepared_transactions": "10",  # a host may commit in two phases
+    "max_prepared_transactions": "10",  # an application may commit in two phases
     "listen_addresses": "127.0.0.1",
 }
 
 
 @contextmanager
 def cluster(options: Mapping[str, str] = OPTIONS) -> Iterator["Cluster"]:
-    """Run a server, as `postgres` when we are root: it refuses to be root itself."""
+    """Run a server, as `postgres` if we are root, since it refuses to run as root."""
     directory = Path(tempfile.mkdtemp(prefix="shirase-postgres-"))
     user = "postgres" if os.getuid() == 0 else None
     if user:
@@ -39,7 +39,7 @@ def cluster(options: Mapping[str, str] = OPTIONS) -> Iterator["Cluster"]:
 
 
 class Cluster:
-    """One server and its databases."""
+    """A server and its databases."""
 
     def __init__(self, directory: Path, port: int, user: str | None, options: Mapping[str, str]) -> None:
         self.directory = directory
@@ -60,9 +60,9 @@ class Cluster:
 
     @contextmanager
     def ended_with_us(self) -> Iterator[None]:
-        """Have another process stop the server and clean up as soon as it sees its standard input end.
+        """Have another process stop the server and clean up when its standard input ends.
 
-        That is at the end of this block, and also when we are killed before it.
+        That happens at the end of this block, and also if we are killed before it.
         """
         stop = 'cat; "$0"/pg_ctl -D "$1"/data -m immediate stop; rm -rf "$1"'
         with subprocess.Popen(
@@ -72,7 +72,7 @@ class Cluster:
             stderr=subprocess.DEVNULL,
             user=self._user,
             cwd="/",
-            start_new_session=True,  # what ends all of us at once, such as Ctrl-C, is not for it
+            start_new_session=True,  # so that Ctrl-C does not end it together with us
         ):
             yield
 

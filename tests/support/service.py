@@ -1,4 +1,4 @@
-"""A running stack as producers, browsers and the database's owner see it."""
+"""A running stack from the outside: producers, browsers, and the database."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +24,7 @@ PRODUCER = "producer"
 
 @dataclass(frozen=True)
 class Service:
-    """A stack, browsers to listen with, and the database to compare with."""
+    """A stack, browsers that listen to it, and its database to compare with."""
 
     stack: Stack
     browsers: Browsers
@@ -42,7 +42,7 @@ class Service:
         longest_retry: float | None = None,
         greeted: bool = True,
     ) -> Device:
-        """Open a stream of the user; unless told otherwise, wait for its greeting."""
+        """Open a stream of the user; by default, wait for ``connected``."""
         device = self.browsers.open(
             self.stack.urls[node],
             self.stack.token(user),
@@ -56,7 +56,7 @@ class Service:
         return device
 
     def open_many(self, users: list[str], **options: Any) -> list[Device]:
-        """Open a stream for each, some at a time: of many at once Pushpin 1.36 gives one up now and then."""
+        """Open a stream for each user, a few at a time: of many at once, Pushpin 1.36 occasionally cancels one."""
         devices: list[Device] = []
         for first in range(0, len(users), AT_ONCE):
             some = [self.open(user, greeted=False, **options) for user in users[first : first + AT_ONCE]]
@@ -68,12 +68,12 @@ class Service:
     def ask(
         self, method: str, path: str, user: str = PRODUCER, *, scope: str = "", url: str = "", **options: Any
     ) -> httpx.Response:
-        """One request, on a connection of its own."""
+        """Send one request on its own connection."""
         headers = {"Authorization": f"Bearer {self.stack.token(user, scope)}", **options.pop("headers", {})}
         return self.http.request(method, (url or self.stack.url) + path, headers=headers, **options)
 
     def produce(self, path: str, body: dict[str, Any], **options: Any) -> Any:
-        """A request of a producer, which must succeed."""
+        """Send a producer's request, which must succeed."""
         answer = self.ask("POST", f"/api/notifications{path}", scope=f"{WRITE} {ADMIN}", json=body, **options)
         assert answer.status_code in (200, 201), answer.text
         return answer.json()
@@ -92,27 +92,27 @@ class Service:
         return self.produce("/batch", {"notifications": drafts}, **options)
 
     def log_of(self, user: str) -> list[Event]:
-        """The user's log as it is stored."""
+        """Read the user's log."""
         now = datetime.now(UTC)
         with self.database.autocommit() as db:
             head = log.position(db, user, now).head
             return log.read_events(db, user, 1, head, head + 1, now)
 
     def unpublished(self) -> int:
-        """How many events no proxy has accepted yet."""
+        """Count the events that no proxy has accepted."""
         with self.database.autocommit() as db:
             return db.scalar(select(func.count()).where(EventRow.published_at.is_(None))) or 0
 
     def seqs_of(self, user: str) -> list[int]:
-        """The places in the user's log."""
+        """Read the positions in the user's log."""
         return [event.seq for event in self.log_of(user)]
 
 
 @contextmanager
 def service(stack: Stack, browsers: Browsers) -> Iterator[Service]:
-    """The stack, which must be running, as its users meet it."""
-    # A connection for each request, as a script or a restart has it. Said to the server: a pool that is to keep none
-    # closes, now and then, one that another thread has just been given.
+    """Connect to a running stack."""
+    # One connection per request, requested by a header: a pool that keeps no connections occasionally closes one that
+    # another thread was just given.
     alone = {"Connection": "close"}
     limits = httpx.Limits(max_connections=None)
     with (

@@ -1,4 +1,4 @@
-"""A whole Shirase on free ports for one test: real Pushpin nodes, gunicorn and relay, each killed alone."""
+"""A complete service on free ports for one test: real Pushpin nodes, gunicorn and relays, each killed separately."""
 
 import os
 import random
@@ -25,17 +25,17 @@ from shirase.settings import ProxySettings, Settings
 
 READY_TIMEOUT = 30.0
 GRACE = 10.0
-# Below the range that the system takes for outgoing connections, so that a part which is down keeps its port. And each
-# worker of pytest-xdist has a part of it alone: what the test of one has chosen and not yet taken, no other takes.
+# Below the range of ephemeral ports, so that a stopped part keeps its port. Each pytest-xdist worker has its own share,
+# so that no other takes a port between its choice and its use.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _SHARE = 12_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 PORTS = range(20_000 + _WORKER * _SHARE, 20_000 + (_WORKER + 1) * _SHARE)
 
 
 class Stack:
-    """Pushpin nodes, gunicorn and a relay around a database that has been migrated.
+    """Pushpin nodes, gunicorn and relays around a migrated database.
 
-    Use it as a context manager, and start things in the main thread only (see ``Child.start``).
+    Use it as a context manager, and start processes in the main thread only (see ``Child.start``).
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class Stack:
         """Choose ports and write the configuration.
 
         Args:
-            database_url: a database that has been migrated.
-            data_dir: of this stack alone.
-            workers: handlers of gunicorn.
-            nodes: Pushpins.
-            relays: relays.
-            pushpin_origin: what Pushpin asks instead of gunicorn: HOST:PORT of something between the two.
-            env: settings beyond those that are needed.
-            mounts: what begins with this path goes to that HOST:PORT, a host's application.
-            inboxes: where hosts have mounted our routes.
+            database_url: a migrated database.
+            data_dir: used by this stack only.
+            workers: the number of gunicorn workers.
+            nodes: the number of Pushpin nodes.
+            relays: the number of relays.
+            pushpin_origin: HOST:PORT of a forwarder that Pushpin uses instead of gunicorn.
+            env: further settings.
+            mounts: path prefixes and the HOST:PORT of their application.
+            inboxes: prefixes at which applications mounted the routes.
         """
         ports = free_row(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop(0)}"
@@ -79,7 +79,7 @@ class Stack:
                 sig_key=sig_key,
                 run_dir=run_directory(data_dir, f"run-{node}"),
                 client_port=ports.pop(0),
-                control_port=ports.pop(0),  # and the next two above it, as `shirase up` has them
+                control_port=ports.pop(0),  # and the next two, as with `shirase up`
                 stats_port=ports.pop(0),
                 prometheus_port=ports.pop(0),
                 mounts=mounts or {},
@@ -100,7 +100,7 @@ class Stack:
             "PUSHPIN_STATS_URL": " ".join(proxy.stats_spec for proxy in self.proxies),
             "PUSHPIN_SIG_KEY": sig_key,
             "JWT_SECRET": jwt_secret,
-            "SSE_MAX_CONNECTIONS_PER_USER": "1000",  # tests that are not about it open as many as they need
+            "SSE_MAX_CONNECTIONS_PER_USER": "1000",  # no limit, unless the test is about it
             **(env or {}),
         }
         self.settings = Settings.from_env(self.settings_env)
@@ -137,21 +137,21 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave nothing running."""
+        """Stop everything."""
         self.close()
 
     def close(self) -> None:
-        """Stop everything, whatever state it is in."""
-        with self._running as stopping:  # goes on when one of them cannot be stopped
+        """Stop everything, in any state."""
+        with self._running as stopping:  # continues when one cannot be stopped
             for child in self._children:
                 stopping.callback(child.kill)
-        for proxy in self.proxies:  # that of a long data directory is outside of it
+        for proxy in self.proxies:  # outside of the data directory if that has a long path
             rmtree(proxy.run_dir, ignore_errors=True)
 
     def wait_ready(self) -> None:
-        """Wait until a stream can be opened through every node, and all workers are there.
+        """Wait until a stream can be opened through every node, and all workers have started.
 
-        One worker is enough to answer, and gunicorn starts them one after the other, with pauses.
+        One worker suffices to answer, and gunicorn starts them one after the other, with pauses.
         """
         for url in self.urls:
             if not wait_for_stream(url, lambda: self.ticket("stack-ready", PROBED), READY_TIMEOUT, lambda: True):
@@ -159,23 +159,23 @@ class Stack:
         self._wait_for_workers()
 
     def token(self, user: str, scope: str = "") -> str:
-        """A token that this stack accepts."""
+        """Sign a token."""
         return tokens.mint(self.settings, user, scope=scope)
 
     def ticket(self, user: str, lasting: int = 3600) -> str:
-        """A ticket of this stack, with no token behind it; its stream ends after so many seconds."""
+        """Issue a ticket; its stream ends after ``lasting`` seconds."""
         return tickets.issue(self.settings, Identity(user, expires_at=int(time.time()) + lasting))
 
     def start_pushpin(self, node: int = 0) -> None:
-        """Start one node; ``wait_ready`` tells when it serves."""
+        """Start a node, without waiting until it serves."""
         self._start(self._pushpins[node])
 
     def kill_pushpin(self, node: int = 0) -> None:
-        """End all programs of one node with SIGKILL."""
+        """Kill all programs of a node with SIGKILL."""
         self._pushpins[node].kill()
 
     def pushpin_programs(self, node: int = 0) -> dict[str, int]:
-        """The programs of one node that run now, each with its process id."""
+        """The running programs of a node, with their process ids."""
         found = {}
         for pid in family(f"{self._data_dir}/{self._pushpins[node].name}"):
             with suppress(OSError):  # ended meanwhile
@@ -187,22 +187,22 @@ class Stack:
         self._start(self._gunicorn)
 
     def stop_gunicorn(self) -> None:
-        """Stop the handlers as an operator would; then nothing listens at the origin."""
+        """Stop the handlers as an operator would; nothing then listens at the origin."""
         self._gunicorn.stop(GRACE)
 
     def kill_gunicorn(self) -> None:
-        """End the master and all workers with SIGKILL."""
+        """Kill the master and all workers with SIGKILL."""
         self._gunicorn.kill()
 
     def reload_gunicorn(self) -> None:
-        """Replace every worker, and wait until the old ones are gone."""
-        self._wait_for_workers()  # before its master is ready, it would die of the signal
+        """Replace every worker, and wait until the old ones have ended."""
+        self._wait_for_workers()  # the signal would kill a master that is not ready
         old = self.worker_pids()
         self._gunicorn.signal(signal.SIGHUP)
         self._wait_for_workers(old)
 
     def kill_workers(self) -> None:
-        """End every worker with SIGKILL, and wait until others have taken their place."""
+        """Kill every worker with SIGKILL, and wait until new ones have started."""
         old = self.worker_pids()
         for pid in old:
             os.kill(pid, signal.SIGKILL)
@@ -210,27 +210,27 @@ class Stack:
 
     @property
     def gunicorn_pid(self) -> int | None:
-        """The master, if it runs."""
+        """The process id of the master, if it runs."""
         return self._gunicorn.pid
 
     def worker_pids(self) -> set[int]:
-        """The workers of now."""
+        """The process ids of the current workers."""
         pid = self._gunicorn.pid
         return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
     def start_relay(self, number: int = 0) -> None:
-        """Start one relay."""
+        """Start a relay."""
         self._start(self._relays[number])
 
     def kill_relay(self, number: int = 0) -> None:
-        """End one relay with SIGKILL."""
+        """Kill a relay with SIGKILL."""
         self._relays[number].kill()
 
     def restart_ended(self) -> list[str]:
-        """Start again what has ended, as a supervisor does, and say what it was."""
+        """Restart the processes that ended, as a supervisor does, and return their names."""
         ended = [child for child in self._children if child.exit_code() is not None]
         for child in ended:
-            child.kill()  # what it has left behind would hold its ports
+            child.kill()  # processes that it left behind would keep its ports
             self._start(child)
         return [child.name for child in ended]
 
@@ -239,7 +239,7 @@ class Stack:
         return [*self._pushpins, self._gunicorn, *self._relays]
 
     def logs(self) -> str:
-        """The end of every log, to explain a failure."""
+        """Return the end of every log, to explain a failure."""
         return "\n".join(f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir()))
 
     def _child(self, name: str, command: list[str], slack: float = 0.0) -> Child:
@@ -251,16 +251,16 @@ class Stack:
             child.start(log)
 
     def _wait_for_workers(self, old: AbstractSet[int] = frozenset()) -> None:
-        """Wait until all are there, and none of the old ones."""
+        """Wait until all workers run, none of them old."""
         deadline = time.monotonic() + READY_TIMEOUT
         while old & (now := self.worker_pids()) or len(now) < self._workers:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"of {self._workers} workers there are {now}, before {old}\n{self.logs()}")
+                raise TimeoutError(f"{self._workers} workers expected, running: {now}, before: {old}\n{self.logs()}")
             time.sleep(0.05)
 
 
 def free_row(count: int) -> list[int]:
-    """Ports in a row that nothing listens on now."""
+    """Find consecutive free ports."""
     for first in random.sample(PORTS[:-count], k=100):
         with ExitStack() as probes:
             try:
@@ -271,11 +271,11 @@ def free_row(count: int) -> list[int]:
             except OSError:
                 continue
             return list(range(first, first + count))
-    raise RuntimeError(f"there are no {count} free ports in a row")
+    raise RuntimeError(f"no {count} consecutive free ports")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now, all different."""
+    """Find different free ports."""
     found: list[int] = []
     for port in random.sample(PORTS, k=len(PORTS)):
         with closing(socket.socket()) as probe:
@@ -287,4 +287,4 @@ def free_ports(count: int) -> list[int]:
         found.append(port)
         if len(found) == count:
             return found
-    raise RuntimeError(f"there are no {count} free ports")
+    raise RuntimeError(f"no {count} free ports")
