@@ -9,9 +9,9 @@ from tests.chaos.chaos import Options, run
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="for how long parts are broken (60)")
-    parser.add_argument("--seed", type=int, help="of the schedule; by default another each time")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], help="by default both, one after the other")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the faults (60)")
+    parser.add_argument("--seed", type=int, help="of the schedule; random by default")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], help="both by default, one after the other")
     parser.add_argument("--users", type=int, default=12, help="each with two devices (12)")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed

@@ -1,4 +1,4 @@
-"""One run of the chaos: producers write, a plan breaks one part after the other, and at the end all is compared."""
+"""One run: producers write while a plan breaks one part after the other; then everything is compared with the log."""
 
 import random
 import tempfile
@@ -19,10 +19,10 @@ from tests.chaos.verdict import Row, Verdict, inbox_of, incomplete, is_complete,
 from tests.support.loop_thread import wait_until
 
 PRODUCERS = 4
-SETTLE = 90.0  # seconds until every device must have everything: more than Pushpin's longest retry
-LOOK = 0.2  # seconds
+SETTLE = 90.0  # seconds until every device must have everything: above Pushpin's longest retry
+LOOK = 0.2  # seconds between two checks
 PAGE = 200
-SHOWN = 3  # recoveries, the longest first
+SHOWN = 3  # of the recoveries, the longest
 
 
 @dataclass(frozen=True)
@@ -37,48 +37,50 @@ class Options:
 
 @dataclass
 class Report:
-    """What was done and what came of it."""
+    """What was done, and the results."""
 
     options: Options
     steps: list[str] = field(default_factory=list)
-    died: Counter[str] = field(default_factory=Counter)  # parts that ended though nothing had killed them
+    died: Counter[str] = field(default_factory=Counter)  # parts that ended without being killed
     account: Account = field(default_factory=Account)
     verdict: Verdict = field(default_factory=Verdict)
     failures: list[str] = field(default_factory=list)
-    recoveries: list[tuple[float, str]] = field(default_factory=list)  # seconds of silence until all was delivered
+    recoveries: list[tuple[float, str]] = field(
+        default_factory=list
+    )  # seconds until everything was delivered, and after which fault
     connections: int = 0
-    renewals: int = 0  # an EventSource that met a status other than 200, and that its page made anew
+    renewals: int = 0  # EventSources that pages created again after a status other than 200
 
     @property
     def passed(self) -> bool:
         return not self.failures
 
     def __str__(self) -> str:
-        """The figures."""
+        """Format the figures."""
         verdict, account = self.verdict, self.account
         late = sorted(verdict.latencies) or [0.0]
         percent = quantiles(late, n=100) if len(late) > 1 else late * 99
         lines = [
             f"seed {self.options.seed}, {self.options.database}, {len(self.steps)} steps",
-            f"requests: {dict(account.requests)}, sent again after: {dict(account.repeats)}",
+            f"requests: {dict(account.requests)}, repeated after: {dict(account.repeats)}",
             f"events in the log: {verdict.events}, delivered: {verdict.deliveries}",
-            f"connections: {self.connections}, of which {self.renewals} were made anew by the page",
-            f"from commit to device: median {median(late):.3f} s, 95 % {percent[94]:.2f} s, most {late[-1]:.1f} s",
-            f"all delivered after a fault: {_longest(self.recoveries)}",
+            f"connections: {self.connections}, {self.renewals} of them created again by the page",
+            f"from commit to device: median {median(late):.3f} s, 95 % {percent[94]:.2f} s, maximum {late[-1]:.1f} s",
+            f"longest times until all was delivered: {_longest(self.recoveries)}",
             "  ".join(f"{what}: {count}" for what, count in verdict.count().items()),
         ]
         if self.died:
-            lines.append(f"ended by themselves: {dict(self.died)}")
+            lines.append(f"ended without being killed: {dict(self.died)}")
         return "\n".join(lines + self.failures)
 
 
 def _longest(recoveries: list[tuple[float, str]]) -> str:
-    last = sorted(recoveries, reverse=True)
-    return ", ".join(f"{seconds:.1f} s ({after})" for seconds, after in last[:SHOWN]) or "-"
+    longest = sorted(recoveries, reverse=True)[:SHOWN]
+    return ", ".join(f"{seconds:.1f} s ({after})" for seconds, after in longest) or "-"
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Run it and compare; ``say`` is told of each step."""
+    """Run and compare; ``say`` receives each step."""
     report = Report(options)
     with (
         tempfile.TemporaryDirectory(prefix="shirase-chaos-", ignore_cleanup_errors=True) as directory,
@@ -92,7 +94,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) -> None:
-    """Producers write while the plan's steps are taken one after the other."""
+    """Execute the plan's steps one after the other while producers write."""
     options, write = report.options, threading.Event()
     write.set()
     producers = [Producer(running, f"{options.seed}/{n}", write, report.account) for n in range(PRODUCERS)]
@@ -103,7 +105,7 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
         for step in make_plan(options.seed, options.seconds, options.database):
             report.steps.append(f"{time.strftime('%H:%M:%S')} {time.monotonic() - began:6.1f} s: {step}")
             say(report.steps[-1])
-            take(step, running, chance, write)
+            execute(step, running, chance, write)
             report.died.update(running.stack.restart_ended())
             if step.silence:
                 wait_complete(running, report, step.name)
@@ -118,8 +120,8 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
     wait_complete(running, report, "the end")
 
 
-def take(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
-    """Be calm, break, let it last, mend; a silence begins while the parts are still broken."""
+def execute(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
+    """Wait, break, let it last, repair. Silence begins while the parts are still broken."""
     time.sleep(step.calm)
     with ExitStack() as broken:
         for kind in step.kinds:
@@ -130,12 +132,12 @@ def take(step: Step, running: Scene, chance: random.Random, write: threading.Eve
 
 
 def wait_complete(running: Scene, report: Report, after: str) -> None:
-    """Wait until every device has all that is committed."""
+    """Wait until every device has everything that is committed."""
     began = time.monotonic()
     logs: dict[str, list[Row]] = {}
 
     def complete() -> bool:
-        # Anew each time: a request that was on its way when the silence began may yet delete what a device lacks.
+        # Read each time: a request in progress when the silence began may still delete what a device lacks.
         try:
             logs.update(read_log(running.service.database))
         except DatabaseUnavailable:
@@ -150,7 +152,7 @@ def wait_complete(running: Scene, report: Report, after: str) -> None:
 
 
 def compare(running: Scene, report: Report) -> None:
-    """Hold everything against the log."""
+    """Compare everything with the log."""
     logs, devices = read_log(running.service.database), running.devices
     report.verdict = judge(logs, devices)
     report.connections = sum(one.connections for one in running.all_devices())
@@ -159,32 +161,34 @@ def compare(running: Scene, report: Report) -> None:
         report.failures.append(trace(report.verdict.wrong[0], logs, devices))
     report.failures += report.account.surprises[:5]
     made = sum(row.kind == "notification" for rows in logs.values() for row in rows)
-    if made != (told := sum(report.account.created.values())):
-        report.failures.append(f"{told} notifications were confirmed, {made} are in the log")
+    if made != (confirmed := sum(report.account.created.values())):
+        report.failures.append(f"{confirmed} notifications were confirmed, {made} are in the log")
     for user in devices:
         compare_with_rest(running, user, report)
     compare_with_registry(running, report)
 
 
 def compare_with_registry(running: Scene, report: Report) -> None:
-    """Who is counted is who is connected, also after all that."""
+    """Compare the counted connections with the open ones."""
 
-    def told() -> list[int]:
+    def counted() -> list[int]:
         return [
             running.service.ask("GET", "/api/sse/status", user).json()["user_connections"] for user in running.users
         ]
 
-    def true() -> list[int]:
+    def open_now() -> list[int]:
         return [sum(device.open for device in running.devices[user]) for user in running.users]
 
     try:
-        wait_until(lambda: told() == true(), SETTLE, lambda: f"{true()} streams are open, the status says {told()}")
+        wait_until(
+            lambda: counted() == open_now(), SETTLE, lambda: f"{open_now()} streams are open, {counted()} counted"
+        )
     except AssertionError as exc:
         report.failures.append(str(exc))
 
 
 def compare_with_rest(running: Scene, user: str, report: Report) -> None:
-    """What each device would show is what the list says."""
+    """Compare what each device would show with the list and the count over REST."""
     stored: dict[int, bool] = {}
     query: dict[str, int] = {"limit": PAGE}
     while True:
@@ -193,9 +197,9 @@ def compare_with_rest(running: Scene, user: str, report: Report) -> None:
         if page["next_before"] is None:
             break
         query["before"] = page["next_before"]
-    for number, device in enumerate(running.devices[user][:NODES]):  # those that were there from the beginning
+    for number, device in enumerate(running.devices[user][:NODES]):  # those that were open from the beginning
         if inbox_of(device) != stored:
             report.failures.append(f"device {number} of {user!r} shows another list than REST")
         if last_count(device) != page["unread_count"]:
-            said = last_count(device)
-            report.failures.append(f"device {number} of {user!r} shows {said} unread, REST {page['unread_count']}")
+            shown = last_count(device)
+            report.failures.append(f"device {number} of {user!r} shows {shown} unread, REST {page['unread_count']}")

@@ -1,4 +1,4 @@
-"""What can go wrong. Each fault breaks something when it is entered and mends it when it is left."""
+"""The faults. Each breaks something when it is entered and repairs it when it is left."""
 
 import os
 import random
@@ -12,14 +12,14 @@ from pathlib import Path
 from tests.chaos.scene import Scene
 from tests.support.forwarder import Forwarder, Mode
 
-HELD = 5.0  # seconds until a publish must have come, while producers write all the time
+HELD = 5.0  # seconds to wait for a publish, while producers write continuously
 
 Fault = Callable[[Scene, random.Random], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A fault and the part that it breaks; two faults of one part are never in force at once."""
+    """A fault and the part that it breaks; two faults of one part never overlap."""
 
     part: str
     fault: Fault
@@ -28,11 +28,11 @@ class Kind:
 
 @contextmanager
 def worker_killed_between_commit_and_publish(scene: Scene, random: random.Random) -> Iterator[None]:
-    """Its publish is held on its way, which is after the commit; then it is killed, and the publish never arrives."""
+    """Hold a worker's publish, which follows the commit, and kill the worker, so that it never arrives."""
     control = random.choice(scene.controls)
     control.mode = Mode.HOLD
     try:
-        with suppress(AssertionError):  # another fault keeps the producers from getting this far
+        with suppress(AssertionError):  # another fault blocks the producers
             control.wait_held(timeout=HELD)
         for port in control.held[:1]:
             with suppress(ProcessLookupError):
@@ -60,7 +60,7 @@ def workers_replaced(scene: Scene, _random: random.Random) -> Iterator[None]:
 
 @contextmanager
 def gunicorn_killed(scene: Scene, _random: random.Random) -> Iterator[None]:
-    """The master first, so that the workers notice by themselves, as they must."""
+    """Kill the master first: the workers must notice by themselves."""
     if scene.stack.gunicorn_pid:
         os.kill(scene.stack.gunicorn_pid, signal.SIGKILL)
     yield
@@ -87,7 +87,7 @@ def both_relays_killed(scene: Scene, _random: random.Random) -> Iterator[None]:
 
 @contextmanager
 def pushpin_program_killed(scene: Scene, random: random.Random) -> Iterator[None]:
-    """One program of one node; what is left of the node is ended and started as a supervisor does."""
+    """Kill one program of a node; then restart the node as a supervisor does."""
     node = random.randrange(len(scene.controls))
     programs = scene.stack.pushpin_programs(node)
     if programs:
@@ -99,7 +99,7 @@ def pushpin_program_killed(scene: Scene, random: random.Random) -> Iterator[None
 
 
 @contextmanager
-def node_away(scene: Scene, random: random.Random) -> Iterator[None]:
+def node_down(scene: Scene, random: random.Random) -> Iterator[None]:
     node = random.randrange(len(scene.controls))
     scene.stack.kill_pushpin(node)
     yield
@@ -118,7 +118,7 @@ def control_port(mode: Mode) -> Fault:
 
 
 @contextmanager
-def origin_away(scene: Scene, _random: random.Random) -> Iterator[None]:
+def origin_unreachable(scene: Scene, _random: random.Random) -> Iterator[None]:
     with failing([scene.origin], Mode.REFUSE):
         scene.origin.cut()
         yield
@@ -132,7 +132,7 @@ def origin_slow(scene: Scene, _random: random.Random) -> Iterator[None]:
 
 @contextmanager
 def answers_of_the_origin_lost(scene: Scene, _random: random.Random) -> Iterator[None]:
-    """Requests take effect and nobody hears of it: producers repeat them, Pushpin's recoveries fail."""
+    """Requests take effect but their answers are lost: producers repeat them, Pushpin's recoveries fail."""
     with failing([scene.origin], Mode.LOSE_ANSWER):
         yield
 
@@ -147,7 +147,7 @@ def postgres_restarted(scene: Scene, random: random.Random) -> Iterator[None]:
 
 @contextmanager
 def database_connections_cut(scene: Scene, _random: random.Random) -> Iterator[None]:
-    """Whatever they are doing: some in the middle of a transaction, some with a commit whose answer is lost."""
+    """Cut connections in any state: some in mid-transaction, some with a commit whose answer is lost."""
     assert scene.database_line
     scene.database_line.cut()
     yield
@@ -155,10 +155,10 @@ def database_connections_cut(scene: Scene, _random: random.Random) -> Iterator[N
 
 @contextmanager
 def sqlite_locked(scene: Scene, _random: random.Random) -> Iterator[None]:
-    """Another program writes for long."""
+    """Hold SQLite's write lock, like another program with a long transaction."""
     assert scene.sqlite
     with closing(sqlite3.connect(scene.sqlite, timeout=HELD, isolation_level=None)) as connection:
-        with suppress(sqlite3.OperationalError):  # the producers may not let it have its turn
+        with suppress(sqlite3.OperationalError):  # the producers may not leave it a turn
             connection.execute("BEGIN IMMEDIATE")
         yield
         if connection.in_transaction:
@@ -184,10 +184,10 @@ def devices_lose_the_network(scene: Scene, random: random.Random) -> Iterator[No
 
 @contextmanager
 def devices_join(scene: Scene, random: random.Random) -> Iterator[None]:
-    """New ones, which may lose the network before they got an event of the log."""
+    """Open new devices, which may lose the network before they received an event."""
     for user in random.sample(scene.users, k=3):
         device = scene.open(user, random.randrange(len(scene.controls)))
-        with suppress(AssertionError):  # another fault keeps it waiting
+        with suppress(AssertionError):  # another fault delays it
             device.wait(lambda one: one.received, HELD)
         device.drop()
     yield
@@ -202,9 +202,9 @@ KINDS = [
     Kind("relay", relay_killed),
     Kind("relay", both_relays_killed),
     Kind("node", pushpin_program_killed),
-    Kind("node", node_away),
+    Kind("node", node_down),
     *(Kind("control", control_port(mode)) for mode in CONTROL_MODES),
-    Kind("origin", origin_away),
+    Kind("origin", origin_unreachable),
     Kind("origin", origin_slow),
     Kind("origin", answers_of_the_origin_lost),
     Kind("database", postgres_restarted, ("postgresql",)),
@@ -228,16 +228,16 @@ def failing(forwarders: list[Forwarder], mode: Mode) -> Iterator[None]:
 
 
 def owner_of(port: int, pids: set[int]) -> int:
-    """The process, among these, whose connection comes from that port.
+    """Return which of these processes has a connection from this port.
 
     Raises:
-        ProcessLookupError: if none of them has one.
+        ProcessLookupError: if none has.
     """
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {fields[9] for fields in lines if int(fields[1].partition(":")[2], 16) == port}
-    wanted = {f"socket:[{inode}]" for inode in inodes}
+    sockets = {f"socket:[{inode}]" for inode in inodes}
     for pid in pids:
         with suppress(OSError):
-            if wanted & {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}:
+            if sockets & {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}:
                 return pid
     raise ProcessLookupError(port)

@@ -1,4 +1,4 @@
-"""Producers and users who write all the while, each request again and again until it is answered."""
+"""Producers and users who write continuously and repeat each request until it is answered."""
 
 import random
 import secrets
@@ -14,26 +14,26 @@ from shirase.access.tokens import WRITE
 from tests.chaos.scene import Scene
 from tests.support.service import draft
 
-PAUSE = 0.1  # seconds between two requests of one producer, at the most
-AGAIN = 0.2  # seconds until a request that failed is sent again
-TIMEOUT = 15.0  # seconds that an answer may take: more than the database's own bound
-GIVE_UP = 120.0  # seconds after which a request that does not get through is itself a failure
-RECENT = 200  # notifications of one user that may still be marked read or deleted
-BATCH, AUDIENCE = 60, 8  # at the most; a batch of more than 50 to one user is published in another way
+PAUSE = 0.1  # seconds at most between two requests of a producer
+RETRY = 0.2  # seconds until a failed request is repeated
+TIMEOUT = 15.0  # seconds to wait for an answer: above the database's own timeout
+GIVE_UP = 120.0  # seconds after which an unanswered request is a failure
+RECENT = 200  # notifications per user that may be marked read or deleted
+BATCH, AUDIENCE = 60, 8  # at most; more than 50 events of one user are published differently
 
 
 @dataclass
 class Account:
-    """What the producers know to be done."""
+    """What was confirmed to the producers."""
 
-    created: dict[str, int] = field(default_factory=dict)  # by idempotency key: how many notifications it made
+    created: dict[str, int] = field(default_factory=dict)  # notifications created, by idempotency key
     requests: Counter[str] = field(default_factory=Counter)
-    repeats: Counter[str] = field(default_factory=Counter)  # by what came instead of an answer
-    surprises: list[str] = field(default_factory=list)  # what must not be answered at all
+    repeats: Counter[str] = field(default_factory=Counter)  # by the error or status
+    surprises: list[str] = field(default_factory=list)  # answers that must not occur
 
 
 class Producer(threading.Thread):
-    """One that creates, and marks and deletes for users as they would."""
+    """A producer that creates, and that marks and deletes on behalf of users."""
 
     def __init__(self, scene: Scene, seed: str, write: threading.Event, account: Account) -> None:
         super().__init__(name=f"producer {seed}", daemon=True)
@@ -56,7 +56,7 @@ class Producer(threading.Thread):
                 action()
 
     def stop(self) -> None:
-        """Bring the request in hand to its end and no other."""
+        """Stop after the current request."""
         self._done = True
 
     def create(self) -> None:
@@ -96,7 +96,7 @@ class Producer(threading.Thread):
         return answer.json() if answer else {"notifications": []}
 
     def _send(self, method: str, path: str, user: str, **options: Any) -> httpx.Response | None:
-        """Until it is done; a second try of a deletion may find nothing left."""
+        """Repeat until it succeeds; a repeated deletion may be a 404."""
         headers = {"Authorization": f"Bearer {self._scene.stack.token(user, WRITE)}", **options.pop("headers", {})}
         end = time.monotonic() + GIVE_UP
         while time.monotonic() < end:
@@ -109,14 +109,14 @@ class Producer(threading.Thread):
                 if answer.is_success or (method == "DELETE" and answer.status_code == 404):
                     return answer
                 self._note(method, path, answer)
-            time.sleep(AGAIN)
-        self._account.surprises.append(f"{method} {path} did not get through in {GIVE_UP} s")
+            time.sleep(RETRY)
+        self._account.surprises.append(f"{method} {path} was not answered in {GIVE_UP} s")
         return None
 
     def _note(self, method: str, path: str, answer: httpx.Response) -> None:
         self._account.repeats[str(answer.status_code)] += 1
         ours = answer.headers.get("Content-Type") == "application/problem+json"
-        if ours and answer.status_code not in (409, 503):  # the proxy itself may well say 502
+        if ours and answer.status_code not in (409, 503):  # the proxy's own 502 is expected
             self._account.surprises.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
 
     def _remember(self, made: list[dict[str, Any]]) -> None:

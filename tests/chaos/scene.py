@@ -1,4 +1,4 @@
-"""Where the chaos happens: two nodes, two relays, handlers and a database, with a forwarder between any two of them."""
+"""The service under test: two nodes, two relays, handlers and a database, with forwarders between them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -22,13 +22,13 @@ ENV = {"SSE_KEEPALIVE_TIMEOUT": "5", "SSE_QUEUE_SIZE": "20", "PUBLISH_TIMEOUT": 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a fault can reach."""
+    """Everything that a fault may break."""
 
     service: Service
     browsers: Browsers
-    controls: list[Forwarder]  # before each node's control port
+    controls: list[Forwarder]  # in front of each node's control port
     origin: Forwarder  # between the nodes and the handlers
-    database_line: Forwarder | None  # between everything and PostgreSQL
+    database_line: Forwarder | None  # in front of PostgreSQL
     postgres: Cluster | None
     sqlite: Path | None
     users: list[str]
@@ -39,7 +39,7 @@ class Scene:
         return self.service.stack
 
     def open(self, user: str, node: int) -> Device:
-        """Open one more device of a user."""
+        """Open another device of a user."""
         device = self.browsers.open(self.stack.urls[node], self.stack.token(user), renew=True)
         self.devices[user].append(device)
         return device
@@ -50,7 +50,7 @@ class Scene:
 
 @contextmanager
 def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
-    """Start everything, and open two devices a user, one at each node."""
+    """Start everything, and open two devices per user, one at each node."""
     with ExitStack() as running:
         browsers = running.enter_context(Browsers())
         postgres = running.enter_context(cluster() if kind == "postgresql" else nullcontext())

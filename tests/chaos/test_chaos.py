@@ -1,4 +1,4 @@
-"""The short form: ten seconds of chaos on either database. ``make chaos`` runs the long one."""
+"""Ten seconds of chaos on each database; ``make chaos`` runs longer."""
 
 import logging
 import os

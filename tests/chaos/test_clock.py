@@ -1,6 +1,6 @@
-"""The clock of the handlers and the relay steps, forward and back, under them.
+"""The clock of the handlers and the relay is stepped forward and back while they run.
 
-Pushpin's own stays: its timers run on the wall clock, and it has to be started anew when that steps.
+Pushpin's clock stays: its timers use the wall clock, so it has to be restarted when that is stepped.
 """
 
 import subprocess
@@ -15,14 +15,14 @@ from tests.support.service import Service, service
 from tests.support.stack import Stack
 
 HOUR, DAY = 3600, 86_400
-# Seconds that the clock is wrong by. Pushpin's signatures hold for an hour, so no more than that ahead of it.
+# Seconds by which the clock is off. Pushpin's signatures are valid for an hour, which bounds the steps forward.
 STEPS = [3000, -3 * HOUR, -2 * DAY, 3000, 0]
 SOURCE = Path(__file__).with_name("clock.c")
 FAR = 2**33  # Unix time
 
 
 class Timeless(Stack):
-    """A stack whose tokens hold at all times."""
+    """A stack whose tokens do not expire."""
 
     def token(self, user: str, scope: str = "") -> str:
         claims = {"sub": user, "scope": scope, "exp": FAR}
@@ -31,7 +31,7 @@ class Timeless(Stack):
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Path:
-    """What is written here is added to the time, from the next time that a part asks for it."""
+    """The file with the offset in seconds, read at each call for the time."""
     path = tmp_path / "clock"
     path.write_text("0")
     return path
@@ -50,21 +50,21 @@ def stepped(database_url: str, tmp_path: Path, clock: Path) -> Iterator[Service]
         yield running
 
 
-def test_a_clock_that_steps_loses_and_doubles_nothing(stepped: Service, clock: Path) -> None:
+def test_a_stepped_clock_loses_and_doubles_nothing(stepped: Service, clock: Path) -> None:
     alice = "alice"
     steady, restless = stepped.open_many([alice] * 2)
     restless.longest_retry = 0.1
-    said = []
+    times = []
     for step in STEPS:
         clock.write_text(str(step))
-        said.append(stepped.create(alice, str(step))["created_at"])
+        times.append(stepped.create(alice, str(step))["created_at"])
         restless.drop()
         stepped.create_batch(alice, [f"{step} {number}" for number in range(3)])
         stepped.ask("POST", "/api/notifications/read-all", alice)
         stepped.stack.kill_relay()
         stepped.stack.start_relay()
 
-    assert said != sorted(said)  # it did step
+    assert times != sorted(times)  # the clock was stepped
     for device in (steady, restless):
         device.wait(lambda one: len(one.log) >= 5 * len(STEPS))
         assert device.seqs == stepped.seqs_of(alice)

@@ -1,4 +1,4 @@
-"""The disk is full under SQLite: what cannot be stored is refused, what was stored is delivered."""
+"""With a full disk under SQLite, creates are refused and everything stored is delivered."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.stack import Stack
 
 SMALL, LARGE = "3m", "30m"
 MESSAGE = "x" * 4000
-MOST = 2000  # of them do not fit
+MOST = 2000  # messages; these do not fit
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 

@@ -1,4 +1,4 @@
-"""Pushpin drops, in silence, what it has accepted: the streams find it by themselves."""
+"""When Pushpin silently drops accepted events, the streams recover them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +10,7 @@ from tests.support.service import draft
 
 USERS = [f"user {number}" for number in range(20)]
 TITLES = [str(number) for number in range(6)]
-RATE, QUEUE = 10, 10  # deliveries a second, and how many wait for their turn; all above is dropped
+RATE, QUEUE = 10, 10  # deliveries a second, and how many are queued; the rest is dropped
 RESYNC = 3  # seconds
 MOST_NEXTS = 10
 DROPPED = f"exceeded publish hwm ({QUEUE}), dropping message"
@@ -18,7 +18,7 @@ DROPPED = f"exceeded publish hwm ({QUEUE}), dropping message"
 
 @contextmanager
 def overrun(database_url: str, data_dir: Path, env: dict[str, str]) -> Iterator[tuple[Fragile, list[Device]]]:
-    """A node that is told to be slow and to remember little, as none should be; it has dropped most of a burst."""
+    """Run a node with a low rate and a short queue, which has dropped most of a burst."""
 
     def mistune(configuration: Path) -> None:
         text = configuration.read_text()
@@ -39,22 +39,22 @@ def overrun(database_url: str, data_dir: Path, env: dict[str, str]) -> Iterator[
         yield fragile, devices
 
 
-def test_the_next_event_that_passes_brings_what_was_dropped(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_next_delivered_event_recovers_dropped_ones(sqlite_url: str, tmp_path: Path) -> None:
     with overrun(sqlite_url, tmp_path, {}) as (fragile, devices):
         for user, device in zip(USERS, devices, strict=True):
             nexts = 0
-            while len(device.titles) < len(TITLES):  # while there is still a queue, this too may be dropped
+            while len(device.titles) < len(TITLES):  # while the queue is full, this one may be dropped too
                 nexts += 1
                 assert nexts < MOST_NEXTS
                 fragile.service.create(user, "next")
                 with suppress(AssertionError):
                     device.wait(lambda one: len(one.titles) >= len(TITLES), timeout=2)
-            device.wait(lambda one: len(one.titles) >= len(TITLES) + nexts)  # noqa: B023 - called before the next turn
+            device.wait(lambda one: len(one.titles) >= len(TITLES) + nexts)  # noqa: B023 - called within this iteration
             assert device.titles == TITLES + ["next"] * nexts
             assert device.connections == 1
 
 
-def test_where_nothing_follows_the_streams_are_read_again_at_last(sqlite_url: str, tmp_path: Path) -> None:
+def test_without_a_later_event_the_resync_recovers_dropped_ones(sqlite_url: str, tmp_path: Path) -> None:
     with overrun(sqlite_url, tmp_path, {"SSE_RESYNC_INTERVAL": str(RESYNC)}) as (_, devices):
         for device in devices:
             device.wait(lambda one: len(one.titles) >= len(TITLES))

@@ -1,4 +1,4 @@
-"""The verdict: every device's events compared with the database's log."""
+"""Compares every device's events with the database's log."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,19 +18,19 @@ KINDS_OF_LOSS = ("lost", "doubled", "out of order", "disagree", "reset")
 
 @dataclass(frozen=True)
 class Row:
-    """One entry of a user's log as it is stored."""
+    """An entry of a user's log."""
 
     seq: int
     kind: str
     notification_id: int | None
     created_at: datetime
     published_at: datetime | None
-    silent: bool  # its notification was deleted since: who had not seen it need not see it any more
+    silent: bool  # its notification was deleted since, so it need not be delivered any more
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """One wrong event of one device."""
+    """A difference between a device and the log."""
 
     what: str
     user: str
@@ -41,7 +41,7 @@ class Wrong:
 
 @dataclass
 class Verdict:
-    """What was counted, and what was wrong."""
+    """The counts and the differences."""
 
     events: int = 0
     deliveries: int = 0
@@ -49,13 +49,13 @@ class Verdict:
     wrong: list[Wrong] = field(default_factory=list)
 
     def count(self) -> dict[str, int]:
-        """How many of each kind of wrong."""
+        """Count the differences of each kind."""
         found = Counter(one.what for one in self.wrong)
         return {what: found[what] for what in KINDS_OF_LOSS}
 
 
 def read_log(database: Database) -> dict[str, list[Row]]:
-    """All logs."""
+    """Read all logs."""
     columns = (
         EventRow.user_id,
         EventRow.seq,
@@ -64,21 +64,21 @@ def read_log(database: Database) -> dict[str, list[Row]]:
         EventRow.created_at,
         EventRow.published_at,
     )
-    wanted = (
+    rows = (
         select(*columns, NotificationRow.id)
         .join(NotificationRow, NotificationRow.id == EventRow.notification_id, isouter=True)
         .order_by(EventRow.user_id, EventRow.seq)
     )
     logs: dict[str, list[Row]] = {}
     with database.autocommit() as db:
-        for user, seq, kind, number, created, published, stored in db.execute(wanted):
+        for user, seq, kind, number, created, published, stored in db.execute(rows):
             silent = kind == "notification" and stored is None
             logs.setdefault(user, []).append(Row(seq, kind, number, created, published, silent))
     return logs
 
 
 def judge(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> Verdict:
-    """Compare what each device got with its user's log, and the devices of one user with each other."""
+    """Compare each device's events with its user's log, and the devices of a user with each other."""
     verdict = Verdict()
     for user, of_user in devices.items():
         rows = logs.get(user, [])
@@ -119,19 +119,19 @@ def _measure(verdict: Verdict, rows: list[Row], device: Device) -> None:
 
 
 def _missing(rows: list[Row], device: Device) -> Iterator[Row]:
-    """What was committed after the device's stream began, still has something to say, and did not reach it."""
+    """Find entries committed after the device's stream began, still deliverable, that did not reach it."""
     seen = {one.seq for one in device.log}
     begin = next((one.seq for one in device.received if one.seq is not None), len(rows))
     return (row for row in rows if row.seq > begin and row.seq not in seen and not row.silent)
 
 
 def is_complete(rows: list[Row], device: Device) -> bool:
-    """Whether nothing is on its way any more."""
+    """Whether the device has received everything."""
     return bool(device.received) and not any(True for _ in _missing(rows, device))
 
 
 def incomplete(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> str:
-    """What every device still lacks, with when it was written and published, and what the device got last."""
+    """Describe what each device lacks, when that was written and published, and the device's last events."""
     lines = []
     for user, of_user in devices.items():
         rows = logs.get(user, [])
@@ -148,7 +148,7 @@ def incomplete(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> 
 
 
 def inbox_of(device: Device) -> dict[int, bool]:
-    """The list that a page would show: notification ids, each with whether it is read."""
+    """Compute the list that a page would show: notification ids, and whether each is read."""
     inbox: dict[int, bool] = {}
     for one in device.log:
         content: Any = one.json
@@ -165,7 +165,7 @@ def inbox_of(device: Device) -> dict[int, bool]:
 
 
 def last_count(device: Device) -> int:
-    """The badge that a page would show."""
+    """Compute the badge that a page would show."""
     count = 0
     for one in device.received:
         if one.event == "connected" or (one.event in ("read", "deleted")):
@@ -176,7 +176,7 @@ def last_count(device: Device) -> int:
 
 
 def trace(wrong: Wrong, logs: dict[str, list[Row]], devices: dict[str, list[Device]], around: int = 4) -> str:
-    """All that is known of one wrong event: the log, its publish state, and what each device saw."""
+    """Describe a difference: the log around it, its publish state, and what each device received."""
     seq = wrong.seq or 0
     lines = [f"{wrong.what}: user {wrong.user!r}, device {wrong.device}, seq {wrong.seq} {wrong.note}"]
     lines += [

@@ -1,4 +1,4 @@
-"""Streams that open and close at random, and then the registry compared with who is really connected."""
+"""Open and close streams at random, then compare the registry with the open connections."""
 
 import random
 import tempfile
@@ -22,10 +22,10 @@ from tests.support.stack import Stack
 
 NODES = 2
 WORKERS = 3
-AT_ONCE = 50  # streams that are opened together while it fills up
-SETTLE = 30.0  # seconds until the registry must equal the truth; the report says how many it took
-TURN = 0.1  # seconds between two handfuls of changes
-REPORTED = 10.0  # seconds between two lines
+AT_ONCE = 50  # streams opened together at the start
+SETTLE = 30.0  # seconds until the registry must be right; the report has the actual number
+TURN = 0.1  # seconds between two groups of changes
+REPORTED = 10.0  # seconds between two progress lines
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Options:
     database: str
     streams: int = 2000
     users: int = 500
-    rate: float = 60.0  # openings and closings a second
+    rate: float = 60.0  # opened and closed per second
 
 
 @dataclass
 class Report:
-    """What was done, and how far the registry was from the truth."""
+    """What was done, and how far the registry was off."""
 
     options: Options
     opened: int = 0
@@ -50,9 +50,9 @@ class Report:
     evicted: int = 0
     refused: int = 0
     held: int = 0
-    apart: list[int] = field(default_factory=list)  # connections that only one of the two had, while it went on
-    equal_after: float | None = None  # seconds from the last change until the registry equalled the truth
-    empty_after: float | None = None  # and from the end of all streams at once until it was empty
+    apart: list[int] = field(default_factory=list)  # differences between registry and clients, over time
+    equal_after: float | None = None  # seconds from the last change until the registry was right
+    empty_after: float | None = None  # seconds from the end of all streams until the registry was empty
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -60,21 +60,21 @@ class Report:
         return not self.failures
 
     def __str__(self) -> str:
-        """The figures."""
+        """Format the figures."""
         apart = self.apart or [0]
         lines = [
             f"seed {self.options.seed}, {self.options.database}:",
             f"{self.opened} opened, {self.closed} closed, {self.evicted} evicted, {self.refused} refused",
             f"{self.held} held at the end",
-            f"registry and truth apart while it went on: median {median(apart):g}, at most {max(apart)}",
-            f"equal {_shown(self.equal_after)} after the last change",
-            f"empty {_shown(self.empty_after)} after all ended at once",
+            f"registry off by: median {median(apart):g}, at most {max(apart)}",
+            f"registry right {_shown(self.equal_after)} after the last change",
+            f"registry empty {_shown(self.empty_after)} after all streams ended at once",
         ]
         return "\n".join(lines + self.failures)
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Open and close for so long, then compare; ``say`` is told how it goes."""
+    """Open and close streams, then compare; ``say`` receives progress lines."""
     report = Report(options)
     with (
         tempfile.TemporaryDirectory(prefix="shirase-churn-", ignore_cleanup_errors=True) as directory,
@@ -93,10 +93,9 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 class Crowd:
-    """Everybody who is connected."""
+    """The devices that are connected."""
 
     def __init__(self, running: Service, report: Report) -> None:
-        """Nobody yet."""
         self.devices: list[Device] = []
         self._running = running
         self._report = report
@@ -104,7 +103,7 @@ class Crowd:
         self._users = [f"user {number}; 知" for number in range(report.options.users)]
 
     def fill(self) -> None:
-        """Open as many streams as are wanted on the average."""
+        """Open the average number of streams."""
         wanted = self._report.options.streams
         for begin in range(0, wanted, AT_ONCE):
             for number in range(begin, min(begin + AT_ONCE, wanted)):
@@ -112,31 +111,31 @@ class Crowd:
             self._wait_settled()
 
     def churn(self, say: Callable[[str], None]) -> None:
-        """Open and close at random, about as much of the one as of the other."""
-        options, began, done, said = self._report.options, time.monotonic(), 0, 0.0
+        """Open and close at random, about equally often."""
+        options, began, done, reported = self._report.options, time.monotonic(), 0, 0.0
         while (passed := time.monotonic() - began) < options.seconds:
             while done < passed * options.rate:
                 self._change()
                 done += 1
             self.devices = [device for device in self.devices if not self._is_over(device)]
-            if passed - said >= REPORTED:
-                said = passed
-                say(f"{passed:.0f} s: {len(self.devices)} streams, {self._apart()} apart")
+            if passed - reported >= REPORTED:
+                reported = passed
+                say(f"{passed:.0f} s: {len(self.devices)} streams, registry off by {self._apart()}")
             self._report.apart.append(len(self._apart_ids()))
             time.sleep(TURN)
         self._wait_settled()
 
     def truth(self) -> set[str]:
-        """The connections that are open, as their clients know them."""
+        """The open connections, as their clients know them."""
         return {
             str(device.received[0].json["connection_id"]) for device in self.devices if device.open and device.received
         }
 
     def wait_equal(self, when: str) -> float | None:
-        """Seconds until the registry equals the truth."""
+        """Wait until the registry equals the truth, and return the seconds."""
         began = time.monotonic()
         try:
-            wait_until(lambda: not self._apart_ids(), SETTLE, lambda: f"{when} the registry is {self._apart()} apart")
+            wait_until(lambda: not self._apart_ids(), SETTLE, lambda: f"{when}, the registry is off by {self._apart()}")
         except AssertionError as exc:
             self._report.failures.append(str(exc))
             return None
@@ -185,21 +184,21 @@ class Crowd:
 
 
 def registered(database: Database) -> set[str]:
-    """The live rows."""
+    """Read the registry's rows of open connections."""
     with database.autocommit() as db:
         return set(db.scalars(select(ConnectionRow.connection_id).where(ConnectionRow.ended_at.is_(None))))
 
 
 def compare_with_api(running: Service, crowd: Crowd, report: Report) -> None:
-    """The status is that of the truth too."""
-    said = running.ask("GET", "/api/sse/status", scope=ADMIN).json()
-    if said["total_connections"] != len(crowd.truth()):
-        report.failures.append(f"{len(crowd.truth())} streams are open, the status says {said['total_connections']}")
+    """Compare the status over REST as well."""
+    status = running.ask("GET", "/api/sse/status", scope=ADMIN).json()
+    if status["total_connections"] != len(crowd.truth()):
+        report.failures.append(f"{len(crowd.truth())} streams are open, {status['total_connections']} counted")
 
 
 @contextmanager
 def scene(kind: str, data_dir: Path) -> Iterator[Service]:
-    """Two nodes with the default settings, and browsers."""
+    """Start two nodes with the default limit, and browsers."""
     with ExitStack() as running:
         browsers = running.enter_context(Browsers())
         postgres = running.enter_context(cluster() if kind == "postgresql" else nullcontext())

@@ -1,4 +1,4 @@
-"""The short form: a few seconds, a few hundred streams. ``make churn`` runs the long one."""
+"""A few seconds with 200 streams; ``make churn`` runs longer."""
 
 import logging
 
@@ -8,7 +8,7 @@ from tests.churn.churn import Options, run
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_the_registry_equals_the_truth_after_streams_opened_and_closed_at_random(database: str) -> None:
+def test_the_registry_is_right_after_random_opens_and_closes(database: str) -> None:
     report = run(Options(1, 4, database, streams=200, users=50), logging.getLogger(__name__).warning)
     assert report.passed, str(report)
     assert min(report.closed, report.evicted) > 10

@@ -1,4 +1,4 @@
-"""What a user's device shows: made of what it was sent alone, and of the list where it was told to fetch that."""
+"""A model of a user's device: what it shows follows from received events, and from the list after a reset."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,41 +11,41 @@ FetchList = Callable[[], dict[int, bool]]
 
 @dataclass
 class Device:
-    """A cursor, and what is shown at it."""
+    """A cursor and what is shown at it."""
 
     cursor: str | None = None
-    unread: dict[int, bool] = field(default_factory=dict)  # notification: whether it is unread
+    unread: dict[int, bool] = field(default_factory=dict)  # notification id: whether it is unread
     badge: int = 0
 
     def copy(self) -> "Device":
         return Device(self.cursor, dict(self.unread), self.badge)
 
     def take(self, event: Dispatched, fetch: FetchList) -> None:
-        """Do as a page does on an event."""
+        """Process an event as a page does."""
         if event.event == "connected":
             if self.cursor is None:
-                self._begin_anew(fetch)
+                self._fetch_list(fetch)
             self.badge = event.json()["unread_count"]
         elif event.event == "reset":
-            self._begin_anew(fetch)
+            self._fetch_list(fetch)
         else:
             self._change(event.event, event.json())
         self.cursor = event.id
 
-    def _begin_anew(self, fetch: FetchList) -> None:
+    def _fetch_list(self, fetch: FetchList) -> None:
         self.unread = fetch()
         self.badge = sum(self.unread.values())
 
-    def _change(self, kind: str, said: dict[str, Any]) -> None:
+    def _change(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "notification":
-            assert said["id"] not in self.unread, "a notification came twice"
-            self.unread[said["id"]] = not said["is_read"]
+            assert data["id"] not in self.unread, "a notification arrived twice"
+            self.unread[data["id"]] = not data["is_read"]
             self.badge += 1
             return
-        ids = list(self.unread) if said["ids"] == "all" else said["ids"]
+        ids = list(self.unread) if data["ids"] == "all" else data["ids"]
         for number in ids:
             if kind == "read" and number in self.unread:
                 self.unread[number] = False
             elif kind == "deleted":
                 self.unread.pop(number, None)
-        self.badge = said["unread_count"]
+        self.badge = data["unread_count"]

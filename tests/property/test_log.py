@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: a device that comes back from any cursor shows what is true."""
+"""After any sequence of operations, a device that returns with any cursor shows the true state."""
 
 import itertools
 import json
@@ -38,34 +38,34 @@ from tests.support.event_stream import Dispatched, parse
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 NAMES = ("a", "a,b; c", "é\u2028😀")
-PAGE = 3  # events in one answer, so that most replays take several
-FOREIGN = ("", "x", "é", "0123456789-1", "0123456789-", "1", "reset", "\u0660-1")  # cursors of nobody
+PAGE = 3  # events per response, so that most replays need several
+FOREIGN = ("", "x", "é", "0123456789-1", "0123456789-", "1", "reset", "\u0660-1")  # cursors of no log
 
 WHO = st.integers(0, len(NAMES) - 1)
-PICK = st.integers(0, 2**16)  # one of what there is, by its place modulo the number
+PICK = st.integers(0, 2**16)  # an index, modulo the number of items
 numbers = itertools.count()
 
-# A failure is reported as it was found. To have it made smaller, which takes minutes, add Phase.shrink.
+# Failures are reported unshrunk; shrinking takes minutes: add Phase.shrink.
 EFFORT = hypothesis_settings(max_examples=20, stateful_step_count=30, phases=[Phase.generate])
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Three users, their truths, and for each the devices that were left at some cursor."""
+    """Three users, their expected states, and devices left at various cursors."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         super().__init__()
         self.database, self.settings, self.publisher = database, settings, Publisher(settings)
-        example = next(numbers)  # examples share a database: that others were there before must not matter
+        example = next(numbers)  # examples share a database: earlier ones must not matter
         self.users = [f"{name} {example}" for name in NAMES]
         self.truths = {user: Truth() for user in self.users}
-        # A device stays behind at every place that the log was seen at: what comes later is missed by all of them.
+        # A device is left at every position at which the log was checked; each misses what follows.
         self.left = {user: [Device(), Device(cursors.encode(database.name, user, START))] for user in self.users}
 
-    # --- what happens to the notifications
+    # --- operations on notifications
 
     @initialize(counts=st.lists(st.integers(0, 2 * PAGE + 1), min_size=len(NAMES), max_size=len(NAMES)))
     def begin_with_some(self, counts: list[int]) -> None:
-        """The first step of all: most of what can go wrong needs a log that is longer than a page."""
+        """Start with some: most defects need a log that is longer than a page."""
         users = [user for user, count in zip(self.users, counts, strict=True) for _ in range(count)]
         if users:
             self.create(users)
@@ -88,7 +88,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(who=WHO, picks=st.lists(PICK, min_size=1, max_size=5))
     def mark_read(self, who: int, picks: list[int]) -> None:
-        ids = [self.anyones(pick) for pick in picks]  # ids of others too: they must not change
+        ids = [self.anyones(pick) for pick in picks]  # including other users' ids, which must not change
         truth = self.truths[self.users[who]]
         expected = truth.read(ids), truth.counts[-1]
         assert notifications.mark_read(self.database, self.publisher, self.users[who], ids) == expected
@@ -133,11 +133,11 @@ class LogMachine(RuleBasedStateMachine):
         assert gone == max(0, upto + 1 - truth.kept_from)
         truth.kept_from = max(truth.kept_from, upto + 1)
 
-    # --- what devices do
+    # --- devices
 
     @rule(who=WHO, lost_after=st.integers(0, 12))
     def come_back_and_be_lost_again(self, who: int, lost_after: int) -> None:
-        """From each cursor, the stream being cut off after some events; all are left where they got to."""
+        """Return with each cursor and lose the stream after some events; leave a device there."""
         user = self.users[who]
         self.left[user] += [self.come_back(user, device, lost_after) for device in self.left[user][-8:]]
 
@@ -149,7 +149,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(who=WHO, pick=PICK)
     def poll(self, who: int, pick: int) -> None:
-        """The same by long polls, until there is nothing more."""
+        """Catch up by long polls."""
         user = self.users[who]
         device = self.left[user][pick % len(self.left[user])].copy()
         if device.cursor is None:
@@ -183,7 +183,7 @@ class LogMachine(RuleBasedStateMachine):
         found = self.listed(user, limit)
         assert list(found) == sorted(self.truths[user].unread, reverse=True)
 
-    # --- what is always so
+    # --- invariants
 
     @invariant()
     def rest_and_counts_are_true(self) -> None:
@@ -192,8 +192,8 @@ class LogMachine(RuleBasedStateMachine):
             assert notifications.unread_count(self.database, user) == truth.counts[-1] == sum(truth.unread.values())
 
     @invariant()
-    def a_stream_that_is_held_shows_what_is_true(self) -> None:
-        """The proxy missed all of the last step, and recovers it; the device stays behind there."""
+    def a_held_stream_shows_the_true_state(self) -> None:
+        """The proxy missed the last step and recovers it; leave a device there."""
         for user, truth in self.truths.items():
             device = self.left[user][-1].copy()
             seen = None if device.cursor is None else cursors.decode(self.database.name, user, device.cursor)
@@ -221,7 +221,7 @@ class LogMachine(RuleBasedStateMachine):
         return streams.open_stream(self.database, self.publisher, self.settings, stream, cursor)
 
     def check_begin(self, user: str, came_with: str | None, events: list[Dispatched]) -> None:
-        """``connected`` first, then either a reset or every kept event that has something to say, once, in order."""
+        """Expect ``connected``, then either a reset or every retained event, once and in order."""
         truth, connected = self.truths[user], events[0]
         assert connected.event == "connected"
         seq = truth.head if came_with is None else self.seq_of(user, came_with)
@@ -240,7 +240,7 @@ class LogMachine(RuleBasedStateMachine):
         assert device.badge == self.truths[user].counts[-1]
 
     def followed(self, answer: streams.Answer) -> Iterator[Dispatched]:
-        """Read on as the proxy does, page after page, until there is a hold."""
+        """Read page after page, as the proxy does, until a hold."""
         body = answer.body
         while "Grip-Hold" not in answer.headers:
             match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
@@ -252,7 +252,7 @@ class LogMachine(RuleBasedStateMachine):
             assert answer.body.count("\nid: ") <= PAGE
             body += answer.body
         head = re.search(r"prev-id=([0-9a-f.]+), c-\w+; prev-id=0$", answer.headers["Grip-Channel"])
-        assert head, "the hold begins where the replay ended"
+        assert head, "the hold does not begin where the replay ended"
         yield from parse(body).events
 
     def listed(self, user: str, limit: int = 10_000) -> dict[int, bool]:
@@ -262,7 +262,7 @@ class LogMachine(RuleBasedStateMachine):
             page, _, before = notifications.page(
                 self.database, user, limit=limit, before=before, unread=None, type_=None
             )
-            assert not found.keys() & {one.id for one in page}, "the same is on two pages"
+            assert not found.keys() & {one.id for one in page}, "a notification is on two pages"
             found |= {one.id: one.read_at is None for one in page}
             if before is None:
                 return found
@@ -272,12 +272,12 @@ class LogMachine(RuleBasedStateMachine):
         return event.seq if event else None
 
     def anyones(self, pick: int) -> int:
-        """The id of someone's notification, or of none."""
+        """Return the id of some notification, or an unused id."""
         ids = [number for truth in self.truths.values() for number in truth.unread]
         return ids[pick % len(ids)] if ids and pick % 7 else 10**12 + pick
 
 
-def test_a_device_from_any_cursor_shows_what_is_true(database: Database, settings: Settings) -> None:
+def test_a_device_with_any_cursor_shows_the_true_state(database: Database, settings: Settings) -> None:
     paged = replace(settings, sse_queue_size=PAGE, sse_max_connections_per_user=10_000)
 
     class Machine(LogMachine):

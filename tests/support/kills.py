@@ -149,7 +149,7 @@ def main() -> None:
         started.callback(database.close)
         for name, host in started.enter_context(hosts(url, data_dir)).items():
             found = kill_around_commits(name, host, browsers, database, given.kills, given.seed)
-            print(f"{name}: {found}")  # noqa: T201 - that is what it is run for
+            print(f"{name}: {found}")  # noqa: T201 - this is a command
             if not (found.holds and found.hit_both_sides):
                 raise SystemExit(1)
 
