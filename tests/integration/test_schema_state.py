@@ -65,7 +65,8 @@ def test_a_request_without_tables_is_told_so(
 
 
 def test_readyz_reports_an_older_schema(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shirase.store.schema._known", lambda known=schema._known(): (LATER, *known))
+    known = schema.read_known()
+    monkeypatch.setattr(schema, "read_known", lambda: (LATER, *known))
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["away"]) == (503, ["schema"])  # type: ignore[index]
     assert f"and {LATER} is needed" in answer.json["detail"]  # type: ignore[index]

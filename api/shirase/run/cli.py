@@ -19,7 +19,7 @@ from shirase.client.client import Client, ClientError
 from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
 from shirase.inbox.services import wire
 from shirase.relay import repair
-from shirase.run import node, supervisor, trace
+from shirase.run import node, proxy, supervisor, trace
 from shirase.run.data_directory import make_private
 from shirase.run.doctor import client_path, parts
 from shirase.run.doctor.findings import examine
@@ -134,7 +134,7 @@ def run_proxy(
             mounts=mounts,
             inboxes=node.read_inboxes(inboxes),
         )
-        sys.exit(node.run_proxy(config))
+        sys.exit(proxy.run_proxy(config))
 
 
 @main.command()

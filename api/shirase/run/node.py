@@ -5,10 +5,8 @@ import hashlib
 import os
 import re
 import resource
-import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +16,9 @@ from shirase.errors import ProxyMissing, SettingsError
 from shirase.inbox.streams import PATH
 from shirase.keys import key_bytes
 from shirase.resources import directory
-from shirase.run.processes import Child, reap_orphans
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds
-LOOK = 0.1  # seconds between two looks at the node
-GRACE = 6.0  # seconds that it may take to stop
 # Seconds that its timers may be late. Each held stream has one for its heartbeat, and most of what an idle node takes
 # is to be woken for each alone. What is published waits for no timer, and neither does a request.
 SLACK = 0.05
@@ -114,11 +109,19 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
     }
     main = config.run_dir / "pushpin.conf"
     _write_private(main, Template(text).substitute(values))
-    routes = Template((templates / "routes").read_text()).substitute(origin=config.origin, standby=config.standby)
-    routes += "".join(f"*,path_beg={prefix} {address} {config.standby}\n" for prefix, address in config.mounts.items())
+    write_routes(config)
+    return ["pushpin", "--merge-output", f"--config={main}"]
+
+
+def write_routes(config: ProxyConfig, addresses: Mapping[str, str] | None = None) -> None:
+    """Write what passes to whom; ``addresses`` has the targets in place of a HOST:PORT that is a name."""
+    at = addresses or {}
+    template = Template((directory("pushpin") / "routes").read_text())
+    routes = template.substitute(origin=at.get(config.origin, config.origin), standby=config.standby)
+    for prefix, place in config.mounts.items():
+        routes += f"*,path_beg={prefix} {at.get(place, place)} {config.standby}\n"
     routes += "".join(f"*,path_beg={inbox}{PATH} {config.standby}\n" for inbox in config.inboxes)
     _write_private(config.run_dir / "routes", routes)
-    return ["pushpin", "--merge-output", f"--config={main}"]
 
 
 def read_mounts(options: Iterable[str]) -> dict[str, str]:
@@ -148,29 +151,6 @@ def read_inboxes(options: Iterable[str]) -> list[str]:
         if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?", option):
             raise SettingsError("--inbox", f"must be like /site/inbox/, not {option!r}")
     return [option.rstrip("/") for option in options]
-
-
-def run_proxy(config: ProxyConfig) -> int:
-    """Run a Pushpin node until it ends, or until SIGINT or SIGTERM; the exit code.
-
-    Raises:
-        ProxyMissing: if there is no Pushpin to run.
-    """
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: stopping.append(number))
-    command = write_configuration(config, installed_version())
-    child = Child("pushpin", command, os.environ, mark=str(config.run_dir), slack=SLACK)
-    child.kill()  # what a node that was killed may have left behind
-    raise_file_limit()
-    try:
-        child.start()
-        while not stopping and child.exit_code() is None:
-            reap_orphans({child.pid} if child.pid else set())
-            time.sleep(LOOK)
-        return 0 if stopping else 1
-    finally:
-        child.stop(GRACE)
 
 
 def raise_file_limit() -> None:

@@ -80,6 +80,15 @@ class Child:
         """What it ended with, negative for a signal; ``None`` while it runs or if it was never started."""
         return self._process.poll() if self._process else None
 
+    def handles(self, number: signal.Signals) -> bool:
+        """Whether the first process has a handler of its own for the signal by now (Linux)."""
+        with suppress(OSError):
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+                name, _, mask = line.partition(":")
+                if name == "SigCgt":
+                    return bool(int(mask, 16) >> (number - 1) & 1)
+        return False
+
     def signal(self, number: signal.Signals) -> None:
         """Send the first process a signal, if it is still there."""
         if self.pid:

@@ -30,6 +30,7 @@ from shirase.web import cors, problems
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 20.0  # seconds that a handler may take: longer than any lock or statement that it waits for
+CONNECT_TIMEOUT = 2.0  # seconds until a connection must be there; a machine that vanished refuses none
 PAGES_TIMEOUT = 25.0  # seconds that the next page of a long replay is asked for
 SILENCE = 0.5  # seconds after which the rest of a body is not waited for
 PAUSE = 0.5  # seconds between two times
@@ -37,6 +38,7 @@ MOST_HEAD = 64 * 1024  # bytes of a request's headers; Pushpin's limit is lower
 RETRY_AFTER = 1  # seconds
 RETRY = (2000, 8000)  # milliseconds until an EventSource comes back, spread
 BACKLOG = 1024
+ALIVE = "/livez"  # this node by itself, whatever the handlers do
 
 # A host's routes may stand behind a prefix. What else the path might hold has no business in a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
@@ -120,6 +122,10 @@ class Standby:
 
     async def _answer(self, request: _Request) -> bytes:
         path = request.target.partition("?")[0]
+        if path == ALIVE:
+            return _http(
+                HTTPStatus.OK, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b'{"status":"ok"}'
+            )
         answer = None
         if PATH in path and NEXT_PATH not in path:  # also what no handler knows, such as a slash at the end
             answer = await self._ask(request)
@@ -154,7 +160,8 @@ class Standby:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 prefix = max(filter(request.target.startswith, self._origins), key=len, default="/")
-                reader, writer = await asyncio.open_connection(*self._origins[prefix])
+                async with asyncio.timeout(CONNECT_TIMEOUT):  # the name is looked up each time
+                    reader, writer = await asyncio.open_connection(*self._origins[prefix])
                 lines = [line for line in request.head if not line.lower().startswith(_OF_THE_CONNECTION)]
                 writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
                 return await reader.read()

@@ -21,6 +21,7 @@ from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_l
 from shirase.run.processes import Child, gunicorn_command, reap_orphans, relay_command
 from shirase.run.readiness import wait_for_stream
 from shirase.run.restarts import RestartedChild
+from shirase.run.routes import Routes
 from shirase.run.standby import Standby
 from shirase.settings import TOKEN_KEYS, ProxySettings, Settings
 from shirase.store.database import migrate
@@ -113,7 +114,8 @@ def _run(options: UpOptions) -> None:
         origin.bind((LOOPBACK, options.port + 1))
         origin.listen(BACKLOG)
         _prepare(options, settings, environ)
-        _serve(children, environ["SHIRASE_URL"], lambda: _ready_ticket(settings))
+        with Routes(proxy, children[0]):
+            _serve(children, environ["SHIRASE_URL"], lambda: _ready_ticket(settings))
 
 
 def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:

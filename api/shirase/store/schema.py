@@ -49,10 +49,10 @@ class Schema:
 def read(connection: Connection, schema: str | None = None) -> Schema:
     """The state of a database."""
     options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
-    return Schema(MigrationContext.configure(connection, opts=options).get_current_revision(), _known())
+    return Schema(MigrationContext.configure(connection, opts=options).get_current_revision(), read_known())
 
 
 @cache
-def _known() -> tuple[str, ...]:
+def read_known() -> tuple[str, ...]:
     """Every revision of this release; the files are read once."""
     return tuple(script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions())

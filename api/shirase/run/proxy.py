@@ -1,0 +1,36 @@
+"""``shirase proxy``: one Pushpin node in the foreground."""
+
+import os
+import signal
+import time
+
+from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_limit, write_configuration
+from shirase.run.processes import Child, reap_orphans
+from shirase.run.routes import Routes
+
+POLL = 0.1  # seconds between two looks at the node
+GRACE = 6.0  # seconds that it may take to stop
+
+
+def run_proxy(config: ProxyConfig) -> int:
+    """Run a Pushpin node until it ends, or until SIGINT or SIGTERM; the exit code.
+
+    Raises:
+        ProxyMissing: if there is no Pushpin to run.
+    """
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: stopping.append(number))
+    command = write_configuration(config, installed_version())
+    child = Child("pushpin", command, os.environ, mark=str(config.run_dir), slack=SLACK)
+    child.kill()  # what a node that was killed may have left behind
+    raise_file_limit()
+    try:
+        with Routes(config, child):
+            child.start()
+            while not stopping and child.exit_code() is None:
+                reap_orphans({child.pid} if child.pid else set())
+                time.sleep(POLL)
+        return 0 if stopping else 1
+    finally:
+        child.stop(GRACE)
