@@ -11,6 +11,7 @@ from shirase.flask.app import create_app
 from shirase.inbox import cursors
 from shirase.settings import Settings
 from shirase.store.database import Database
+from shirase.types import START, EventId
 
 STREAM, POLL, LIST = "/api/sse/notifications", "/api/notifications/poll", "/api/notifications"
 BASIC = "Basic c3RhZ2luZzpwdw=="
@@ -40,11 +41,11 @@ def test_polyfills_name_the_cursor_in_the_address(
     client: FlaskClient, database: Database, token: Token, signed: dict[str, str], name: str
 ) -> None:
     headers = {**signed, "Authorization": f"Bearer {token('42')}"}
-    cursor = cursors.encode(database.name, "42", 7)  # of a future that this log does not know
+    cursor = cursors.encode(database.name, "42", EventId(7, "0a1b2c"))  # of a future that this log does not know
     assert "event: reset" in client.get(f"{STREAM}?{name}={cursor}&_=1", headers=headers).text
     assert "event: reset" not in client.get(f"{STREAM}?{name}=&_=1", headers=headers).text
     both = client.get(
-        f"{STREAM}?{name}={cursor}", headers={**headers, "Last-Event-ID": cursors.encode(database.name, "42", 0)}
+        f"{STREAM}?{name}={cursor}", headers={**headers, "Last-Event-ID": cursors.encode(database.name, "42", START)}
     )
     assert "event: reset" not in both.text
 
