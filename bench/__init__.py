@@ -1,1 +1,1 @@
-"""How fast and how dear Shirase is, beside what else one could run: ``make bench``."""
+"""Speed and cost of Shirase beside other designs: ``make bench``."""

@@ -18,37 +18,37 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    """Run; 1 if something was lost."""
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows only that it works")
-    words.add_argument("--rounds", type=int, help="how often each design has its turn")
-    words.add_argument("--rows", type=int, help="the most rows that the databases grow to (1,000,000)")
-    words.add_argument("--output", type=Path, default=HERE, help="where to write instead of here and docs")
-    given = words.parse_args()
-    size = QUICK if given.quick else Size()
-    if given.rounds:
-        size = replace(size, rounds=given.rounds)
-    if given.rows:
-        steps = [10**power for power in range(4, 9) if 10**power < given.rows]
-        size = replace(size, rows=(*steps, given.rows))
+    """Run; exit with 1 if something was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows only that it works")
+    parser.add_argument("--rounds", type=int, help="rounds per design")
+    parser.add_argument("--rows", type=int, help="size that the databases grow to (1,000,000)")
+    parser.add_argument("--output", type=Path, default=HERE, help="where to write instead of here and docs")
+    options = parser.parse_args()
+    size = QUICK if options.quick else Size()
+    if options.rounds:
+        size = replace(size, rounds=options.rounds)
+    if options.rows:
+        steps = [10**power for power in range(4, 9) if 10**power < options.rows]
+        size = replace(size, rows=(*steps, options.rows))
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
             results = run(size, Path(directory), print_progress)
     except Lost as lost:
         sys.stderr.write(f"lost: {lost}\n")
         return 1
-    given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "results.json").write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
-    curves.draw(results, given.output)
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "results.json").write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    curves.draw(results, options.output)
     table = report.table(results)
-    if given.output == HERE:
+    if options.output == HERE:
         PAGE.write_text(report.insert(table, PAGE.read_text()))
     sys.stdout.write(table)
     return 0
 
 
 def print_progress(line: str) -> None:
-    """What is measured now, on stderr."""
+    """Print progress to stderr."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

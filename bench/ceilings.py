@@ -1,4 +1,4 @@
-"""What the database alone can do: the row that a create must write, inserted and committed, and nothing else."""
+"""The ceiling of the database alone: inserting and committing the row that a create must write."""
 
 import statistics
 import threading
@@ -22,7 +22,7 @@ _TEXTS = (CONTENT["type"], CONTENT["title"], CONTENT["message"], orjson.dumps(CO
 
 
 def bare_inserts(url: str, size: Size) -> dict[str, Figures]:
-    """One insert and commit at a time, by one connection and by as many as there are clients; and one of many rows."""
+    """Measure single inserts on one connection and on one per client, and one insert of many rows."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_TABLE)
     alone = _insert(url, size.seconds / 2)

@@ -1,4 +1,4 @@
-"""The curves of growth, as pictures."""
+"""The curves of growth, as images."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is measured side by side: each starts its own servers on free ports, and says how it is asked."""
+"""The designs that are compared: each starts its servers on free ports and builds the requests to them."""
 
 import os
 import socket
@@ -29,8 +29,8 @@ from shirase.types import START
 from tests.support.postgres import Cluster
 from tests.support.stack import Stack, free_row
 
-PRODUCERS = 16  # who create
-SETTLED = 30.0  # seconds in which all that was accepted must be where it belongs
+PRODUCERS = 16  # that create notifications
+SETTLED = 30.0  # seconds until everything accepted must be stored and delivered
 CONTENT = {
     "type": "bench.created",
     "title": f"Interview {STAMP}",
@@ -42,7 +42,7 @@ KEEP_ALIVE = r"event: heartbeat\\ndata: {}\\n\\n; format=cstring; timeout=30; mo
 
 
 class Design(ABC):
-    """One of them. Use it as a context manager."""
+    """A design. Use it as a context manager."""
 
     address: str  # HOST:PORT where streams are opened
     producers: str  # where notifications are created
@@ -50,12 +50,11 @@ class Design(ABC):
     keeps_log = False  # whether it can replay
 
     def __init__(self, name: str) -> None:
-        """Prepare to start."""
         self.name = name
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start it and wait until it serves."""
+        """Start the servers and wait until they serve."""
         raise_file_limit()
         with ExitStack() as starting:
             starting.enter_context(self._running())
@@ -63,7 +62,7 @@ class Design(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave nothing running."""
+        """Stop the servers."""
         self._open.close()
 
     @abstractmethod
@@ -71,38 +70,37 @@ class Design(ABC):
 
     @abstractmethod
     def create(self, users: Sequence[str], producer: int = 0) -> bytes:
-        """A request that creates one for each of these users; one user is a single create."""
+        """Build a request that creates a notification for each of these users."""
 
     @abstractmethod
     def stream(self, user: str, *, replay: int = 0) -> bytes:
-        """A request that opens a stream, behind the first entry of the log if some are to be replayed."""
+        """Build a request that opens a stream, with a cursor before the first event if some are to be replayed."""
 
     @abstractmethod
     def parts(self) -> dict[str, list[int]]:
-        """Its processes: ``python``, ``proxy`` and ``database``."""
+        """Return the process ids of ``python``, ``proxy`` and ``database``."""
 
     def processor_seconds(self) -> dict[str, float]:
-        """What each part has used so far."""
+        """Return the processor time that each part has used."""
         return {part: processor_seconds(pids) for part, pids in self.parts().items()}
 
     def stored(self) -> int:
-        """How many notifications are committed; -1 where nothing is stored."""
+        """Count the committed notifications; -1 if the design stores none."""
         return -1
 
     def unpublished(self) -> int:
-        """How many of them wait to be published."""
+        """Count the unpublished events."""
         return 0
 
 
 class Shirase(Design):
-    """The service itself, as ``shirase up`` runs it: two workers, a relay, one Pushpin."""
+    """The service as ``shirase up`` runs it: two workers, a relay, one Pushpin."""
 
     keeps_log = True
 
     def __init__(
         self, name: str, database_url: str, directory: Path, cluster: Cluster | None, workers: int = 2
     ) -> None:
-        """On a database that has been migrated."""
         super().__init__(name)
         limits = {"SSE_MAX_CONNECTIONS_PER_USER": "10000", "RATE_LIMIT_CONNECTS": "off", "RATE_LIMIT_CREATES": "off"}
         self.stack = Stack(database_url, directory, workers=workers, env=limits)
@@ -127,7 +125,7 @@ class Shirase(Design):
         return request("POST", path, self._tokens[producer % PRODUCERS], orjson.dumps(body))
 
     def broadcast(self, users: Sequence[str]) -> bytes:
-        """One request that creates the same for all of them."""
+        """Build a request that creates the same notification for all these users."""
         body = orjson.dumps({**CONTENT, "user_ids": users})
         return request("POST", "/api/notifications/broadcast", self._tokens[0], body)
 
@@ -136,11 +134,11 @@ class Shirase(Design):
         return request("GET", f"/api/sse/notifications{query}", self.stack.token(user))
 
     def ask(self, method: str, path: str, user: str, body: bytes = b"") -> bytes:
-        """A user's own request."""
+        """Build a user's own request."""
         return request(method, f"/api/notifications{path}", self.stack.token(user), body)
 
     def start_of(self, user: str) -> str:
-        """The cursor before all that a user ever got."""
+        """Return the cursor before the user's first event."""
         return cursors.encode(self._database_name, user, START)
 
     @cached_property
@@ -154,11 +152,11 @@ class Shirase(Design):
 
     def processor_seconds(self) -> dict[str, float]:
         used = super().processor_seconds()
-        used["python"] += thread_seconds("standby")  # which runs in this process here
+        used["python"] += thread_seconds("standby")  # which runs in this process
         return used
 
     def relay(self) -> list[int]:
-        """Of its Python, what is not the handlers'."""
+        """Return the process ids of the relay."""
         return family(f"{self._directory.resolve()}/relay-0")
 
     def stored(self) -> int:
@@ -168,13 +166,13 @@ class Shirase(Design):
         return self.count("events WHERE published_at IS NULL")
 
     def handled(self) -> float:
-        """How many requests the handlers have answered, those for this figure apart."""
+        """Count the requests that the handlers answered, without those for this figure."""
         lines = httpx.get(f"{self.stack.origin_url}/metrics", timeout=SETTLED).text.splitlines()
         counts = [line for line in lines if line.startswith("shirase_http_requests_total{")]
         return sum(float(line.rpartition(" ")[2]) for line in counts if "metrics" not in line)
 
     def count(self, rows: str) -> int:
-        """How many there are in the database."""
+        """Count rows of a table."""
         return int(self._query(f"SELECT count(*) FROM shirase_{rows}"))
 
     def _query(self, statement: str) -> Any:
@@ -183,10 +181,9 @@ class Shirase(Design):
 
 
 class InMemory(Design):
-    """The plain design: ``in_memory.py``, one process."""
+    """The usual design: ``in_memory.py``, one process."""
 
     def __init__(self, name: str, database_url: str, directory: Path, cluster: Cluster) -> None:
-        """On an empty database of PostgreSQL."""
         super().__init__(name)
         self._port = free_row(1)[0]
         self.address = self.producers = f"127.0.0.1:{self._port}"
@@ -204,7 +201,7 @@ class InMemory(Design):
             _wait_for(self._port)
             yield
 
-    def create(self, users: Sequence[str], producer: int = 0) -> bytes:  # noqa: ARG002 - it knows no producers
+    def create(self, users: Sequence[str], producer: int = 0) -> bytes:  # noqa: ARG002 - producers are not distinguished
         if len(users) > 1:
             raise ValueError("it has no batches")
         return request("POST", "/api/notifications", self._token, orjson.dumps({**CONTENT, "user_id": users[0]}))
@@ -225,13 +222,12 @@ class InMemory(Design):
 
 
 class PushpinAlone(Design):
-    """The ceiling of everything behind Pushpin: holds that nginx answers from two files, and bare publishes."""
+    """The ceiling of everything behind Pushpin: holds answered by nginx from two files, and bare publishes."""
 
     accepted = 200
     keeps_log = True
 
     def __init__(self, name: str, directory: Path) -> None:
-        """With a directory of its own."""
         super().__init__(name)
         directory.mkdir(parents=True, exist_ok=True)
         origin, client, control, stats, prometheus = free_row(5)
@@ -272,7 +268,7 @@ class PushpinAlone(Design):
         for path in (self._directory, files):
             path.chmod(0o755)  # nginx's workers are another user
         path = self._directory / "nginx.conf"
-        # The same holds as Shirase's, but nothing to recover them by.
+        # The same holds as Shirase's, without recovery.
         path.write_text(f"""
             daemon off; worker_processes 1;
             pid {self._directory}/nginx.pid; user {"root" if os.getuid() == 0 else "nobody"};
@@ -301,17 +297,17 @@ class PushpinAlone(Design):
 
 
 def publish(users: Sequence[str]) -> bytes:
-    """One POST to the control port with an event for each user, as large as those of Shirase."""
+    """Build a POST to the control port with an event for each user, as large as Shirase's."""
     content = (
         "event: notification\nid: 0123456789abcdef-1\ndata: " + orjson.dumps({**CONTENT, "id": 1}).decode() + "\n\n"
     )
-    # The id is another each time: what repeats one is dropped, which is cheap.
+    # A new id each time: Pushpin drops repeats, which is cheap.
     items = [{"channel": f"u-{user}", "id": STAMP, "formats": {"http-stream": {"content": content}}} for user in users]
     return request("POST", "/publish/", "none", orjson.dumps({"items": items}))
 
 
 def server_pids(cluster: Cluster | None) -> list[int]:
-    """The processes of PostgreSQL."""
+    """Return the process ids of PostgreSQL."""
     if cluster is None:
         return []
     return tree(int((cluster.directory / "data" / "postmaster.pid").read_text().split()[0]))

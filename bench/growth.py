@@ -1,4 +1,4 @@
-"""Does it stay as quick while the database grows? The same requests at more and more rows."""
+"""The duration of the same requests while the database grows."""
 
 import random
 import statistics
@@ -12,9 +12,9 @@ from bench.designs import Shirase
 from bench.load import send, streams
 from bench.measures import Size
 
-OF_USER = 100  # notifications of each
+OF_USER = 100  # notifications per user
 
-FIRST_NEW = 10**12  # the id that the next create gets, beyond all that is filled in later
+FIRST_NEW = 10**12  # the id of the next create, above all rows that are filled in later
 
 _CONTINUE = {
     "postgresql": "SELECT setval(pg_get_serial_sequence('shirase_notifications', 'id'),"
@@ -35,35 +35,37 @@ _NOTIFICATIONS = (
     " CASE WHEN seq <= 90 THEN {now} END FROM ({places}) AS places"
 )
 _EVENTS = (
-    "INSERT INTO shirase_events (user_id, seq, kind, notification_id, unread, created_at, published_at)"
-    " SELECT user_id, seq, 'notification', n, 1, {now}, {now} FROM ({places}) AS places"
+    "INSERT INTO shirase_events"
+    " (user_id, seq, kind, notification_id, unread, tag, previous_tag, created_at, published_at)"
+    " SELECT user_id, seq, 'notification', n, 1, 'ffffff', CASE WHEN seq = 1 THEN '' ELSE 'ffffff' END, {now}, {now}"
+    " FROM ({places}) AS places"
 )
 _STREAMS = (
-    "INSERT INTO shirase_streams (user_id, head, unread)"
-    " SELECT user_id, 100, 10 FROM ({places}) AS places WHERE seq = 100"
+    "INSERT INTO shirase_streams (user_id, head, unread, tag, previous_tag)"
+    " SELECT user_id, 100, 10, 'ffffff', 'ffffff' FROM ({places}) AS places WHERE seq = 100"
 )
 
 
 def fill(engine: Engine, first: int, last: int) -> None:
-    """Bring the rows from ``first`` to ``last`` to where they would be if they had been created long ago."""
+    """Insert the rows from ``first`` to ``last`` as if they had been created long ago."""
     kind = engine.dialect.name
     now = "now()" if kind == "postgresql" else "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
-    words = {"message": "Tomorrow at ten. " * 6, "places": _PLACES.format(numbers=_NUMBERS[kind]), "now": now}
+    values = {"message": "Tomorrow at ten. " * 6, "places": _PLACES.format(numbers=_NUMBERS[kind]), "now": now}
     with engine.connect() as connection:
         for statement in (_NOTIFICATIONS, _EVENTS, _STREAMS):
-            connection.execute(text(statement.format(**words)), {"first": first, "last": last})
+            connection.execute(text(statement.format(**values)), {"first": first, "last": last})
         connection.execute(text(_CONTINUE[kind]), {"next": FIRST_NEW})
         connection.commit()
-    # What the database does by itself within minutes of such a change.
+    # As the database does by itself within minutes of such a change.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE" if kind == "postgresql" else "ANALYZE"))
         connection.execute(text("CHECKPOINT" if kind == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
 def grow(growing: Shirase, small: Shirase, size: Size) -> dict[str, dict[str, dict[str, float]]]:
-    """Milliseconds (p50) that each kind of request takes, by the number of rows: of one that grows, and one that stays.
+    """Return the median milliseconds of each kind of request by the number of rows, for a growing and a small database.
 
-    They are asked in turns, so that the machine's noise falls on both: what grows is the difference, not the figure.
+    Requests alternate between the two, so that the machine's noise affects both: compare the difference.
     """
     found = {}
     fill(small.engine, 1, size.rows[0])
@@ -92,13 +94,15 @@ def _ask(design: Shirase, users: int, count: int, turn: int) -> dict[str, float]
         "list": lambda: [design.ask("GET", "?limit=50", name) for name in names],
         "unread count": lambda: [design.ask("GET", "/unread-count", name) for name in names],
         "create": lambda: [design.create([name], n) for n, name in enumerate(names)],
-        # Of what was just created, so that there is something to mark, however often they were asked before.
+        # What was just created, so that there is something unread in every turn.
         "mark read": lambda: [
             design.ask("POST", "/read", name, orjson.dumps({"ids": [latest]}))
             for name, latest in _latest(design, names)
         ],
     }
-    send(design.address, [design.ask("GET", "/unread-count", name) for name in names[:10]], count=10)  # wakes all
+    send(
+        design.address, [design.ask("GET", "/unread-count", name) for name in names[:10]], count=10
+    )  # wakes all workers
     taken = {}
     for kind, requests in kinds.items():
         status = 201 if kind == "create" else 200
@@ -110,7 +114,7 @@ def _ask(design: Shirase, users: int, count: int, turn: int) -> dict[str, float]
 
 
 def _latest(design: Shirase, names: list[str]) -> list[tuple[str, int]]:
-    """The last notification of each of these users."""
+    """Return the last notification of each user."""
     latest = text("SELECT id FROM shirase_notifications WHERE user_id = :name ORDER BY id DESC LIMIT 1")
     with design.engine.connect() as connection:
         return [(name, connection.execute(latest, {"name": name}).scalar_one()) for name in names]

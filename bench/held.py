@@ -1,4 +1,4 @@
-"""What held streams cost: memory by their number, an idle system, and a storm of reconnects."""
+"""The cost of held streams: memory by their number, an idle system, and a storm of reconnects."""
 
 import time
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from bench.measures import Figures, Size, memory, most_open
 
 
 def hold(design: Design, size: Size) -> dict[str, object]:
-    """Open more and more streams, look at what they cost, and lose them all at once."""
+    """Open streams in steps, measure their cost, and end them all at once."""
     before = memory(design)
     steps: dict[str, dict[str, float]] = {"0": _step(design, before, before, 0)}
     idle: Figures = {}
@@ -31,7 +31,7 @@ def hold(design: Design, size: Size) -> dict[str, object]:
 
 
 def _step(design: Design, before: dict[str, int], now: dict[str, int], number: int) -> dict[str, float]:
-    """Kilobytes a stream, and what one create takes while they are held."""
+    """Measure the memory per stream, and a create's latency meanwhile."""
     requests = [design.create([f"held-{n}"], n) for n in range(40)]
     taken = send(design.producers, requests, count=40, pause_ms=5).all_as(design.accepted)
     found = {f"{part}_kb": (now[part] - before[part]) / number if number else 0.0 for part in now}
@@ -41,27 +41,27 @@ def _step(design: Design, before: dict[str, int], now: dict[str, int], number: i
 
 
 def _idle(design: Design, size: Size) -> Figures:
-    """Shares of a core, and what the handlers and the database were asked."""
-    time.sleep(size.first_heartbeats)  # most of what an idle stream costs
-    asked = _asked(design)
+    """Measure the cores used, and the requests to the handlers."""
+    time.sleep(size.first_heartbeats)  # most of an idle stream's cost
+    requests = _requests(design)
     used = design.processor_seconds()
     began = time.monotonic()
     time.sleep(size.idle_seconds)
     seconds = time.monotonic() - began
     found = {f"{part}_core": (now - used[part]) / seconds for part, now in design.processor_seconds().items()}
-    found["requests"] = _asked(design) - asked
+    found["requests"] = _requests(design) - requests
     return {**found, "all_core": sum(found[name] for name in found if name.endswith("_core"))}
 
 
-def _asked(design: Design) -> float:
-    """How many requests the handlers have answered."""
+def _requests(design: Design) -> float:
+    """Count the requests that the handlers answered."""
     if not isinstance(design, Shirase):
         return 0
     return design.handled()
 
 
 def _storm(design: Design, size: Size) -> Figures:
-    """All streams are lost, and all clients come back at the same instant."""
+    """End all streams, and reconnect all clients at the same instant."""
     wanted = [design.stream(f"storm-{n}") for n in range(size.storm)]
     with streams(design.address, wanted):
         pass

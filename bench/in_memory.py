@@ -1,8 +1,8 @@
-"""What Shirase is compared with: the plain design, as it is usually written.
+"""The design that Shirase is compared with, as it is usually written.
 
-FastAPI, one asyncio queue a connection, SQLAlchemy's async session on asyncpg, one process of uvicorn. It keeps no log:
-what happens while a client is away is lost, and so is all that a restart finds in the queues. It cannot have a second
-process, whose queues the first does not know.
+FastAPI, one asyncio queue per connection, SQLAlchemy's async session on asyncpg, one uvicorn process. There is no log:
+events are lost while a client is disconnected, and queues are lost in a restart. There can be no second process,
+because each has only its own queues.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ sessions = async_sessionmaker(engine, expire_on_commit=False)
 
 
 class Base(DeclarativeBase):
-    """What the tables share."""
+    """The base of the tables."""
 
 
 class Notification(Base):
-    """The stored thing."""
+    """A stored notification."""
 
     __tablename__ = "notifications"
 
@@ -48,7 +48,7 @@ class Notification(Base):
 
 
 class New(BaseModel):
-    """What a producer says."""
+    """A notification to create."""
 
     user_id: str = Field(min_length=1, max_length=255)
     type: str = Field(min_length=1, max_length=100)
@@ -58,7 +58,7 @@ class New(BaseModel):
 
 
 class View(New):
-    """What is shown of it."""
+    """A notification as it is returned."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -71,23 +71,22 @@ class Connections:
     """A queue for each open stream."""
 
     def __init__(self) -> None:
-        """Nobody is there yet."""
         self._of_user: dict[str, set[asyncio.Queue[str]]] = defaultdict(set)
 
     def open(self, user_id: str) -> "asyncio.Queue[str]":
-        """Enter one more stream of the user."""
+        """Add a stream of the user."""
         queue: asyncio.Queue[str] = asyncio.Queue(maxsize=100)
         self._of_user[user_id].add(queue)
         return queue
 
     def close(self, user_id: str, queue: "asyncio.Queue[str]") -> None:
-        """Forget it."""
+        """Remove the stream."""
         self._of_user[user_id].discard(queue)
         if not self._of_user[user_id]:
             del self._of_user[user_id]
 
     def send(self, user_id: str, text: str) -> None:
-        """To every open stream of the user that is not full."""
+        """Send to every open stream of the user whose queue is not full."""
         for queue in self._of_user.get(user_id, ()):
             if not queue.full():
                 queue.put_nowait(text)
@@ -98,7 +97,7 @@ connections = Connections()
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Make the tables."""
+    """Create the tables."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     yield
@@ -109,7 +108,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def caller(authorization: Annotated[str, Header()]) -> str:
-    """Who is calling."""
+    """Return the caller's user id."""
     try:
         claims = jwt.decode(authorization.removeprefix("Bearer "), os.environ["JWT_SECRET"], algorithms=["HS256"])
     except jwt.PyJWTError as exc:
@@ -118,7 +117,7 @@ async def caller(authorization: Annotated[str, Header()]) -> str:
 
 
 async def session() -> AsyncIterator[AsyncSession]:
-    """One a request."""
+    """Open a session per request."""
     async with sessions() as opened:
         yield opened
 
@@ -129,7 +128,7 @@ Session = Annotated[AsyncSession, Depends(session)]
 
 @app.post("/api/notifications", status_code=201)
 async def create(new: New, _: Caller, database: Session) -> View:
-    """Store one and tell whoever listens."""
+    """Store a notification and send it to the open streams."""
     notification = Notification(**new.model_dump())
     database.add(notification)
     await database.commit()

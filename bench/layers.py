@@ -1,7 +1,7 @@
-"""``python -m bench.layers``: where a create's and a connect's processor time goes in Python, layer by layer.
+"""``python -m bench.layers``: processor time of a create and a connect in Python, layer by layer.
 
-The handlers run in this process, on PostgreSQL and a real Pushpin, under the deterministic profiler with a clock of the
-processor, so that waiting counts for nothing. Gunicorn's own part is not in it.
+The handlers run in this process, on PostgreSQL and a real Pushpin, under the deterministic profiler with a processor
+clock, so that waiting does not count. Gunicorn's own part is not included.
 """
 
 import cProfile
@@ -30,7 +30,7 @@ from tests.support.postgres import cluster
 from tests.support.stack import Stack
 
 COUNT = 300
-LAYERS: dict[str, tuple[str, ...]] = {  # by what is in the path of a file, the first that fits
+LAYERS: dict[str, tuple[str, ...]] = {  # by a part of the file's path; the first match counts
     "SQLAlchemy": ("/sqlalchemy/",),
     "psycopg": ("/psycopg",),
     "http (the publish)": ("/http/", "/pubcontrol/", "/email/", "/socket.py", "/publisher.py"),
@@ -76,22 +76,22 @@ def _connect(settings: Settings, number: int) -> EnvironBuilder:
 
 
 def _profile(app: Flask, settings: Settings, make: Callable[[Settings, int], EnvironBuilder]) -> dict[str, float]:
-    """Milliseconds of a processor a request, by layer; and without the profiler, under ``""``."""
+    """Return milliseconds of processor time per request by layer, and the total without the profiler under ``""``."""
     spent = {}
     for kind in ("warm", "bare", "profiled"):
-        wanted = [make(settings, number).get_environ() for number in range(COUNT)]
+        environs = [make(settings, number).get_environ() for number in range(COUNT)]
         profiler = cProfile.Profile(time.process_time)
         began = time.process_time()
         if kind == "profiled":
             profiler.enable()
-        for environ in wanted:
+        for environ in environs:
             _, status, _ = run_wsgi_app(app, environ, buffered=True)
             assert status.startswith("20"), status
         profiler.disable()
         spent[kind] = (time.process_time() - began) / COUNT * 1000
     by_layer: Counter[str] = Counter()
     for (path, _, _), (_, _, own, _, callers) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
-        if path == "~":  # what is written in C counts for who calls it
+        if path == "~":  # C functions count for their callers
             for (caller, _, _), (_, _, part, _) in callers.items():
                 by_layer[_layer(caller)] += part
         else:

@@ -1,14 +1,14 @@
-/* The load of the bench: HTTP/1.1 over one epoll loop, so cheap that what is measured is the server.
+/* The load client: HTTP/1.1 over one epoll loop, cheap enough to measure the server and not itself.
  *
  *   load requests HOST:PORT FILE CLIENTS SECONDS COUNT PAUSE_MS
- *       CLIENTS in parallel send the requests of FILE in turn, until SECONDS or COUNT (0: no bound) are over; each waits
- *       PAUSE_MS after an answer. Prints one line of JSON at the end.
+ *       CLIENTS send the requests of FILE in turn, until SECONDS or COUNT (0: no bound) are reached; each waits PAUSE_MS
+ *       after an answer. Prints one line of JSON at the end.
  *   load streams HOST:PORT FILE IN_FLIGHT EVENTS
- *       opens a stream with each request of FILE, IN_FLIGHT at a time; one is open when its first block and EVENTS stamps
- *       have arrived. Prints a line when all are open or failed, and one for each line on stdin, until that ends.
+ *       opens a stream with each request of FILE, IN_FLIGHT at a time; a stream is open once its first block and EVENTS
+ *       stamps have arrived. Prints a line when all are open or failed, and one for each line on stdin, until that ends.
  *
- * FILE is a row of requests, each behind its length in text and a newline. Text of the form ~19 digits~ is a stamp:
- * set to the time (nanoseconds of the monotonic clock) when a request is sent, and looked for in what a stream brings.
+ * FILE is a sequence of requests, each preceded by its length as text and a newline. Text of the form ~19 digits~ is a
+ * stamp: set to the time (nanoseconds of the monotonic clock) when a request is sent, and searched in what streams receive.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +35,7 @@ typedef struct {
     size_t request, sent, head_size;
     char head[HEAD];
     long left;                        /* bytes of the body, or of this chunk */
-    int in_size, digits, newline, tail; /* where the chunk's frame, a stamp, a blank line stand */
+    int in_size, digits, newline, tail; /* parser states of chunk size, stamp and blank line */
     int64_t stamp;
     uint64_t began, next;
     unsigned blocks, stamps;
@@ -113,7 +113,7 @@ static void hang_up(Client *client) {
     client->fd = -1;
 }
 
-/* All of the request may not fit at once: the rest is sent when the socket can be written again. */
+/* The request may not fit at once: the rest is sent when the socket is writable again. */
 static int send_request(Client *client) {
     Request *request = &requests[client->request];
     while (client->sent < request->size) {
@@ -148,7 +148,7 @@ static int begin(Client *client) {
     return send_request(client);
 }
 
-/* One byte of a stream's text. */
+/* Process one byte of a stream's text. */
 static void take(Client *client, char c) {
     if (c == '\n' && client->newline) client->blocks++;
     client->newline = c == '\n';
@@ -179,7 +179,7 @@ static void read_body(Client *client, const char *text, size_t size) {
         } else if (client->left > 0) {
             if (streaming) take(client, c);
             client->left--;
-        } else if (c == '\n') { /* the end of a chunk's size, or of the chunk before */
+        } else if (c == '\n') { /* the end of a chunk's size, or of the previous chunk */
             if (client->in_size) {
                 client->left = client->tail;
                 client->last = client->tail == 0;
@@ -210,7 +210,7 @@ static int read_head(Client *client, const char *text, size_t size) {
     return 0;
 }
 
-/* 1: the answer is complete; 0: more will come; -1: it was lost. */
+/* 1: the answer is complete; 0: incomplete; -1: lost. */
 static int receive(Client *client) {
     for (;;) {
         ssize_t n = recv(client->fd, buffer, BUFFER, 0);
@@ -257,7 +257,7 @@ static void run_requests(size_t count, double seconds, size_t most, double pause
             busy--;
             client->next = over + (uint64_t)(pause * 1e6);
         }
-        if (now() > start + (uint64_t)LIMIT_MS * 4 * 1000000u) break; /* something hangs: what is missing shows it */
+        if (now() > start + (uint64_t)LIMIT_MS * 4 * 1000000u) break; /* something hangs; the missing answers show it */
     } while (busy || (now() < end && (!most || started < most)));
     printf("{\"finished\": %zu, \"failed\": %zu, \"seconds\": %.4f, \"statuses\": {", finished, failed + busy, (double)(over - start) / 1e9);
     const char *comma = "";
@@ -298,7 +298,7 @@ static void run_streams(size_t in_flight) {
         int n = epoll_wait(poller, events, 256, 1000);
         for (int i = 0; i < n; i++) {
             Client *client = events[i].data.ptr;
-            if (!client) { /* a question, or the end */
+            if (!client) { /* a request for a report, or the end */
                 char line[64];
                 if (read(0, line, sizeof line) <= 0) return;
                 report_streams(clients, start, over);
@@ -316,12 +316,12 @@ static void run_streams(size_t in_flight) {
             }
         }
         if (!reported && settled < started && now() - start > (uint64_t)LIMIT_MS * 1000000u) {
-            for (size_t i = 0; i < started; i++) /* it hangs */
+            for (size_t i = 0; i < started; i++) /* hanging */
                 if (!clients[i].open && !clients[i].done) hang_up(&clients[i]), clients[i].done = 1, failed++, settled++;
         }
         if (!reported && settled == request_count) {
             report_streams(clients, start, over);
-            reported = 1, samples.count = 0; /* from here on they are those of events */
+            reported = 1, samples.count = 0; /* from here on, samples are those of events */
         }
     }
 }

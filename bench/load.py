@@ -1,4 +1,4 @@
-"""The load client, ``load.c``: compiled once, run in a process of its own, asked by lines of text."""
+"""The load client ``load.c``: compiled once, run as a process, controlled by lines of text."""
 
 import atexit
 import json
@@ -13,17 +13,17 @@ from shutil import rmtree
 from typing import Any
 
 SOURCE = Path(__file__).with_name("load.c")
-STAMP = "~0000000000000000000~"  # becomes the time of sending
-PATIENCE = 300  # seconds until a run that hangs is given up
+STAMP = "~0000000000000000000~"  # replaced by the time of sending
+PATIENCE = 300  # seconds until a hanging run is aborted
 
 
 class Lost(Exception):
-    """Something that was accepted did not arrive, or arrived twice: no figure of this run counts."""
+    """Something accepted did not arrive, or arrived twice: the run has no figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of a run of requests."""
+    """The results of a run of requests."""
 
     finished: int
     failed: int  # without an answer
@@ -32,13 +32,13 @@ class Answered:
     p50_ms: float
     p99_ms: float
     max_ms: float
-    cpu: float  # seconds of a processor that the client itself used
+    cpu: float  # seconds of processor time used by the client itself
 
     def all_as(self, status: int) -> "Answered":
-        """Itself.
+        """Return itself if every request was answered with this status.
 
         Raises:
-            Lost: if not every request was answered so.
+            Lost: otherwise.
         """
         if self.failed or self.statuses != {str(status): self.finished}:
             raise Lost(f"answers {self.statuses}, and {self.failed} without one, where all should be {status}")
@@ -47,14 +47,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a client with many streams has seen so far: first how they opened, then how events arrived."""
+    """What a client with many streams has received: first how they opened, then how events arrived."""
 
     open: int
     failed: int
     dropped: int
-    seconds: float  # that opening them took
+    seconds: float  # to open them
     stamps: int
-    least: int  # stamps of the stream that got the fewest
+    least: int  # stamps of the stream with the fewest
     greatest: int
     first: int  # nanoseconds of the monotonic clock
     last: int
@@ -74,7 +74,7 @@ class Streams:
         self.opened = self._read()
 
     def report(self) -> Held:
-        """How they are now."""
+        """Read the current state."""
         assert self._process.stdin is not None
         self._process.stdin.write("report\n")
         self._process.stdin.flush()
@@ -94,7 +94,7 @@ def send(
     count: int = 0,
     pause_ms: float = 0,
 ) -> Answered:
-    """Send requests in turn by so many clients, each waiting for its answer, for a time or until a count."""
+    """Send requests with this many clients, each waiting for its answers, for a time or a count."""
     with _file(requests) as path:
         words = [_program(), "requests", address, path, str(clients), str(seconds), str(count), str(pause_ms)]
         done = subprocess.run(words, capture_output=True, check=True, timeout=PATIENCE)
@@ -105,7 +105,7 @@ def send(
 
 @contextmanager
 def streams(address: str, requests: Iterable[bytes], *, in_flight: int = 32, events: int = 0) -> Iterator[Streams]:
-    """Streams that are held, each opened by one request, and open once so many events have arrived."""
+    """Hold streams, one per request; each counts as open once this many events have arrived."""
     with _file(requests) as path:
         words = [_program(), "streams", address, path, str(in_flight), str(events)]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -116,7 +116,7 @@ def streams(address: str, requests: Iterable[bytes], *, in_flight: int = 32, eve
 
 
 def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
-    """One HTTP request as it is sent."""
+    """Build an HTTP request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: bench", f"Authorization: Bearer {token}"]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]

@@ -1,4 +1,4 @@
-"""What processes cost: processor time and memory, as Linux counts them."""
+"""Processor time and memory of processes, as Linux counts them."""
 
 import os
 import threading
@@ -10,17 +10,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree(root: int) -> list[int]:
-    """A process and all that it has started, as far as that is still its own."""
+    """Return a process and its descendants."""
     found = [root]
     for pid in found:
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # ended meanwhile
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += map(int, children.read_text().split())
     return found
 
 
 def processor_seconds(pids: Iterable[int]) -> float:
-    """What living processes have used since they started."""
+    """Return the processor time of running processes since their start."""
     used = 0.0
     for pid in pids:
         with suppress(OSError):
@@ -29,7 +29,7 @@ def processor_seconds(pids: Iterable[int]) -> float:
 
 
 def thread_seconds(name: str) -> float:
-    """What this process's threads of that name have used."""
+    """Return the processor time of this process's threads of that name."""
     numbers = (thread.native_id for thread in threading.enumerate() if thread.name == name)
     return sum(_used(Path(f"/proc/self/task/{number}/stat")) for number in numbers)
 
@@ -40,7 +40,7 @@ def _used(stat: Path) -> float:
 
 
 def memory_kb(pids: Iterable[int]) -> int:
-    """Kilobytes of their own: files that they map are shared, with whoever else runs on the machine too."""
+    """Return the kilobytes of private memory: mapped files are shared with other processes."""
     total = 0
     for pid in pids:
         with suppress(OSError):
@@ -50,7 +50,7 @@ def memory_kb(pids: Iterable[int]) -> int:
 
 
 def model() -> str:
-    """Which machine this is."""
+    """Describe this machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{os.cpu_count()} cores of {names[0] if names else os.uname().machine}, Linux {os.uname().release}"

@@ -1,4 +1,4 @@
-"""What is measured of a running design. Each figure comes with the proof that nothing was lost, or does not come."""
+"""The measurements of a running design. A figure is returned only if nothing was lost."""
 
 import statistics
 import time
@@ -12,21 +12,21 @@ from bench.load import Answered, Held, Lost, Streams, request, send, streams
 from bench.machine import memory_kb
 
 Figures = dict[str, float]
-MOST_GIVEN_UP = 100  # one in so many of the streams that are asked for
+MOST_CANCELLED = 100  # of this many streams, one may be cancelled
 TRIES = 5
-POST = 1800  # events, just below the megabyte that a post may have
+POST = 1800  # events, just below the limit of one megabyte per POST
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything: a run of minutes, or one of seconds that only shows that it works."""
+    """The sizes of a run: of minutes, or of seconds to show that it works."""
 
     rounds: int = 4
     seconds: float = 2.5  # of a run at full load
     clients: int = 16  # that create in parallel
     users: int = 1000
-    listeners: int = 50  # of these users hold a stream meanwhile
-    warming: int = 20  # creates before: each worker's first ones make what the others find
+    listeners: int = 50  # of the users hold a stream meanwhile
+    warming: int = 20  # creates before, because each worker's first ones fill caches
     lone: int = 80  # creates one by one, for their latency
     batches: tuple[int, ...] = (100, 1000)
     broadcast: int = 10_000
@@ -35,14 +35,14 @@ class Size:
     connects: int = 750
     in_flight: int = 32
     replayed: int = 100
-    missed: int = 250  # users who have so much to be replayed
+    missed: int = 250  # users with events to replay
     held: tuple[int, ...] = (1000, 5000, 15_000)
     storm: int = 5000
-    settling: float = 3  # seconds until what follows a connect is over, such as the proxy's check of a new channel
-    first_heartbeats: float = 30  # seconds until all streams that are held have had one
+    settling: float = 3  # seconds until work after a connect is done, such as the proxy's check of a new channel
+    first_heartbeats: float = 30  # seconds until every held stream has had one
     idle_seconds: float = 20
     rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
-    turns: int = 5  # of a database that grows and one that stays small, at each number of rows
+    turns: int = 5  # per number of rows
     asked: int = 100  # requests of each kind in a turn
 
 
@@ -50,7 +50,7 @@ QUICK = Size(
     rounds=1,
     seconds=0.3,
     clients=4,
-    users=100,  # no fewer than a batch has events: within one post Pushpin drops a user's second, of the same stamp
+    users=100,  # at least a batch's size: within one POST Pushpin drops a user's second event with the same stamp
     listeners=5,
     warming=1,
     lone=5,
@@ -73,12 +73,12 @@ QUICK = Size(
 
 
 def user(number: int) -> str:
-    """The number-th user."""
+    """Return the id of a user."""
     return f"user-{number:05d}"
 
 
 def latency(design: Design, size: Size) -> Figures:
-    """From the POST being sent to the event received, one at a time."""
+    """Measure from sending the POST to the event's arrival, one at a time."""
     listeners = [design.stream(user(n)) for n in range(size.listeners)]
     requests = [design.create([user(n % size.listeners)], n) for n in range(size.lone)]
     send(design.producers, [design.create(["nobody"])], count=size.warming).all_as(design.accepted)
@@ -87,7 +87,7 @@ def latency(design: Design, size: Size) -> Figures:
         send(design.producers, requests, count=size.lone, pause_ms=20).all_as(design.accepted)
         seen = _arrived(held, size.lone)
     figures = {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
-    if isinstance(design, Shirase):  # a request that asks nothing of anybody, through the proxy and to the handlers
+    if isinstance(design, Shirase):  # a request that needs no database, through the proxy and without it
         nothing = [request("GET", "/healthz", "none")] * size.lone
         for name, address in (("proxied_ms", design.address), ("direct_ms", design.origin)):
             figures[name] = send(address, nothing, count=size.lone, pause_ms=20).all_as(200).p50_ms
@@ -95,12 +95,12 @@ def latency(design: Design, size: Size) -> Figures:
 
 
 def creates(design: Design, size: Size, batch: int = 1, address: str | None = None) -> Figures:
-    """Creates a second at full load, in batches of so many, while some of their users listen."""
+    """Measure creates a second at full load, in batches, while some of the users listen."""
     groups = [[user((n * batch + k) % size.users) for k in range(batch)] for n in range(size.users)]
     requests = [design.create(group, n) for n, group in enumerate(groups)]
     before = design.stored()
-    # What Pushpin alone accepts at such a rate it does not deliver: its queue for a connection is short, and no log is
-    # there to read again.
+    # Pushpin alone accepts more than it delivers: its queue per connection is short, and there is no log to recover
+    # from.
     listeners = [design.stream(user(n)) for n in range(size.listeners if before >= 0 else 0)]
     with _listening(design, listeners) as held:
         used = design.processor_seconds()
@@ -116,13 +116,13 @@ def creates(design: Design, size: Size, batch: int = 1, address: str | None = No
 
 
 def creates_at_origin(design: Design, size: Size) -> Figures:
-    """Single creates by producers that ask gunicorn and not the proxy, as one in the same network can."""
+    """Measure single creates sent to gunicorn directly, as producers in the same network can."""
     assert isinstance(design, Shirase)
     return creates(design, size, address=design.origin)
 
 
 def broadcast(design: Design, size: Size) -> Figures:
-    """The same for many users in one request: until it is answered, after the last commit and publish."""
+    """Measure a broadcast until its answer, which follows the last commit and publish."""
     assert isinstance(design, Shirase)
     users = [user(n) for n in range(size.broadcast)]
     listeners = [design.stream(user(n * size.broadcast // size.listeners)) for n in range(size.listeners)]
@@ -136,7 +136,7 @@ def broadcast(design: Design, size: Size) -> Figures:
 
 
 def publish_many(design: Design, size: Size) -> Figures:
-    """What a broadcast has to publish, in posts as large as the control port takes, without anything else."""
+    """Measure publishing a broadcast's events alone, in POSTs as large as the control port accepts."""
     users = [user(n) for n in range(size.broadcast)]
     posts = [publish(users[n : n + POST]) for n in range(0, len(users), POST)]
     taken = [send(design.producers, posts, count=len(posts)).all_as(200).seconds * 1000 for _ in range(3)]
@@ -144,7 +144,7 @@ def publish_many(design: Design, size: Size) -> Figures:
 
 
 def fan_out(design: Design, size: Size) -> Figures:
-    """From the POST to the arrival at each of many connections of one user."""
+    """Measure from the POST to the arrival at each of one user's many connections."""
     listeners = [design.stream("everywhere")] * size.fan_out
     with _kept(design, size.repeats), streams(design.address, listeners, in_flight=4) as held:
         time.sleep(0.1)
@@ -156,14 +156,14 @@ def fan_out(design: Design, size: Size) -> Figures:
 
 
 def connects(design: Design, size: Size, replay: int = 0) -> Figures:
-    """Streams opened a second, each by a user of its own, until the last event that was missed has arrived."""
+    """Measure streams opened a second, each of another user, until the last missed event has arrived."""
     if replay and isinstance(design, Shirase):
         prepare_replay(design, size)
-        wanted = [design.stream(f"missed-{n % size.missed}", replay=replay) for n in range(size.connects)]
+        requests = [design.stream(f"missed-{n % size.missed}", replay=replay) for n in range(size.connects)]
     else:
-        wanted = [design.stream(f"new-{n}", replay=replay) for n in range(size.connects)]
+        requests = [design.stream(f"new-{n}", replay=replay) for n in range(size.connects)]
     used = design.processor_seconds()
-    with streams(design.address, wanted, in_flight=size.in_flight, events=replay) as held:
+    with streams(design.address, requests, in_flight=size.in_flight, events=replay) as held:
         opened = held.opened
         most_open(opened, size.connects)
         share = {part: now - used[part] for part, now in design.processor_seconds().items()}
@@ -175,7 +175,7 @@ def connects(design: Design, size: Size, replay: int = 0) -> Figures:
 
 
 def prepare_replay(design: Shirase, size: Size) -> None:
-    """Give users what they have missed."""
+    """Create the events that users will have missed."""
     if design.count("streams WHERE user_id LIKE 'missed-%'"):
         return
     names = [f"missed-{n}" for n in range(size.missed)]
@@ -185,7 +185,7 @@ def prepare_replay(design: Shirase, size: Size) -> None:
 
 
 def memory(design: Design) -> dict[str, int]:
-    """Kilobytes of each part now."""
+    """Return the kilobytes of each part."""
     return {part: memory_kb(pids) for part, pids in design.parts().items()}
 
 
@@ -193,23 +193,23 @@ def _times(answered: Answered) -> Figures:
     return {"p50_ms": answered.p50_ms, "p99_ms": answered.p99_ms}
 
 
-def most_open(opened: Held, wanted: int) -> int:
-    """How many streams opened.
+def most_open(opened: Held, requested: int) -> int:
+    """Return how many streams opened.
 
-    Pushpin 1.36 at full load now and then gives one up ("received message out of sequence, canceling"); the figures of
-    connects count these, and a client comes back. More than a few would be another matter.
+    At full load Pushpin 1.36 occasionally cancels one ("received message out of sequence, canceling"). The figures of
+    connects count these, and clients retry.
 
     Raises:
-        Lost: if they were more.
+        Lost: if more than a few failed.
     """
-    if wanted - opened.open > max(1, wanted // MOST_GIVEN_UP):
-        raise Lost(f"{opened.open} of {wanted} streams opened, {opened.failed} failed")
+    if requested - opened.open > max(1, requested // MOST_CANCELLED):
+        raise Lost(f"{opened.open} of {requested} streams opened, {opened.failed} failed")
     return opened.open
 
 
 @contextmanager
 def _listening(design: Design, requests: list[bytes]) -> Iterator[Streams]:
-    """Streams that are all open and stay so: Pushpin may give one up while others open (``most_open``)."""
+    """Hold streams, all of them open: Pushpin may cancel one while others open (see ``most_open``)."""
     with ExitStack() as opening:
         requests = requests or [design.stream("nobody")]
         for _ in range(TRIES):
@@ -224,7 +224,7 @@ def _listening(design: Design, requests: list[bytes]) -> Iterator[Streams]:
 
 
 def _arrived(held: Streams, stamps: int) -> Held:
-    """Wait until so many events have arrived, and a moment longer for what should not come."""
+    """Wait until this many events have arrived, and a moment longer for excess ones."""
     _until(lambda: held.report().stamps >= stamps, lambda: f"{held.report().stamps} of {stamps} events arrived")
     time.sleep(0.1)
     last = held.report()
@@ -241,7 +241,7 @@ def _kept(design: Design, number: int) -> Iterator[None]:
 
 
 def _stored(design: Design, before: int, number: int) -> None:
-    """Whether as many were committed as were answered, and none waits to be published."""
+    """Check that all answered creates are committed, and published."""
     if before < 0:
         return
     if design.stored() - before != number:

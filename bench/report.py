@@ -1,4 +1,4 @@
-"""The table, and how far each figure is from where it must be."""
+"""The tables, and how far each figure is from its target."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +13,17 @@ DESIGNS = (POSTGRESQL, SQLITE, MEMORY, PUSHPIN, BARE)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One figure, where it must be, whether it is there, and what was measured that bounds it."""
+    """A figure, its target, whether it is met, and the measured bound."""
 
     name: str
     value: str
-    wanted: str
+    target: str
     met: bool
     bound: str = ""
 
 
 def table(results: dict[str, Any]) -> str:
-    """All tables as Markdown."""
+    """Format all tables as Markdown."""
     lines = [f"{results['machine']}, {results['date']}", ""]
     lines += _rows(["figure", *DESIGNS], _figures(results))
     lines += ["", *_rows(["", "Shirase on PostgreSQL", "target", "met", "bound"], _targets_rows(results))]
@@ -35,13 +35,13 @@ def table(results: dict[str, Any]) -> str:
 
 
 def insert(table: str, page: str) -> str:
-    """The page with these tables in place of its present ones."""
+    """Return the page with its tables replaced by these."""
     before, _, rest = page.partition(BEGIN)
     return before + BEGIN + table + END + rest.partition(END)[2]
 
 
 def targets(results: dict[str, Any]) -> Iterator[Target]:
-    """What must be reached, in the order of the list that says so."""
+    """Yield the targets."""
     figures = results["figures"]
     singles, memory = figures["creates"][POSTGRESQL], figures["creates"][MEMORY]["per_second"]
     yield _at_least("single creates, times the in-memory design's", singles["per_second"] / memory, 3, _cores(singles))
@@ -107,20 +107,20 @@ def _held_targets(results: dict[str, Any]) -> Iterator[Target]:
 
 
 def _slope(steps: dict[str, dict[str, float]], part: str) -> float:
-    """Kilobytes that a further stream takes, the warming up to the first number of them apart."""
-    held = [(int(number), step) for number, step in steps.items()][1:]  # 0 is another matter
+    """Return the kilobytes per additional stream, beyond the first step."""
+    held = [(int(number), step) for number, step in steps.items()][1:]  # without the step of no streams
     first, last = held[0], held[-1]
     return (last[1][part] - first[1][part]) / (last[0] - first[0])
 
 
 def _growths(steps: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
-    """How often as long each kind of request takes at the most rows as at the fewest, asked in turns."""
+    """Return the ratio of each kind's duration at the most rows to that at the fewest."""
     last = list(steps.values())[-1]
     return {kind: took / last["small"][kind] for kind, took in last["grown"].items()}
 
 
 def _cores(one: dict[str, float]) -> str:
-    """How often all cores together could do it, by the processor time that each took of each part."""
+    """Describe the rate that all cores could reach, from the processor time per request."""
     parts = ("python", "proxy", "database", "load")
     spent = sum(one[f"{part}_ms"] for part in parts)
     most, without_python = _most(spent), _most(spent - one["python_ms"])
@@ -136,17 +136,17 @@ def _parts(one: dict[str, float], parts: Sequence[str], digits: int) -> str:
     return ", ".join(f"{part} {one[f'{part}_ms']:.{digits}f}" for part in parts)
 
 
-def _at_least(name: str, value: float, wanted: float, bound: str = "") -> Target:
-    return Target(name, f"{value:.2f}", f"at least {wanted}", value >= wanted, bound)
+def _at_least(name: str, value: float, target: float, bound: str = "") -> Target:
+    return Target(name, f"{value:.2f}", f"at least {target}", value >= target, bound)
 
 
-def _at_most(name: str, value: float, wanted: float, bound: str = "") -> Target:
-    return Target(name, f"{value:.2f}", f"at most {wanted}", value <= wanted, bound)
+def _at_most(name: str, value: float, target: float, bound: str = "") -> Target:
+    return Target(name, f"{value:.2f}", f"at most {target}", value <= target, bound)
 
 
 def _targets_rows(results: dict[str, Any]) -> list[list[str]]:
     return [
-        [one.name, one.value, one.wanted, "yes" if one.met else "**no**", "" if one.met else one.bound]
+        [one.name, one.value, one.target, "yes" if one.met else "**no**", "" if one.met else one.bound]
         for one in targets(results)
     ]
 

@@ -1,4 +1,4 @@
-"""One run: all designs in turns, so that the machine's noise falls on all of them."""
+"""A run: the designs take turns, so that the machine's noise affects all of them."""
 
 import statistics
 from collections import defaultdict
@@ -15,21 +15,21 @@ from bench.measures import Figures, Size
 from shirase.store.database import migrate
 from tests.support.postgres import OPTIONS, Cluster, cluster
 
-# As an operator runs it: what is committed is on the disk. And a long run's checkpoints fall on nobody in particular.
+# As in production, commits reach the disk. A large WAL keeps checkpoints out of the measurements.
 DURABLE = {**OPTIONS, "fsync": "on", "full_page_writes": "on", "max_wal_size": "8GB", "shared_buffers": "1GB"}
 POSTGRESQL, SQLITE = "Shirase, PostgreSQL", "Shirase, SQLite"
 MEMORY, PUSHPIN, BARE = "in-memory", "Pushpin alone", "bare commit"
 ORIGIN = "creates at the origin"
 
 Say = Callable[[str], None]
-Table = dict[str, dict[str, list[Figures]]]  # measure, design: one a round
+Table = dict[str, dict[str, list[Figures]]]  # by measure and design, one per round
 
 
 def run(size: Size, directory: Path, say: Say) -> dict[str, Any]:
     """Measure everything.
 
     Raises:
-        Lost: if anything that was accepted did not arrive; then there are no figures.
+        Lost: if anything accepted did not arrive.
     """
     with cluster(DURABLE) as postgres:
         return {
@@ -43,7 +43,7 @@ def run(size: Size, directory: Path, say: Say) -> dict[str, Any]:
 
 
 def measure_turns(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Figures]]:
-    """All designs one after the other, several times: by measure and design, the median of its turns."""
+    """Measure all designs in several rounds, and return the medians by measure and design."""
     rounds: Table = defaultdict(lambda: defaultdict(list))
     for number in range(size.rounds):
         _one_round(postgres, directory / str(number), size, rounds, say)
@@ -54,10 +54,10 @@ def measure_turns(postgres: Cluster, directory: Path, size: Size, say: Say) -> d
 
 
 def measure_held(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
-    """What held streams cost, by design."""
+    """Measure the cost of held streams, by design."""
     found = {}
     for name, make in _designs(postgres, directory).items():
-        if name != SQLITE:  # the streams of both are held by the same Pushpin
+        if name != SQLITE:  # Pushpin holds its streams as with PostgreSQL
             with make() as design:
                 say(f"held streams: {name}")
                 found[name] = held.hold(design, size)
@@ -65,7 +65,7 @@ def measure_held(postgres: Cluster, directory: Path, size: Size, say: Say) -> di
 
 
 def measure_growth(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
-    """Milliseconds by database, number of rows, whether it has grown, and kind of request."""
+    """Measure milliseconds by database, number of rows, growing or small, and kind of request."""
     found = {}
     growing, staying = _designs(postgres, directory), _designs(postgres, directory.with_name("small"))
     for name in (POSTGRESQL, SQLITE):
@@ -106,7 +106,7 @@ def _measures(design: Design, size: Size) -> Iterator[tuple[str, Callable[[], Fi
 
 
 def _designs(postgres: Cluster, directory: Path) -> dict[str, Callable[[], Design]]:
-    """Each with a database of its own; nothing is made before it is its turn."""
+    """Return the designs, each with its own database, created when it is used."""
     return {
         MEMORY: lambda: InMemory(MEMORY, _created(postgres, directory, "memory"), directory / "memory", postgres),
         POSTGRESQL: lambda: Shirase(

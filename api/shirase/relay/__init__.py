@@ -1,1 +1,1 @@
-"""The background process: repairs, presence and retention."""
+"""The background process: repair, presence and retention."""

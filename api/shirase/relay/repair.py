@@ -1,7 +1,7 @@
-"""The relay: the one background process. It repairs what was left behind, and removes what is over.
+"""The relay, the background process: publishes what is still unpublished, and removes what has expired.
 
-Any number may run: the proxy drops what it has seen, and what one has removed another does not find. Two relays cost
-some work twice and change nothing.
+Any number of relays may run: the proxy drops repeated events, and a removed row is not found again. A second relay
+does some work twice and changes nothing.
 """
 
 import logging
@@ -26,34 +26,34 @@ from shirase.types import RELAY
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 0.5  # seconds between two looks
-# While the database or all proxies are away. What waited is to be delivered within 2 s of their return, and a node may
-# be spared for one second of these: there is no room for a longer one.
+PAUSE = 0.5  # seconds between two checks
+# While the database or all nodes are unavailable. Waiting events must be delivered within 2 s of their return, of which
+# a node may be spared for one second, so a longer pause is not possible.
 LONGEST_PAUSE = 0.8
-# While whoever committed an event is most likely just publishing it: a broadcast takes that long. No longer, since that
-# one may have been killed, and its event is to be delivered within 2 s.
+# The process that committed a younger event is most likely publishing it: a broadcast takes that long. Not longer,
+# because that process may have been killed, and the event must be delivered within 2 s.
 YOUNG = timedelta(seconds=1)
-BATCH = 500  # rows held in memory, or removed in one transaction, at a time
-BATCHES = 20  # of one kind, before the next look into the outbox
-HOUSEKEEPING = 60.0  # seconds between two looks for what is older than is kept
+BATCH = 500  # rows read, or removed in one transaction, at a time
+BATCHES = 20  # of one kind, before the outbox is checked again
+HOUSEKEEPING = 60.0  # seconds between two checks for rows beyond their retention
 KEYS_KEPT = timedelta(hours=48)
 
 
-Attempts = Mapping[tuple[str, int], int]  # how often this relay has tried an event (user, seq) that no node takes
-Bursts = Mapping[str, int]  # what ``end_bursts`` has seen
+Attempts = Mapping[tuple[str, int], int]  # of this relay, by (user, seq), for events that no node accepts
+Bursts = Mapping[str, int]  # the last result of ``end_bursts``
 
 
 def run(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
-    """Repair, remove and keep true who is connected until told to stop; an outage of any part is waited out."""
+    """Repair, remove and maintain the registry until ``stop`` is set, across outages of any part."""
     with ThreadPoolExecutor(1, "presence") as beside:
-        # Beside it, because a control port that hangs must not keep it from hearing who leaves.
-        keeping = beside.submit(presence.run, settings, database, stop)
-        keeping.add_done_callback(lambda _: stop.set())  # a defect ends the process; its supervisor starts it again
+        # In its own thread, so that a hanging control port does not delay the statistics.
+        running = beside.submit(presence.run, settings, database, stop)
+        running.add_done_callback(lambda _: stop.set())  # a defect ends the process, which the supervisor restarts
         try:
             _repeat(settings, database, publisher, stop)
         finally:
             stop.set()
-        keeping.result()
+        running.result()
 
 
 def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
@@ -61,23 +61,23 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
     attempts: Attempts = {}
     bursts: Bursts = {}
     next_housekeeping = time.monotonic()
-    while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - keeps relays out of step, protects nothing
+    while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - only desynchronises relays
         try:
-            well, attempts, bursts = _look(database, publisher, attempts, bursts)
+            complete, attempts, bursts = _check(database, publisher, attempts, bursts)
             if time.monotonic() >= next_housekeeping:
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
             metrics.RELAY_ROUND.set_to_current_time()
         except DatabaseUnavailable as exc:
-            well = False
+            complete = False
             logger.warning("the relay waits: %s", exc)
-        pause = PAUSE if well else min(pause * 2, LONGEST_PAUSE)
+        pause = PAUSE if complete else min(pause * 2, LONGEST_PAUSE)
 
 
-def _look(
+def _check(
     database: Database, publisher: Publisher, attempts: Attempts, bursts: Bursts
 ) -> tuple[bool, Attempts, Bursts]:
-    """Do what waits to be done; whether all of it could be, and what to hand to the next look."""
+    """Do what is due. Returns whether all of it was possible, and the arguments of the next call."""
     with database.autocommit() as db:
         if not pending.anything(db, datetime.now(UTC)):
             return True, {}, {}
@@ -90,82 +90,82 @@ def _look(
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What came of one look into the outbox."""
+    """The result of publishing the outbox."""
 
-    events: int  # that some node has accepted now
-    complete: bool  # whether nothing was left because no node takes it
-    attempts: Attempts  # of those that were left, as far as they were tried; hand it to the next look
+    events: int  # accepted by at least one node
+    complete: bool  # whether no event is left that no node accepts
+    attempts: Attempts  # for the events that are left; an argument of the next call
 
 
 def repair(
     database: Database, publisher: Publisher, attempts: Attempts | None = None, rest: timedelta = timedelta()
 ) -> Repaired:
-    """Publish what no node has accepted, as far as it is older than ``rest``; have nodes read again what they missed.
+    """Publish events older than ``rest`` that no node has accepted, and have nodes read again what they missed.
 
-    An event whose first publish is just under way may be sent twice by this; the proxy knows its id and drops it.
+    An event that is being published meanwhile may be sent twice; the proxy drops the repeat by its id.
     """
     repaired = 0
     after = ("", 0)
     while True:
         with database.autocommit() as db:
-            found = log.unpublished(db, after, BATCH, datetime.now(UTC), rest)
+            waiting = log.unpublished(db, after, BATCH, datetime.now(UTC), rest)
         tried = not publisher.is_spared()
         attempts = {
-            place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in found)
+            place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in waiting)
         }
-        sent = notifications.publish(database, publisher, found, way=RELAY, attempts=attempts)
+        sent = notifications.publish(database, publisher, waiting, way=RELAY, attempts=attempts)
         repaired += sent
         metrics.RELAY_REPAIRED.inc(sent)
-        if not sent:  # there is nothing, or the proxy is away and the rest would only wait for it too
+        if not sent:  # nothing is waiting, or no node answers, which would delay the rest too
             break
-        after = (found[-1].user_id, found[-1].seq)
+        after = (waiting[-1].user_id, waiting[-1].seq)
     if repaired:
-        logger.info("published %d events that had been left behind", repaired)
+        logger.info("published %d events that were left unpublished", repaired)
     for node in publisher.nodes:
         _repair_node(database, publisher, node)
-    return Repaired(repaired, complete=not found, attempts=attempts)
+    return Repaired(repaired, complete=not waiting, attempts=attempts)
 
 
 def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
     while True:
         with database.autocommit() as db:
-            told = missed.of_node(db, node, BATCH)
-            latest = log.latest(db, list(told), datetime.now(UTC)) if told else []
-        if not told or not publisher.publish_to(node, events.to_repair(database.name, list(told), latest)):
+            users = missed.of_node(db, node, BATCH)
+            latest = log.latest(db, list(users), datetime.now(UTC)) if users else []
+        if not users or not publisher.publish_to(node, events.to_repair(database.name, list(users), latest)):
             return
         with database.transaction() as db:
-            missed.forget(db, node, told)
-        metrics.RELAY_HINTED.labels(node).inc(len(told))
-        logger.info("told %s to read %d streams again", node, len(told))
+            missed.forget(db, node, users)
+        metrics.RELAY_HINTED.labels(node).inc(len(users))
+        logger.info("%s: had the streams of %d users read again", node, len(users))
 
 
 def end_bursts(database: Database, publisher: Publisher, seen: Bursts) -> Bursts:
-    """Have streams read again to which so much came that the proxy may have dropped the end of it.
+    """Have streams read again after a burst of which the proxy may have dropped the end.
 
-    What goes on is left, for what follows shows a stream what it lacks. ``seen`` is what the last look returned; the
-    first look at a burst ends none.
+    A burst that continues is left alone, since its next event reveals what is missing. ``seen`` is the result of the
+    previous call; a burst is over when it has not changed since.
     """
     with database.autocommit() as db:
-        found = missed.of_node(db, missed.ANY_NODE, BATCH)
-        over = {user_id: times for user_id, times in found.items() if seen.get(user_id) == times}
+        bursts = missed.of_node(db, missed.ANY_NODE, BATCH)
+        over = {user_id: times for user_id, times in bursts.items() if seen.get(user_id) == times}
         latest = log.latest(db, list(over), datetime.now(UTC)) if over else []
     if over:
         items = events.to_repair(database.name, list(over), latest)
-        away = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
+        failed = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
         with database.transaction() as db:
             missed.forget(db, missed.ANY_NODE, over)
-            if away:
-                missed.remember(db, [(node, user_id) for node in away for user_id in over])
-    return {user_id: times for user_id, times in found.items() if user_id not in over}
+            if failed:
+                missed.remember(db, [(node, user_id) for node in failed for user_id in over])
+    return {user_id: times for user_id, times in bursts.items() if user_id not in over}
 
 
 def remove_expired(database: Database, publisher: Publisher) -> int:
-    """Remove notifications whose ``expires_at`` has come, on all devices of their users; returns their number."""
+    """Remove expired notifications, on all devices of their users; return their number."""
     return _remove(database, publisher, retention.expired, datetime.now(UTC))
 
 
 def keep_house(settings: Settings, database: Database, publisher: Publisher) -> bool:
-    """Remove some batches of what is older than is kept; whether all of it is gone."""
+    """Remove some batches of rows beyond their retention; return whether none is left."""
     now = datetime.now(UTC)
     before = now - timedelta(days=settings.retention_days)
     for _ in range(BATCHES):
