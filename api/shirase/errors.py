@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 
 class ShiraseError(Exception):
-    """The root of the tree. ``str(error)`` is a sentence that may be shown to the caller."""
+    """The root of the tree. ``str(error)`` may be shown to the caller."""
 
 
 class SettingsError(ShiraseError):
     """A setting is missing or wrong; the process must not start."""
 
     def __init__(self, name: str, message: str) -> None:
-        """Name the setting, so that one line is enough to mend it."""
+        """Name the setting, so that one line is enough to correct it."""
         super().__init__(f"{name}: {message}")
         self.name = name
 
@@ -25,7 +25,7 @@ class FieldError:
 
 
 class Malformed(ShiraseError):
-    """The body cannot be read at all, so that no field can be blamed."""
+    """The body cannot be parsed, so no field can be named."""
 
 
 class Invalid(ShiraseError):
@@ -38,11 +38,11 @@ class Invalid(ShiraseError):
 
 
 class Unauthenticated(ShiraseError):
-    """No token, or one that does not hold."""
+    """There is no token, or it is not valid."""
 
 
 class Forbidden(ShiraseError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated, but not allowed to do this."""
 
 
 class NotFound(ShiraseError):
@@ -58,11 +58,11 @@ class KeyReused(ShiraseError):
 
 
 class TooManyConnections(ShiraseError):
-    """The user holds as many streams as they may, and the policy is to reject one more."""
+    """The user has reached the limit of streams, and the policy is to reject."""
 
 
 class ProxyRequired(ShiraseError):
-    """A stream was asked for without the proxy that could hold it."""
+    """A stream was requested without the proxy, which alone can hold it."""
 
 
 class DatabaseUnavailable(ShiraseError):
@@ -70,23 +70,23 @@ class DatabaseUnavailable(ShiraseError):
 
 
 class KeysUnavailable(ShiraseError):
-    """The keys that tokens are checked with cannot be had, so that nobody can be let in or refused."""
+    """The issuer's key set cannot be fetched, so no token can be verified."""
 
 
 class RowsLocked(DatabaseUnavailable):
-    """A row that is to be changed is held by another transaction for too long."""
+    """Another transaction keeps a row locked for too long."""
 
 
 class DatabaseReadOnly(DatabaseUnavailable):
-    """The database can be read and takes nothing: its disk is full, or it is a standby."""
+    """The database can be read but not written: its disk is full, or it is a standby."""
 
 
 class SchemaMismatch(DatabaseUnavailable):
-    """The database answers, and has not the tables that this release needs."""
+    """The database answers, but lacks the tables that this release needs."""
 
 
 class ProxyMissing(ShiraseError):
-    """There is no Pushpin on this machine that could be run."""
+    """Pushpin is not installed on this machine."""
 
 
 class TooLarge(ShiraseError):
@@ -94,14 +94,14 @@ class TooLarge(ShiraseError):
 
 
 class TooSlow(ShiraseError):
-    """The body did not arrive whole in time."""
+    """The body did not arrive completely in time."""
 
 
 class RateLimited(ShiraseError):
-    """The caller asks more often than is allowed; how often is said in the answer's headers."""
+    """The caller exceeded a rate limit; the response headers name it."""
 
     def __init__(self, retry_after: int) -> None:
-        """Say in how many seconds another try may succeed."""
+        """Carry the seconds after which a retry may succeed."""
         super().__init__(f"too many requests: try again in {retry_after} s")
         self.retry_after = retry_after
 

@@ -1,7 +1,7 @@
-"""How the log is written, lines for people or JSON for machines, and what every line knows of its request.
+"""Logging: text for people or JSON for machines, with the context of the request on every line.
 
-No token, ticket or text of a notification is ever written: not by us, not by a library at any level, not within an
-exception. A test runs a whole service at DEBUG and looks for them.
+No token, ticket or text of a notification is ever logged: not by this service, not by a library at any level, not in
+an exception. A test runs a whole service at DEBUG and searches its log for them.
 """
 
 import logging
@@ -22,7 +22,7 @@ from shirase.settings import Settings
 LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 KNOWN = ("request_id", "user", "connection", "event")
 
-# What carries a token in a URL, a header, or by itself: a safety net, for lines that are not ours.
+# Tokens in URLs, headers and on their own: a safety net for the lines of libraries.
 _SECRET = re.compile(
     r"(?P<name>(?:token|ticket)=)[^&\s\"']+|(?P<scheme>Bearer )[^\s\"']+|(?P<page>/api/sse/next/)[^\s\"']+"
     r"|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}"
@@ -32,42 +32,42 @@ _known: ContextVar[Mapping[str, str]] = ContextVar("known", default=MappingProxy
 
 
 def begin(request_id: str) -> None:
-    """Forget what was known; from here on, what this thread logs is of that request."""
+    """Start the context of a request: every line of this thread carries its id from now on."""
     _known.set({"request_id": request_id})
 
 
 def clear() -> None:
-    """The request is over: what this thread logs before the next one is of none."""
+    """Clear the context at the end of a request."""
     _known.set({})
 
 
 def bind(**more: str) -> None:
-    """Have the lines that follow say so too: ``user``, ``connection``, ``event``."""
+    """Add to the context: ``user``, ``connection``, ``event``."""
     _known.set({**_known.get(), **more})
 
 
 def configure(settings: Settings) -> None:
-    """Send the log to standard error, as the settings say."""
+    """Log to standard error, at the configured level and in the configured format."""
     start(settings.log_level, as_json=settings.log_format == "json")
 
 
 def start(level: str, *, as_json: bool) -> None:
-    """Send the log to standard error."""
+    """Log to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter(LINE) if as_json else _TextFormatter(LINE))
     handler.addFilter(_add_known)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # At DEBUG it prints every statement with its values and every row that it reads.
+    # At DEBUG it logs every statement with its values, and every row.
     logging.getLogger("sqlalchemy").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins at every start
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plugins at every start
     sys.excepthook = _log_defect
     threading.excepthook = lambda args: _log_defect(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _add_known(record: logging.LogRecord) -> bool:
     for name, value in _known.get().items():
-        if not hasattr(record, name):  # what the line itself says is nearer
+        if not hasattr(record, name):  # a value of the line itself takes precedence
             setattr(record, name, value)
     return True
 
@@ -75,7 +75,7 @@ def _add_known(record: logging.LogRecord) -> bool:
 def _log_defect(kind: type[BaseException], error: BaseException | None, trace: Any) -> None:
     if error is None or issubclass(kind, KeyboardInterrupt):
         return
-    logging.getLogger("shirase").critical("a defect ended this", exc_info=(kind, error, trace))
+    logging.getLogger("shirase").critical("unhandled exception", exc_info=(kind, error, trace))
 
 
 class _TextFormatter(logging.Formatter):
@@ -87,7 +87,7 @@ class _TextFormatter(logging.Formatter):
         return _described(ei[1])
 
     def format(self, record: logging.LogRecord) -> str:
-        record.exc_text = None  # another formatter's may be kept here
+        record.exc_text = None  # another formatter may have cached its own here
         return _redacted(super().format(record))
 
 
@@ -105,13 +105,13 @@ def _redacted(line: str) -> str:
 
 
 def _described(error: BaseException | None) -> str:
-    """The traceback, with the words of our own errors alone: a database's quote the row that it objects to."""
+    """Format the traceback with the messages of our own errors alone: a database error quotes the rejected row."""
     parts: list[str] = []
     while error is not None:
-        said = f": {error}" if isinstance(error, ShiraseError | OSError) else ""
+        message = f": {error}" if isinstance(error, ShiraseError | OSError) else ""
         code = getattr(getattr(error, "orig", None), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
-        parts.append("".join(traceback.format_tb(error.__traceback__)) + kind + state + said)
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + kind + state + message)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\n\n… because of:\n\n".join(parts)

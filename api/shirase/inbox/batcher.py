@@ -1,8 +1,8 @@
-"""Work that several threads bring at the same time, done for all of them by one.
+"""Group commit: tasks that arrive while another batch is running are executed together by one thread.
 
-A commit, a publish and its mark cost nearly the same for one as for ten. So whoever comes while they are under way
-waits for that turn to end, and the first of those who wait then does the work of all. Nobody waits for company: who
-comes alone is served at once. No thread is started, and nothing is kept from one turn to the next.
+A commit, a publish and its mark cost nearly the same for one task as for ten. A task that arrives during a batch waits
+for its end; then the first waiting thread executes all waiting tasks. A task that arrives alone runs at once. There is
+no extra thread, and no state between batches.
 """
 
 import threading
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class RunSeparately(Exception):
-    """Nothing was done, and each task is to be done by itself: one of them may hold up the others."""
+    """The batch did nothing; run each task separately, since one of them may block the others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,39 +28,39 @@ class _Entry(Generic[Task, Result]):
 
 
 class Batcher(Generic[Task, Result]):
-    """Safe to share between threads; make it after a fork, not before."""
+    """Safe to share between threads; create it after a fork, not before."""
 
-    def __init__(self, together: Callable[[Sequence[Task]], Sequence[Result]], most: int) -> None:
+    def __init__(self, run: Callable[[Sequence[Task]], Sequence[Result]], most: int) -> None:
         """Prepare.
 
         Args:
-            together: does tasks, and gives a result for each, in order; its error is raised to all who brought one.
-            most: tasks that are done at once.
+            run: executes tasks and returns a result for each, in order; its exception is raised to every caller.
+            most: the largest number of tasks in a batch.
         """
-        self._together = together
+        self._run = run
         self._most = most
-        self.waiting: deque[_Entry[Task, Result]] = deque()  # in the order in which they came
+        self.waiting: deque[_Entry[Task, Result]] = deque()  # in order of arrival
         self.turn = threading.Lock()
 
     def do(self, task: Task) -> Result:
-        """Have a task done; what became of it."""
+        """Execute a task, alone or in a batch, and return its result."""
         entry: _Entry[Task, Result] = _Entry(task)
         self.waiting.append(entry)
         with self.turn:
-            # One turn may not reach as far as ours: then the next one is ours too.
+            # A batch has a limit, so this task may need another turn.
             while not entry.done:
                 self._take()
         if isinstance(entry.error, RunSeparately):
-            return self._together([task])[0]
+            return self._run([task])[0]
         if entry.error is not None:
             raise entry.error
         return entry.result  # type: ignore[return-value]
 
     def _take(self) -> None:
-        """Do what waits now. Only who has the turn comes here."""
+        """Execute the waiting tasks. The caller holds ``turn``."""
         entries = [self.waiting.popleft() for _ in range(min(len(self.waiting), self._most))]
         try:
-            results = self._together([entry.task for entry in entries])
+            results = self._run([entry.task for entry in entries])
             for entry, result in zip(entries, results, strict=True):
                 entry.result = result
         except BaseException as exc:  # noqa: BLE001 - raised again in the thread of each who waits

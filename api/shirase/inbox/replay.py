@@ -1,4 +1,4 @@
-"""What a reader has missed: the events between its cursor and where the log stands."""
+"""Replay: the events between a reader's cursor and the head of the log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ REWOUND = "the log has gone back in time: what was shown may never have been"
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a reader has missed."""
+    """The events that a reader has missed."""
 
-    start: EventId  # it begins behind this; the head after a reset
+    start: EventId  # the replay begins after this event; after a reset it is the head
     events: Sequence[Event]
     head: EventId
     unread: int  # the count at ``start``
@@ -33,13 +33,13 @@ class Replay:
 
 
 def position(database: Database, user_id: str) -> Position:
-    """Where a user's log stands. Whatever is at or below a head that was read has been committed."""
+    """The position of a user's log. Every event up to the head that it reports has been committed."""
     with database.autocommit() as db:
         return log.position(db, user_id, datetime.now(UTC))
 
 
 def read(database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position) -> Replay:
-    """What comes after ``cursor``, up to where the log was seen to stand. Every way to the log leads through here."""
+    """Read the events after ``cursor`` up to the position ``at``. All readers of the log use this function."""
     now = datetime.now(UTC)
     replay = _read(database, settings, user_id, cursor, at, now)
     if replay.reset:
@@ -60,7 +60,7 @@ def _read(
     if seen == at.last:
         return here
     with database.autocommit() as db:
-        # The cursor's own event is read too: it tells the count there, and that the log still leads on from it.
+        # The cursor's own event is read too, for its count and to prove that the log still continues from it.
         found = log.read_events(db, user_id, seen.seq, at.head, settings.sse_queue_size + 1, now)
     reset = _reason_to_reset(seen, at, found)
     if reset:
@@ -71,7 +71,7 @@ def _read(
 
 
 def _reason_to_reset(seen: EventId, at: Position, found: Sequence[Event]) -> str | None:
-    """Why what follows ``seen`` cannot be told from the events ``found`` there; ``None`` if it can."""
+    """Why a reader at ``seen`` must reset, by the events ``found`` there; ``None`` if it can continue."""
     own = found[0].id if found and found[0].seq == seen.seq else seen
     if seen.seq >= at.head or seen != own:
         return REWOUND

@@ -1,4 +1,4 @@
-"""Where settings come from, before anything checks them."""
+"""The sources of settings, before anything validates them."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def given() -> dict[str, str]:
 
 
 def load(data_dir: Path) -> dict[str, str]:
-    """What a command that is run by hand goes by: the same, then what a running demo left with its data."""
+    """The settings of a command run by hand: the same, then those that a running demo keeps with its data."""
     return overlay(read_settings(data_dir), given())
 
 

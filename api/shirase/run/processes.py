@@ -1,4 +1,4 @@
-"""Processes as children: each is started with all that it may start itself, and ended with all of it."""
+"""Child processes, each started and ended together with its own descendants."""
 
 import ctypes
 import os
@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-MARK = "SHIRASE_FAMILY"  # in the environment of a child, and so of all that it starts
-POLL = 0.02  # seconds between two looks at a process that is ending
+MARK = "SHIRASE_FAMILY"  # in the environment of a child, and so of its descendants
+POLL = 0.02  # seconds between two checks of a process that is ending
 KILL_TIMEOUT = 5.0  # seconds until a killed process must be gone
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29  # linux/prctl.h
 
@@ -21,10 +21,10 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Child:
-    """A process and its family. It gets SIGTERM when its parent is gone, whatever the parent died of.
+    """A process and its descendants. It receives SIGTERM when its parent dies, for whatever reason.
 
-    Pushpin gives each of its programs a process group of its own and leaves them behind if it is killed, so a
-    group does not name them all. The mark in their environment does.
+    Pushpin gives each of its programs a process group of its own and leaves them running if it is killed. So no group
+    has them all, but the mark in their environment does.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Child:
         """Prepare to run the command.
 
         Args:
-            name: what it is called in the logs.
-            command: what to run.
+            name: its name in the logs.
+            command: the program and its arguments.
             environ: its whole environment.
-            mark: this child's alone on the machine.
-            files: descriptors of ours that it gets under the same numbers.
-            slack: seconds that its timers may be late, so that many go off at once; Linux alone knows it.
+            mark: unique to this child on the machine.
+            files: descriptors that it inherits under the same numbers.
+            slack: seconds by which its timers may be late, so that many fire at once; Linux only.
         """
         self.name = name
         self._command = command
@@ -57,13 +57,13 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The first process of the family, while it is not known to have ended."""
+        """The first process, unless it is known to have ended."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     def start(self, output: IO[bytes] | None = None) -> None:
-        """Start it. Its output goes to the file, or to our stderr: stdout is for what the caller has to say.
+        """Start it. Its output goes to the file, or else to our stderr, because stdout is the caller's.
 
-        Call it in the main thread: the kernel takes the thread for the parent.
+        Call it in the main thread: the kernel regards the calling thread as the parent.
         """
         self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
             self._command,
@@ -77,7 +77,7 @@ class Child:
         )
 
     def exit_code(self) -> int | None:
-        """What it ended with, negative for a signal; ``None`` while it runs or if it was never started."""
+        """Its exit code, negative for a signal; ``None`` while it runs or if it was never started."""
         return self._process.poll() if self._process else None
 
     def handles(self, number: signal.Signals) -> bool:
@@ -90,19 +90,19 @@ class Child:
         return False
 
     def signal(self, number: signal.Signals) -> None:
-        """Send the first process a signal, if it is still there."""
+        """Signal the first process, if it still runs."""
         if self.pid:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def stop(self, grace: float) -> None:
-        """Ask it to end, wait so many seconds at most, and end what is left of the family."""
+        """Send SIGTERM, wait at most ``grace`` seconds, and kill what is left of the family."""
         self.signal(signal.SIGTERM)
         self._wait(grace)
         self.kill()
 
     def kill(self) -> None:
-        """End the whole family at once, also one that an earlier run has left behind."""
+        """Kill the whole family, also one that an earlier run left behind."""
         self.signal(signal.SIGKILL)
         deadline = time.monotonic() + KILL_TIMEOUT
         while (pids := family(self._mark)) and time.monotonic() < deadline:
@@ -120,7 +120,7 @@ class Child:
 
 
 def family(mark: str) -> list[int]:
-    """The living processes that carry the mark, this one excepted. Without /proc there is no way to tell."""
+    """The running processes with this mark, except this process. Without /proc there are none."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
@@ -131,15 +131,15 @@ def family(mark: str) -> list[int]:
 
 
 def reap_orphans(own: set[int]) -> None:
-    """As process 1 of a container, let go of the ended processes that nobody else waits for."""
+    """As process 1 of a container, reap the processes that have no other parent."""
     while os.getpid() == 1 and (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)):
         if ended.si_pid in own:
-            return  # its owner asks for it
+            return  # its owner waits for it
         os.waitpid(ended.si_pid, 0)
 
 
 def gunicorn_command(bind: str, workers: int) -> list[str]:
-    """The command that runs the handlers, at HOST:PORT or on a socket that it is given: ``fd://NUMBER``."""
+    """The command that runs the handlers, at HOST:PORT or on an inherited socket, ``fd://NUMBER``."""
     options = ["-c", "python:shirase.run.gunicorn_config", "--bind", bind, "--workers", str(workers)]
     return [sys.executable, "-m", "gunicorn", *options, "shirase.wsgi:app"]
 
@@ -150,10 +150,10 @@ def relay_command() -> list[str]:
 
 
 def _prepare(parent: int, slack: int) -> None:
-    """Make what is about to be started end with its parent, and its timers as late as they may be."""
+    """In the child: end with the parent, and set the timer slack."""
     if _LIBC is None:
         return
-    _LIBC.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(slack))  # 0 is the system's own
+    _LIBC.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(slack))  # 0 restores the default
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we could ask for the signal
+    if os.getppid() != parent:  # the parent died before the signal was set
         os._exit(1)

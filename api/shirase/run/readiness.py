@@ -1,4 +1,4 @@
-"""Whether the service can be used now: proved by opening a stream through the proxy, as a client does."""
+"""Readiness: proved by opening a stream through the proxy, as a client does."""
 
 import time
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 PATH = "/api/sse/notifications"
 TRY_TIMEOUT = 5.0  # seconds without a byte, in one attempt
-LINES = 100  # within which the first event must come
+LINES = 100  # within which the first event must arrive
 PAUSE = 0.1  # seconds between two attempts
 
 
 def wait_for_stream(url: str, ticket: Callable[[], str], timeout: float, still_starting: Callable[[], bool]) -> bool:
-    """Wait until a stream says ``connected``; false at the timeout, or once nothing is starting any more.
+    """Wait until a stream delivers ``connected``; false at the timeout, or when ``still_starting`` turns false.
 
-    It opens with a ticket, a new one for each attempt: where tokens are signed elsewhere, we can make no other.
+    Each attempt uses a new ticket, since tickets can be made even where tokens are signed elsewhere.
     """
     deadline = time.monotonic() + timeout
     while still_starting() and time.monotonic() < deadline:
@@ -27,7 +27,7 @@ def wait_for_stream(url: str, ticket: Callable[[], str], timeout: float, still_s
 
 
 def stream_opens(url: str, ticket: str, timeout: float = TRY_TIMEOUT) -> bool:
-    """Try once, and give up after so many seconds without a byte."""
+    """Try once; give up after ``timeout`` seconds without a byte."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     with closing(connection):
         try:

@@ -1,4 +1,4 @@
-"""A child that is started again whenever it ends."""
+"""Restart a child process whenever it ends."""
 
 import logging
 import signal
@@ -13,32 +13,32 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0  # seconds until a child that failed agai
 
 
 class RestartedChild:
-    """Starts its child again: at once the first time, then ever more slowly until it stays up for a while."""
+    """Restarts a child: at once the first time, then with growing delays until it has been up for a while."""
 
     def __init__(self, child: Child) -> None:
-        """Take charge of a child that has not been started."""
+        """Take over a child that has not been started."""
         self.child = child
         self._failures = 0
         self._started_at = 0.0
         self._start_at: float | None = None
 
     def start(self) -> None:
-        """Start it now."""
+        """Start the child."""
         self.child.start()
         self._started_at, self._start_at = time.monotonic(), None
 
     def tend(self) -> None:
-        """Notice that it has ended, or start it again once the time has come."""
+        """Detect that the child has ended, and restart it when its delay is over."""
         now = time.monotonic()
         if self._start_at is not None:
             if now >= self._start_at:
                 self.start()
         elif (code := self.child.exit_code()) is not None:
-            self.child.kill()  # whatever it has left behind would hold its ports
+            self.child.kill()  # the rest of its family would keep its ports
             self._failures = 1 if now - self._started_at > STABLE else self._failures + 1
             delay = min(FIRST_DELAY * 2 ** (self._failures - 2), LONGEST_DELAY) if self._failures > 1 else 0.0
             self._start_at = now + delay
-            logger.warning("%s ended (%s); it is started again in %.1f s", self.child.name, _how(code), delay)
+            logger.warning("%s ended (%s); restarting it in %.1f s", self.child.name, _how(code), delay)
 
 
 def _how(code: int) -> str:

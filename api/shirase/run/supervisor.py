@@ -1,4 +1,4 @@
-"""``shirase up``: Pushpin, gunicorn and the relay in the foreground, started and stopped as one."""
+"""``shirase up``: runs Pushpin, gunicorn and the relay in the foreground and stops them together."""
 
 import shutil
 import signal
@@ -28,23 +28,23 @@ from shirase.store.database import migrate
 from shirase.variables import is_set
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open
-PROBED = 2  # seconds that the stream which proves it may be counted
-LOOK = 0.1  # seconds between two looks at the children
-GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each may take to stop
+PROBED = 2  # seconds for which the probing stream counts as a connection
+LOOK = 0.1  # seconds between two checks of the children
+GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each child may take to stop
 LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 LAST_PORT = 65535
-METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's: where the children leave their figures for /metrics
-BACKLOG = 2048  # connects that wait for a handler, as gunicorn has it
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's: where the children keep their metrics
+BACKLOG = 2048  # pending connections, gunicorn's own default
 FAILED, WRONG_SETTING = 1, 2  # exit codes
 
 
 class StartFailed(ShiraseError):
-    """The service cannot be started here."""
+    """The service cannot start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpOptions:
-    """What ``shirase up`` is told on the command line."""
+    """The command line of ``shirase up``."""
 
     port: int = 7999  # the first of five: client, origin, control, statistics, Pushpin's own metrics
     host: str = LOOPBACK  # where clients connect; all other ports are on loopback
@@ -56,11 +56,11 @@ class UpOptions:
 
 
 def up(options: UpOptions) -> int:
-    """Run a whole Shirase until SIGINT or SIGTERM, and return the exit code.
+    """Run a whole Shirase until SIGINT or SIGTERM; returns the exit code.
 
-    What prevents the start is one line on stderr, and nothing is left running.
+    If the start fails, stderr has one line with the reason and no process is left.
     """
-    # SIGTERM interrupts the preparations as Ctrl-C does. For process 1 the default would be to ignore it.
+    # SIGTERM interrupts the start as Ctrl-C does. Process 1 would ignore it by default.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with held(options.data_dir):
@@ -101,14 +101,14 @@ def _run(options: UpOptions) -> None:
             Child(name, command, environ, f"{data_dir}/{name}", files, slack=slack)
             for name, command, files, slack in (
                 ("pushpin", write_configuration(proxy, version), (), SLACK),
-                # The socket is ours: while gunicorn is started again connects wait in it, where a closed port would
-                # have the standby send them away for some seconds.
+                # We own the socket: while gunicorn restarts, connections wait in its backlog. With a closed port the
+                # standby would turn them away for some seconds.
                 ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),), 0.0),
                 ("relay", relay_command(), (), 0.0),
             )
         ]
         for child in children:
-            child.kill()  # what a copy that was killed together with its children may have left behind
+            child.kill()  # an earlier run that was killed may have left children behind
         _check_ports(options.port, address)
         origin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         origin.bind((LOOPBACK, options.port + 1))
@@ -128,7 +128,7 @@ def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) ->
 
 
 def _ready_ticket(settings: Settings) -> str:
-    """Opens a stream whose time is over soon: nobody hears it end, for the relay is just starting too."""
+    """A ticket for a stream that expires soon: the relay is still starting and would not see its end."""
     return tickets.issue(settings, Identity("shirase-ready", expires_at=int(time.time()) + PROBED))
 
 
@@ -140,7 +140,7 @@ def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:
     with ExitStack() as started:
         restarted = [RestartedChild(child) for child in children]
         for each in restarted:
-            # The last started is the first to stop: clients are let go of when nothing more can be said.
+            # The last started is the first to stop, so clients are disconnected last.
             started.callback(each.child.stop, GRACE[each.child.name])
             each.start()
             _say(f"{each.child.name} started")
@@ -159,7 +159,7 @@ def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:
 
 
 def _empty(directory: Path) -> None:
-    """Figures are of this run; what an earlier one counted would be added to them."""
+    """Empty the metrics directory, so that the counts of an earlier run are not added."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700)
 
@@ -169,13 +169,13 @@ def _all_run(children: list[Child]) -> bool:
 
 
 def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, str]:
-    """The settings of every child: the environment, then `.env`, then what follows from the options."""
+    """The settings of every child: the environment, then ``.env``, then what the options imply."""
     shown = LOOPBACK if address in WILDCARDS else address
     chosen = given()
     derived = {
         "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
         "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",
-        # Other nodes than our own have other statistics too.
+        # With nodes of its own, the operator sets the address of their statistics too.
         **({} if is_set(chosen, "GRIP_URL") else {"PUSHPIN_STATS_URL": f"tcp://{LOOPBACK}:{options.port + 3}"}),
         **(make_keys(data_dir) if options.demo else {}),
     }
@@ -189,7 +189,7 @@ def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, 
 
 
 def _address(host: str) -> str:
-    """Pushpin listens on addresses, not on names."""
+    """Resolve the host, since Pushpin listens on addresses and not on names."""
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except socket.gaierror as exc:
