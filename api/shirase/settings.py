@@ -108,7 +108,7 @@ class Settings(TokenSettings):
             rate_limit_connects=rate(environ, "RATE_LIMIT_CONNECTS", "600/minute"),
             rate_limit_tickets=rate(environ, "RATE_LIMIT_TICKETS", "600/minute"),
             rate_limit_file=optional(environ, "RATE_LIMIT_FILE"),
-            request_timeout=number(environ, "REQUEST_TIMEOUT", 10.0, 0.1, 600, whole=False),
+            request_timeout=request_timeout(environ),
             publish_timeout=number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
             database_timeout=number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
             retention_days=int(number(environ, "RETENTION_DAYS", 30, 1, 36_500)),
@@ -141,6 +141,11 @@ class ProxySettings:
             cors_headers=variables.header_names(environ, "CORS_HEADERS"),
             sse_keepalive_timeout=_keepalive(environ),
         )
+
+
+def request_timeout(environ: Mapping[str, str]) -> float:
+    """Read and check ``REQUEST_TIMEOUT`` alone: gunicorn's worker may run another application around ours."""
+    return number(environ, "REQUEST_TIMEOUT", 10.0, 0.1, 600, whole=False)
 
 
 def _demo(environ: Mapping[str, str]) -> bool:

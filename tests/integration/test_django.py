@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings as site_settings
 from django.core.checks import run_checks
 from django.db import Error, connections, transaction
+from django.http import HttpResponseRedirect
 from django.test import override_settings
 from django.urls import include, path
 from sqlalchemy import inspect, make_url, select
@@ -31,6 +32,8 @@ ALIAS = "beside"  # not the default: the site may have its notifications in anot
 KEY = "k" * 32
 GRIP = "django_grip.GripMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+COOKIES = {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies", "ALLOWED_HOSTS": ["example.com"]}
 SAID: dict[str, Any] = {"type": "t", "title": "t", "message": ""}
 
 URLS, NO_URLS = ModuleType("urls"), ModuleType("no_urls")
@@ -231,6 +234,7 @@ def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: 
         ({"SHIRASE": {"DATABASE": "nowhere"}}, "shirase.E006"),
         ({"ROOT_URLCONF": NO_URLS}, "shirase.W002"),
         ({"SECURE_SSL_REDIRECT": True}, "shirase.W003"),
+        ({"MIDDLEWARE": [GRIP, SESSIONS, AUTHENTICATION, f"{__name__}.sends_to_sign_in"], **COOKIES}, "shirase.W004"),
     ],
 )
 def test_a_wrong_setting_is_named_in_djangos_way(wrong: dict[str, Any], found: str) -> None:
@@ -238,6 +242,17 @@ def test_a_wrong_setting_is_named_in_djangos_way(wrong: dict[str, Any], found: s
         ids = [one.id for one in run_checks(tags=["shirase"])]
     assert found in ids
     assert set(ids) <= {found, "shirase.W001"}
+
+
+def test_djangos_own_login_middleware_is_no_hindrance() -> None:
+    required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+    with override_settings(MIDDLEWARE=[GRIP, SESSIONS, AUTHENTICATION, required], FORCE_SCRIPT_NAME="/app", **COOKIES):
+        assert {one.id for one in run_checks(tags=["shirase"])} <= {"shirase.W001"}
+
+
+def sends_to_sign_in(get_response: Any) -> Any:
+    """A middleware of a site's own."""
+    return lambda request: get_response(request) if request.user.is_authenticated else HttpResponseRedirect("/sign-in")
 
 
 def test_another_database_is_refused() -> None:

@@ -49,6 +49,7 @@ class Jwks:
             http_hosts: hosts from which it may come over plain http, wherever they are.
             clock: seconds that only go forward.
         """
+        self.failure = ""  # why the last fetch that failed did
         self._url = url
         self._timeout = timeout
         self._http_hosts = http_hosts
@@ -94,7 +95,8 @@ class Jwks:
             self._known = _read(self._get())
             self._fetched_at = now
         except (httpx.HTTPError, OSError, ValueError) as exc:
-            log.warning("JWT_JWKS_URL has no answer that can be used: %s", exc)
+            self.failure = str(exc) or type(exc).__name__
+            log.warning("JWT_JWKS_URL has no answer that can be used: %s", self.failure)
         finally:
             self._attempted = True
             self._lock.release()

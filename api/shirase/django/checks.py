@@ -1,17 +1,24 @@
 """``manage.py check``: what is wrong with the site's settings, and what to do."""
 
+import logging
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
+from django.core.handlers.base import BaseHandler
 from django.db import connections
-from django.urls import NoReverseMatch, reverse
+from django.test import RequestFactory
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from shirase.django import configuration
 from shirase.django.database import VENDORS
 from shirase.errors import SettingsError
+from shirase.web import problems
+
+log = logging.getLogger("django.request")
 
 GRIP = "django_grip.GripMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -95,3 +102,32 @@ def _links() -> Iterator[CheckMessage]:
             hint=f"Add r'^{path.lstrip('/')}' to SECURE_REDIRECT_EXEMPT.",
             id="shirase.W003",
         )
+    else:
+        yield from _middleware_in_between(path)
+
+
+def _middleware_in_between(path: str) -> Iterator[CheckMessage]:
+    """Ask as the proxy does, without a session, and see whether the view itself refuses."""
+    host = next((host for host in settings.ALLOWED_HOSTS if not host.startswith((".", "*"))), "localhost")
+    request = RequestFactory().get(path.removeprefix(get_script_prefix().rstrip("/")), headers={"host": host})
+    handler = BaseHandler()
+    log.disabled, was_disabled = True, log.disabled  # of a refusal that is meant to be
+    try:
+        handler.load_middleware()
+        answer = handler.get_response(request)
+    except Exception:  # noqa: BLE001 - the site's own code, which may need tables that are not there yet
+        return
+    finally:
+        log.disabled = was_disabled
+    refused = answer.status_code == HTTPStatus.FORBIDDEN and answer.headers["Content-Type"] == problems.CONTENT_TYPE
+    if (
+        refused
+        or answer.status_code == HTTPStatus.BAD_REQUEST
+        or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        return  # else the site is not set up yet: no host is allowed, or tables are missing
+    yield Warning(
+        f"A middleware answers {answer.status_code} where the proxy reads a stream again, and streams go deaf.",
+        hint=f"Let requests for {path} and below pass; they prove themselves by the proxy's signature.",
+        id="shirase.W004",
+    )

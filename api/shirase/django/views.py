@@ -7,10 +7,14 @@ What the proxy is to do with an answer, the service's own code writes: in what d
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections as django_connections
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.urls import get_script_prefix
 from django.views.decorators.csrf import csrf_exempt
 
 from shirase.access import tokens
@@ -21,6 +25,7 @@ from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call
 from shirase.web.http import Headers, Request
 from shirase.web.json_body import MAX_BODY
+from shirase.web.prefix import asgi_path, at_proxy, wsgi_path
 from shirase.web.respond import respond
 
 View = Callable[..., HttpResponse]
@@ -31,6 +36,7 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
 
     Our transactions end before anything is published, so ``ATOMIC_REQUESTS`` must not put another one around them.
     Pages of other sites are refused as the service refuses them, by what browsers say of them: no token is needed.
+    ``LoginRequiredMiddleware`` must not redirect anyone: the proxy has no session, and clients expect 401 in JSON.
     """
     depth = next(iter(methods.values())).path.count("/")
 
@@ -46,7 +52,7 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
             response[name] = value
         return response
 
-    made: View = csrf_exempt(view)
+    made: View = login_not_required(csrf_exempt(view))
     for alias in django_connections:
         made = non_atomic_requests(using=alias)(made)
     return made
@@ -64,13 +70,14 @@ def _signed_in(request: HttpRequest) -> str | None:
 
 
 def _read_request(request: HttpRequest, depth: int) -> Request:
-    parts = request.path.split("/")  # with what the site itself is mounted at
-    prefix = "/".join(parts[:-depth])
+    parts = request.path_info.split("/")
+    mount = "/".join(parts[:-depth])
+    root = get_script_prefix().rstrip("/")  # FORCE_SCRIPT_NAME, or the server's
     return Request(
         method=request.method or "",
         path="/".join(["", *parts[-depth:]]),
-        prefix=prefix,
-        proxy_prefix=prefix,
+        prefix=root + mount,
+        proxy_prefix=at_proxy(_arrived(request), root, mount, request.path_info),
         host=request.get_host(),
         headers=Headers(request.headers.items()),
         query=tuple((name, value) for name, values in request.GET.lists() for value in values),
@@ -78,6 +85,13 @@ def _read_request(request: HttpRequest, depth: int) -> Request:
         body=lambda: _read_body(request),
         native=request,
     )
+
+
+def _arrived(request: HttpRequest) -> str | None:
+    """The path in the request line."""
+    if isinstance(request, WSGIRequest):
+        return wsgi_path(request.environ)
+    return asgi_path(request.scope) if isinstance(request, ASGIRequest) else None
 
 
 def _read_body(request: HttpRequest) -> bytes:

@@ -13,8 +13,9 @@ from shirase.inbox.services import Services
 from shirase.web.blueprint import Endpoint, by_path
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call, HostSignIn
-from shirase.web.http import Headers, Request
+from shirase.web.http import Headers, Request, Response
 from shirase.web.json_body import MAX_BODY
+from shirase.web.prefix import at_proxy, wsgi_path, wsgi_root
 from shirase.web.problems import HostRefusal
 from shirase.web.respond import respond
 
@@ -39,12 +40,13 @@ def read_request(rule: str | None = None) -> Request:
     parts = asked.path.split("/")
     own = len(parts) - (rule.count("/") if rule else len(parts))
     path = "/".join(["", *parts[own:]]) if rule else asked.path
-    prefix = asked.script_root + "/".join(parts[:own])
+    mount = "/".join(parts[:own])
+    root = wsgi_root(asked.environ, asked.script_root)
     return Request(
         method=asked.method,
         path=path,
-        prefix=prefix,
-        proxy_prefix=prefix,
+        prefix=asked.script_root + mount,
+        proxy_prefix=at_proxy(wsgi_path(asked.environ), root, mount, asked.path),
         host=asked.host,
         headers=Headers(asked.headers),
         query=tuple(asked.args.items(multi=True)),
@@ -60,13 +62,18 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
     def view(**parameters: Any) -> flask.Response:
         own = {name: parameters[name] for name in first.parameters}  # the prefix may have others
         services: Services = flask.current_app.extensions["shirase"]
-        answer = respond(methods, Call(services, read_request(first.path), identify), own)
-        response = flask.Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)
-        if answer.content_type is None:
-            del response.headers["Content-Type"]
-        return response
+        return response_of(respond(methods, Call(services, read_request(first.path), identify), own))
 
+    view.operation = first.operation  # type: ignore[attr-defined]
     return view
+
+
+def response_of(answer: Response) -> flask.Response:
+    """The answer as Flask gives it."""
+    response = flask.Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)
+    if answer.content_type is None:
+        del response.headers["Content-Type"]
+    return response
 
 
 def _refusing(identify: HostSignIn) -> HostSignIn:

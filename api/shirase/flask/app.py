@@ -5,8 +5,8 @@ from werkzeug.exceptions import HTTPException
 
 from shirase import logs
 from shirase.errors import ShiraseError
-from shirase.flask import reader
-from shirase.flask.adapter import mount, read_request
+from shirase.flask import host, reader
+from shirase.flask.adapter import mount, read_request, response_of
 from shirase.flask.demo import routes as demo
 from shirase.inbox.services import Services, wire
 from shirase.settings import Settings
@@ -48,6 +48,8 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
     made.record_once(lambda state: state.app.extensions.update(shirase=wired))
     # Tickets are for who has a token; a sign-in by cookie reaches the stream by itself.
     mount(made, FOR_HOSTS if identify else FOR_TOKENS, identify)
+    made.url_value_preprocessor(host.answer_the_proxy_first)
+    made.after_request(host.refuse_in_json)
     return made
 
 
@@ -70,11 +72,11 @@ def _answer_the_rest(app: Flask, services: Services) -> None:
         return response
 
     def known(error: Exception) -> Response:
-        return _response(problems.answer(error, g.call))
+        return response_of(problems.answer(error, g.call))
 
     def refused(error: HTTPException) -> Response:
         """What Flask refuses by itself: an unknown path, a method that no route has."""
-        answer = _response(problems.problem(error.code or 500, error.description or error.name))
+        answer = response_of(problems.problem(error.code or 500, error.description or error.name))
         for name, value in error.get_headers():
             if name.lower() not in ("content-type", "content-length"):
                 answer.headers[name] = value
@@ -84,7 +86,3 @@ def _answer_the_rest(app: Flask, services: Services) -> None:
     app.register_error_handler(HTTPException, refused)
     app.register_error_handler(Exception, known)
     app.teardown_request(lambda _: logs.clear())
-
-
-def _response(answer: http.Response) -> Response:
-    return Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)

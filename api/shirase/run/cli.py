@@ -27,7 +27,7 @@ from shirase.run.environment import load
 from shirase.run.standby import Standby
 from shirase.settings import ProxySettings, Settings, TokenSettings
 from shirase.store import database, schema
-from shirase.variables import database_url, schema_name, secret
+from shirase.variables import database_url, is_set, schema_name, secret
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -233,18 +233,21 @@ def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
 @main.command("doctor")
 @TOKEN
 @URL
+@INBOX
 @DATA_DIR
 @_one_line
-def run_doctor(*, url: str | None, token: str | None, data_dir: Path) -> None:
+def run_doctor(*, url: str | None, token: str | None, inboxes: tuple[str, ...], data_dir: Path) -> None:
     """Check a running service: one line and one fix for each part; exit 0 only if nothing failed."""
     environ = load(data_dir)
     token = token or secret(environ, "SHIRASE_TOKEN")
     settings = Settings.from_env(environ, tokens=not token)
     token = token or tokens.mint(settings, DOCTOR, scope=tokens.WRITE)
+    issuer = TokenSettings.from_env(environ) if is_set(environ, "JWT_JWKS_URL") else None
+    address, prefixes = url or environ.get("SHIRASE_URL") or DEFAULT_URL, node.read_inboxes(inboxes)
     failed = False
     with (
-        closing(parts.Parts(settings)) as local,
-        closing(client_path.ClientPath(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, local.clock)) as path,
+        closing(parts.Parts(settings, issuer)) as local,
+        closing(client_path.ClientPath(address, token, local.clock, prefixes)) as path,
     ):
         for finding in examine([*local.checks(), *path.checks()]):
             click.echo(str(finding))

@@ -15,6 +15,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from shirase.settings import request_timeout
+
 LOOK = 1.0  # seconds between two looks for what is late
 FAILED = 0.1  # seconds until the next try, where there is no file left for a connection
 
@@ -35,6 +37,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Answer until told to end, and then what has been accepted, for ``graceful_timeout`` at the most."""
+        self._patience = request_timeout(os.environ)  # seconds
         ended, end = socket.socketpair()
         threads = [Thread(target=self._serve, args=(ended,), daemon=True) for _ in range(self.cfg.threads)]
         for thread in threads:
@@ -44,6 +47,10 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
             if select.select([self.PIPE[0]], [], [], LOOK)[0]:  # a signal
                 os.read(self.PIPE[0], 4096)
             self._end_late()
+            if not all(thread.is_alive() for thread in threads):
+                # Whatever ended one, such as SystemExit in the application, will end the others too.
+                self.log.critical("a thread has ended: this worker gives way to a new one")
+                break
         self.alive = False
         end.close()  # which all threads see that wait for requests
         last = time.monotonic() + self.cfg.graceful_timeout  # which is less than the master's patience
@@ -74,9 +81,11 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
             return
         conn = TConn(self.cfg, sock, client, listener.getsockname())
         conn.data_ready = True  # or it is late
-        self._deadlines[conn] = time.monotonic() + self.wsgi.extensions["shirase"].settings.request_timeout
+        self._deadlines[conn] = time.monotonic() + self._patience
         try:
             self.handle(conn)
+        except Exception:
+            self.log.exception("a request could not be answered")
         finally:
             self._deadlines.pop(conn, None)
             conn.close(graceful=True)

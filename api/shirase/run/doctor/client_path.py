@@ -1,18 +1,21 @@
 """Checks of the path that clients take: through the proxy to the handlers and back, and one real event."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import httpx
 
 from shirase import tls
+from shirase.inbox.streams import NEXT_PATH
 from shirase.run.doctor.files import file_limit
 from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.run.doctor.stream import PATH, Stream
+from shirase.web.problems import CONTENT_TYPE
 
 TIMEOUT = 5.0  # seconds to wait for an answer, and for a stream's first event
 ARRIVAL = 10.0  # seconds to wait for a real event
@@ -24,17 +27,21 @@ TYPE = "shirase.doctor"
 class ClientPath:
     """The checks; each depends on the results of those before it."""
 
-    def __init__(self, url: str, token: str, database_clock: Callable[[], datetime | None]) -> None:
+    def __init__(
+        self, url: str, token: str, database_clock: Callable[[], datetime | None], inboxes: Sequence[str] = ()
+    ) -> None:
         """Prepare, without connecting.
 
         Args:
             url: the address that clients use.
             token: of a user who may create notifications, and who gets one.
             database_clock: the time at the database.
+            inboxes: where applications have mounted the routes, below that address.
         """
         self._url = url.rstrip("/")
         self._token = token
         self._database_clock = database_clock
+        self._inboxes = inboxes
         self._http = httpx.Client(
             timeout=TIMEOUT,
             trust_env=False,
@@ -59,7 +66,24 @@ class ClientPath:
             ("file limit", self.files),
             ("buffering", self.buffering),
             ("event", self.event),
+            *(("inbox", partial(self.inbox, prefix)) for prefix in self._inboxes),
         ]
+
+    def inbox(self, prefix: str) -> str:
+        """Check that no guard of an application answers in place of its inbox."""
+        for path, status, whom in (
+            (NEXT_PATH, HTTPStatus.FORBIDDEN, "the proxy, whose streams go deaf"),
+            ("/api/notifications", HTTPStatus.UNAUTHORIZED, "clients that are not signed in"),
+        ):
+            try:
+                answer = self._http.get(f"{self._url}{prefix}{path}", headers={"Authorization": ""})
+            except httpx.HTTPError as exc:
+                raise Failed(f"{prefix}{path} does not answer: {exc}", "start the application") from exc
+            if answer.status_code != status or answer.headers.get("Content-Type") != CONTENT_TYPE:
+                what = f"{prefix}{path} answers {whom}, with {answer.status_code} instead of {status.value} in JSON"
+                fix = f"let requests for {prefix}/api/ pass whatever guards the application, and route the proxy there"
+                raise Failed(what, fix)
+        return f"{prefix} is answered by the mounted routes"
 
     def route(self) -> str:
         """Check that the address leads to the proxy, and from there to the handlers."""

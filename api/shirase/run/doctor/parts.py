@@ -1,17 +1,22 @@
 """Checks of the parts that this machine reaches directly: the database, the control ports, the relay."""
 
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shirase.errors import DatabaseUnavailable
+from shirase.access.jwks import Jwks
+from shirase.addresses import resolve
+from shirase.errors import DatabaseUnavailable, KeysUnavailable
 from shirase.proxy.publisher import Publisher
 from shirase.run.doctor.findings import Check, Failed, Skipped
-from shirase.settings import Settings
+from shirase.settings import Settings, TokenSettings
 from shirase.store import registry
 from shirase.store import schema as schemas
 from shirase.store.database import Database
@@ -26,8 +31,10 @@ Nodes = dict[str, tuple[datetime, datetime | None]]
 class Parts:
     """The checks, and the results that later checks depend on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, issuer: TokenSettings | None = None) -> None:
+        """Prepare, without connecting; ``issuer`` has the address of a key set, if tokens are checked by one."""
         self._settings = settings
+        self._issuer = issuer
         self._database = Database(settings.database_url, TIMEOUT, settings.database_schema)
         self._publisher = Publisher(settings)
         self._answers = False
@@ -48,6 +55,7 @@ class Parts:
             ("control port", self.control_port),
             ("relay", self.relay),
             ("statistics", self.statistics),
+            *([("token keys", self.token_keys)] if self._issuer else []),
         ]
 
     def clock(self) -> datetime | None:
@@ -108,7 +116,19 @@ class Parts:
         if unreachable:
             fix = "start Pushpin there, or correct GRIP_URL: `shirase proxy` uses the client port + 2"
             raise Failed(f"no answer from {', '.join(unreachable)}", fix)
+        _require_one_node(self._settings.grip_url, "GRIP_URL")
         return f"answers at {', '.join(self._publisher.nodes)}"
+
+    def token_keys(self) -> str:
+        """Check that the issuer's key set can be fetched from here."""
+        issuer = self._issuer or TokenSettings()
+        keys = Jwks(issuer.jwt_jwks_url, issuer.jwt_jwks_timeout, issuer.jwt_jwks_http_hosts)
+        try:
+            found = keys.candidates(None)
+        except KeysUnavailable as exc:
+            fix = "correct JWT_JWKS_URL; SSL_CERT_FILE or SSL_CERT_DIR names an authority of your own"
+            raise Failed(f"the key set cannot be fetched: {keys.failure}", fix) from exc
+        return f"{len(found)} of {issuer.jwt_jwks_url}"
 
     def relay(self) -> str:
         """Check that a relay runs, by the sign of life that each writes every second."""
@@ -173,3 +193,14 @@ def _reason(error: BaseException | None) -> str:
     """Return the first line of the database's own message."""
     message = str(getattr(error, "orig", error)).strip()
     return message.splitlines()[0] if message else "no reason given"
+
+
+def _require_one_node(urls: Sequence[str], setting: str) -> None:
+    """An event is sent to one address of each name; the nodes behind the others would get it late."""
+    for url in urls:
+        host = urlsplit(url).hostname or ""
+        with suppress(socket.gaierror):
+            families = Counter(family for family, _ in resolve(host))
+            if (most := max(families.values())) > 1:
+                what = f"{host} in {setting} has {most} addresses, and events are sent to one of them alone"
+                raise Failed(what, "give each Pushpin node a name or an address of its own, separated by spaces")

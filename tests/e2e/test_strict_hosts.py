@@ -1,0 +1,230 @@
+"""Hosts that guard every address, on each server, behind an nginx that takes a prefix off: recoveries work."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from shirase.run.doctor.client_path import ClientPath
+from shirase.run.doctor.findings import Failed
+from shirase.run.processes import Child
+from tests.conftest import MakeDatabase
+from tests.support.browser_like import Browsers
+from tests.support.hosts import DJANGO_SITE, ROOT, SIGN_IN, run
+from tests.support.loop_thread import wait_until
+from tests.support.nginx import nginx
+from tests.support.service import Service, service
+from tests.support.stack import Stack, free_ports
+
+STARTED = 60.0
+PAGE = 2  # missed events in one response
+GUNICORN = ("gunicorn", "--bind", "{address}", "--threads", "4", "--no-control-socket")
+UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
+UWSGI = ("--http-socket", "{address}", "--need-app", "--threads", "4", "--master", "--die-on-term")
+FLASKS = {
+    "gunicorn": ("-m", *GUNICORN, "tests.support.strict_flask:wsgi"),
+    "uwsgi": (*UWSGI, "--module", "tests.support.strict_flask:wsgi"),
+    "uvicorn": ("-m", *UVICORN, "tests.support.strict_flask:asgi"),
+}
+DJANGOS = {
+    "django-gunicorn": ("-m", *GUNICORN, "django.core.wsgi:get_wsgi_application()"),
+    "django-uwsgi": (*UWSGI, "--module", "django.core.wsgi:get_wsgi_application()"),
+    "django-uvicorn": ("-m", *UVICORN, "--factory", "--lifespan", "off", "django.core.asgi:get_asgi_application"),
+}
+HOSTS = {**FLASKS, **DJANGOS}
+# As nginx's manual and Flask's have it: the prefix is taken off, and a header tells it.
+STRIPPING = """
+proxy_buffering off;
+location /app/ {{
+    proxy_pass {url}/;
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-Prefix /app;
+}}
+location /redirected/ {{ return 302 /sign-in; }}
+location /paged/ {{ default_type text/html; return 200 "sign in"; }}
+location /forbidden/ {{ return 403; }}
+"""
+PATH = "/api/sse/notifications"
+
+
+@dataclass(frozen=True)
+class Town:
+    """One Pushpin, all hosts behind it and an nginx before it, with somebody who has signed in at each host."""
+
+    service: Service
+    nginx: str
+    cookies: dict[str, str]
+    users: dict[str, str]
+
+    def inbox(self, host: str, *, stripped: bool) -> str:
+        """Clients' address of the host's inbox."""
+        return f"{self.nginx}/app/{host}/inbox" if stripped else f"{self.service.stack.url}/{host}/inbox"
+
+
+@pytest.fixture(scope="module")
+def town(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory, browsers: Browsers) -> Iterator[Town]:
+    places = dict(zip(HOSTS, (f"127.0.0.1:{port}" for port in free_ports(len(HOSTS))), strict=True))
+    directory = tmp_path_factory.mktemp("strict")
+    with ExitStack() as started:
+        url = started.enter_context(make_database("sqlite"))
+        stack = Stack(
+            url,
+            directory,
+            env={"SSE_QUEUE_SIZE": str(PAGE)},
+            mounts={f"/{host}/": place for host, place in places.items()},
+            inboxes=[f"/{host}/inbox" for host in HOSTS],
+        )
+        running = started.enter_context(service(started.enter_context(stack), browsers))
+        for host, place in places.items():
+            child = started_host(host, place, environ_of(host, stack), stack.log_dir / f"{host}.log")
+            started.callback(child.kill)
+        before = started.enter_context(nginx(directory, STRIPPING.format(url=stack.url)))
+        signed = [
+            sign_in_to_django(host, environ_of(host, stack)) if host in DJANGOS else sign_in_to_flask(host, before)
+            for host in HOSTS
+        ]
+        users, cookies = (dict(zip(HOSTS, found, strict=True)) for found in zip(*signed, strict=True))
+        yield Town(running, before, cookies, users)
+
+
+def environ_of(host: str, stack: Stack) -> dict[str, str]:
+    paths = [str(ROOT / "tests" / "support" / "strict_django"), str(DJANGO_SITE), str(ROOT), *sys.path]
+    own = {"STRICT_PREFIX": f"/{host}", "DJANGO_SETTINGS_MODULE": "strict_settings"}
+    return {**os.environ, **stack.settings_env, **own, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def started_host(host: str, place: str, environ: Mapping[str, str], log: Path) -> Child:
+    if host in DJANGOS:
+        run([str(DJANGO_SITE / "manage.py"), "migrate"], environ, DJANGO_SITE)
+    program = str(Path(sys.executable).parent / "uwsgi") if host.endswith("uwsgi") else sys.executable
+    words = [word.format(address=place, port=place.rpartition(":")[2]) for word in HOSTS[host]]
+    child = Child(host, [program, *words], environ, mark=str(log))
+    with log.open("ab") as output:
+        child.start(output)
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://{place}/{host}/", trust_env=False).status_code < 500
+        except httpx.TransportError:
+            return False
+
+    wait_until(answers, STARTED, log.read_text)
+    return child
+
+
+def sign_in_to_flask(host: str, before: str) -> tuple[str, str]:
+    user = f"{host}-{uuid4().hex}"
+    answer = httpx.get(f"{before}/app/{host}/sign-in", params={"user": user}, trust_env=False)
+    return user, f"session={answer.cookies['session']}"
+
+
+def sign_in_to_django(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    ((number, session),) = json.loads(run(["-c", SIGN_IN], environ, DJANGO_SITE, said=json.dumps([host]))).values()
+    return str(number), f"sessionid={session}"
+
+
+@pytest.mark.parametrize("way", [*(f"stripped {host}" for host in HOSTS), "direct gunicorn", "direct django-uwsgi"])
+def test_what_was_missed_comes_in_pages_and_the_stream_is_live(town: Town, browsers: Browsers, way: str) -> None:
+    prefixed, _, host = way.partition(" ")
+    inbox = town.inbox(host, stripped=prefixed == "stripped")
+    cookie, user = town.cookies[host], town.users[host]
+    first = browsers.open(inbox, "", cookie=cookie)
+    first.wait(lambda one: one.named("connected"))
+    cursor = first.named("connected")[0].id
+    first.close()
+    missed = [f"{way} {number}" for number in range(10)]
+    for title in missed:
+        town.service.create(user, title)
+    device = browsers.open(inbox, "", cookie=cookie, cursor=cursor)
+    device.wait(lambda one: one.titles == missed)
+    town.service.create(user, "live")
+    device.wait(lambda one: one.titles == [*missed, "live"])
+    # More than the proxy keeps for one stream: it is told by a hint to ask again.
+    town.service.create_batch(user, [f"batch {number}" for number in range(60)])
+    device.wait(lambda one: one.titles[-1] == "batch 59" and len(one.titles) == 71)
+    device.close()
+
+
+@pytest.mark.parametrize("query", ["", "?abort", "?page"])
+@pytest.mark.parametrize("host", HOSTS)
+def test_who_is_not_signed_in_gets_401_in_json(town: Town, host: str, query: str) -> None:
+    for path in ("/api/notifications", PATH, "/api/notifications/unread-count"):
+        answer = httpx.get(town.inbox(host, stripped=True) + path + query, trust_env=False)
+        found = (answer.status_code, answer.headers["Content-Type"], "WWW-Authenticate" in answer.headers)
+        assert found == (401, "application/problem+json", True), answer.text
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [("X-Forwarded-Prefix", "//evil.example"), ("SCRIPT_NAME", "/{host}"), ("X-Script-Name", "/x")]
+)
+@pytest.mark.parametrize("host", HOSTS)
+def test_no_header_of_a_client_steers_the_link(town: Town, host: str, header: str, value: str) -> None:
+    headers = {"Cookie": town.cookies[host], "Accept": "text/event-stream", header: value.format(host=host)}
+    address, seen = town.inbox(host, stripped=False) + PATH, 0
+    with httpx.stream("GET", address, headers=headers, trust_env=False) as stream:
+        if stream.status_code == 404:  # gunicorn believes SCRIPT_NAME, and takes the path for another
+            return
+        town.service.create_batch(town.users[host], [f"batch {number}" for number in range(60)])
+        for line in stream.iter_lines():  # by the link, since it is more than the proxy keeps for one stream
+            seen += line == "event: notification"
+            if seen == 60:
+                break
+    assert seen == 60
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_doctor_finds_the_inbox_of_each_host_open_to_the_proxy(town: Town, host: str) -> None:
+    with closing(ClientPath(f"{town.nginx}/app", "", lambda: None)) as path:
+        assert path.inbox(f"/{host}/inbox") == f"/{host}/inbox is answered by the mounted routes"
+
+
+@pytest.mark.parametrize("guard", ["redirected", "paged", "forbidden"])
+def test_doctor_names_a_guard_that_answers_the_proxy(town: Town, guard: str) -> None:
+    with closing(ClientPath(town.nginx, "", lambda: None)) as path, pytest.raises(Failed, match="streams go deaf"):
+        path.inbox(f"/{guard}/inbox")
+
+
+@pytest.mark.parametrize("host", FLASKS)
+def test_a_blueprint_is_exempt_from_csrf_tokens_by_one_line(town: Town, host: str) -> None:
+    headers = {"Cookie": town.cookies[host]}
+    address = town.inbox(host, stripped=False) + "/api/notifications/read-all"
+    assert httpx.post(address, headers=headers, trust_env=False).status_code == 200
+    elsewhere = {**headers, "Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    assert httpx.post(address, headers=elsewhere, trust_env=False).status_code == 403
+
+
+def test_any_application_around_ours_runs_by_our_gunicorn_configuration(town: Town, tmp_path: Path) -> None:
+    (tmp_path / "wrapped.py").write_text(
+        "import shirase.wsgi\nfrom werkzeug.middleware.proxy_fix import ProxyFix\n"
+        "def app(environ, start):\n"
+        "    if environ['PATH_INFO'] == '/exit': raise SystemExit\n"
+        "    return ProxyFix(shirase.wsgi.app)(environ, start)\n"
+    )
+    place, log = f"127.0.0.1:{free_ports(1)[0]}", tmp_path / "log"
+    environ = {**os.environ, **town.service.stack.settings_env, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:shirase.run.gunicorn_config", "--bind", place]
+    child = Child("wrapped", [*command, "--workers", "1", "--threads", "2", "wrapped:app"], environ, mark=str(tmp_path))
+    with log.open("ab") as output:
+        child.start(output)
+
+    def answers(path: str = "/healthz") -> bool:
+        try:
+            return httpx.get(f"http://{place}{path}", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_until(answers, STARTED, log.read_text)
+        for _ in range(3):  # as many threads as there are, and one more
+            assert not answers("/exit")
+            wait_until(answers, STARTED, log.read_text)
+        assert "a thread has ended: this worker gives way to a new one" in log.read_text()
+    finally:
+        child.kill()

@@ -1,0 +1,15 @@
+"""Where STRICT_PREFIX says."""
+
+import os
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+
+def home(_: HttpRequest) -> HttpResponse:
+    """A page for who has signed in."""
+    return HttpResponse("home")
+
+
+PREFIX = os.environ["STRICT_PREFIX"].removeprefix("/")
+urlpatterns = [path(f"{PREFIX}/", home), path(f"{PREFIX}/inbox/", include("shirase.django.urls"))]
