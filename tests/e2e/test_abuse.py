@@ -103,7 +103,7 @@ def test_headers_that_arrive_slowly_keep_no_thread_of_the_origin(small: Service)
         connection.close()
 
 
-def test_workers_and_hosts_limits_hold_through_the_proxy(small: Service) -> None:
+def test_limits_apply_through_the_proxy(small: Service) -> None:
     user = f"user-{uuid4().hex}"
     answers = [small.ask("POST", "/api/sse/tickets", user) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [201, 201, 201, 429]

@@ -77,7 +77,7 @@ def test_the_next_link_is_closed_to_clients(service: Service, path: str, *, thro
         assert "secret" not in answer.text
 
 
-def test_a_client_cannot_say_where_a_poll_was_held(service: Service) -> None:
+def test_a_client_cannot_forge_where_a_poll_was_held(service: Service) -> None:
     alice = user()
     service.create(alice, "before")
 
@@ -91,7 +91,7 @@ def test_a_client_cannot_say_where_a_poll_was_held(service: Service) -> None:
     "path",
     ["/metrics", "/readyz", "//metrics", "/./metrics", "/%6detrics", "/api/../metrics", "/readyz/", "/metrics?x"],
 )
-def test_what_is_for_operators_is_not_reached_through_the_proxy(service: Service, path: str) -> None:
+def test_operator_paths_are_not_reachable_through_the_proxy(service: Service, path: str) -> None:
     answer = service.ask("GET", path)
 
     assert answer.status_code == 404

@@ -14,7 +14,7 @@ BATCHES = 3
 SIZE = 1000
 
 
-def test_the_tail_of_a_burst_arrives_though_nothing_follows_it(service: Service) -> None:
+def test_the_end_of_a_burst_arrives_without_a_later_event(service: Service) -> None:
     device = service.open("burst")
     for batch in range(BATCHES):
         service.create_batch("burst", [f"{batch}-{number}" for number in range(SIZE)])
@@ -23,7 +23,7 @@ def test_the_tail_of_a_burst_arrives_though_nothing_follows_it(service: Service)
 
 
 @on_both
-def test_the_tail_of_what_came_while_a_stream_was_read_again_arrives_though_nothing_follows_it(
+def test_the_end_of_a_burst_during_a_recovery_arrives(
     fragile: Fragile,
 ) -> None:
     """The proxy keeps the first 100 of them; one at a time they are no burst to whoever publishes them."""

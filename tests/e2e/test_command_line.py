@@ -62,7 +62,7 @@ def test_send_reaches_a_device(service: Service, environ: dict[str, str], tmp_pa
     assert device.titles == ["お知らせ"]
 
 
-def test_trace_says_what_became_of_a_notification(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+def test_trace_tells_the_history_of_a_notification(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
     user = f"user-{uuid4().hex}"
     service.open(user)
     number = service.create(user)["id"]
@@ -80,7 +80,7 @@ def test_trace_says_what_became_of_a_notification(service: Service, environ: dic
     assert unknown.stderr.startswith("shirase: 404 ")
 
 
-def test_send_says_in_one_line_what_is_wrong(environ: dict[str, str], tmp_path: Path) -> None:
+def test_send_reports_an_error_in_one_line(environ: dict[str, str], tmp_path: Path) -> None:
     options = ["--user", "u", "--title", "t", "--message", "m"]
 
     refused = shirase("send", *options, "--type", "a b", environ=environ, cwd=tmp_path)

@@ -136,7 +136,7 @@ def test_the_limit_is_exact_over_all_workers_and_nodes(pair: Pair) -> None:
 
 
 @lightest
-def test_the_counts_are_right_after_a_thousand_streams_end_at_once(pair: Pair) -> None:
+def test_counts_are_right_after_a_thousand_streams_end_at_once(pair: Pair) -> None:
     devices: list[Device] = []
     for begin in range(0, MANY, 100):
         devices += pair.service.open_many(
@@ -202,7 +202,7 @@ def test_a_tokens_expiry_ends_its_stream(pair: Pair) -> None:
 
 
 @one
-def test_without_a_relay_streams_open_and_the_limit_holds_to_what_is_known(pair: Pair) -> None:
+def test_without_a_relay_streams_open_and_the_limit_applies(pair: Pair) -> None:
     pair.stack.kill_relay()
     try:
         devices = pair.open("alone", LIMIT + 2, in_turn=True)
@@ -217,7 +217,7 @@ def test_without_a_relay_streams_open_and_the_limit_holds_to_what_is_known(pair:
 
 
 @one
-def test_the_counts_come_right_after_a_restart_of_pushpin_and_of_the_relay(pair: Pair) -> None:
+def test_counts_recover_from_restarts_of_pushpin_and_relay(pair: Pair) -> None:
     """Of one, of the other, and of both at once, while streams end that nobody hears of."""
     devices = pair.open("restarted", 4, longest_retry=0.2, renew=True)
     pair.wait_count("restarted", 4)
@@ -235,7 +235,7 @@ def test_the_counts_come_right_after_a_restart_of_pushpin_and_of_the_relay(pair:
 
 
 @one
-def test_the_counts_come_right_when_one_of_two_nodes_is_killed(pair: Pair) -> None:
+def test_counts_recover_when_one_of_two_nodes_is_killed(pair: Pair) -> None:
     devices = pair.open("halved", 4, reconnect=False)
     pair.wait_count("halved", 4)
     pair.stack.kill_pushpin(1)
@@ -250,7 +250,7 @@ def test_the_counts_come_right_when_one_of_two_nodes_is_killed(pair: Pair) -> No
 
 @one
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.HANG])
-def test_rows_run_out_when_a_nodes_statistics_are_lost_and_come_back_with_them(pair: Pair, mode: Mode) -> None:
+def test_rows_expire_without_statistics_and_return_with_them(pair: Pair, mode: Mode) -> None:
     devices = pair.open("unheard", 4)
     pair.wait_count("unheard", 4)
     lost = pair.statistics[0]
@@ -266,7 +266,7 @@ def test_rows_run_out_when_a_nodes_statistics_are_lost_and_come_back_with_them(p
 
 
 @both
-def test_a_registry_that_was_lost_is_made_again_and_ends_nobody(pair: Pair) -> None:
+def test_a_lost_registry_is_rebuilt_and_ends_no_stream(pair: Pair) -> None:
     devices = pair.open("lost", 4)
     pair.wait_count("lost", 4)
     with pair.service.database.transaction() as db:

@@ -48,7 +48,7 @@ def user() -> str:
     return f"user-{uuid4().hex}"
 
 
-def test_a_notification_appears_in_every_open_stream_of_its_user_and_in_no_others(service: Service) -> None:
+def test_a_notification_reaches_all_streams_of_its_user_alone(service: Service) -> None:
     alice, bob = user(), user()
     hers = service.open_many([alice] * 3)
     his = service.open(bob)

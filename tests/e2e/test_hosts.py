@@ -113,7 +113,7 @@ def test_order_of_what_a_host_and_the_service_write_at_once(
         assert device.connections == 1
 
 
-def test_nothing_lost_while_the_control_port_is_away(built: Town, host: Host, browsers: Browsers, user: str) -> None:
+def test_nothing_lost_while_the_control_port_is_down(built: Town, host: Host, browsers: Browsers, user: str) -> None:
     """The publish after the commit fails, and nothing else happens: the relay must repair it."""
     device = host.open(browsers, user)
     built.control.mode = Mode.REFUSE
@@ -123,9 +123,7 @@ def test_nothing_lost_while_the_control_port_is_away(built: Town, host: Host, br
     assert device.connections == 1
 
 
-def test_nothing_lost_by_who_comes_back_after_more_than_a_page(
-    built: Town, host: Host, browsers: Browsers, user: str
-) -> None:
+def test_nothing_lost_after_more_than_a_page_was_missed(built: Town, host: Host, browsers: Browsers, user: str) -> None:
     device = host.open(browsers, user, reconnect=False)
     device.drop()
     missed = [f"missed {number}" for number in range(3 * PAGE)]
@@ -137,7 +135,7 @@ def test_nothing_lost_by_who_comes_back_after_more_than_a_page(
     assert again.connections == 1
 
 
-def test_nothing_twice_when_the_answers_of_publishes_are_lost(
+def test_nothing_twice_when_answers_to_publishes_are_lost(
     built: Town, host: Host, browsers: Browsers, user: str
 ) -> None:
     device = host.open(browsers, user)
@@ -173,9 +171,7 @@ def test_workers_of_the_host_do_not_matter(host: Host, browsers: Browsers, user:
     assert (device.open, device.connections, device.failures) == (True, 1, 0)
 
 
-def test_the_inbox_of_a_host_and_that_of_the_service_are_one(
-    built: Town, host: Host, browsers: Browsers, user: str
-) -> None:
+def test_a_hosts_inbox_and_the_services_are_the_same(built: Town, host: Host, browsers: Browsers, user: str) -> None:
     own = host.ids[user]
     through_host, through_service = host.open(browsers, user), built.service.open(own)
     host.schedule(user, "by the host")
@@ -221,7 +217,7 @@ def test_a_long_poll_through_a_host(built: Town, host: Host, user: str) -> None:
         ("GET", "/api/sse/next/x", 403),
     ],
 )
-def test_who_has_not_signed_in_gets_nothing(host: Host, method: str, path: str, status: int) -> None:
+def test_without_a_sign_in_there_is_no_stream(host: Host, method: str, path: str, status: int) -> None:
     with httpx.Client(trust_env=False) as http:
         answer = http.request(method, host.inbox + path, headers={"Grip-Last": "u-YQ; last-id=0,c-1; last-id=0"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
@@ -256,9 +252,7 @@ def test_a_stream_needs_the_proxy_and_a_page_of_the_hosts(host: Host, user: str)
     assert elsewhere.status_code == 403
 
 
-def test_the_notification_arrives_if_and_only_if_the_hosts_row_is_there_whenever_it_is_killed(
-    built: Town, host: Host, browsers: Browsers
-) -> None:
+def test_a_notification_arrives_iff_the_hosts_row_is_committed(built: Town, host: Host, browsers: Browsers) -> None:
     """The short form of ``python -m tests.support.kills --kills 200``."""
     name = next(name for name, one in built.hosts.items() if one is host)
     found = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)

@@ -54,7 +54,7 @@ def test_every_line_of_a_request_carries_its_id_user_and_event(debugged: Fragile
     assert [line["event"] for line in found if line["message"].startswith("POST create 201")] == ["alice/1"]
 
 
-def test_a_streams_lines_carry_its_connection(debugged: Fragile) -> None:
+def test_log_lines_of_a_stream_carry_its_connection(debugged: Fragile) -> None:
     device = debugged.service.open("bob")
     connection = device.named("connected")[0].json["connection_id"]
 
@@ -64,7 +64,7 @@ def test_a_streams_lines_carry_its_connection(debugged: Fragile) -> None:
     assert found[-1]["message"].startswith("GET ")
 
 
-def test_what_is_left_to_the_relay_is_said_with_its_event(debugged: Fragile) -> None:
+def test_events_left_to_the_relay_are_logged(debugged: Fragile) -> None:
     debugged.control.mode = Mode.REFUSE
     answer = debugged.service.ask_to_create("carol")
     debugged.control.mode = Mode.PASS

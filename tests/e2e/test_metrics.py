@@ -37,7 +37,7 @@ def figures(service: Service) -> dict[str, float]:
     return read(answer.text)
 
 
-def test_the_figures_are_those_of_all_workers(service: Service) -> None:
+def test_metrics_cover_all_workers(service: Service) -> None:
     def created() -> float:
         return figures(service)["shirase_notifications_created_total"]
 
@@ -50,7 +50,7 @@ def test_the_figures_are_those_of_all_workers(service: Service) -> None:
     assert seen == {0}
 
 
-def test_streams_and_what_they_are_sent_are_counted(service: Service) -> None:
+def test_streams_and_their_events_are_counted(service: Service) -> None:
     alice = user()
     before = figures(service)
 
@@ -71,7 +71,7 @@ def test_streams_and_what_they_are_sent_are_counted(service: Service) -> None:
     assert grown("shirase_event_age_seconds_count{way=publish}") == 1
 
 
-def test_who_is_connected_and_who_was_ended_is_counted(service: Service) -> None:
+def test_connections_and_ended_streams_are_counted(service: Service) -> None:
     name = "shirase_connections_ended_total{reason=revoked}"
     before, bob = figures(service), user()
     service.open_many([user()] * 3)
@@ -105,7 +105,7 @@ def test_every_metric_of_the_dashboard_and_the_alerts_is_there(service: Service)
     assert len({name for name, _, _ in wanted}) > 20
 
 
-def test_pushpins_own_totals_are_beside_them(service: Service) -> None:
+def test_metrics_include_pushpins_totals(service: Service) -> None:
     name = "shirase_pushpin_requests_received_total"
     before = figures(service)[name]
     service.open(user())
@@ -117,7 +117,7 @@ def test_pushpins_own_totals_are_beside_them(service: Service) -> None:
 
 
 @on_both
-def test_the_relays_work_and_a_spared_control_port_are_shown(fragile: Fragile) -> None:
+def test_metrics_show_repairs_and_a_spared_control_port(fragile: Fragile) -> None:
     service, alice = fragile.service, user()
     fragile.control.mode = Mode.REFUSE
     for _ in range(5):
@@ -133,7 +133,7 @@ def test_the_relays_work_and_a_spared_control_port_are_shown(fragile: Fragile) -
     assert figures(service)["shirase_relay_last_round_timestamp_seconds"] > 0
 
 
-def test_what_workers_counted_outlives_them(fragile: Fragile) -> None:
+def test_counters_outlive_their_workers(fragile: Fragile) -> None:
     fragile.service.create(user())
     before = figures(fragile.service)["shirase_notifications_created_total"]
 
@@ -145,7 +145,7 @@ def test_what_workers_counted_outlives_them(fragile: Fragile) -> None:
 
 
 @on_one
-def test_gunicorn_alone_makes_a_directory_for_its_workers_figures(service: Service, tmp_path: Path) -> None:
+def test_gunicorn_alone_creates_a_metrics_directory(service: Service, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     environ = {**os.environ, **service.stack.settings_env, "TMPDIR": str(temporary)}
@@ -170,7 +170,7 @@ def test_gunicorn_alone_makes_a_directory_for_its_workers_figures(service: Servi
 
 
 @on_one
-def test_a_relay_elsewhere_shows_its_figures_at_a_port_of_its_own(service: Service, tmp_path: Path) -> None:
+def test_a_separate_relay_serves_its_own_metrics(service: Service, tmp_path: Path) -> None:
     port = free_ports(1)[0]
     environ = {**os.environ, **service.stack.settings_env}
     del environ["PROMETHEUS_MULTIPROC_DIR"]
@@ -191,7 +191,7 @@ def test_a_relay_elsewhere_shows_its_figures_at_a_port_of_its_own(service: Servi
 
 
 @on_one
-def test_a_taken_port_of_the_relays_figures_is_one_line(service: Service, tmp_path: Path) -> None:
+def test_a_taken_metrics_port_is_one_line(service: Service, tmp_path: Path) -> None:
     taken = service.stack.proxies[0].control_port
     command = [sys.executable, "-m", "shirase", "relay", "--metrics-port", str(taken)]
     environ = {**os.environ, **service.stack.settings_env}

@@ -42,7 +42,7 @@ def get(path: str, *lines: str, method: str = "GET") -> str:
 
 
 @pytest.mark.parametrize("page", ["metrics", "readyz"])
-def test_no_spelling_of_a_path_leads_to_what_is_for_operators(service: Service, page: str) -> None:
+def test_no_spelling_of_a_path_reaches_operator_paths(service: Service, page: str) -> None:
     first = f"%{ord(page[0]):02x}"
     spellings = [
         f"/{page}",
@@ -87,7 +87,7 @@ def test_no_spelling_of_a_path_leads_to_what_is_for_operators(service: Service, 
         assert not [word for word in OPERATORS if word in answer], header
 
 
-def test_the_control_port_is_not_behind_the_client_port(service: Service) -> None:
+def test_the_control_port_is_not_reachable_by_the_client_port(service: Service) -> None:
     alice = user()
     device = service.open(alice)
     item = {"channel": user_channel(alice), "formats": {"http-stream": {"content": "event: forged\ndata: x\n\n"}}}

@@ -88,7 +88,7 @@ def node() -> Iterator[Node]:
             serving.join()
 
 
-def test_what_a_child_starts_may_have_its_timers_late_as_well(tmp_path: Path) -> None:
+def test_timer_slack_is_inherited_by_a_childs_children(tmp_path: Path) -> None:
     """So a node's programs send the heartbeats of many streams together. Each process may read this of itself alone."""
     command = ["sh", "-c", "cat /proc/self/timerslack_ns; true"]
     child = Child("sh", command, os.environ, mark=str(tmp_path), slack=SLACK)
@@ -99,7 +99,7 @@ def test_what_a_child_starts_may_have_its_timers_late_as_well(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("path", ["/", "/api/x", "/healthz", "/demo/x", "/static/x"])
-def test_clients_reach_what_is_theirs(node: Node, path: str) -> None:
+def test_clients_reach_their_own_paths(node: Node, path: str) -> None:
     assert node.get(path) == (200, path)
 
 
@@ -117,7 +117,7 @@ def test_clients_reach_what_is_theirs(node: Node, path: str) -> None:
         "/../metrics",
     ],
 )
-def test_clients_reach_nothing_of_the_operators(node: Node, path: str) -> None:
+def test_clients_cannot_reach_operator_paths(node: Node, path: str) -> None:
     status, arrived = node.get(path)
     assert status != 200 or arrived.startswith("/not-public/")
 
@@ -127,14 +127,14 @@ def test_no_token_is_logged(node: Node) -> None:
     assert TOKEN not in node.log.read_text()
 
 
-def test_what_a_killed_runner_leaves_behind_is_found_and_ended(node: Node) -> None:
+def test_orphans_of_a_killed_supervisor_are_ended(node: Node) -> None:
     node.child.signal(signal.SIGKILL)
     assert family(node.mark)
     node.child.kill()
     assert family(node.mark) == []
 
 
-def test_the_command_runs_a_node_whose_standby_answers_and_ends_as_one(tmp_path: Path) -> None:
+def test_the_command_runs_a_node_with_its_standby(tmp_path: Path) -> None:
     port = free_row(5)[0]
     # Nothing listens at the origin yet.
     command = [

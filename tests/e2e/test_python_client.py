@@ -107,7 +107,7 @@ def test_a_refusal_is_an_error_that_names_the_field(connect: Connect, user: str)
 
 
 @pytest.mark.parametrize("mode", [Mode.LOSE_ANSWER, Mode.REFUSE, Mode.CUT, Mode.FAIL])
-def test_a_create_that_is_tried_again_is_never_doubled(
+def test_a_retried_create_is_never_doubled(
     connect: Connect, service: Service, way: Forwarder, user: str, mode: Mode
 ) -> None:
     """The answer is lost, or the way is broken: the client goes on until it is mended."""
@@ -124,7 +124,7 @@ def test_a_create_that_is_tried_again_is_never_doubled(
     assert [one["id"] for one in listed] == [created.id]
 
 
-def test_a_service_that_stays_away_is_an_error_in_the_end(connect: Connect, way: Forwarder, user: str) -> None:
+def test_an_unreachable_service_is_an_error_in_the_end(connect: Connect, way: Forwarder, user: str) -> None:
     way.mode = Mode.REFUSE
     client = connect("producer", WRITE, url=way.url, attempts=2)
     with pytest.raises(ClientError, match="cannot be reached") as caught:
@@ -165,7 +165,7 @@ def test_listen_reconnects_and_resumes(connect: Connect, service: Service, way: 
     assert found[0].id == live.id
 
 
-def test_listen_begins_behind_a_cursor(connect: Connect, service: Service, user: str) -> None:
+def test_listen_resumes_after_a_cursor(connect: Connect, service: Service, user: str) -> None:
     cursor = next(iter(connect(user).listen())).id
     service.create(user, "missed")
     events = connect(user).listen(cursor)
@@ -173,13 +173,13 @@ def test_listen_begins_behind_a_cursor(connect: Connect, service: Service, user:
     events.close()
 
 
-def test_listen_ends_where_it_is_refused(service: Service) -> None:
+def test_listen_ends_when_refused(service: Service) -> None:
     with Client(service.stack.url, "no token") as client, pytest.raises(ClientError) as caught:
         next(client.listen())
     assert caught.value.status == 401
 
 
-def test_a_token_is_asked_for_before_every_attempt(service: Service, way: Forwarder, user: str) -> None:
+def test_a_token_is_requested_before_every_attempt(service: Service, way: Forwarder, user: str) -> None:
     asked: list[str] = []
 
     def token() -> str:

@@ -28,7 +28,7 @@ def test_connected_comes_first_with_the_cursor_and_the_count(service: Service) -
     assert device.retries_named == 1
 
 
-def test_a_dropped_device_comes_back_and_gets_what_it_missed(service: Service) -> None:
+def test_a_dropped_device_reconnects_and_gets_what_it_missed(service: Service) -> None:
     alice = user()
     device = service.open(alice, longest_retry=0.2)
     service.create(alice, "1")
@@ -93,7 +93,7 @@ def test_a_replay_meets_a_log_that_grows(service: Service) -> None:
         assert device.seqs == service.seqs_of(alice)
 
 
-def test_what_was_deleted_meanwhile_is_not_replayed(service: Service) -> None:
+def test_deleted_notifications_are_not_replayed(service: Service) -> None:
     alice = user()
     cursor = service.open(alice).received[0].id
     gone, kept = (service.create(alice, title)["id"] for title in ("gone", "kept"))

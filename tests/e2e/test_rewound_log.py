@@ -6,7 +6,7 @@ from tests.support.backup import restore, take_backup
 from tests.support.service import Service
 
 
-def test_a_restored_backup_resets_who_was_away_and_who_is_held(service: Service) -> None:
+def test_a_restored_backup_resets_every_device(service: Service) -> None:
     alice = f"user-{uuid4().hex}"
     held = service.open(alice)
     away = service.open(alice, reconnect=False)

@@ -50,7 +50,7 @@ def ask(away: Fragile, method: str, path: str, origin: str = LISTED, **options: 
 
 
 @pytest.mark.parametrize("mode", AWAY, ids=lambda mode: mode.name)
-def test_nothing_twice_and_nothing_lost_by_a_recovery_while_the_handlers_are_away(away: Fragile, mode: Mode) -> None:
+def test_a_recovery_without_handlers_loses_and_doubles_nothing(away: Fragile, mode: Mode) -> None:
     """Heartbeats go out meanwhile: after a recovery that failed they make Pushpin read the stream twice."""
     service, alice = away.service, f"user-{uuid4().hex}"
     (device,) = away.open_settled([alice])
@@ -73,7 +73,7 @@ def test_nothing_twice_and_nothing_lost_by_a_recovery_while_the_handlers_are_awa
     assert device.connections == 1
 
 
-def test_streams_are_opened_and_recovered_by_way_of_the_standby(away: Fragile) -> None:
+def test_streams_open_and_recover_through_the_standby(away: Fragile) -> None:
     """Pushpin recovers a stream by the route that it was opened by. The standby asks for a connection that closes."""
     asked = len(away.origin.requests)
     away.open_settled([f"user-{uuid4().hex}"])
@@ -83,7 +83,7 @@ def test_streams_are_opened_and_recovered_by_way_of_the_standby(away: Fragile) -
 
 
 @pytest.mark.parametrize("mode", AWAY, ids=lambda mode: mode.name)
-def test_a_recovery_that_the_handlers_do_not_answer_is_told_to_hold_on(away: Fragile, mode: Mode) -> None:
+def test_an_unanswered_recovery_keeps_holding(away: Fragile, mode: Mode) -> None:
     away.origin.mode = mode
     claims = {"iss": "pushpin", "exp": int(time.time()) + 60}
     signed = {"Grip-Sig": jwt.encode(claims, away.stack.settings.pushpin_sig_key, algorithm="HS256")}
@@ -96,7 +96,7 @@ def test_a_recovery_that_the_handlers_do_not_answer_is_told_to_hold_on(away: Fra
 
 
 @pytest.mark.parametrize("mode", [Mode.CUT, Mode.LOSE_ANSWER], ids=lambda mode: mode.name)
-def test_a_stream_whose_opening_is_cut_off_comes_back_by_itself(away: Fragile, mode: Mode) -> None:
+def test_a_stream_cut_while_opening_reconnects_by_itself(away: Fragile, mode: Mode) -> None:
     away.origin.mode = mode
     device = away.service.open(f"user-{uuid4().hex}", greeted=False)
     device.wait(lambda one: one.connections)
@@ -105,7 +105,7 @@ def test_a_stream_whose_opening_is_cut_off_comes_back_by_itself(away: Fragile, m
 
 
 @pytest.mark.parametrize("mode", [Mode.CUT, Mode.FAIL, Mode.LOSE_ANSWER], ids=lambda mode: mode.name)
-def test_a_long_replay_waits_between_two_pages_while_the_handlers_are_away(away: Fragile, mode: Mode) -> None:
+def test_a_paged_replay_survives_an_outage_of_the_handlers(away: Fragile, mode: Mode) -> None:
     service, alice = away.service, f"user-{uuid4().hex}"
     titles = [str(number) for number in range(PAGE * 3)]
     service.create_batch(alice, titles)
@@ -124,7 +124,7 @@ def test_a_long_replay_waits_between_two_pages_while_the_handlers_are_away(away:
     assert device.connections == 1
 
 
-def test_a_stream_that_finds_no_handler_comes_back_by_itself(away: Fragile) -> None:
+def test_a_stream_without_a_handler_reconnects_by_itself(away: Fragile) -> None:
     """As a native EventSource, which gives up at any status but 200."""
     away.origin.mode = Mode.REFUSE
     device = away.service.open(f"user-{uuid4().hex}", greeted=False)
@@ -134,7 +134,7 @@ def test_a_stream_that_finds_no_handler_comes_back_by_itself(away: Fragile) -> N
 
 
 @pytest.mark.parametrize("path", ["/api/notifications", "/api/sse/notifications", "/api/sse/next", "/"])
-def test_pages_of_listed_origins_can_read_that_no_handler_answers(away: Fragile, path: str) -> None:
+def test_pages_of_listed_origins_can_read_the_503(away: Fragile, path: str) -> None:
     away.origin.mode = Mode.REFUSE
     answer = ask(away, "GET", path)
     assert (answer.status_code, answer.json()["status"]) == (503, 503)
@@ -163,12 +163,12 @@ def test_a_preflight_is_answered_while_no_handler_answers(away: Fragile) -> None
 
 
 @pytest.mark.parametrize("size", [100, 300_000, 1_000_000])
-def test_a_body_of_any_size_that_is_allowed_is_answered_while_no_handler_answers(away: Fragile, size: int) -> None:
+def test_any_allowed_body_is_answered_without_handlers(away: Fragile, size: int) -> None:
     away.origin.mode = Mode.REFUSE
     assert ask(away, "POST", "/api/notifications", content=b"x" * size).status_code == 503
 
 
-def test_nobody_but_the_proxy_is_told_to_hold_on(away: Fragile) -> None:
+def test_only_the_proxy_is_told_to_hold(away: Fragile) -> None:
     """Neither without its signature, nor by a client whose request the proxy itself has signed."""
     away.origin.mode = Mode.REFUSE
     forged = {"Grip-Last": "u-YWxpY2U; last-id=0, c-0a1b; last-id=0"}
@@ -181,7 +181,7 @@ def test_nobody_but_the_proxy_is_told_to_hold_on(away: Fragile) -> None:
 
 
 @pytest.mark.parametrize("request_line", [b"", b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"])
-def test_what_is_no_request_harms_nobody(away: Fragile, request_line: bytes) -> None:
+def test_bytes_that_are_no_request_harm_nobody(away: Fragile, request_line: bytes) -> None:
     host, _, port = away.stack.proxies[0].standby.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as line:
         line.sendall(request_line)

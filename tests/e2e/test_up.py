@@ -146,7 +146,7 @@ def test_ready_means_that_a_stream_opens(running: Copy) -> None:
     assert running.output.endswith(f"ready: {running.url}\n")
 
 
-def test_who_is_connected_is_known_and_the_proof_that_it_is_ready_is_not_counted(running: Copy) -> None:
+def test_connections_are_counted_without_the_readiness_probe(running: Copy) -> None:
     settings = Settings.from_env(read_settings(running.data_dir))
     headers = {"Authorization": f"Bearer {tokens.mint(settings, 'operator', scope=tokens.ADMIN)}"}
 
@@ -160,7 +160,7 @@ def test_who_is_connected_is_known_and_the_proof_that_it_is_ready_is_not_counted
     wait_for("count of none", lambda: total() == 0)
 
 
-def test_the_keepalive_timeout_is_the_pace_of_the_heartbeats(running: Copy) -> None:
+def test_the_keepalive_timeout_sets_the_heartbeat_interval(running: Copy) -> None:
     headers = {"Authorization": f"Bearer {running.token()}"}
     heartbeats = 0
     with httpx.stream("GET", running.url + PATH, headers=headers, timeout=10) as stream:
@@ -198,7 +198,7 @@ def test_a_taken_port_is_named(running: Copy, tmp_path: Path, offset: int) -> No
     assert running.opens()
 
 
-def test_without_demo_and_keys_it_refuses_and_names_the_setting(tmp_path: Path) -> None:
+def test_up_without_keys_names_the_missing_setting(tmp_path: Path) -> None:
     with copy_of(tmp_path) as copy:
         assert copy.refusal() == (2, "shirase: PUSHPIN_SIG_KEY: is not set\n")
         assert not read_settings(copy.data_dir)
@@ -212,7 +212,7 @@ def test_a_demo_is_for_this_machine_alone(tmp_path: Path) -> None:
         )
 
 
-def test_a_missing_pushpin_is_said_with_the_mend(tmp_path: Path) -> None:
+def test_a_missing_pushpin_is_reported_with_the_fix(tmp_path: Path) -> None:
     with copy_of(tmp_path, "--demo", env={"PATH": str(tmp_path)}) as copy:
         code, line = copy.refusal()
 
@@ -220,7 +220,7 @@ def test_a_missing_pushpin_is_said_with_the_mend(tmp_path: Path) -> None:
     assert line.startswith("shirase: Pushpin is not installed: `make up` installs it")
 
 
-def test_an_unreachable_database_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported(tmp_path: Path) -> None:
     away = "postgresql://user:secret@127.0.0.1:1/nothing"
     with copy_of(tmp_path, "--demo", env={"DATABASE_URL": away}) as copy:
         code, line = copy.refusal()
@@ -291,7 +291,7 @@ def test_it_starts_where_tokens_are_signed_elsewhere(tmp_path: Path) -> None:
         )
 
 
-def test_the_keys_of_the_first_start_are_kept_for_this_user_alone(tmp_path: Path) -> None:
+def test_generated_keys_are_readable_by_their_user_alone(tmp_path: Path) -> None:
     with copy_of(tmp_path, "--demo") as first:
         first.wait_ready()
         file = first.data_dir / "shirase.env"
@@ -325,7 +325,7 @@ def test_the_data_is_for_its_owner_alone_whatever_was_there(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_it_leaves_no_process_behind(running: Copy, tmp_path: Path, number: signal.Signals) -> None:
+def test_up_leaves_no_process_running(running: Copy, tmp_path: Path, number: signal.Signals) -> None:
     with copy_of(tmp_path, "--demo") as copy:
         copy.wait_ready()
         assert copy.opens()
@@ -342,13 +342,13 @@ def test_it_leaves_no_process_behind(running: Copy, tmp_path: Path, number: sign
 
 
 @pytest.mark.parametrize("child", CHILDREN)
-def test_whatever_dies_is_started_again_and_serves(running: Copy, child: str) -> None:
+def test_every_part_that_dies_is_restarted(running: Copy, child: str) -> None:
     for name in programs(running, child):
         kill(running, child, name)
         wait_for("new stream", running.opens)
 
 
-def test_a_stream_that_is_opened_while_gunicorn_is_away_waits_for_it(running: Copy) -> None:
+def test_a_stream_opened_without_gunicorn_waits_for_it(running: Copy) -> None:
     """A refused connect would be sent away for some seconds."""
     lines = running.errors.count("gunicorn ended")
     os.kill(min(running.family("gunicorn")), signal.SIGKILL)

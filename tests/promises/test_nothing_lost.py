@@ -19,7 +19,7 @@ def user() -> str:
     return f"user-{uuid4().hex}"
 
 
-def test_nothing_lost_while_pushpin_is_away(fragile: Fragile) -> None:
+def test_nothing_lost_while_pushpin_is_down(fragile: Fragile) -> None:
     """The publish meets no one and the browsers are cut off: they come back by themselves, with their cursors."""
     service, alice = fragile.service, user()
     devices = fragile.open_settled([alice] * 3)
@@ -40,7 +40,7 @@ def test_nothing_lost_while_pushpin_is_away(fragile: Fragile) -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT, Mode.HANG, Mode.FAIL])
-def test_nothing_lost_while_the_control_port_is_away(fragile: Fragile, mode: Mode) -> None:
+def test_nothing_lost_while_the_control_port_is_down(fragile: Fragile, mode: Mode) -> None:
     """The streams stay open, the publish is lost, and nothing else happens: the relay must repair it."""
     service, users = fragile.service, [user() for _ in range(3)]
     devices = fragile.open_settled(users)
@@ -57,7 +57,7 @@ def test_nothing_lost_while_the_control_port_is_away(fragile: Fragile, mode: Mod
         assert device.connections == 1
 
 
-def test_nothing_lost_when_the_answer_of_the_control_port_is(fragile: Fragile) -> None:
+def test_nothing_lost_when_a_control_ports_answer_is(fragile: Fragile) -> None:
     """The publish took effect and nobody knows: it is published again, and dropped by its id."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
@@ -90,7 +90,7 @@ def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -
     assert device.connections == 1
 
 
-def test_nothing_lost_while_the_origin_is_away(fragile: Fragile) -> None:
+def test_nothing_lost_while_the_origin_is_down(fragile: Fragile) -> None:
     """The stream lacks an event and the handlers that could tell it are gone: Pushpin asks until they are back."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
@@ -111,7 +111,7 @@ def test_nothing_lost_while_the_origin_is_away(fragile: Fragile) -> None:
 
 
 @on_both
-def test_nothing_lost_between_commit_and_publish_of_a_killed_worker(fragile: Fragile) -> None:
+def test_nothing_lost_by_a_kill_between_commit_and_publish(fragile: Fragile) -> None:
     """The publish is held on its way, which is after the commit; then its worker dies, and it never arrives."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
@@ -132,7 +132,7 @@ def test_nothing_lost_between_commit_and_publish_of_a_killed_worker(fragile: Fra
 
 
 @on_both
-def test_nothing_lost_and_nothing_leaked_when_many_recover_at_once(fragile: Fragile) -> None:
+def test_nothing_lost_or_leaked_when_many_recover_at_once(fragile: Fragile) -> None:
     """All read the same next address in the same instant, and each gets its own."""
     service, users = fragile.service, [user() for _ in range(USERS)]
     devices = fragile.open_settled(users)
@@ -151,7 +151,7 @@ def test_nothing_lost_and_nothing_leaked_when_many_recover_at_once(fragile: Frag
         assert device.connections == 1
 
 
-def test_nothing_lost_when_a_stream_opens_while_its_user_is_written_to(service: Service) -> None:
+def test_nothing_lost_while_a_stream_opens_during_writes(service: Service) -> None:
     """Between the snapshot and the subscription there is no gap."""
     users = [user() for _ in range(6)]
     devices = []

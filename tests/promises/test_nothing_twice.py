@@ -8,7 +8,7 @@ from tests.support.forwarder import Mode
 from tests.support.fragile import Fragile
 
 
-def test_nothing_twice_when_all_is_published_again(fragile: Fragile) -> None:
+def test_nothing_twice_when_everything_is_published_again(fragile: Fragile) -> None:
     """The answers of the publishes are lost, and the relay and a second one publish all of it again."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 3)
@@ -24,7 +24,7 @@ def test_nothing_twice_when_all_is_published_again(fragile: Fragile) -> None:
         assert device.connections == 1
 
 
-def test_nothing_twice_when_browsers_come_and_go(fragile: Fragile) -> None:
+def test_nothing_twice_when_browsers_reconnect(fragile: Fragile) -> None:
     """Each new connection begins behind the last cursor, in the middle of what is being written."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 3)

@@ -51,7 +51,7 @@ def test_workers_do_not_matter(fragile: Fragile, interrupt: Callable[[Stack], No
         assert never_broke(device)
 
 
-def test_workers_die_while_they_are_written_to(fragile: Fragile) -> None:
+def test_workers_are_killed_during_writes(fragile: Fragile) -> None:
     """Whatever was committed arrives, although the worker that should have told is gone."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 5)

@@ -175,7 +175,7 @@ def test_a_link_in_the_place_of_the_directory_is_refused(short: Path) -> None:
         run_directory(short)
 
 
-def test_a_missing_pushpin_is_said_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pushpin_is_reported_with_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(ProxyMissing, match="Pushpin is not installed: `make up` installs it"):
