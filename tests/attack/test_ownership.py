@@ -140,5 +140,5 @@ def test_the_one_whose_they_are_sees_them(
         ]
 
 
-def test_all_of_these_ids_are_users_and_have_channels_of_their_own() -> None:
+def test_every_one_of_these_ids_has_a_channel_of_its_own() -> None:
     assert len({grip.user_channel(user) for user in IDS}) == len(IDS) == len(set(IDS))

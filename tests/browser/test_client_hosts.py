@@ -59,7 +59,7 @@ def test_a_cookie_that_is_gone_signs_the_user_out(
     client.wait_for("open")
 
 
-def test_a_tab_that_is_evicted_stays_closed_until_it_is_asked_for(
+def test_an_evicted_tab_stays_closed_until_a_retry_is_requested(
     context: BrowserContext, demo: Stack, user: str
 ) -> None:
     tab = open_client(context, demo, user).wait_for("open").wait_for_badge(0)

@@ -16,9 +16,7 @@ def user() -> str:
     return f"Dai-{uuid4().hex[:8]}"
 
 
-def test_what_was_missed_while_the_proxy_was_away_comes_once_and_in_order(
-    context: BrowserContext, demo: Stack, user: str
-) -> None:
+def test_events_missed_during_an_outage_arrive_once_in_order(context: BrowserContext, demo: Stack, user: str) -> None:
     client = open_client(context, demo, user).wait_for("open")
     create(demo, user, "Before")
     client.wait_for_title("Before")
@@ -74,9 +72,7 @@ def test_after_a_sleep_of_hours_it_catches_up(context: BrowserContext, demo: Sta
     assert len(streams.open) == 1
 
 
-def test_a_token_that_is_refused_is_renewed_and_then_the_user_is_signed_out(
-    context: BrowserContext, demo: Stack, user: str
-) -> None:
+def test_a_refused_token_is_renewed_once_then_signs_out(context: BrowserContext, demo: Stack, user: str) -> None:
     open_client(context, demo, user, token=["not.a.token", demo.token(user)]).wait_for("open")
     refused = open_client(context, demo, user, token="not.a.token", shareTabs=False).wait_for("closed")
     assert refused.state == {"status": "closed", "reason": "unauthorized"}

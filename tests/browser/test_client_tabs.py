@@ -53,9 +53,7 @@ def test_a_frozen_leader_is_replaced_and_catches_up(context: BrowserContext, dem
     assert len(streams.open) == 1
 
 
-def test_read_in_one_tab_and_in_another_browser_the_badge_follows(
-    context: BrowserContext, demo: Stack, user: str
-) -> None:
+def test_the_badge_follows_reads_in_other_tabs_and_browsers(context: BrowserContext, demo: Stack, user: str) -> None:
     browser = context.browser
     assert browser
     with browser.new_context(base_url=demo.url) as elsewhere:

@@ -30,7 +30,7 @@ def test_what_was_missed_comes_after_the_network_is_back(page: DemoPage) -> None
     expect(page.bell(ben)).to_have_text("2")
 
 
-def test_who_leaves_has_no_stream_and_finds_everything_on_coming_back(page: DemoPage, demo: Stack) -> None:
+def test_a_user_who_leaves_finds_everything_on_return(page: DemoPage, demo: Stack) -> None:
     aiko, _ = page.users
     page.button(aiko, "Leave").click()
     expect(page.state(aiko)).to_have_text("Not connected")

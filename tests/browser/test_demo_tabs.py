@@ -13,7 +13,7 @@ TABS = range(1, 11)
 SETTLED = 15.0
 
 
-def test_ten_tabs_have_one_stream_at_the_server_and_one_of_them_takes_it_over(page: DemoPage, demo: Stack) -> None:
+def test_ten_tabs_share_one_stream_and_hand_it_over(page: DemoPage, demo: Stack) -> None:
     aiko, _ = page.users
     page.page.get_by_role("button", name="Open ten tabs").click()
     for number in TABS:

@@ -90,16 +90,14 @@ def at(browser: Browser, elsewhere: Elsewhere) -> Iterator[Any]:
     context.close()
 
 
-def test_an_event_source_with_credentials_works_from_a_listed_origin_and_from_no_other(
-    elsewhere: Elsewhere, at: Any
-) -> None:
+def test_credentials_work_from_listed_origins_only(elsewhere: Elsewhere, at: Any) -> None:
     url = f"{elsewhere.stack.url}/api/sse/notifications"
     assert at(elsewhere.listed).evaluate(LISTEN, [url, True]) == "aiko"
     assert at(elsewhere.listed).evaluate(LISTEN, [url, False]) == "refused"  # without the cookie it is nobody
     assert at(elsewhere.other).evaluate(LISTEN, [url, True]) == "refused"
 
 
-def test_a_listed_origin_reads_answers_and_errors_and_no_other_does(elsewhere: Elsewhere, at: Any) -> None:
+def test_only_listed_origins_read_answers_and_errors(elsewhere: Elsewhere, at: Any) -> None:
     """With what costs a preflight: a header of its own, and a method that is not simple."""
     url = elsewhere.stack.url
     listed, other = at(elsewhere.listed), at(elsewhere.other)
@@ -117,7 +115,7 @@ def test_a_listed_origin_reads_answers_and_errors_and_no_other_does(elsewhere: E
         assert other.evaluate(FETCH, [url + path, *how]) == "unreadable", path
 
 
-def test_a_page_hears_that_no_handler_answers_and_its_event_source_comes_back(elsewhere: Elsewhere, at: Any) -> None:
+def test_an_event_source_returns_after_an_outage_of_the_handlers(elsewhere: Elsewhere, at: Any) -> None:
     url = elsewhere.stack.url
     listed, other = at(elsewhere.listed), at(elsewhere.other)
     elsewhere.stack.stop_gunicorn()

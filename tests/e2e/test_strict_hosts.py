@@ -200,7 +200,7 @@ def test_a_blueprint_is_exempt_from_csrf_tokens_by_one_line(town: Town, host: st
     assert httpx.post(address, headers=elsewhere, trust_env=False).status_code == 403
 
 
-def test_any_application_around_ours_runs_by_our_gunicorn_configuration(town: Town, tmp_path: Path) -> None:
+def test_any_wrapping_application_runs_under_our_gunicorn_config(town: Town, tmp_path: Path) -> None:
     (tmp_path / "wrapped.py").write_text(
         "import shirase.wsgi\nfrom werkzeug.middleware.proxy_fix import ProxyFix\n"
         "def app(environ, start):\n"

@@ -81,9 +81,7 @@ def test_the_host_says_who_is_calling(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(("user", "status"), [("", 401), ("forbidden", 403), ("broken", 500), ("\x85", 500)])
-def test_whoever_the_host_does_not_name_is_refused_as_the_service_refuses(
-    client: FlaskClient, user: str, status: int
-) -> None:
+def test_callers_that_the_host_does_not_name_are_refused(client: FlaskClient, user: str, status: int) -> None:
     answer = client.get(NOTIFICATIONS, headers={"X-User": user})
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
 

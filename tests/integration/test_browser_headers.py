@@ -49,9 +49,7 @@ def test_every_answer_tells_the_browser_what_it_is_and_no_more(client: FlaskClie
             assert "Set-Cookie" not in answer.headers
 
 
-def test_what_is_a_callers_own_is_kept_by_no_cache_and_run_by_no_browser(
-    client: FlaskClient, token: Callable[..., str]
-) -> None:
+def test_private_answers_are_neither_cached_nor_executed(client: FlaskClient, token: Callable[..., str]) -> None:
     bearer = {"Authorization": f"Bearer {token('42')}"}
     for path in ("/api/notifications", "/api/notifications/unread-count", "/api/notifications/1", "/api/sse/status"):
         answer = client.get(path, headers=bearer)

@@ -150,7 +150,7 @@ def test_what_a_client_says_of_itself_is_cut_and_cleaned(
     assert (len(agent), address) == (200, "9" * 64)
 
 
-def test_revocation_ends_all_streams_of_one_user_also_one_that_was_taken_for_gone(
+def test_revocation_ends_all_streams_of_a_user(
     database: Database, settings: Settings, open_stream: Callable[..., str], publisher: Publisher
 ) -> None:
     first, second, away = (open_stream() for _ in range(3))
@@ -183,7 +183,7 @@ def test_a_token_ends_its_stream_and_lets_the_client_come_back(
     assert said(recover(database, settings, short))[1] == {"reason": TOKEN_EXPIRED, "reconnect": True}
 
 
-def test_a_row_that_was_lost_is_entered_again_and_keeps_its_tokens_end(
+def test_a_lost_row_is_inserted_again_with_its_tokens_expiry(
     database: Database, settings: Settings, open_stream: Callable[..., str]
 ) -> None:
     end = int(time.time()) + 3600
@@ -228,7 +228,7 @@ def test_a_closing_that_no_node_took_is_sent_again(
     assert len(port.posts) == 1
 
 
-def test_a_stream_that_begins_late_is_counted_and_can_be_ended_before_it_begins(
+def test_a_stream_that_begins_late_can_be_ended_before(
     database: Database, settings: Settings, publisher: Publisher, open_stream: Callable[..., str]
 ) -> None:
     """The database was away when it opened; the proxy asks for its beginning, and may do so twice."""

@@ -94,7 +94,7 @@ def test_what_says_nothing_of_its_site_changes_nothing_by_cookie(by_cookie: Ask)
     assert by_cookie("POST", "/api/sse/tickets").status_code == 403
 
 
-def test_another_page_opens_no_stream_that_would_count_as_the_users(by_cookie: Ask) -> None:
+def test_another_sites_page_opens_no_stream_of_the_user(by_cookie: Ask) -> None:
     assert by_cookie("GET", STREAM, Origin=OTHER, Sec_Fetch_Site="cross-site").status_code == 403
     assert by_cookie("GET", STREAM, Sec_Fetch_Site="cross-site").status_code == 403
     assert by_cookie("GET", STREAM, Origin=LISTED, Sec_Fetch_Site="cross-site").status_code == 501  # no proxy here
@@ -111,7 +111,7 @@ def test_the_header_comes_before_the_cookie_and_needs_no_site(by_cookie: Ask, st
     assert by_cookie("GET", COUNT, Authorization="Bearer x").status_code == 401
 
 
-def test_a_cookie_of_another_name_and_without_the_setting_means_nothing(settings: Settings) -> None:
+def test_only_the_configured_cookie_carries_a_token(settings: Settings) -> None:
     for app in (create_app(settings), create_app(replace(settings, auth_cookie="other"))):
         client = app.test_client()
         client.set_cookie(COOKIE, tokens.mint(settings, "42"))
@@ -120,7 +120,7 @@ def test_a_cookie_of_another_name_and_without_the_setting_means_nothing(settings
         app.extensions["shirase"].database.close()
 
 
-def test_a_sign_in_of_the_host_application_is_not_for_other_sites(settings: Settings) -> None:
+def test_a_hosts_sign_in_is_not_usable_by_other_sites(settings: Settings) -> None:
     app = Flask("host")
     blueprint = create_blueprint(replace(settings, cors_origins=frozenset({LISTED})), identify=lambda _: "42")
     app.register_blueprint(blueprint, url_prefix="/inbox")

@@ -85,9 +85,7 @@ def unpublished(database: Database) -> int:
 
 
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT])
-def test_every_request_is_answered_503_and_the_next_is_well_once_it_is_back(
-    app: Flask, line: Forwarder, mode: Mode
-) -> None:
+def test_requests_are_503_until_the_database_is_back(app: Flask, line: Forwarder, mode: Mode) -> None:
     made: Any = ask(app, "POST", "", NEW).json
     cut(line, mode)
     for answer in (
@@ -106,9 +104,7 @@ def test_every_request_is_answered_503_and_the_next_is_well_once_it_is_back(
     assert ask(app, "POST", "", NEW).status_code == 201
 
 
-def test_one_that_accepts_and_says_nothing_is_waited_for_no_longer_than_the_timeout(
-    app: Flask, line: Forwarder
-) -> None:
+def test_a_silent_database_is_waited_for_until_the_timeout(app: Flask, line: Forwarder) -> None:
     assert ask(app, "POST", "", NEW).status_code == 201
     cut(line, Mode.HANG)
     assert ask(app, "POST", "", NEW).status_code == 503
@@ -116,13 +112,13 @@ def test_one_that_accepts_and_says_nothing_is_waited_for_no_longer_than_the_time
     assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}
 
 
-def test_connections_that_died_meanwhile_are_not_met_by_a_request(app: Flask, line: Forwarder) -> None:
+def test_requests_do_not_meet_dead_connections(app: Flask, line: Forwarder) -> None:
     assert ask(app, "GET").status_code == 200
     line.cut()
     assert ask(app, "GET").status_code == 200
 
 
-def test_one_that_goes_away_between_commit_and_publish_fails_no_one(
+def test_an_outage_between_commit_and_publish_fails_no_request(
     settings: Settings, line: Forwarder, port: ControlPort, direct: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(replace(settings, grip_url=(port.url,)))
@@ -147,7 +143,7 @@ def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Da
     assert ask(app, "POST", "", {**NEW, "title": "other"}, Idempotency_Key="k").status_code == 422
 
 
-def test_a_request_whose_machine_vanished_does_not_hold_its_key_for_ever(app: Flask, postgres_url: str) -> None:
+def test_a_vanished_machine_does_not_keep_its_key_locked(app: Flask, postgres_url: str) -> None:
     def vanish(database: Database) -> None:
         """Begin the request, and then say nothing any more, not even that it is gone."""
         with database.transaction() as db:
@@ -182,7 +178,7 @@ def test_a_locked_sqlite_file_is_503_to_those_who_write_alone(settings: Settings
         assert ask(app, "POST", "", NEW, Idempotency_Key="k").status_code == 201
 
 
-def test_more_requests_than_connections_wait_no_longer_than_the_timeout(app: Flask) -> None:
+def test_waiting_for_a_connection_ends_at_the_timeout(app: Flask) -> None:
     database: Database = app.extensions["shirase"].database
     taken = [database.engine.connect() for _ in range(2 * databases.POOL_SIZE)]
     assert ask(app, "GET").status_code == 503

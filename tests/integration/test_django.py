@@ -175,7 +175,7 @@ def test_a_publish_that_fails_is_left_to_the_relay(
 
 
 @pytest.mark.usefixtures("site")
-def test_wrong_fields_are_named_and_the_databases_errors_are_djangos(database: Database) -> None:
+def test_wrong_fields_are_named_and_database_errors_are_djangos(database: Database) -> None:
     with pytest.raises(Invalid, match="title"):
         notify(user_id="42", type="t", title="", message="")
     with pytest.raises(TypeError, match="user"):

@@ -89,9 +89,7 @@ def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, p
     assert seqs(database, "a") == list(range(1, 16))  # ten created, two and one reads, two deletes: no empty change
 
 
-def test_create_batch_and_broadcast_cost_the_same_number_of_statements(
-    database: Database, publisher: Publisher
-) -> None:
+def test_create_batch_and_broadcast_cost_equal_statements(database: Database, publisher: Publisher) -> None:
     create(database, publisher, ["warm"])
     counts = [
         statements(database, publisher, users)

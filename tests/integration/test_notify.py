@@ -142,7 +142,7 @@ def test_a_rollback_leaves_and_publishes_nothing(
     assert control.seqs == [1]
 
 
-def test_a_savepoints_rollback_leaves_what_was_before_and_after_it(
+def test_a_savepoints_rollback_undoes_only_its_own_part(
     sessions: sessionmaker[Session], database: Database, engine: Engine, control: ControlPort
 ) -> None:
     with sessions.begin() as session:
@@ -186,7 +186,7 @@ def test_a_savepoint_that_commits_takes_both_or_neither(
     assert stored(database) == interviews(engine)
 
 
-def test_a_change_of_the_hosts_that_fails_takes_the_notification_with_it(
+def test_a_failed_change_of_the_host_undoes_the_notification(
     sessions: sessionmaker[Session], database: Database, control: ControlPort
 ) -> None:
     with sessions.begin() as session:
@@ -214,7 +214,7 @@ def test_a_second_session_in_the_same_request_has_its_own_commit(
     assert len(control.items) == 1
 
 
-def test_a_session_that_was_joined_into_a_longer_transaction_publishes_nothing_that_is_not_committed(
+def test_a_joined_session_publishes_only_after_the_outer_commit(
     engine: Engine, notifier: Notifier, settings: Settings, database: Database, control: ControlPort
 ) -> None:
     """As test suites do: the session's commit is only a savepoint's release."""

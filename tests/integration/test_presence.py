@@ -146,7 +146,7 @@ def test_what_is_announced_is_entered_and_what_has_left_is_gone(
     turn_until(lambda: live(database) == {"a1", "b2", "c3"}, relay)
 
 
-def test_a_stream_that_nobody_knows_or_that_was_ended_is_read_again(
+def test_an_unknown_or_ended_stream_is_read_again(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "ended", "fine")
@@ -185,7 +185,7 @@ def test_a_stream_that_does_not_change_is_not_written(
     assert [statement for statement in written if "SET node" in statement or "ended_at=" in statement] == []
 
 
-def test_however_many_nobody_knows_each_is_read_again_when_it_is_heard_again(
+def test_many_unknown_streams_are_read_again_in_turns(
     listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     relay = listen()
@@ -239,7 +239,7 @@ def test_what_is_not_said_again_in_its_time_has_left(
     turn_until(goes_on, relay)
 
 
-def test_another_process_does_not_hold_what_the_one_before_it_held(
+def test_a_restarted_node_does_not_hold_its_former_streams(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     """It may have taken the other's place so quickly that nobody saw the line break."""
@@ -271,7 +271,7 @@ def test_more_rows_than_are_read_at_once_are_compared(
     turn_until(lambda: live(database) == set(names[::3]), relay)
 
 
-def test_what_a_node_held_is_gone_when_nobody_hears_it_and_comes_back_when_somebody_does(
+def test_streams_of_an_unheard_node_are_gone_until_it_returns(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "a1", "b2")
@@ -293,7 +293,7 @@ def test_what_a_node_held_is_gone_when_nobody_hears_it_and_comes_back_when_someb
     turn_until(lambda: live_while_repeated((voices[0], "a1"), (voices[1], "b2")) == {"a1", "b2"}, relay)
 
 
-def test_one_relay_that_does_not_hear_a_node_takes_nothing_from_another_that_does(
+def test_a_node_that_one_relay_hears_keeps_its_streams(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "a1")
@@ -309,7 +309,7 @@ def test_one_relay_that_does_not_hear_a_node_takes_nothing_from_another_that_doe
         assert live(database) == {"a1"}
 
 
-def test_what_was_heard_while_the_database_was_away_is_entered_when_it_is_back(
+def test_statistics_are_kept_during_an_outage_of_the_database(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "a1", "b2")

@@ -76,7 +76,7 @@ def test_what_nobody_accepted_waits_for_the_relay(
     assert repair.repair(database, publisher).events == 0
 
 
-def test_a_node_that_was_away_reads_the_streams_again_that_it_missed(
+def test_a_returning_node_reads_the_streams_it_missed_again(
     database: Database, publisher: Publisher, ports: list[ControlPort]
 ) -> None:
     ports[1].behaviour = "fail"
@@ -146,7 +146,7 @@ def test_a_burst_is_read_from_the_log_and_not_sent(
     assert waiting(database) == 0
 
 
-def test_a_burst_that_is_over_has_streams_read_again_and_one_that_goes_on_has_not(
+def test_streams_are_read_again_once_a_burst_is_over(
     database: Database, publisher: Publisher, ports: list[ControlPort]
 ) -> None:
     for _ in range(events.BURST):

@@ -51,7 +51,7 @@ def test_polyfills_name_the_cursor_in_the_address(
 
 
 @pytest.mark.parametrize("scheme", [BASIC, "Negotiate abc", "Digest username=x", "Basic", "Bearer", "Bearer "])
-def test_another_scheme_is_passed_over_where_another_credential_is(
+def test_another_auth_scheme_is_ignored_beside_a_credential(
     client: FlaskClient, token: Token, signed: dict[str, str], scheme: str
 ) -> None:
     headers = {**signed, "Authorization": scheme}

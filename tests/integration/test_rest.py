@@ -72,7 +72,7 @@ def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
     assert api("GET", f"/{said['id']}").json == said
 
 
-def test_batch_keeps_its_order_and_broadcast_names_each_user_once(api: Api, database: Database) -> None:
+def test_a_batch_keeps_order_and_a_broadcast_has_a_user_once(api: Api, database: Database) -> None:
     batch = [{**NEW, "user_id": user, "title": str(n)} for n, user in enumerate(["b", "a", "b", "a"])]
     said: Any = api.create({"notifications": batch}, "/batch").json
     assert [(one["user_id"], one["title"]) for one in said["notifications"]] == [

@@ -76,7 +76,7 @@ def test_a_device_that_saw_only_what_was_kept_goes_on(database: Database, settin
     assert [event.event for event in found] == ["connected"] + ["notification"] * regrown
 
 
-def test_the_first_event_after_a_restoration_does_not_follow_the_lost_one(database: Database) -> None:
+def test_an_event_after_a_restore_does_not_follow_the_lost_one(database: Database) -> None:
     lost = rewind(database, 0)
     (new,) = append_some(database, 1)
     assert (new.seq, new.previous) == (lost[0].seq, lost[0].previous)

@@ -73,7 +73,7 @@ def test_migrating_again_changes_nothing(services: Services) -> None:
         assert connection.scalar(text("SELECT count(*) FROM shirase_database_name")) == 1
 
 
-def test_a_host_writes_into_it_from_a_session_that_does_not_know_it(services: Services, control: ControlPort) -> None:
+def test_a_hosts_session_writes_into_the_schema(services: Services, control: ControlPort) -> None:
     engine = create_engine(parse_url(services.settings.database_url))
     notifier = Notifier(services.settings)
     with Session(engine) as session:

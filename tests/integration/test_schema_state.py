@@ -77,7 +77,7 @@ def test_handlers_stay_ready_on_the_schema_of_a_later_release(client: FlaskClien
     assert client.get("/readyz").status_code == 200
 
 
-def test_migrate_check_changes_nothing_and_fails_if_a_migration_is_due(settings: Settings) -> None:
+def test_migrate_check_fails_if_a_migration_is_due(settings: Settings) -> None:
     drop_tables(settings)
     assert migrate(settings, "--check") == (1, "the database has no tables yet\n")
     assert migrate(settings, "--check")[0] == 1

@@ -70,9 +70,7 @@ def titles(answer: TestResponse) -> list[str]:
     return [event.json()["title"] for event in parse(answer.text).events if event.event == "notification"]
 
 
-def test_a_stream_is_answered_with_a_hold_that_nobody_caches_or_buffers(
-    ask: Ask, bearer: dict[str, str], three: list[str]
-) -> None:
+def test_a_stream_is_a_hold_that_nobody_caches_or_buffers(ask: Ask, bearer: dict[str, str], three: list[str]) -> None:
     answer = ask(STREAM, **bearer)
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
     assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store, no-transform", "no")
@@ -80,7 +78,7 @@ def test_a_stream_is_answered_with_a_hold_that_nobody_caches_or_buffers(
     assert "Set-Cookie" not in answer.headers
 
 
-def test_the_token_may_be_in_the_query_of_a_stream_and_of_a_long_poll(ask: Ask, token: Callable[..., str]) -> None:
+def test_streams_and_long_polls_take_the_token_from_the_query(ask: Ask, token: Callable[..., str]) -> None:
     for path in (STREAM, POLL):
         assert ask(path, {"token": token(USER)}).status_code == 200
         assert ask(path, {"token": token(USER) + "x"}).status_code == 401
@@ -90,7 +88,7 @@ def test_the_token_may_be_in_the_query_of_a_stream_and_of_a_long_poll(ask: Ask, 
         assert ask(path, Authorization="Basic YTpi").status_code == 401
 
 
-def test_the_cursor_is_the_header_or_the_query_and_the_header_comes_first(
+def test_the_cursor_of_the_header_precedes_that_of_the_query(
     ask: Ask, bearer: dict[str, str], three: list[str]
 ) -> None:
     assert titles(ask(STREAM, **bearer)) == []
@@ -112,7 +110,7 @@ def test_the_cursor_is_the_header_or_the_query_and_the_header_comes_first(
         lambda _: jwt.encode({"iss": "pushpin", "exp": int(time.time()) + 60}, "", algorithm="none"),
     ],
 )
-def test_without_the_proxys_own_signature_there_is_no_stream_and_no_recovery(
+def test_streams_and_recoveries_need_the_proxys_signature(
     ask: Ask, bearer: dict[str, str], settings: Settings, three: list[str], forged: Callable[[str], str]
 ) -> None:
     sent = forged(settings.pushpin_sig_key)
@@ -156,7 +154,7 @@ def test_a_recovery_without_a_whole_grip_last_is_refused(ask: Ask, sent: dict[st
     assert ask(streams.NEXT_PATH, **sent).status_code == 403
 
 
-def test_a_long_replay_goes_on_at_an_address_that_only_the_proxy_may_use(
+def test_a_paged_replay_continues_at_a_sealed_address(
     app: Flask, ask: Ask, bearer: dict[str, str], client: FlaskClient, three: list[str]
 ) -> None:
     app.extensions["shirase"] = replace(

@@ -79,7 +79,7 @@ def test_a_first_stream_begins_at_the_present(database: Database, settings: Sett
 
 
 @pytest.mark.parametrize(("missed", "pages"), [(1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
-def test_what_was_missed_comes_in_pages_with_the_count_at_its_own_cursor(
+def test_pages_of_missed_events_carry_the_count_at_their_cursor(
     database: Database, settings: Settings, publisher: Publisher, missed: int, pages: int
 ) -> None:
     create(database, publisher, 2 + missed)
@@ -131,7 +131,7 @@ def assert_reset(database: Database, settings: Settings, given: str) -> None:
     assert "event: reset" not in open_stream(database, settings, reset.id).body
 
 
-def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
+def test_a_recovery_replays_without_a_second_connected(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 3)
@@ -144,7 +144,7 @@ def test_a_recovery_brings_what_the_proxy_missed_and_no_second_connected(
     assert streams.recover(database, settings, grip.Last(USER, "0a1b", event_id(database, USER, 3))).body == ""
 
 
-def test_a_recovery_while_the_database_is_away_holds_on_and_asks_again(
+def test_a_recovery_without_a_database_holds_and_retries(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 2)
@@ -176,7 +176,7 @@ def test_what_expired_or_was_deleted_is_not_replayed(
     assert found[-1].json() == {"ids": [first], "unread_count": 1}
 
 
-def test_a_stream_opens_while_the_database_is_away_and_begins_when_it_is_back(
+def test_a_stream_opens_without_a_database_and_begins_later(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 3)
@@ -202,9 +202,7 @@ def test_the_long_poll_waits_only_when_nothing_was_missed(
     assert json.loads(streams.poll(database, settings, USER, "x", 25).body)["events"][0]["event"] == "reset"
 
 
-def test_a_long_poll_is_not_held_at_a_page_that_has_nothing_to_say(
-    database: Database, settings: Settings, publisher: Publisher
-) -> None:
+def test_a_long_poll_is_not_held_at_an_empty_page(database: Database, settings: Settings, publisher: Publisher) -> None:
     create(database, publisher, 5)
     with database.transaction() as db:
         db.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))

@@ -107,7 +107,7 @@ def test_of_many_at_once_one_gets_the_stream(settings: Settings) -> None:
         own.close()
 
 
-def test_a_ticket_holds_for_a_minute_and_no_longer_than_the_token(
+def test_a_ticket_expires_after_a_minute_or_with_its_token(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time()
@@ -151,7 +151,7 @@ def test_a_forged_ticket_is_refused(
     assert (answer.status_code, said["detail"]) == (401, "the ticket is not valid")
 
 
-def test_a_poll_that_the_proxy_repeats_does_not_need_its_ticket_again(ask: Ask, get_ticket: Callable[..., str]) -> None:
+def test_a_poll_repeated_by_the_proxy_needs_no_second_ticket(ask: Ask, get_ticket: Callable[..., str]) -> None:
     ticket = get_ticket()
     held = ask(POLL, ticket).headers["Grip-Channel"].replace("; prev-id=", "; last-id=")
     assert ask(POLL, ticket, Grip_Last=held).headers["Grip-Hold"] == "response"
@@ -189,7 +189,7 @@ def test_a_ticket_that_cannot_be_checked_opens_nothing(settings: Settings) -> No
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
-def test_used_tickets_are_forgotten_once_nobody_takes_them_any_more(settings: Settings, database: Database) -> None:
+def test_used_tickets_are_removed_after_their_expiry(settings: Settings, database: Database) -> None:
     for age in (0, 60, 200):
         ticket = tickets.issue(settings, Identity(USER))
         tickets.redeem(database, settings, ticket)

@@ -77,7 +77,7 @@ def test_the_steps_of_one_that_arrived_and_was_read(ask: Ask, port: ControlPort)
     assert "on Mozilla/5.0" in printed[-1]
 
 
-def test_one_that_waits_says_so_and_then_how_often_the_relay_tried(app: Flask, ask: Ask, port: ControlPort) -> None:
+def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: ControlPort) -> None:
     port.behaviour = "fail"
     number = create(ask)
     waiting = trace(ask, number)

@@ -43,7 +43,7 @@ def made(
             outcome = left.pop(0)
 
 
-def test_one_call_has_one_idempotency_key_in_all_attempts_and_another_call_another() -> None:
+def test_all_attempts_of_a_call_share_one_idempotency_key() -> None:
     wanted = protocol.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
     answer = httpx.Response(
         201, json={**dict.fromkeys(protocol.Notification.__slots__), "created_at": "2026-01-01T00:00:00Z"}
@@ -66,7 +66,7 @@ def test_what_may_change_is_tried_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 422, 501])
-def test_what_another_attempt_would_not_change_is_not_tried_again(status: int) -> None:
+def test_permanent_errors_are_not_retried(status: int) -> None:
     with pytest.raises(ClientError) as caught:
         made(protocol.unread_count(), [httpx.Response(status, text="no")])
     assert caught.value.status == status

@@ -34,7 +34,7 @@ def test_only_pushpin_is_on_a_network_that_leads_outside() -> None:
     assert {name for name, service in SERVICES.items() if outside & set(service["networks"])} == {"pushpin"}
 
 
-def test_the_secrets_come_from_the_environment_and_have_no_default() -> None:
+def test_secrets_come_from_the_environment_without_defaults() -> None:
     variables = re.findall(r"\$\{(\w+)(:?.?)", TEXT)
 
     chosen = {"AUTH_COOKIE", "AUTH_QUERY_TOKEN", "CORS_ORIGINS", "LOG_LEVEL", "LOG_FORMAT", "WORKERS", "PUBLISH"}

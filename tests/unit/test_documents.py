@@ -18,6 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {"demo": "SHIRASE_DEMO"}
 LONGEST_README = 125  # lines
 LARGEST_PICTURE = 150_000  # bytes
+LONGEST_NAME = 60  # characters
+TEST = re.compile(r"^\s*def (test_\w+)", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CITED = re.compile(r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|md|c|ts|tsx|yml|json|conf|toml))(?:::\w+)?`")
@@ -79,6 +81,11 @@ def test_every_cited_file_exists(page: Path) -> None:
     places = [page.parent, *(ROOT / base for base in BASES)]
     cited = CITED.findall(FENCE.sub("", page.read_text()))
     assert [path for path in cited if not any((place / path).exists() for place in places)] == []
+
+
+def test_names_of_tests_are_short() -> None:
+    names = [name for path in (ROOT / "tests").rglob("test_*.py") for name in TEST.findall(path.read_text())]
+    assert [name for name in names if len(name) > LONGEST_NAME] == []
 
 
 def links(page: Path) -> Iterator[str]:

@@ -46,7 +46,7 @@ def test_who_comes_alone_is_served_at_once() -> None:
     assert work.turns == [[1], [2]]
 
 
-def test_those_who_wait_are_served_in_one_turn_and_each_gets_its_own() -> None:
+def test_waiting_callers_share_a_run_and_get_their_own_results() -> None:
     work = Work()
     assert bring(work, 5) == [2, 4, 6, 8, 10]
     assert list(map(len, work.turns)) == [1, 5]

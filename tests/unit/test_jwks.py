@@ -117,7 +117,7 @@ def test_each_kind_of_key_is_found_by_its_id_and_asked_for_once(issuer: Issuer) 
     assert issuer.asked == 1
 
 
-def test_an_unknown_id_asks_again_and_made_up_ones_no_more_often_than_the_pause(issuer: Issuer) -> None:
+def test_unknown_key_ids_refetch_at_most_once_per_pause(issuer: Issuer) -> None:
     issuer.publish(entry("rsa"))
     keys = issuer.keys()
     tokens.verify(keys, SETTINGS, signed("rsa"))
@@ -144,7 +144,7 @@ def test_an_unknown_id_asks_again_and_made_up_ones_no_more_often_than_the_pause(
         {"reachable": False},
     ],
 )
-def test_the_old_set_is_used_while_there_is_no_answer_but_not_for_ever(issuer: Issuer, failing: dict[str, Any]) -> None:
+def test_the_last_key_set_is_used_for_a_day_without_an_answer(issuer: Issuer, failing: dict[str, Any]) -> None:
     issuer.publish(entry("rsa"))
     keys = issuer.keys()
     tokens.verify(keys, SETTINGS, signed("rsa"))
@@ -159,7 +159,7 @@ def test_the_old_set_is_used_while_there_is_no_answer_but_not_for_ever(issuer: I
         tokens.verify(keys, SETTINGS, signed("rsa"))
 
 
-def test_without_any_set_nobody_is_let_in_or_refused_and_it_comes_back(issuer: Issuer) -> None:
+def test_without_a_key_set_the_answer_is_503_until_it_is_back(issuer: Issuer) -> None:
     issuer.status = 503
     keys = issuer.keys()
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_only_public_keys_for_signatures_count(issuer: Issuer) -> None:
         tokens.verify(keys, SETTINGS, forged)
 
 
-def test_while_the_issuer_hangs_one_caller_waits_and_others_are_refused(issuer: Issuer) -> None:
+def test_one_caller_waits_for_a_hanging_issuer_others_get_503(issuer: Issuer) -> None:
     issuer.publish(entry("rsa"))
     keys = issuer.keys()
     tokens.verify(keys, SETTINGS, signed("rsa"))

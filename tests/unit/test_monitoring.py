@@ -41,7 +41,7 @@ def test_each_alert_is_tested_to_fire_and_not_to() -> None:
     assert {case["alertname"] for case in cases if not case.get("exp_alerts")} == names
 
 
-def test_the_dashboards_expressions_are_ones_that_prometheus_reads(tmp_path: Path) -> None:
+def test_prometheus_parses_the_dashboards_expressions(tmp_path: Path) -> None:
     expressions = [
         target["expr"].replace("$__rate_interval", "1m")
         for panel in DASHBOARD["panels"]

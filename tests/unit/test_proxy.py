@@ -75,7 +75,7 @@ def test_what_has_no_authentication_is_on_loopback(tmp_path: Path, version: tupl
     assert handler["prometheus_port"] == "127.0.0.1:20004"
 
 
-def test_the_older_release_survives_bursts_by_a_limit_that_kills_the_newer(tmp_path: Path) -> None:
+def test_max_open_requests_is_set_for_the_older_release_only(tmp_path: Path) -> None:
     assert written(tmp_path, OLD)["proxy"]["max_open_requests"] == "100"
     assert "max_open_requests" not in written(tmp_path, NEW)["proxy"]
 
@@ -95,7 +95,7 @@ def test_a_plain_key_is_written_byte_for_byte(tmp_path: Path) -> None:
     assert signed_with(tmp_path, KEY) == KEY.encode()
 
 
-def test_a_key_in_another_form_is_written_as_the_bytes_that_it_stands_for(tmp_path: Path) -> None:
+def test_a_key_in_another_form_is_written_as_its_bytes(tmp_path: Path) -> None:
     raw = bytes(range(32, 72))
     (tmp_path / "key").write_bytes(raw + b"\n")
 
@@ -186,7 +186,7 @@ def test_the_installed_release_is_read() -> None:
     assert installed_version() >= OLD
 
 
-def test_the_streams_of_a_mounted_inbox_are_opened_by_way_of_the_standby(tmp_path: Path) -> None:
+def test_streams_of_a_mounted_inbox_open_through_the_standby(tmp_path: Path) -> None:
     config = replace(node(tmp_path), mounts={"/site/": "127.0.0.1:1"}, inboxes=read_inboxes(["/site/inbox/", "/own"]))
     write_configuration(config, OLD)
     routes = (tmp_path / "routes").read_text()

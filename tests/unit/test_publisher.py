@@ -44,7 +44,7 @@ def test_posts_stay_under_the_proxys_limit_and_in_order(port: ControlPort) -> No
     assert all(sum(len(item["formats"]["http-stream"]["content"]) for item in post) < 900_000 for post in port.posts)
 
 
-def test_a_hung_control_port_costs_a_bounded_time_and_then_nothing(port: ControlPort) -> None:
+def test_a_hung_control_port_costs_bounded_time_then_nothing(port: ControlPort) -> None:
     port.behaviour = "hang"
     under_test = publisher(port)
     for _ in range(FAILURES_UNTIL_SPARED):
@@ -94,7 +94,7 @@ def test_a_control_port_is_told_who_posts(port: ControlPort) -> None:
     assert (kind, jwt.decode(token, SECRET, ["HS256"])["iss"]) == ("Bearer", "us")
 
 
-def test_a_control_port_behind_tls_is_believed_by_its_certificate(
+def test_a_tls_control_port_needs_a_valid_certificate(
     port: ControlPort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = tmp_path / "certificate"

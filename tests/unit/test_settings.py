@@ -166,7 +166,7 @@ def test_listed_origins_are_separated_by_spaces_or_commas() -> None:
     }
 
 
-def test_a_host_with_a_sign_in_of_its_own_needs_no_keys_of_tokens() -> None:
+def test_a_host_with_its_own_sign_in_needs_no_token_keys() -> None:
     environ = {name: value for name, value in GOOD.items() if name != "JWT_SECRET"}
     assert Settings.from_env(environ, tokens=False).jwt_secret == ""
 

@@ -58,7 +58,7 @@ def test_a_field_cannot_forge_another(field: str) -> None:
         sse.encode(sse.Event("x", "{}", id=field))
 
 
-def test_the_parser_of_these_tests_reads_as_the_standards_examples_do() -> None:
+def test_the_parser_follows_the_standards_examples() -> None:
     """From WHATWG HTML, section 9.2.6, word for word."""
     first = parse("data: YHOO\ndata: +2\ndata: 10\n\n").events
     assert [(event.event, event.data) for event in first] == [("message", "YHOO\n+2\n10")]

@@ -38,7 +38,7 @@ def test_the_demo_is_not_mounted_without_being_asked_for(app: Flask) -> None:
     assert app.test_client().get("/").status_code == 404
 
 
-def test_every_route_but_health_and_documents_needs_a_token_or_the_proxy(app: Flask) -> None:
+def test_every_private_route_needs_a_token_or_the_proxy(app: Flask) -> None:
     client = app.test_client()
     public = set()
     for endpoint in endpoints(app):
@@ -65,7 +65,7 @@ def test_every_event_is_in_the_streams_description(app: Flask) -> None:
     assert [event for event in EVENTS if f"| `{event}` |" not in description] == []
 
 
-def test_the_page_to_read_the_document_is_served_with_its_reader_and_nothing_else(app: Flask) -> None:
+def test_the_docs_page_serves_its_own_files_only(app: Flask) -> None:
     client = app.test_client()
     for path, status in (
         ("", 200),

@@ -145,7 +145,7 @@ def test_scopes_of_another_shape_grant_nothing(scopes: Any) -> None:
     assert verified({}, {"sub": "42", "scope": scopes}).scopes == frozenset()
 
 
-def test_a_scope_that_is_named_otherwise_is_not_granted_by_our_name() -> None:
+def test_a_renamed_scope_is_not_granted_by_its_default_name() -> None:
     renamed = {"JWT_WRITE_SCOPES": "notify", "JWT_ADMIN_SCOPES": "operator"}
     assert not verified(renamed, {"sub": "42", "scope": f"{WRITE} {ADMIN}"}).scopes & {WRITE, ADMIN}
 

@@ -138,7 +138,7 @@ def test_a_token_that_held_before_is_refused_once_it_has_expired(monkeypatch: py
         tokens.verify(KEYS, SETTINGS, token)
 
 
-def test_a_token_that_held_before_is_refused_where_its_key_or_its_audience_is_another() -> None:
+def test_a_cached_token_is_refused_under_another_key_or_audience() -> None:
     token = signed()
     assert user_of(KEYS, token) == "42"
     with pytest.raises(Unauthenticated, match="its signature does not match"):

@@ -82,9 +82,7 @@ def test_a_proxy_node_needs_one_key_alone() -> None:
     ("below", "above"),
     [({"JWT_SECRET": "old"}, {"JWT_SECRET_FILE": "/new"}), ({"JWT_SECRET_FILE": "/old"}, {"JWT_SECRET": "new"})],
 )
-def test_the_environment_replaces_what_a_file_set_in_the_other_form(
-    below: dict[str, str], above: dict[str, str]
-) -> None:
+def test_the_environment_overrides_a_files_value(below: dict[str, str], above: dict[str, str]) -> None:
     assert overlay({**below, "KEPT": "x"}, above) == {**above, "KEPT": "x"}
 
 
