@@ -54,5 +54,5 @@ def test_the_issuers_keys_are_fetched() -> None:
         with closing(Parts(NOWHERE, known)) as parts:
             assert parts.token_keys().startswith("2 of http://127.0.0.1:")
             issuer.status = 500
-            with pytest.raises(Failed, match="cannot be fetched: it answers 500 .*SSL_CERT_FILE"):
+            with pytest.raises(Failed, match=r"cannot be fetched: it answers 500 .*SSL_CERT_FILE"):
                 parts.token_keys()
