@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shirase.errors import Invalid, SettingsError, ShiraseError
     from shirase.flask.app import create_app, create_blueprint
     from shirase.settings import Settings
-    from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many
+    from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many, retract
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "create_blueprint",
     "notify",
     "notify_many",
+    "retract",
 ]
 
 _MODULES = {
@@ -36,7 +37,7 @@ _MODULES = {
     "shirase.errors": ("Invalid", "SettingsError", "ShiraseError"),
     "shirase.flask.app": ("create_app", "create_blueprint"),
     "shirase.settings": ("Settings",),
-    "shirase.sqlalchemy": ("Notifier", "broadcast", "notify", "notify_many"),
+    "shirase.sqlalchemy": ("Notifier", "broadcast", "notify", "notify_many", "retract"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -5,6 +5,7 @@ To add an optional field, declare it there, add its column in a migration, and t
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_a
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, with_config
+from typing_extensions import TypedDict as CheckedDict  # pydantic reads no other before Python 3.12
 
 from shirase.plain import is_deeper
 
@@ -26,10 +28,12 @@ ADDRESS = (
     "^(?:/(?:[^/\\\\\\s\\u0000-\\u001f\\u007f-\\u009f][^\\\\\\s\\u0000-\\u001f\\u007f-\\u009f]*)?"
     "|[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9\\u00a1-\\uffff\\[][^\\\\\\s\\u0000-\\u001f\\u007f-\\u009f]*)$"
 )
+KEY = "^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 _ADDRESS = re.compile(ADDRESS[1:-1])
 
 
-def _text(value: str) -> str:
+def no_nul(value: str) -> str:
+    """Check a text."""
     if "\x00" in value:  # PostgreSQL cannot store it
         raise ValueError("must not have the character NUL")
     return value
@@ -38,6 +42,14 @@ def _text(value: str) -> str:
 def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value):
         raise ValueError("must be a path that begins with one /, or an http:// or https:// address, without spaces")
+    return value
+
+
+def _key(value: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise ValueError("must not have control characters")
+    if value in (".", ".."):  # no address can name them
+        raise ValueError('must not be "." or ".."')
     return value
 
 
@@ -67,13 +79,41 @@ def _future(value: datetime) -> datetime:
 
 # The patterns in ``json_schema_extra`` document what the validators enforce.
 Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
-Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(_text)]
-Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(_text)]
+Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
+Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
 Future = Annotated[AwareDatetime, AfterValidator(_future)]
 Address = Annotated[
     str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_address)
 ]
+
+
+Label = Annotated[str, Field(min_length=1, max_length=40, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
+Name = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
+Category = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9._:\-]+$")]
+Priority = Literal["low", "normal", "high"]
+Key = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": KEY}),
+    AfterValidator(_key),
+]
+
+
+@with_config({"extra": "forbid"})
+class Actor(CheckedDict):
+    """Who a notification is about."""
+
+    name: Name
+    image: NotRequired[Address | None]
+
+
+@with_config({"extra": "forbid"})
+class Action(CheckedDict):
+    """What a user can do about a notification: a button that leads somewhere."""
+
+    label: Label
+    url: Address
+    primary: NotRequired[bool]
 
 
 class NotificationInput(TypedDict):
@@ -86,15 +126,27 @@ class NotificationInput(TypedDict):
     expires_at: NotRequired[Future | None]
     url: NotRequired[Address | None]
     icon: NotRequired[Address | None]
+    actor: NotRequired[Actor | None]
+    actions: NotRequired[Annotated[list[Action], Field(max_length=3)]]
+    category: NotRequired[Category | None]
+    priority: NotRequired[Priority]
+    key: NotRequired[Key | None]
 
 
-class AddressedInput(NotificationInput):
+class KeyedInput(NotificationInput):
+    """The same, and how it replaces the user's present notification of the same key."""
+
+    fold: NotRequired[bool]
+    quiet: NotRequired[bool]
+
+
+class AddressedInput(KeyedInput):
     """The same for one user."""
 
     user_id: str | int | UUID
 
 
-DEFAULTS: Mapping[str, Any] = {"payload": {}}
+DEFAULTS: Mapping[str, Any] = {"payload": {}, "actions": [], "priority": "normal"}
 
 Kind = Literal["text", "time", "json"]
 
@@ -120,7 +172,9 @@ class Declared:
         return not self.required and self.name != "payload"
 
     def to_column(self, value: Any) -> Any:
-        """The value as the column holds it: objects and lists as JSON text."""
+        """The value as the column holds it: objects and lists as JSON text, NULL for the default."""
+        if self.nullable and value == self.default:
+            return None
         return orjson.dumps(value).decode() if self.kind == "json" and value is not None else value
 
 
@@ -128,7 +182,9 @@ def _declared(name: str, hint: Any) -> Declared:
     annotation = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
     base, length = _base(annotation)
     kind: Kind = "text" if base is str else "time" if base is AwareDatetime else "json"
-    return Declared(name, annotation, name in NotificationInput.__required_keys__, kind, length)
+    return Declared(
+        name, annotation, name in NotificationInput.__required_keys__, kind, length if kind == "text" else None
+    )
 
 
 def _base(annotation: Any) -> tuple[Any, int | None]:

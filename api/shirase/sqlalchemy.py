@@ -13,22 +13,25 @@ A user's log is locked from here to the end of the transaction: keep that short,
 which takes the locks in one order. On SQLite the database's one write lock is taken, so notify before a long read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
-from shirase.fields import AddressedInput, NotificationInput
+from shirase.fields import AddressedInput, KeyedInput
 from shirase.inbox import notifications
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.services import wire
 from shirase.settings import Settings
-from shirase.store import append
+from shirase.store import keyed
+from shirase.store import retract as retract_store
 from shirase.store.database import join
-from shirase.types import Draft, Notification
+from shirase.types import Draft, Event, Notification
 
 NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit
@@ -57,22 +60,36 @@ class Notifier:
 
     def append(self, session: Session, drafts: list[Draft]) -> list[Notification]:
         """Store notifications in the session's transaction, and publish them after its commit."""
-        connection = session.connection()
-        _check_transaction(connection)
-        with join(connection, self._services.settings.database_schema) as joined:
-            appended = append.append_notifications(joined, drafts, datetime.now(UTC))
-        self._pending(session).places.update((event.user_id, event.seq) for event in appended)
-        return [event.notification for event in appended if event.notification]
+        with self._joined(session) as db:
+            results = keyed.put(db, drafts, datetime.now(UTC))
+        self._note(session, [event for one in results for event in one.events])
+        return [one.notification for one in results]
+
+    def retract(self, session: Session, user_id: str, key: str) -> None:
+        """Remove the user's notification of this key in the session's transaction."""
+        with self._joined(session) as db:
+            appended = retract_store.retract(db, user_id, key, datetime.now(UTC))
+        self._note(session, appended)
 
     def close(self) -> None:
         """Give the connections back."""
         self._services.database.close()
 
+    @contextmanager
+    def _joined(self, session: Session) -> Iterator[Connection]:
+        connection = session.connection()
+        _check_transaction(connection)
+        with join(connection, self._services.settings.database_schema) as joined:
+            yield joined
+
+    def _note(self, session: Session, appended: Iterable[Event]) -> None:
+        self._pending(session).places.update((event.user_id, event.seq) for event in appended)
+
     def _pending(self, session: Session) -> "_Pending":
         if PENDING not in session.info:
             session.info[PENDING] = _Pending()
-            event.listen(session, "after_commit", self._note_commit)
-            event.listen(session, "after_transaction_end", self._publish_committed)
+            sqlalchemy_event.listen(session, "after_commit", self._note_commit)
+            sqlalchemy_event.listen(session, "after_transaction_end", self._publish_committed)
         pending: _Pending = session.info[PENDING]
         return pending
 
@@ -100,15 +117,21 @@ class _Pending:
 
 
 def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notification:
-    """Create a notification in the session's transaction.
+    """Create a notification in the session's transaction, or with a ``key`` replace the user's present one of that key.
 
     Raises:
         Invalid: with the fields that are wrong; nothing was written.
         LookupError: if no ``Notifier`` is attached to the session or its factory.
         ValueError: if the session's connection is in AUTOCOMMIT: there is no transaction to belong to.
     """
-    draft = check(NewNotification, fields).draft()
-    return _append(session, [draft])[0]
+    return _append(session, [check(NewEntry, fields).draft()])[0]
+
+
+def retract(session: AnySession, *, user_id: str, key: str) -> None:
+    """Take back the user's notification of this key, if there is one; errors as ``notify``."""
+    wanted = check(Retraction, {"user_id": user_id, "key": key})
+    own, notifier = _attached(session)
+    notifier.retract(own, wanted.user_id, wanted.key)
 
 
 def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[Notification]:
@@ -116,21 +139,24 @@ def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[N
     return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
-def broadcast(
-    session: AnySession, *, user_ids: Iterable[str], **fields: Unpack[NotificationInput]
-) -> list[Notification]:
+def broadcast(session: AnySession, *, user_ids: Iterable[str], **fields: Unpack[KeyedInput]) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
     return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **fields}).drafts())
 
 
 def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:
+    own, notifier = _attached(session)
+    return notifier.append(own, drafts)
+
+
+def _attached(session: AnySession) -> tuple[Session, Notifier]:
     own = session() if isinstance(session, scoped_session) else session
     if not isinstance(own, Session):
         raise TypeError(f"notify takes a SQLAlchemy Session, not {own!r}; with an AsyncSession, call it in run_sync()")
     notifier: Notifier | None = own.info.get(NOTIFIER)
     if notifier is None:
         raise LookupError("no Notifier is attached to this session's factory: Notifier(settings).attach(sessionmaker)")
-    return notifier.append(own, drafts)
+    return own, notifier
 
 
 def _check_transaction(connection: Connection) -> None:

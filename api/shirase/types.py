@@ -10,16 +10,23 @@ from shirase.fields import Content
 NOTIFICATION = "notification"
 READ = "read"
 DELETED = "deleted"
+UPDATED = "updated"
+UNREAD = "unread"
+ARCHIVED = "archived"
+UNARCHIVED = "unarchived"
+SEEN = "seen"
 
 LARGEST_ID = 2**63 - 1  # that a database can look for
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A notification that is not stored yet."""
+    """A notification to store; one with a key replaces the user's present notification of that key."""
 
     user_id: str
     content: Content
+    fold: bool = False  # count it to the present one while that is unread
+    quiet: bool = False  # leave the present one read, and where it is in the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,13 @@ class Notification:
     content: Content
     created_at: datetime
     read_at: datetime | None = None
+    archived_at: datetime | None = None
+    position: int = 0  # in the list, whose beginning has the highest
+    revision: int = 1
+    updated_at: datetime | None = None  # when the content last changed, if it did
+    count: int = 1
+    actors: str | None = None  # the latest that were folded into it, as JSON
+    is_seen: bool = False
 
 
 class EventId(NamedTuple):
@@ -62,8 +76,8 @@ START = EventId(0, "")  # before a log's first event
 class Event:
     """One entry of a user's log.
 
-    A ``notification`` event whose notification was deleted or has expired since has neither ``notification`` nor
-    ``data``: it keeps its place in the order and says nothing any more.
+    A ``notification`` or ``updated`` event has no ``notification`` if that was deleted or has expired since, or if a
+    later event updates it again: it keeps its place in the order and is not sent.
     """
 
     user_id: str
@@ -74,11 +88,21 @@ class Event:
     created_at: datetime
     data: str | None = None
     notification: Notification | None = None
+    unseen: int = 0  # the count after this event
 
     @property
     def seq(self) -> int:
         """The event's number in its user's log."""
         return self.id.seq
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a draft: the notification, and the events that tell its user; none if nothing changed."""
+
+    notification: Notification
+    events: tuple[Event, ...]
+    is_new: bool
 
 
 PUBLISH = "publish"  # the ways to the proxy
@@ -122,6 +146,7 @@ class Position:
     head: int
     unread: int
     tag: str = ""  # of the event at the head
+    unseen: int = 0
 
     @property
     def last(self) -> EventId:

@@ -41,7 +41,7 @@ def targets(app: Flask) -> dict[str, Target]:
         mark = f"of-{number}-alone"
         theirs = content("a.b", mark, mark, json.dumps({"mark": mark}))
         body, _ = notifications.create(
-            wired.database, wired.publisher, [Draft(user, theirs)] * 2, answer=lambda made: str(made[0].id)
+            wired.database, wired.publisher, [Draft(user, theirs)] * 2, answer=lambda made: str(made[0].notification.id)
         )
         found[user] = {
             "mark": mark,

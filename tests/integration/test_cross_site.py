@@ -173,7 +173,7 @@ def test_every_answer_to_a_listed_origin_can_be_read_there(client: FlaskClient, 
 
 
 def test_a_crash_can_be_read_there_too(client: FlaskClient, strict: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shirase.inbox.notifications.unread_count", lambda *_: 1 / 0)
+    monkeypatch.setattr("shirase.inbox.inbox.unread_count", lambda *_: 1 / 0)
     answer = answers(client, strict, LISTED)[0]
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (500, LISTED)
 

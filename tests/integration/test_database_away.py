@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from shirase.access.tokens import WRITE, mint
 from shirase.errors import DatabaseUnavailable
 from shirase.flask.app import create_app
-from shirase.inbox import notifications
+from shirase.inbox import inbox
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
@@ -190,7 +190,7 @@ def test_waiting_for_a_connection_ends_at_the_timeout(app: Flask) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda database: notifications.unread_count(database, "42"),
+        lambda database: inbox.unread_count(database, "42"),
         lambda database: databases.migrate(str(database.engine.url)),
     ],
 )

@@ -23,6 +23,11 @@ OPTIONAL: dict[str, Any] = {
     "expires_at": "2100-01-01T00:00:00.000000Z",
     "url": "/orders/7?from=mail#top",
     "icon": "https://cdn.example.com/é.png",
+    "actor": {"name": "Ann", "image": "/ann.png"},
+    "actions": [{"label": "Open", "url": "/orders/7", "primary": True}, {"label": "Later", "url": "/later"}],
+    "category": "orders",
+    "priority": "high",
+    "key": "order/7?",
 }
 ADDRESSES = [
     "",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from shirase.inbox import notifications
+from shirase.inbox import inbox, notifications
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import log
@@ -43,7 +43,7 @@ def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, 
     wanted = Counter(user for task in tasks for user in task)
     for user in users:
         assert seqs(database, user) == list(range(1, wanted[user] + 1))
-        assert notifications.unread_count(database, user) == wanted[user]
+        assert inbox.unread_count(database, user) == wanted[user]
 
 
 def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publisher: Publisher) -> None:
@@ -75,17 +75,17 @@ def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, p
     create(database, publisher, ["a"] * 10 + ["b"] * 3)
     with database.autocommit() as db:
         ids = list(db.execute(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY id")).scalars())
-    assert notifications.mark_read(database, publisher, "a", ids[:3]) == (3, 7)
-    assert notifications.mark_read(database, publisher, "a", ids[:4]) == (1, 6)
-    notifications.delete(database, publisher, "a", ids[0])
-    notifications.delete(database, publisher, "a", ids[9])
-    assert notifications.unread_count(database, "a") == 5
+    assert inbox.mark_read(database, publisher, "a", ids[:3]) == (3, 7)
+    assert inbox.mark_read(database, publisher, "a", ids[:4]) == (1, 6)
+    inbox.delete(database, publisher, "a", ids[0])
+    inbox.delete(database, publisher, "a", ids[9])
+    assert inbox.unread_count(database, "a") == 5
     with database.autocommit() as db:
         wanted = text("SELECT count(*) FROM shirase_notifications WHERE user_id = 'a' AND read_at IS NULL")
         assert db.execute(wanted).scalar_one() == 5
-    assert notifications.mark_read(database, publisher, "a", None) == (5, 0)
-    assert notifications.mark_read(database, publisher, "a", None) == (0, 0)
-    assert notifications.unread_count(database, "b") == 3
+    assert inbox.mark_read(database, publisher, "a", None) == (5, 0)
+    assert inbox.mark_read(database, publisher, "a", None) == (0, 0)
+    assert inbox.unread_count(database, "b") == 3
     assert seqs(database, "a") == list(range(1, 16))  # ten created, two and one reads, two deletes: no empty change
 
 

@@ -50,6 +50,19 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("GET", path)
     ask("GET", f"{path}/trace")
     ask("DELETE", path)
+    keyed, later = "/api/notifications/keys/a%2Fb", {"send_at": "2100-01-01T00:00:00Z"}
+    ask("PUT", keyed, NEW)
+    ask("PUT", keyed, {**NEW, "fold": True, "actor": {"name": "Ann"}})
+    one = ask("PUT", keyed, {**NEW, **later})["scheduled_id"]
+    ask("POST", "/api/notifications", {**NEW, **later})
+    ask("GET", "/api/scheduled")
+    ask("DELETE", f"/api/scheduled/{one}")
+    for change in ("unread", "archive", "unarchive"):
+        ask("POST", f"/api/notifications/{change}", {"ids": [1]})
+    ask("POST", "/api/notifications/archive-all")
+    ask("POST", "/api/notifications/seen")
+    ask("GET", "/api/notifications/counts")
+    ask("DELETE", keyed)
     ask("POST", "/api/notifications/read-all")
     ask("GET", "/api/notifications/unread-count")
     ask("GET", "/api/openapi.json")

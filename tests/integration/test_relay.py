@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from shirase.inbox import events, notifications
+from shirase.inbox import events, inbox, notifications
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
@@ -172,7 +172,7 @@ def test_what_expires_leaves_every_device(database: Database, publisher: Publish
     create(database, publisher, ["a"])
     assert repair.remove_expired(database, publisher) == 2
     assert repair.remove_expired(database, publisher) == 0
-    assert notifications.unread_count(database, "a") == 1
+    assert inbox.unread_count(database, "a") == 1
     sent = zip(ports[0].items, ports[0].seqs, strict=True)
     said = [item["formats"]["http-stream"]["content"] for item, seq in sent if seq > 1]
     assert sum("event: deleted" in content and '"unread_count":' in content for content in said) == 2

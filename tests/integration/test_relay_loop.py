@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import make_url, text, update
 
-from shirase.inbox import notifications
+from shirase.inbox import inbox, notifications
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
@@ -63,7 +63,7 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
     with running(replace(settings, grip_url=(port.url,))):
         wait_until(lambda: len(port.items) == 3, BOUND, lambda: str(port.items))
         wait_until(lambda: not count(database, "idempotency_keys"), BOUND, "the key is still there")
-    assert notifications.unread_count(database, "42") == 1
+    assert inbox.unread_count(database, "42") == 1
     # The second has nothing left to say, and says so in its place. The third tells its removal; it may be sent before
     # the others, which are left alone while they are young.
     found = sorted(port.items, key=lambda item: str(item["id"]))

@@ -65,6 +65,18 @@ def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
         "expires_at": "2100-01-01T00:00:00.000000Z",
         "url": None,
         "icon": None,
+        "actor": None,
+        "actions": [],
+        "category": None,
+        "priority": "normal",
+        "key": None,
+        "revision": 1,
+        "count": 1,
+        "actors": [],
+        "position": said["id"],
+        "is_seen": False,
+        "archived_at": None,
+        "updated_at": said["created_at"],
     }
     assert said["created_at"].endswith("Z")
     assert abs(datetime.fromisoformat(said["created_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
@@ -277,7 +289,7 @@ def test_every_other_refusal_is_a_problem_document(api: Api, client: FlaskClient
 def test_a_crash_tells_its_id_and_nothing_else(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("shirase.inbox.notifications.unread_count", lambda *_: 1 / 0)
+    monkeypatch.setattr("shirase.inbox.inbox.unread_count", lambda *_: 1 / 0)
     with caplog.at_level(logging.ERROR):
         answer = api("GET", "/unread-count")
     said: Any = answer.json

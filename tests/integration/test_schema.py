@@ -13,14 +13,27 @@ from sqlalchemy import Connection, event, text
 from shirase.inbox import notifications
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
-from shirase.store import connections, inbox, log, missed, pending, registry, retention, traces
+from shirase.store import (
+    connections,
+    inbox,
+    keyed,
+    log,
+    missed,
+    pending,
+    registry,
+    retention,
+    retract,
+    scheduled,
+    states,
+    traces,
+)
 from shirase.store.database import Database
 from shirase.store.tables import VERSION_TABLE, Base
 from shirase.types import PUBLISH, Draft, Event, Published, StreamConnection
 from tests.support.content import content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BIG = ("events", "notifications", "streams", "connections")
+BIG = ("events", "notifications", "streams", "connections", "scheduled")
 
 
 def mark(db: Connection, found: list[Event]) -> None:
@@ -34,14 +47,32 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "unpublished": lambda db: log.unpublished(db, ("", 0), 500, NOW),
     "unpublished_among": lambda db: log.unpublished_among(db, [("u7", 3), ("u8", 4)], NOW),
     "latest": lambda db: log.latest(db, ["u7", "u8"], NOW),
-    "expired_unread": lambda db: log.expired_unread(db, ["u7", "u8"], NOW),
+    "hidden": lambda db: log.hidden(db, ["u7", "u8"], NOW),
+    "lock": lambda db: log.lock(db, ["u7", "u8"]),
     "page": lambda db: inbox.page(db, "u7", NOW, limit=50, before=5000),
     "page, unread": lambda db: inbox.page(db, "u7", NOW, limit=50, unread=True),
     "page, type": lambda db: inbox.page(db, "u7", NOW, limit=50, type_="a.b"),
     "get": lambda db: inbox.get(db, "u7", 5, NOW),
-    "mark_read": lambda db: inbox.mark_read(db, "u7", [1, 2], NOW),
-    "mark_read, all": lambda db: inbox.mark_read(db, "u7", None, NOW),
-    "remove": lambda db: inbox.remove(db, "u7", 3, NOW),
+    "page, category": lambda db: inbox.page(db, "u7", NOW, limit=50, category="c"),
+    "page, archived": lambda db: inbox.page(db, "u7", NOW, limit=50, archived=True),
+    "page, words": lambda db: inbox.page(db, "u7", NOW, limit=50, words="t m"),
+    "unread_by_category": lambda db: inbox.unread_by_category(db, "u7", NOW),
+    "mark_read": lambda db: states.mark_read(db, "u7", [1, 2], NOW, seen=0, device=None),
+    "mark_read, all": lambda db: states.mark_read(db, "u7", None, NOW, seen=0, device=None),
+    "mark_unread": lambda db: states.mark_unread(db, "u7", [1, 2], NOW, seen=0),
+    "archive": lambda db: states.archive(db, "u7", [1, 2], NOW, seen=0),
+    "archive, all": lambda db: states.archive(db, "u7", None, NOW, seen=0),
+    "unarchive": lambda db: states.unarchive(db, "u7", [1, 2], NOW, seen=0),
+    "mark_seen": lambda db: states.mark_seen(db, "u7"),
+    "remove": lambda db: states.remove(db, "u7", 3, NOW, seen=0),
+    "replace": lambda db: keyed.put(db, [Draft("u7", content(key="k7"))], NOW),
+    "retract": lambda db: retract.retract(db, "u7", "k7", NOW),
+    "of_key": lambda db: retract.of_key(db, "k7", 500),
+    "scheduled, due": lambda db: scheduled.due(db, NOW, 500),
+    "scheduled, take": lambda db: scheduled.take(db, [1, 2]),
+    "scheduled, of_owner": lambda db: scheduled.of_owner(db, "svc", 50),
+    "scheduled, cancel": lambda db: scheduled.cancel(db, "svc", 7),
+    "scheduled, cancel_key": lambda db: scheduled.cancel_key(db, "k7", None),
     "expired": lambda db: retention.expired(db, NOW, 500),
     "outdated": lambda db: retention.outdated(db, NOW, 500),
     "remove, due": lambda db: retention.remove(db, [(3, "u2"), (4, "u3")], NOW),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shirase.inbox import connections, cursors, notifications, streams
+from shirase.inbox import connections, cursors, inbox, notifications, streams
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
@@ -69,7 +69,8 @@ def test_a_first_stream_begins_at_the_present(database: Database, settings: Sett
     assert (connected.event, connected.id) == ("connected", cursor(database, 3))
     assert streams.RETRY[0] <= (parse(answer.body).retry or 0) <= streams.RETRY[1]
     said = connected.json()
-    assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], "unread_count": 3}
+    counts = {"unread_count": 3, "unseen_count": 3}
+    assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], **counts}
     head = event_id(database, USER, 3)
     channel = f"{grip.user_channel(USER)}; prev-id={head}, c-{said['connection_id']}; prev-id=0"
     assert answer.headers["Grip-Hold"] == "stream"
@@ -170,10 +171,10 @@ def test_what_expired_or_was_deleted_is_not_replayed(
     create(database, publisher, 1)
     with database.autocommit() as db:
         first = db.execute(text("SELECT min(id) FROM shirase_notifications")).scalar_one()
-    notifications.delete(database, publisher, USER, first)
+    inbox.delete(database, publisher, USER, first)
     found, _, _ = follow(database, settings, open_stream(database, settings, cursor(database, 0)))
     assert [event.event for event in found] == ["connected", "notification", "deleted"]
-    assert found[-1].json() == {"ids": [first], "unread_count": 1}
+    assert found[-1].json() == {"ids": [first], "unread_count": 1, "unseen_count": 1}
 
 
 def test_a_stream_opens_without_a_database_and_begins_later(

@@ -40,7 +40,7 @@ def draft(user: str, title: str = "T") -> Draft:
 
 def create(database: Database, publisher: Publisher, batcher: CreateBatcher, one: Draft) -> str:
     said, _ = notifications.create(
-        database, publisher, [one], batcher=batcher, answer=lambda created: created[0].content.title
+        database, publisher, [one], batcher=batcher, answer=lambda created: created[0].notification.content.title
     )
     return said
 

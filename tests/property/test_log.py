@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from shirase.errors import NotFound
-from shirase.inbox import connections, cursors, notifications, streams
+from shirase.inbox import connections, cursors, inbox, notifications, streams
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
@@ -81,7 +81,7 @@ class LogMachine(RuleBasedStateMachine):
     def create(self, users: list[str]) -> None:
         drafts = [Draft(user, content("a.b", "T", "M")) for user in users]
         said, _ = notifications.create(
-            self.database, self.publisher, drafts, answer=lambda made: json.dumps([one.id for one in made])
+            self.database, self.publisher, drafts, answer=lambda made: json.dumps([one.notification.id for one in made])
         )
         for user, number in zip(users, json.loads(said), strict=True):
             self.truths[user].create(number)
@@ -91,22 +91,22 @@ class LogMachine(RuleBasedStateMachine):
         ids = [self.anyones(pick) for pick in picks]  # including other users' ids, which must not change
         truth = self.truths[self.users[who]]
         expected = truth.read(ids), truth.counts[-1]
-        assert notifications.mark_read(self.database, self.publisher, self.users[who], ids) == expected
+        assert inbox.mark_read(self.database, self.publisher, self.users[who], ids) == expected
 
     @rule(who=WHO)
     def mark_all_read(self, who: int) -> None:
         truth = self.truths[self.users[who]]
         expected = truth.read(list(truth.unread)), 0
-        assert notifications.mark_read(self.database, self.publisher, self.users[who], None) == expected
+        assert inbox.mark_read(self.database, self.publisher, self.users[who], None) == expected
 
     @rule(who=WHO, pick=PICK)
     def delete(self, who: int, pick: int) -> None:
         number = self.anyones(pick)
         if self.truths[self.users[who]].remove([number]):
-            notifications.delete(self.database, self.publisher, self.users[who], number)
+            inbox.delete(self.database, self.publisher, self.users[who], number)
         else:
             with pytest.raises(NotFound):
-                notifications.delete(self.database, self.publisher, self.users[who], number)
+                inbox.delete(self.database, self.publisher, self.users[who], number)
 
     @rule(picks=st.lists(PICK, min_size=1, max_size=5))
     def expire(self, picks: list[int]) -> None:
@@ -189,7 +189,7 @@ class LogMachine(RuleBasedStateMachine):
     def rest_and_counts_are_true(self) -> None:
         for user, truth in self.truths.items():
             assert self.listed(user) == truth.unread
-            assert notifications.unread_count(self.database, user) == truth.counts[-1] == sum(truth.unread.values())
+            assert inbox.unread_count(self.database, user) == truth.counts[-1] == sum(truth.unread.values())
 
     @invariant()
     def a_held_stream_shows_the_true_state(self) -> None:
@@ -259,9 +259,7 @@ class LogMachine(RuleBasedStateMachine):
         found: dict[int, bool] = {}
         before: int | None = None
         while True:
-            page, _, before = notifications.page(
-                self.database, user, limit=limit, before=before, unread=None, type_=None
-            )
+            page, _, before = inbox.page(self.database, user, limit=limit, before=before)
             assert not found.keys() & {one.id for one in page}, "a notification is on two pages"
             found |= {one.id: one.read_at is None for one in page}
             if before is None:

@@ -8,21 +8,23 @@ Appended on Django's own connection, and published by ``transaction.on_commit``;
 relay does it. A user's log is locked until the transaction ends: keep it short, and notify several users by one call.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Unpack
 
 from django.db import transaction
+from sqlalchemy import Connection
 
-from shirase.fields import AddressedInput, NotificationInput
+from shirase.fields import AddressedInput, KeyedInput
 from shirase.inbox import notifications
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification, check
-from shirase.store import append
-from shirase.types import Draft, Notification
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
+from shirase.store import keyed
+from shirase.store import retract as retract_store
+from shirase.types import Draft, Event, Notification, Stored
 
 
-def notify(*, user: Any = None, user_id: str | None = None, **fields: Unpack[NotificationInput]) -> Notification:
+def notify(*, user: Any = None, user_id: str | None = None, **fields: Unpack[KeyedInput]) -> Notification:
     """Create a notification in the transaction that is open on the connection ``SHIRASE["DATABASE"]``, or in its own.
 
     Args:
@@ -37,7 +39,16 @@ def notify(*, user: Any = None, user_id: str | None = None, **fields: Unpack[Not
     if (user is None) == (user_id is None):
         raise TypeError("notify() takes either user or user_id")
     wanted = _shirase().site.user_id(user) if user_id is None else user_id
-    return _append([check(NewNotification, {"user_id": wanted, **fields}).draft()])[0]
+    return _append([check(NewEntry, {"user_id": wanted, **fields}).draft()])[0]
+
+
+def retract(*, user: Any = None, user_id: str | None = None, key: str) -> None:
+    """Take back the user's notification of this key, if there is one; arguments and errors as of ``notify``."""
+    if (user is None) == (user_id is None):
+        raise TypeError("retract() takes either user or user_id")
+    named = _shirase().site.user_id(user) if user_id is None else user_id
+    wanted = check(Retraction, {"user_id": named, "key": key})
+    _run(lambda db: retract_store.retract(db, wanted.user_id, wanted.key, datetime.now(UTC)))
 
 
 def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
@@ -46,7 +57,7 @@ def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
 
 
 def broadcast(
-    *, users: Iterable[Any] = (), user_ids: Iterable[str] = (), **fields: Unpack[NotificationInput]
+    *, users: Iterable[Any] = (), user_ids: Iterable[str] = (), **fields: Unpack[KeyedInput]
 ) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]
@@ -54,15 +65,26 @@ def broadcast(
 
 
 def _append(drafts: list[Draft]) -> list[Notification]:
+    results: list[Stored] = []
+
+    def put(db: Connection) -> list[Event]:
+        results.extend(keyed.put(db, drafts, datetime.now(UTC)))
+        return [event for one in results for event in one.events]
+
+    _run(put)
+    return [one.notification for one in results]
+
+
+def _run(append: Callable[[Connection], list[Event]]) -> None:
+    """Append events in the site's transaction, and publish them after its commit."""
     application = _shirase()
     alias = application.site.alias
     with transaction.atomic(using=alias, savepoint=False):
         with application.database.within() as joined:
-            appended = append.append_notifications(joined, drafts, datetime.now(UTC))
+            appended = append(joined)
         places = [(event.user_id, event.seq) for event in appended]
         publish = partial(notifications.publish_places, application.database, application.publisher, places)
         transaction.on_commit(publish, using=alias)
-    return [event.notification for event in appended if event.notification]
 
 
 def _shirase() -> Any:

@@ -41,7 +41,11 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
     depth = next(iter(methods.values())).path.count("/")
 
     def view(request: HttpRequest, **parameters: Any) -> HttpResponse:
-        call = Call(shirase().services, _read_request(request, depth), _signed_in)
+        call = Call(
+            shirase().services,
+            _read_request(request, depth + sum(str(value).count("/") for value in parameters.values())),
+            _signed_in,
+        )
         answer = respond(methods, call, parameters)
         # Compressed by a middleware, the beginning of a stream would not fit to what the proxy appends.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import flask
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.routing import PathConverter
 
 from shirase.access.tokens import Identity
 from shirase.errors import TooSlow
@@ -28,17 +29,38 @@ def mount(
 ) -> None:
     """Add a route for each path. Methods without an operation are answered there too, as the service answers them."""
     signed_in = _refusing(identify) if identify else None
+    if isinstance(target, flask.Blueprint):
+        target.record(lambda state: _add_converter(state.app))
+    else:
+        _add_converter(target)
     for path, methods in by_path(endpoints).items():
         name = next(iter(methods.values())).name.replace(".", "_")
         view = _view(methods, signed_in)
-        target.add_url_rule(path, name, view, methods=METHODS, provide_automatic_options=False)
+        # Two slashes may be a part of what a parameter holds.
+        rule = path.replace("<path:", f"<{AnyText.NAME}:")
+        target.add_url_rule(
+            rule, name, view, methods=METHODS, provide_automatic_options=False, merge_slashes=AnyText.NAME not in rule
+        )
 
 
-def read_request(rule: str | None = None) -> Request:
+class AnyText(PathConverter):
+    """A parameter of any text, that may begin with a slash too."""
+
+    NAME = "shirase_text"
+    regex = "(?s:.+)"
+    part_isolating = False
+
+
+def _add_converter(app: Any) -> None:
+    app.url_map.converters[AnyText.NAME] = AnyText
+
+
+def read_request(rule: str | None = None, parameters: Mapping[str, Any] | None = None) -> Request:
     """The request that Flask is answering; ``rule`` is the operation's, below whatever prefix."""
     asked = flask.request
     parts = asked.path.split("/")
-    own = len(parts) - (rule.count("/") if rule else len(parts))
+    slashes = sum(str(value).count("/") for value in (parameters or {}).values())  # in parameters
+    own = len(parts) - (rule.count("/") + slashes if rule else len(parts))
     path = "/".join(["", *parts[own:]]) if rule else asked.path
     mount = "/".join(parts[:own])
     root = wsgi_root(asked.environ, asked.script_root)
@@ -62,7 +84,7 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
     def view(**parameters: Any) -> flask.Response:
         own = {name: parameters[name] for name in first.parameters}  # the prefix may have others
         services: Services = flask.current_app.extensions["shirase"]
-        return response_of(respond(methods, Call(services, read_request(first.path), identify), own))
+        return response_of(respond(methods, Call(services, read_request(first.path, own), identify), own))
 
     view.operation = first.operation  # type: ignore[attr-defined]
     return view

@@ -1,14 +1,25 @@
 """What producers send, over HTTP or from a host's own code, checked; and how a wrong field is reported."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from shirase.access.tokens import MAX_USER_ID, is_user_id
 from shirase.errors import FieldError, Invalid
-from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content
+from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Future, Key
 from shirase.plain import as_json, as_text
 from shirase.types import Draft
 
@@ -43,37 +54,87 @@ class Request(BaseModel):
 R = TypeVar("R", bound=Request)
 
 
-_Declared: Any = create_model(
-    "_Declared",
-    __base__=Request,
-    **{  # type: ignore[call-overload]
-        name: (field.annotation, ... if field.required else field.default) for name, field in FIELDS.items()
-    },
-)
+def _declared(*without: str) -> Any:
+    fields: Any = {
+        name: (field.annotation, ... if field.required else field.default)
+        for name, field in FIELDS.items()
+        if name not in without
+    }
+    return create_model("Declared", __base__=Request, **fields)
 
 
-class NewContent(_Declared):  # type: ignore[misc]
+class _Content(Request):
+    """The fields that a producer sends, and how they replace a present notification of the same key."""
+
+    fold: Annotated[
+        bool, Field(description="While the present notification is unread, add one to its `count`. Needs a `key`.")
+    ] = False
+    quiet: Annotated[
+        bool, Field(description="Leave the present notification read, and where it is in the list. Needs a `key`.")
+    ] = False
+
+    def content(self, **others: Any) -> Content:
+        """The same for the layers below."""
+        values = {**{name: getattr(self, name, None) for name in FIELDS}, **others}
+        return Content({name: FIELDS[name].to_column(value) for name, value in values.items()})
+
+    @field_validator("fold", "quiet")
+    @classmethod
+    def _needs_key(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic calls it so
+        if value and "key" in cls.model_fields and info.data.get("key", "") is None:
+            raise ValueError("needs a key")
+        return value
+
+
+class NewContent(_Content, _declared()):  # type: ignore[misc]
     """The fields that a producer sends."""
 
-    def content(self) -> Content:
-        """The same for the layers below."""
-        return Content({name: field.to_column(getattr(self, name)) for name, field in FIELDS.items()})
+
+class _ToOne(_Content):
+    """For one user, now or later."""
+
+    user_id: UserIdField
+    send_at: Annotated[Future, Field(description="When to send it, if not now.")] | None = None
+
+    @field_validator("send_at")
+    @classmethod
+    def _before_its_end(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        expires_at = info.data.get("expires_at")
+        if value and expires_at and value >= expires_at:
+            raise ValueError("must be before expires_at")
+        return value
 
 
-class NewNotification(NewContent):
+class NewNotification(_ToOne, NewContent):
     """A notification to create."""
+
+    def draft(self) -> Draft:
+        """The same for the layers below."""
+        return Draft(self.user_id, self.content(), self.fold, self.quiet)
+
+
+class NewKeyed(_ToOne, _declared("key")):  # type: ignore[misc]
+    """The notification of a key, to create or to replace."""
+
+    def draft(self, key: str) -> Draft:
+        """The same for the layers below."""
+        return Draft(self.user_id, self.content(key=key), self.fold, self.quiet)
+
+
+class NewEntry(NewContent):
+    """A notification of a batch, or of a host's own transaction: it is created now."""
 
     user_id: UserIdField
 
     def draft(self) -> Draft:
         """The same for the layers below."""
-        return Draft(self.user_id, self.content())
+        return Draft(self.user_id, self.content(), self.fold, self.quiet)
 
 
 class NewBatch(Request):
     """Several notifications to create, all or nothing."""
 
-    notifications: Annotated[list[NewNotification], Field(min_length=1, max_length=MAX_BATCH)]
+    notifications: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_BATCH)]
 
     def drafts(self) -> list[Draft]:
         """The same for the layers below."""
@@ -88,7 +149,28 @@ class NewBroadcast(NewContent):
     def drafts(self) -> list[Draft]:
         """The same for the layers below: one a distinct user, all with the one content."""
         content = self.content()
-        return [Draft(user_id, content) for user_id in dict.fromkeys(self.user_ids)]
+        return [Draft(user_id, content, self.fold, self.quiet) for user_id in dict.fromkeys(self.user_ids)]
+
+
+class KeyOnly(Request):
+    """A key, by itself."""
+
+    key: Key
+
+
+class Retraction(KeyOnly):
+    """What to take back."""
+
+    user_id: UserIdField
+
+
+def check_key(key: str) -> str:
+    """Check the key of an address.
+
+    Raises:
+        Invalid: if it is none.
+    """
+    return str(check(KeyOnly, {"key": key}).key)
 
 
 def check(model: type[R], fields: Mapping[str, Any]) -> R:

@@ -11,7 +11,7 @@ from shirase.fields import Content, rfc3339, to_json
 from shirase.inbox import cursors
 from shirase.proxy import grip, sse
 from shirase.proxy.publisher import Item, hint
-from shirase.types import Event, Notification
+from shirase.types import NOTIFICATION, UPDATED, Event, Notification
 
 BURST = 50  # events of one user in one publish
 
@@ -21,19 +21,35 @@ def notification_fields(notification: Notification) -> orjson.Fragment:
     return orjson.Fragment(_notification(notification))
 
 
-def _notification(notification: Notification) -> bytes:
-    whose = orjson.dumps({"id": notification.id, "user_id": notification.user_id})
-    return whose[:-1] + b"," + _said(notification.content, notification.created_at, notification.read_at)
+def _notification(one: Notification) -> bytes:
+    own = orjson.dumps({"id": one.id, "user_id": one.user_id, "position": one.position})
+    state = (one.created_at, one.read_at, one.archived_at, one.is_seen)
+    return own[:-1] + b"," + _shared(one.content, state, one.updated_at, one.revision, one.count, one.actors)
 
 
-@lru_cache(1)  # to all users of a broadcast it is the same
-def _said(content: Content, created_at: datetime, read_at: datetime | None) -> bytes:
-    """All fields but the first two, and the closing brace."""
+@lru_cache(1)  # it is the same for all users of a broadcast
+def _shared(
+    content: Content,
+    state: tuple[datetime, datetime | None, datetime | None, bool],
+    updated_at: datetime | None,
+    revision: int,
+    count: int,
+    actors: str | None,
+) -> bytes:
+    """All fields that are not the user's own, and the closing brace."""
+    created_at, read_at, archived_at, is_seen = state
+    actor = content.columns.get("actor")
     fields = {
         **to_json(content),
+        "revision": revision,
+        "count": count,
+        "actors": orjson.Fragment(actors or (f"[{actor}]" if actor else "[]")),
         "is_read": read_at is not None,
+        "is_seen": is_seen,
         "read_at": rfc3339(read_at) if read_at else None,
+        "archived_at": rfc3339(archived_at) if archived_at else None,
         "created_at": rfc3339(created_at),
+        "updated_at": rfc3339(updated_at or created_at),
     }
     return orjson.dumps(fields)[1:]
 
@@ -90,6 +106,12 @@ def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[Item, li
 
 
 def _data(event: Event) -> str | None:
-    if event.notification is not None:
-        return _notification(event.notification).decode()
-    return event.data
+    """What the event carries; ``None`` if its notification is gone, or a later event updates it again."""
+    if event.kind not in (NOTIFICATION, UPDATED):
+        return event.data
+    if event.notification is None:
+        return None
+    shown = _notification(event.notification)
+    if event.kind == UPDATED:  # with the state and the counts as of this event
+        shown = orjson.dumps(orjson.loads(shown) | orjson.loads(event.data or "{}"))
+    return shown.decode()

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,14 +17,13 @@ from shirase.errors import DatabaseUnavailable, KeyReused, NotFound, RowsLocked
 from shirase.inbox import events
 from shirase.inbox.batcher import Batcher, RunSeparately
 from shirase.proxy.publisher import Publisher
-from shirase.store import append, idempotency, inbox, log, missed, traces
+from shirase.store import idempotency, keyed, log, missed, traces
 from shirase.store.database import Database
-from shirase.types import DELETED, NOTIFICATION, PUBLISH, READ, Draft, Event, Notification, Published, Trace
+from shirase.types import NOTIFICATION, PUBLISH, Draft, Event, Published, Stored, Trace
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-CreateBatcher = Batcher[Draft, list[Event]]
+CreateBatcher = Batcher[Draft, Stored]
 MOST_TOGETHER = 64
 
 
@@ -45,140 +43,93 @@ def create(
     *,
     once: Once | None = None,
     batcher: CreateBatcher | None = None,
-    answer: Callable[[list[Notification]], str],
+    answer: Callable[[list[Stored]], str],
 ) -> tuple[str, bool]:
-    """Store and publish notifications, all or nothing.
+    """Store and publish notifications, all or nothing; those with a key replace the user's present one of that key.
 
     Args:
         database: where they are stored.
         publisher: who tells the proxy.
         drafts: in the order that they shall have.
         once: makes a repeat harmless.
-        batcher: where single ones without a key join those of other threads.
+        batcher: where single ones without an idempotency key join those of other threads.
         answer: what to answer, kept for repeats.
 
     Returns:
-        The answer, and whether it is that of an earlier request with the same key.
+        The answer, and whether it is that of an earlier request with the same idempotency key.
 
     Raises:
         KeyReused: if the key was used for another request.
         KeyInProgress: if a request with the same key does not come to an end.
     """
     if batcher and not once and len(drafts) == 1:
-        appended = batcher.do(drafts[0])
-        _name(appended)
-        return answer([event.notification for event in appended if event.notification]), False
+        stored = batcher.do(drafts[0])
+        name_events(stored.events)
+        return answer([stored]), False
     now = datetime.now(UTC)
-    with database.transaction() if once else database.transaction(single_statement=True) as db:
-        earlier = idempotency.claim(db, once.owner, once.key, once.fingerprint, now) if once else None
-        if once and earlier:
-            fingerprint, body = earlier
-            if fingerprint != once.fingerprint:
-                raise KeyReused("this idempotency key was used for another request")
-            return body, True
-        appended = append.append_notifications(db, drafts, now)
-        body = answer([event.notification for event in appended if event.notification])
-        if once:
-            idempotency.answer(db, once.owner, once.key, body)
-    committed_at = datetime.now(UTC)
-    metrics.CREATED.inc(len(appended))
-    _name(appended)
-    publish(database, publisher, appended, committed_at)
+    with database.transaction(single_statement=not once and not _keyed(drafts)) as db:
+        earlier = claim(db, once, now)
+        if earlier is not None:
+            return earlier, True
+        results = keyed.put(db, drafts, now)
+        body = answer(results)
+        keep(db, once, body)
+    publish_stored(database, publisher, results)
     return body, False
+
+
+def claim(db: Connection, once: Once | None, now: datetime) -> str | None:
+    """Take the idempotency key, if there is one; the answer of an earlier request that took it, ``None`` if none did.
+
+    Raises:
+        KeyReused: if the key was used for another request.
+        KeyInProgress: if a request with the same key does not come to an end.
+    """
+    earlier = idempotency.claim(db, once.owner, once.key, once.fingerprint, now) if once else None
+    if once is None or earlier is None:
+        return None
+    fingerprint, body = earlier
+    if fingerprint != once.fingerprint:
+        raise KeyReused("this idempotency key was used for another request")
+    return body
+
+
+def keep(db: Connection, once: Once | None, body: str) -> None:
+    """Keep the answer for repeats."""
+    if once:
+        idempotency.answer(db, once.owner, once.key, body)
 
 
 def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
     """Single creates of all threads: those that wait share one transaction and one publish."""
 
-    def create_all(drafts: Sequence[Draft]) -> list[list[Event]]:
+    def create_all(drafts: Sequence[Draft]) -> list[Stored]:
         now = datetime.now(UTC)
         try:
             # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
-            with database.transaction(single_statement=True) as db:
-                appended = append.append_notifications(db, drafts, now, patient=len(drafts) == 1)
+            with database.transaction(single_statement=not _keyed(drafts)) as db:
+                results = keyed.put(db, drafts, now, patient=len(drafts) == 1)
         except RowsLocked as exc:
             if len(drafts) > 1:
                 raise RunSeparately from exc
             raise
-        committed_at = datetime.now(UTC)
-        _name(appended)
-        metrics.CREATED.inc(len(appended))
-        publish(database, publisher, appended, committed_at)
-        return [[event] for event in appended]
+        publish_stored(database, publisher, results)
+        return results
 
     return Batcher(create_all, MOST_TOGETHER)
 
 
-def page(
-    database: Database,
-    user_id: str,
-    *,
-    limit: int,
-    before: int | None,
-    unread: bool | None,
-    type_: str | None,
-) -> tuple[list[Notification], int, int | None]:
-    """One page of a user's list, the unread count, and where the next page begins (``None``: there is none)."""
-    now = datetime.now(UTC)
-    with database.autocommit() as db:
-        found = inbox.page(db, user_id, now, limit=limit + 1, before=before, unread=unread, type_=type_)
-        count = log.position(db, user_id, now).unread
-    shown = found[:limit]
-    return shown, count, shown[-1].id if len(found) > limit else None
+def _keyed(drafts: Sequence[Draft]) -> bool:
+    return any(draft.content.key for draft in drafts)
 
 
-def get(database: Database, user_id: str, number: int) -> Notification:
-    """One of a user's notifications.
-
-    Raises:
-        NotFound: if the user has none of this id, whoever else may.
-    """
-    with database.autocommit() as db:
-        found = inbox.get(db, user_id, number, datetime.now(UTC))
-    if found is None:
-        raise NotFound("there is no such notification")
-    return found
-
-
-def unread_count(database: Database, user_id: str) -> int:
-    """How many a user has not read."""
-    with database.autocommit() as db:
-        return log.position(db, user_id, datetime.now(UTC)).unread
-
-
-def mark_read(
-    database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None, device: str | None = None
-) -> tuple[int, int]:
-    """Mark these (``None``: all) of a user's notifications read; returns how many were not yet, and the count.
-
-    Ids that are another user's, or nobody's, are passed over alike: the answer does not reveal them. ``device`` is the
-    user agent, for traces.
-    """
-    now = datetime.now(UTC)
-
-    def change(db: Connection) -> tuple[append.Change | None, int]:
-        changed = inbox.mark_read(db, user_id, ids, now, device)
-        data = {"ids": "all" if ids is None else changed}
-        return append.Change(user_id, READ, data, -len(changed)) if changed else None, len(changed)
-
-    return _change(database, publisher, user_id, now, change)
-
-
-def delete(database: Database, publisher: Publisher, user_id: str, number: int) -> None:
-    """Remove one of a user's notifications.
-
-    Raises:
-        NotFound: if the user has none of this id, whoever else may.
-    """
-    now = datetime.now(UTC)
-
-    def change(db: Connection) -> tuple[append.Change | None, None]:
-        was_unread = inbox.remove(db, user_id, number, now)
-        if was_unread is None:
-            raise NotFound("there is no such notification")
-        return append.Change(user_id, DELETED, {"ids": [number]}, -int(was_unread)), None
-
-    _change(database, publisher, user_id, now, change)
+def publish_stored(database: Database, publisher: Publisher, results: Sequence[Stored]) -> None:
+    """Publish what has been stored and committed."""
+    committed_at = datetime.now(UTC)
+    appended = [event for one in results for event in one.events]
+    metrics.CREATED.inc(sum(one.is_new for one in results))
+    name_events(appended)
+    publish(database, publisher, appended, committed_at)
 
 
 def trace(database: Database, publisher: Publisher, number: int) -> Trace:
@@ -194,26 +145,7 @@ def trace(database: Database, publisher: Publisher, number: int) -> Trace:
     return found
 
 
-def _change(
-    database: Database,
-    publisher: Publisher,
-    user_id: str,
-    now: datetime,
-    change: Callable[[Connection], tuple[append.Change | None, T]],
-) -> tuple[T, int]:
-    """Lock the user's log, change the state, append what changed, commit, publish."""
-    with database.transaction() as db:
-        log.lock(db, [user_id])
-        changed, result = change(db)
-        appended = append.append_changes(db, [changed], now) if changed else []
-        count = log.position(db, user_id, now).unread
-    committed_at = datetime.now(UTC)
-    _name(appended)
-    publish(database, publisher, appended, committed_at)
-    return result, count
-
-
-def _name(appended: Sequence[Event]) -> None:
+def name_events(appended: Sequence[Event]) -> None:
     """Have the lines of this request say which events are its own, as ``USER/SEQ``."""
     if appended:
         more = f" and {len(appended) - 1} more" if len(appended) > 1 else ""

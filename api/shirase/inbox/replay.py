@@ -23,7 +23,8 @@ class Replay:
     start: EventId  # the replay begins after this event; after a reset it is the head
     events: Sequence[Event]
     head: EventId
-    unread: int  # the count at ``start``
+    unread: int  # the counts at ``start``
+    unseen: int
     reset: str | None = None
 
     @property
@@ -53,7 +54,7 @@ def read(database: Database, settings: Settings, user_id: str, cursor: str | Non
 def _read(
     database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position, now: datetime
 ) -> Replay:
-    here = Replay(at.last, (), at.last, at.unread)
+    here = Replay(at.last, (), at.last, at.unread, at.unseen)
     seen = at.last if cursor is None else cursors.decode(database.name, user_id, cursor)
     if seen is None:
         return replace(here, reset=FOREIGN)
@@ -66,8 +67,8 @@ def _read(
     if reset:
         return replace(here, reset=reset)
     if seen == START:
-        return Replay(seen, found[: settings.sse_queue_size], at.last, 0)
-    return Replay(seen, found[1:], at.last, found[0].unread)
+        return Replay(seen, found[: settings.sse_queue_size], at.last, 0, 0)
+    return Replay(seen, found[1:], at.last, found[0].unread, found[0].unseen)
 
 
 def _reason_to_reset(seen: EventId, at: Position, found: Sequence[Event]) -> str | None:

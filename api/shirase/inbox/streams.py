@@ -165,6 +165,7 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
                 "status": "connected",
                 "connection_id": stream.connection.connection_id,
                 "unread_count": missed.unread,
+                "unseen_count": missed.unseen,
             }
         ),
         id=cursors.unusable(database.name, stream.user_id) if missed.reset else begin,

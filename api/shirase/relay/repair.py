@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from shirase import metrics
 from shirase.access.tickets import KEPT as TICKETS_KEPT
 from shirase.errors import DatabaseUnavailable
-from shirase.inbox import connections, events, notifications
+from shirase.inbox import connections, events, notifications, scheduled
 from shirase.proxy.publisher import Publisher
 from shirase.relay import presence
 from shirase.settings import Settings
@@ -81,6 +81,7 @@ def _check(
     with database.autocommit() as db:
         if not pending.anything(db, datetime.now(UTC)):
             return True, {}, {}
+    scheduled.send_due(database, publisher)
     repaired = repair(database, publisher, attempts, YOUNG)
     bursts = end_bursts(database, publisher, bursts)
     remove_expired(database, publisher)

@@ -117,9 +117,9 @@ def standing(
     return None if last_seen is None else (reason, last_seen), _position(*at)
 
 
-def _position(head: int | None, unread: int | None, tag: str | None) -> Position:
+def _position(head: int | None, unread: int | None, tag: str | None, unseen: int | None) -> Position:
     """Where a log stands; a user who never got anything has no row."""
-    return Position(head or 0, unread or 0, tag or "")
+    return Position(head or 0, unread or 0, tag or "", unseen or 0)
 
 
 def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:

@@ -1,17 +1,19 @@
-"""The inbox: the state of a user's notifications that REST reads and changes."""
+"""The inbox: a user's notifications as REST lists them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
-from shirase.store import tables
-from shirase.store.sql import among
+from shirase.store import log, tables
 from shirase.store.tables import content_of
 from shirase.types import Notification
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
+streams = tables.Base.metadata.tables["shirase_streams"]
+
+STATE = ("created_at", "read_at", "archived_at", *log.CHANGING)
 
 
 def page(
@@ -23,51 +25,62 @@ def page(
     before: int | None = None,
     unread: bool | None = None,
     type_: str | None = None,
+    category: str | None = None,
+    archived: bool = False,
+    words: str | None = None,
 ) -> list[Notification]:
-    """A user's notifications, newest first, below the id ``before``."""
-    wanted = select(notifications).where(_visible(user_id, now))
+    """A user's notifications below the position ``before``, the latest that came to the top first."""
+    read_at, archived_at = notifications.c.read_at, notifications.c.archived_at
+    wanted = _visible(user_id, now).where(archived_at.is_not(None) if archived else archived_at.is_(None))
     if before is not None:
-        wanted = wanted.where(notifications.c.id < before)
+        wanted = wanted.where(notifications.c.position < before)
     if unread is not None:
-        wanted = wanted.where(notifications.c.read_at.is_(None) if unread else notifications.c.read_at.is_not(None))
+        wanted = wanted.where(read_at.is_(None) if unread else read_at.is_not(None))
     if type_ is not None:
         wanted = wanted.where(notifications.c.type == type_)
-    found = db.execute(wanted.order_by(notifications.c.id.desc()).limit(limit))
-    return [_notification(row) for row in found]
+    if category is not None:
+        wanted = wanted.where(notifications.c.category == category)
+    for word in (words or "").split():
+        wanted = wanted.where(or_(*(text.icontains(word, autoescape=True) for text in _TEXTS)))
+    found = db.execute(wanted.order_by(notifications.c.position.desc()).limit(limit))
+    return [notification_of(row) for row in found]
 
 
 def get(db: Connection, user_id: str, number: int, now: datetime) -> Notification | None:
     """One of a user's notifications."""
-    wanted = select(notifications).where(_visible(user_id, now), notifications.c.id == number)
-    row = db.execute(wanted).one_or_none()
-    return None if row is None else _notification(row)
+    row = db.execute(_visible(user_id, now).where(notifications.c.id == number)).one_or_none()
+    return None if row is None else notification_of(row)
 
 
-def mark_read(
-    db: Connection, user_id: str, ids: Sequence[int] | None, now: datetime, device: str | None = None
-) -> list[int]:
-    """Mark these (``None``: all) read; returns those that were not read before. The log must be locked."""
-    wanted = update(notifications).where(_visible(user_id, now), notifications.c.read_at.is_(None))
-    if ids is not None:
-        wanted = wanted.where(among(db.dialect.name, notifications.c.id, ids))
-    changed = db.execute(wanted.values(read_at=now, read_by=device).returning(notifications.c.id))
-    return sorted(changed.scalars())
+def unread_by_category(db: Connection, user_id: str, now: datetime) -> Mapping[str, int]:
+    """How many are unread of each category that has any."""
+    found = db.execute(
+        select(notifications.c.category, func.count())
+        .where(notifications.c.user_id == user_id, log.COUNTED, notifications.c.category.is_not(None), _alive(now))
+        .group_by(notifications.c.category)
+        .order_by(notifications.c.category)
+    )
+    return {category: count for category, count in found}  # noqa: C416 - rows are pairs
 
 
-def remove(db: Connection, user_id: str, number: int, now: datetime) -> bool | None:
-    """Delete one; returns whether it was unread, ``None`` if the user has no such. The log must be locked."""
-    gone = db.execute(
-        delete(notifications)
-        .where(_visible(user_id, now), notifications.c.id == number)
-        .returning(notifications.c.read_at)
-    ).one_or_none()
-    return None if gone is None else gone.read_at is None
+def notification_of(row: Any) -> Notification:
+    """A row of the table, and ``seen`` if it is known up to where its user has seen everything."""
+    seen = getattr(row, "seen", None) or 0
+    is_seen = row.read_at is not None or row.position <= seen
+    state = {name: getattr(row, name) for name in STATE}
+    return Notification(row.id, row.user_id, content_of(row), **state, is_seen=is_seen)
 
 
-def _visible(user_id: str, now: datetime) -> ColumnElement[bool]:
-    alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
-    return (notifications.c.user_id == user_id) & alive
+_TEXTS = (notifications.c.title, notifications.c.message)
 
 
-def _notification(row: Any) -> Notification:
-    return Notification(row.id, row.user_id, content_of(row), row.created_at, row.read_at)
+def _alive(now: datetime) -> ColumnElement[bool]:
+    return or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
+
+
+def _visible(user_id: str, now: datetime) -> Select[Any]:
+    return (
+        select(notifications, streams.c.seen)
+        .join(streams, streams.c.user_id == notifications.c.user_id, isouter=True)
+        .where(notifications.c.user_id == user_id, _alive(now))
+    )

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
@@ -32,7 +34,7 @@ from shirase.fields import FIELDS
 from shirase.store import tables
 from shirase.store.sql import among, document, rows, setting
 from shirase.store.tables import Moment, Tag, UserId, content_of
-from shirase.types import Event, EventId, Notification, Position, Published
+from shirase.types import UPDATED, Event, EventId, Notification, Position, Published
 
 streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
@@ -40,34 +42,55 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 connections = tables.Base.metadata.tables["shirase_connections"]
 
 MOST_COUNTED = 100_000
+CHANGING = ("position", "revision", "updated_at", "count", "actors")  # columns that go with the content
 
 # Statements that every create and connect runs are built once: to build one takes 20 times as long as to run it.
 _NOW = bindparam("now", type_=Moment())
-_HIDDEN = (
-    select(func.count())
-    .where(notifications.c.user_id == bindparam("user_id"), notifications.c.read_at.is_(None))
-    .where(notifications.c.expires_at <= _NOW)
+# What is counted as unread; whatever of it has expired waits for its removal, and is hidden.
+COUNTED = and_(notifications.c.read_at.is_(None), notifications.c.archived_at.is_(None))
+_HIDDEN = select(func.count()).where(
+    notifications.c.user_id == bindparam("user_id"), COUNTED, notifications.c.expires_at <= _NOW
 )
+_HIDDEN_UNSEEN = _HIDDEN.where(notifications.c.position > streams.c.seen).correlate(streams)
 # Of a log; takes ``user_id`` and ``now``.
-POSITION = (streams.c.head, streams.c.unread - _HIDDEN.scalar_subquery(), streams.c.tag)
+POSITION = (
+    streams.c.head,
+    streams.c.unread - _HIDDEN.scalar_subquery(),
+    streams.c.tag,
+    streams.c.unseen - _HIDDEN_UNSEEN.scalar_subquery(),
+)
 _POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
 
 
-def lock(db: Connection, user_ids: Sequence[str]) -> None:
-    """Hold the logs of these users before their notifications are touched: the one order in which locks are taken."""
-    these = among(db.dialect.name, streams.c.user_id, user_ids)
-    db.execute(select(streams.c.user_id).where(these).order_by(streams.c.user_id).with_for_update()).all()
+def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
+    """Lock the logs of these users before their notifications are touched: the one order in which locks are taken.
+
+    Args:
+        db: a transaction that writes.
+        user_ids: those who have no log yet are passed over.
+        patience: how long PostgreSQL waits for a lock in this transaction from now on, if not as long as it may.
+
+    Returns:
+        For each user the position in the list up to which everything is seen.
+    """
+    wanted = select(streams.c.user_id, streams.c.seen).where(among(db.dialect.name, streams.c.user_id, user_ids))
+    if patience and db.dialect.name != "sqlite":
+        wanted = wanted.where(setting("lock_timeout", patience))
+    found = db.execute(wanted.order_by(streams.c.user_id).with_for_update())
+    return {user_id: seen for user_id, seen in found}  # noqa: C416 - rows are pairs
 
 
-def expired_unread(db: Connection, user_ids: Sequence[str], now: datetime) -> dict[str, int]:
-    """How many of the unread have expired and still wait for their removal: they do not count any more."""
+def hidden(db: Connection, user_ids: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
+    """How many of each user's unread and unseen have expired and wait for their removal: they do not count any more."""
+    is_unseen = case((notifications.c.position > streams.c.seen, 1), else_=0)
     found = db.execute(
-        select(notifications.c.user_id, func.count())
-        .where(among(db.dialect.name, notifications.c.user_id, user_ids), notifications.c.read_at.is_(None))
+        select(notifications.c.user_id, func.count(), func.sum(is_unseen))
+        .join(streams, streams.c.user_id == notifications.c.user_id)
+        .where(among(db.dialect.name, notifications.c.user_id, user_ids), COUNTED)
         .where(notifications.c.expires_at <= now)
         .group_by(notifications.c.user_id)
     )
-    return {user_id: int(count) for user_id, count in found}
+    return {user_id: (int(unread), int(unseen)) for user_id, unread, unseen in found}
 
 
 def position(db: Connection, user_id: str, now: datetime) -> Position:
@@ -178,17 +201,20 @@ def _with_notifications(now: datetime, source: FromClause = events) -> Select[An
     """Entries of the log, each with its notification if that is still to be shown."""
     alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
     return select(
-        *(source.c[name] for name in ("user_id", "seq", "tag", "previous_tag", "kind", "unread", "data")),
+        *(source.c[name] for name in ("user_id", "seq", "tag", "previous_tag", "kind", "unread", "unseen", "data")),
         source.c.created_at.label("happened_at"),
-        *(notifications.c[name] for name in ("id", *FIELDS)),
+        *(notifications.c[name] for name in ("id", *FIELDS, *CHANGING)),
         notifications.c.created_at,
     ).join_from(source, notifications, and_(notifications.c.id == source.c.notification_id, alive), isouter=True)
 
 
 def _event(row: Any) -> Event:
-    stored = None
-    if row.id is not None:
-        # As it was when the event happened: that it was read is told by a later event.
-        stored = Notification(row.id, row.user_id, content_of(row), row.created_at)
     own, previous = EventId(row.seq, row.tag), EventId(row.seq - 1, row.previous_tag)
-    return Event(row.user_id, own, previous, row.kind, row.unread, row.happened_at, row.data, stored)
+    stored = None
+    is_superseded = row.id is not None and row.kind == UPDATED and orjson.loads(row.data)["revision"] < row.revision
+    if row.id is not None and not is_superseded:
+        # The newest content, but for its state: that it was read is told by a later event.
+        stored = Notification(
+            row.id, row.user_id, content_of(row), row.created_at, **{name: getattr(row, name) for name in CHANGING}
+        )
+    return Event(row.user_id, own, previous, row.kind, row.unread, row.happened_at, row.data, stored, row.unseen)

@@ -10,6 +10,7 @@ from shirase.store.tables import Moment
 connections = tables.Base.metadata.tables["shirase_connections"]
 events = tables.Base.metadata.tables["shirase_events"]
 missed = tables.Base.metadata.tables["shirase_missed"]
+scheduled = tables.Base.metadata.tables["shirase_scheduled"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 _ONE, _NOW = select(literal(1)), bindparam("now", type_=Moment())
@@ -18,6 +19,7 @@ _ANYTHING = select(
         _ONE.where(events.c.published_at.is_(None)).exists(),
         _ONE.select_from(missed).exists(),
         _ONE.where(notifications.c.expires_at <= _NOW).exists(),
+        _ONE.where(scheduled.c.send_at <= _NOW).exists(),
         _ONE.where(connections.c.expires_at <= _NOW, connections.c.ended_at.is_(None)).exists(),
         _ONE.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None)).exists(),
     )

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, delete, select, tuple_
 
-from shirase.store import append, log, tables
+from shirase.store import log, states, tables
+from shirase.store.changes import Change, append_changes
 from shirase.store.sql import among
 from shirase.types import DELETED, Event
 
@@ -34,22 +35,20 @@ def outdated(db: Connection, before: datetime, limit: int) -> list[tuple[int, st
 
 def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
     """Remove notifications and tell their users' devices, so that no badge and no list keeps them."""
-    log.lock(db, sorted({user_id for _, user_id in due}))
+    seen = log.lock(db, sorted({user_id for _, user_id in due}))
     gone = db.execute(
         delete(notifications)
         .where(among(db.dialect.name, notifications.c.id, [number for number, _ in due]))
-        .returning(notifications.c.id, notifications.c.user_id, notifications.c.read_at)
+        .returning(*states.STATE)
     )
-    removed: dict[str, list[int]] = {}
-    unread: dict[str, int] = {}
-    for number, user_id, read_at in gone:
-        removed.setdefault(user_id, []).append(number)
-        unread[user_id] = unread.get(user_id, 0) + (read_at is None)
-    changes = [
-        append.Change(user_id, DELETED, {"ids": sorted(numbers)}, -unread[user_id])
-        for user_id, numbers in removed.items()
-    ]
-    return append.append_changes(db, changes, now) if changes else []
+    of_user: dict[str, list[Any]] = {}
+    for row in gone:
+        of_user.setdefault(row.user_id, []).append(row)
+    changes = []
+    for user_id, rows in of_user.items():
+        lost = states.removed(rows, seen[user_id])
+        changes.append(Change(user_id, DELETED, {"ids": lost.ids}, -lost.unread, -lost.unseen))
+    return append_changes(db, changes, now) if changes else []
 
 
 def remove_events(db: Connection, before: datetime, limit: int) -> int:

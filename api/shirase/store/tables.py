@@ -59,9 +59,12 @@ class Base(DeclarativeBase):
     """What all tables share."""
 
 
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
+
 def _live_index(name: str, *columns: str) -> Index:
-    where = text("ended_at IS NULL")
-    return Index(name, *columns, postgresql_where=where, sqlite_where=where)
+    return _partial_index(name, *columns, where="ended_at IS NULL")
 
 
 class DatabaseNameRow(Base):
@@ -73,7 +76,10 @@ class DatabaseNameRow(Base):
 
 
 class StreamRow(Base):
-    """A user's log: where it stands, and how many of the user's notifications are unread there."""
+    """A user's log: where it ends, and how many of the user's notifications are unread and unseen there.
+
+    Unseen is what is unread and above the position ``seen`` in the list. What is archived is neither.
+    """
 
     __tablename__ = "shirase_streams"
 
@@ -82,13 +88,15 @@ class StreamRow(Base):
     unread: Mapped[int] = mapped_column(Integer)
     tag: Mapped[str] = mapped_column(Tag, server_default="")  # of the event at the head
     previous_tag: Mapped[str] = mapped_column(Tag, server_default="")  # of the head before the latest append
+    unseen: Mapped[int] = mapped_column(Integer, server_default="0")
+    seen: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class EventRow(Base):
     """One entry of a user's log: replay source, outbox and origin of the SSE id at once.
 
-    The content of a ``notification`` event is the notification's row; the other kinds carry their own ``data``.
-    ``unread`` is the count after this event, so that a stream which begins here can say it.
+    The content of ``notification`` and ``updated`` events is the notification's row; the other kinds carry their own
+    ``data``. ``unread`` and ``unseen`` are the counts after this event, which a stream that begins here reports.
     """
 
     __tablename__ = "shirase_events"
@@ -101,6 +109,7 @@ class EventRow(Base):
     unread: Mapped[int] = mapped_column(Integer)
     tag: Mapped[str] = mapped_column(Tag)
     previous_tag: Mapped[str] = mapped_column(Tag)  # of the event before, which may have been removed
+    unseen: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime] = mapped_column(Moment)
     published_at: Mapped[datetime | None] = mapped_column(Moment)
     # For traces, written together with ``published_at``.
@@ -143,30 +152,29 @@ class NotificationRow(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     read_at: Mapped[datetime | None] = mapped_column(Moment)
     read_by: Mapped[str | None] = mapped_column(String(200))  # the device: its user agent
+    archived_at: Mapped[datetime | None] = mapped_column(Moment)
+    position: Mapped[int] = mapped_column(BigInteger)  # in the list; one sequence with ``id``
+    revision: Mapped[int] = mapped_column(Integer, server_default="1")
+    updated_at: Mapped[datetime | None] = mapped_column(Moment)  # when the content last changed, if it did
+    count: Mapped[int] = mapped_column(Integer, server_default="1")
+    actors: Mapped[str | None] = mapped_column(Text)  # the latest that were folded into it, as JSON
 
     __table_args__ = (
         *(Column(name, column_type(field), nullable=field.nullable) for name, field in FIELDS.items()),
-        Index("shirase_notifications_of_user", "user_id", "id"),
-        Index("shirase_notifications_of_type", "user_id", "type", "id"),
-        Index(
-            "shirase_notifications_unread",
-            "user_id",
-            "id",
-            postgresql_where=read_at.is_(None),
-            sqlite_where=read_at.is_(None),
+        _partial_index("shirase_notifications_inbox", "user_id", "position", where="archived_at IS NULL"),
+        _partial_index("shirase_notifications_archived", "user_id", "position", where="archived_at IS NOT NULL"),
+        Index("shirase_notifications_of_type", "user_id", "type", "position"),
+        _partial_index(
+            "shirase_notifications_of_category", "user_id", "category", "position", where="category IS NOT NULL"
         ),
-        Index(
-            "shirase_notifications_expiring",
-            "expires_at",
-            postgresql_where=text("expires_at IS NOT NULL"),
-            sqlite_where=text("expires_at IS NOT NULL"),
-        ),
-        Index(
+        _partial_index("shirase_notifications_unread", "user_id", "position", where="read_at IS NULL"),
+        _partial_index("shirase_notifications_of_key", "key", "user_id", where="key IS NOT NULL", unique=True),
+        _partial_index("shirase_notifications_expiring", "expires_at", where="expires_at IS NOT NULL"),
+        _partial_index(
             "shirase_notifications_expiring_unread",
             "user_id",
             "expires_at",
-            postgresql_where=text("expires_at IS NOT NULL AND read_at IS NULL"),
-            sqlite_where=text("expires_at IS NOT NULL AND read_at IS NULL"),
+            where="expires_at IS NOT NULL AND read_at IS NULL",
         ),
         {"sqlite_autoincrement": True},  # an id is never given twice, also after the newest was deleted
     )
@@ -241,3 +249,24 @@ class NodeRow(Base):
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     looked_at: Mapped[datetime] = mapped_column(Moment)
     heard_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class ScheduledRow(Base):
+    """A notification to create at a time to come."""
+
+    __tablename__ = "shirase_scheduled"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    owner: Mapped[str] = mapped_column(UserId)  # the producer
+    user_id: Mapped[str] = mapped_column(UserId)
+    key: Mapped[str | None] = mapped_column(String(255))
+    draft: Mapped[str] = mapped_column(Text)  # the columns of its content, as JSON
+    send_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index("shirase_scheduled_due", "send_at"),
+        Index("shirase_scheduled_of_owner", "owner", "id"),
+        _partial_index("shirase_scheduled_of_key", "key", "user_id", where="key IS NOT NULL"),
+        {"sqlite_autoincrement": True},
+    )

@@ -9,6 +9,7 @@ from apispec import APISpec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shirase.fields import KEY
 from shirase.settings import Settings
 from shirase.types import LARGEST_ID
 from shirase.web import schemas
@@ -20,6 +21,7 @@ from shirase.web.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
 ALWAYS = (400, 500, 503)
+TEXT_PARAMETERS = {"key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY}}
 
 
 def document_of(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
@@ -113,7 +115,7 @@ def _parameters(arguments: Sequence[str], described: Operation) -> list[dict[str
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+            "schema": TEXT_PARAMETERS.get(name, {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}),
         }
         for name in sorted(arguments)
     ]

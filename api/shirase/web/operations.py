@@ -1,11 +1,14 @@
 """Which operations there are: those of the service, and those that a host's application mounts."""
 
-from shirase.web.routes import connections, health, notifications, streams, tickets
+from shirase.web.routes import connections, health, inbox, keyed, notifications, scheduled, streams, tickets
 
 FOR_HOSTS = (
     *streams.blueprint.endpoints,
     *connections.blueprint.endpoints,
     *notifications.blueprint.endpoints,
+    *inbox.blueprint.endpoints,
+    *keyed.blueprint.endpoints,
+    *scheduled.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)
 SERVICE = (*FOR_TOKENS, *health.blueprint.endpoints)

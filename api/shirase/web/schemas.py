@@ -3,13 +3,22 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 
-from shirase.fields import FIELDS, Type
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewContent, NewNotification, Request, UserIdField
+from shirase.fields import FIELDS, NO_NUL, Actor, Category, Type, no_nul
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewKeyed, NewNotification, Request, UserIdField
 from shirase.types import LARGEST_ID
 
-__all__ = ["NewBatch", "NewBroadcast", "NewContent", "NewNotification"]  # described with the others
+__all__ = ["NewBatch", "NewBroadcast", "NewKeyed", "NewNotification"]  # described with the others
 
 CACHE_BUSTER = re.compile(r"_\w*|cb|ts?|timestamp|rand(om)?|no_?cache|cache_?bust(er)?", re.IGNORECASE)
 
@@ -22,10 +31,14 @@ def _whole(value: Any) -> Any:
 NotificationId = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_whole)]
 
 
-class MarkRead(Request):
-    """Which notifications were read."""
+class SomeIds(Request):
+    """Which notifications."""
 
     ids: Annotated[list[NotificationId], Field(min_length=1, max_length=1000)]
+
+    def distinct(self) -> list[int]:
+        """Each of them once."""
+        return sorted(set(self.ids))
 
 
 _Declared: Any = create_model(
@@ -39,9 +52,53 @@ class NotificationView(_Declared):  # type: ignore[misc]
 
     id: int
     user_id: str
+    position: Annotated[int, Field(description="Its place in the list, which begins with the highest.")]
+    revision: Annotated[int, Field(description="1, and one more at each change of content.")]
+    count: Annotated[int, Field(description="How many were folded into it.")]
+    actors: Annotated[list[Actor], Field(description="The latest three actors, newest first.")]
     is_read: bool
+    is_seen: bool
     read_at: AwareDatetime | None
+    archived_at: AwareDatetime | None
     created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class ScheduledView(BaseModel):
+    """A notification that waits for its time."""
+
+    scheduled_id: int
+    send_at: AwareDatetime
+
+
+class ScheduledNotificationView(_Declared, ScheduledView):  # type: ignore[misc]
+    """What waits for its time, whole."""
+
+    user_id: str
+    created_at: AwareDatetime
+    fold: bool
+    quiet: bool
+
+
+class ScheduledListView(BaseModel):
+    """What a producer has scheduled."""
+
+    scheduled: list[ScheduledNotificationView]
+    next_after: int | None
+
+
+class CountsView(BaseModel):
+    """How many are unread, and how many unseen."""
+
+    unread_count: int
+    unseen_count: int
+    by_category: Annotated[dict[str, int], Field(description="Unread, of each category that has any.")]
+
+
+class UnseenView(BaseModel):
+    """How many are unseen."""
+
+    unseen_count: int
 
 
 class BatchView(BaseModel):
@@ -135,6 +192,24 @@ class PageQuery(Query):
     before: NotificationId | None = None
     unread: Literal["true", "false"] | None = None
     type: Type | None = None
+    category: Category | None = None
+    archived: Literal["true", "false"] | None = None
+    q: Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)] | None = (
+        None
+    )
+
+
+class RetractQuery(Query):
+    """Whose; everyone's without it."""
+
+    user_id: UserIdField | None = None
+
+
+class ScheduledQuery(Query):
+    """Which part of the list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    after: NotificationId | None = None
 
 
 class PollQuery(OpenQuery):

@@ -1,42 +1,39 @@
-"""Notifications over REST."""
+"""Creating notifications, and what became of one."""
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.errors import FieldError, Invalid
 from shirase.fields import rfc3339
-from shirase.inbox import events, notifications
+from shirase.inbox import events, notifications, scheduled
 from shirase.inbox.notifications import Once
-from shirase.types import Draft, Notification
+from shirase.types import Draft, Stored
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
-from shirase.web.operation import USER, Header, Operation, json_answer, operation
+from shirase.web.operation import Header, Operation, json_answer, operation
 from shirase.web.schemas import (
     BatchView,
     BroadcastView,
-    MarkRead,
     NewBatch,
     NewBroadcast,
     NewNotification,
     NotificationView,
-    PageQuery,
-    PageView,
+    ScheduledView,
     TraceView,
-    UnreadView,
-    UpdatedView,
 )
 
 blueprint = Blueprint("notifications", "/api/notifications")
 
-LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 IDEMPOTENCY = {
     "Idempotency-Key": Header(
@@ -48,6 +45,14 @@ IDEMPOTENCY = {
 }
 REPEATED = "A repeat of an earlier request: its answer again"
 CREATING = (403, 409, *bodies.PROBLEMS)
+ONE: Mapping[int, tuple[str, type[BaseModel]]] = {
+    201: ("Created", NotificationView),
+    200: (
+        "It replaces the user's present one of its key; or a repeat of an earlier request: its answer again",
+        NotificationView,
+    ),
+    202: ("Kept until `send_at`", ScheduledView),
+}
 
 
 @blueprint.post("")
@@ -55,7 +60,7 @@ CREATING = (403, 409, *bodies.PROBLEMS)
     Operation(
         "Create a notification",
         WRITE,
-        {201: ("Created", NotificationView), 200: (REPEATED, NotificationView)},
+        ONE,
         body=NewNotification,
         headers=IDEMPOTENCY,
         problems=CREATING,
@@ -63,11 +68,8 @@ CREATING = (403, 409, *bodies.PROBLEMS)
     )
 )
 def create(caller: Identity, body: NewNotification) -> Response:
-    """Store one notification and tell every open stream of its user."""
-    answer = _create(caller, [body.draft()], lambda created: events.notification_fields(created[0]))
-    path = f"{request().prefix}/api/notifications/{orjson.loads(answer.data)['id']}"
-    answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
-    return answer
+    """Store one notification and tell every open stream of its user; at once, or at ``send_at``."""
+    return create_one(caller, body.draft(), body.send_at)
 
 
 @blueprint.post("/batch")
@@ -84,10 +86,10 @@ def create(caller: Identity, body: NewNotification) -> Response:
 )
 def create_batch(caller: Identity, body: NewBatch) -> Response:
     """Store up to 1,000 notifications in one transaction."""
-    return _create(
+    return create_all(
         caller,
         body.drafts(),
-        lambda created: {"notifications": [events.notification_fields(one) for one in created]},
+        lambda made: {"notifications": [events.notification_fields(one.notification) for one in made]},
     )
 
 
@@ -105,71 +107,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
 )
 def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
     """Store the same for up to 10,000 users; one who is named twice gets one."""
-    return _create(caller, body.drafts(), lambda created: {"created": len(created)})
-
-
-@blueprint.get("")
-@operation(
-    Operation(
-        "List one's notifications, newest first",
-        USER,
-        {200: ("A page", PageView)},
-        query=PageQuery,
-        problems=(422,),
-    )
-)
-def index(caller: Identity, query: PageQuery) -> Response:
-    """One page, with the unread count."""
-    shown, count, next_before = notifications.page(
-        services().database,
-        caller.user_id,
-        limit=query.limit,
-        before=query.before,
-        unread=None if query.unread is None else query.unread == "true",
-        type_=query.type,
-    )
-    found = [events.notification_fields(one) for one in shown]
-    return json_answer({"notifications": found, "unread_count": count, "next_before": next_before})
-
-
-@blueprint.get("/unread-count")
-@operation(Operation("Count one's unread notifications", USER, {200: ("The count", UnreadView)}))
-def unread_count(caller: Identity) -> Response:
-    """The number for the badge."""
-    return json_answer({"unread_count": notifications.unread_count(services().database, caller.user_id)})
-
-
-@blueprint.post("/read")
-@operation(
-    Operation(
-        "Mark some of one's notifications read",
-        USER,
-        {200: ("How many were not read before; ids of others are passed over", UpdatedView)},
-        body=MarkRead,
-        problems=bodies.PROBLEMS,
-    )
-)
-def mark_read(caller: Identity, body: MarkRead) -> Response:
-    """Mark some read, on all of the user's devices."""
-    return _updated(caller, sorted(set(body.ids)))
-
-
-@blueprint.post("/read-all")
-@operation(
-    Operation("Mark all of one's notifications read", USER, {200: ("How many were not read before", UpdatedView)})
-)
-def mark_all_read(caller: Identity) -> Response:
-    """Mark all read, on all of the user's devices."""
-    return _updated(caller, None)
-
-
-@blueprint.get("/<int:number>")
-@operation(
-    Operation("Get one of one's notifications", USER, {200: ("It", NotificationView)}, problems=(404,)),
-)
-def show(caller: Identity, number: int) -> Response:
-    """One notification; another user's is not found."""
-    return json_answer(events.notification_fields(notifications.get(services().database, caller.user_id, number)))
+    return create_all(caller, body.drafts(), lambda made: {"created": len(made)})
 
 
 @blueprint.get("/<int:number>/trace")
@@ -198,31 +136,46 @@ def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every op
     return json_answer({**shown, "nodes": found.nodes, "waiting_nodes": found.waiting})
 
 
-@blueprint.delete("/<int:number>")
-@operation(Operation("Delete one of one's notifications", USER, {204: ("Deleted", None)}, problems=(404,)))
-def delete(caller: Identity, number: int) -> Response:
-    """Remove one, on all of the user's devices."""
+def create_all(
+    caller: Identity, drafts: list[Draft], shape: Callable[[list[Stored]], Any], *, replaces: bool = False
+) -> Response:
+    """Store and publish; 201, or 200 where the one that is asked for by its key was there already."""
     wired = services()
-    notifications.delete(wired.database, wired.publisher, caller.user_id, number)
-    return Response(status=204)
+    is_new = True
 
+    def answer(results: list[Stored]) -> str:
+        nonlocal is_new
+        is_new = not replaces or results[0].is_new
+        return orjson.dumps(shape(results)).decode()
 
-def _create(caller: Identity, drafts: list[Draft], shape: Callable[[list[Notification]], Any]) -> Response:
-    wired = services()
     body, replayed = notifications.create(
-        wired.database,
-        wired.publisher,
-        drafts,
-        once=_once(caller),
-        batcher=wired.batcher,
-        answer=lambda created: orjson.dumps(shape(created)).decode(),
+        wired.database, wired.publisher, drafts, once=once(caller), batcher=wired.batcher, answer=answer
     )
     if replayed:
         return json_answer(body, 200, Idempotency_Replayed="true")
-    return json_answer(body, 201)
+    return json_answer(body, 201 if is_new else 200)
 
 
-def _once(caller: Identity) -> Once | None:
+def create_one(caller: Identity, draft: Draft, send_at: datetime | None) -> Response:
+    """Store and publish one notification, or keep it until its time."""
+    if send_at:
+        return _schedule(caller, draft, send_at)
+    answer = create_all(caller, [draft], lambda made: events.notification_fields(made[0].notification), replaces=True)
+    path = f"{request().prefix}/api/notifications/{orjson.loads(answer.data)['id']}"
+    answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
+    return answer
+
+
+def _schedule(caller: Identity, draft: Draft, send_at: datetime) -> Response:
+    number, replayed = scheduled.schedule(services().database, caller.user_id, draft, send_at, once(caller))
+    answer = json_answer({"scheduled_id": int(number), "send_at": rfc3339(send_at)}, 202)
+    if replayed:
+        answer.headers["Idempotency-Replayed"] = "true"
+    return answer
+
+
+def once(caller: Identity) -> Once | None:
+    """What makes a repeat of this request harmless, if its producer asks for that."""
     key = request().headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -231,10 +184,3 @@ def _once(caller: Identity) -> Once | None:
     # The path is part of it: the same body means another thing elsewhere.
     fingerprint = hashlib.sha256(request().path.encode() + b"\n" + request().body()).hexdigest()
     return Once(caller.user_id, key, fingerprint)
-
-
-def _updated(caller: Identity, ids: list[int] | None) -> Response:
-    wired = services()
-    device = "".join(filter(str.isprintable, request().headers.get("User-Agent", "")))[:LONGEST_DEVICE] or None
-    updated, count = notifications.mark_read(wired.database, wired.publisher, caller.user_id, ids, device)
-    return json_answer({"updated": updated, "unread_count": count})

@@ -1,0 +1,127 @@
+"""Moving logs forward: a log's row is locked, its head and its counts change, and the events are inserted behind it."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Executable,
+    FromClause,
+    Integer,
+    String,
+    Text,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shirase.store import tables
+from shirase.store.sql import document, rows
+from shirase.store.tables import Moment, Tag, UserId
+from shirase.types import Event
+
+streams = tables.Base.metadata.tables["shirase_streams"]
+events = tables.Base.metadata.tables["shirase_events"]
+
+NOW = bindparam("now", type_=Moment())
+TAG = bindparam("tag", type_=Tag)
+# SQLite's own: an id is never given twice, also after the newest notification was deleted.
+LAST_ID = literal_column(
+    "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'shirase_notifications')", Integer()
+)
+_STEP = {"user_id": UserId, "events": BigInteger(), "unread": Integer(), "unseen": Integer()}
+_ENTRY = {
+    "user_id": UserId,
+    "seq": BigInteger(),
+    "kind": String(),
+    "notification_id": BigInteger(),
+    "data": Text(),
+    "unread": Integer(),
+    "unseen": Integer(),
+    "tag": Tag,
+    "previous_tag": Tag,
+}
+
+
+class End(NamedTuple):
+    """Where a log stands after an append."""
+
+    head: int
+    unread: int
+    unseen: int
+    previous_tag: str  # of the head before
+    last_id: int = 0  # of all notifications that ever were, in SQLite
+
+
+def new_tag() -> str:
+    """Random bits for the events of one append: they are committed together, or never were."""
+    return secrets.token_hex(3)
+
+
+def advance(db: Connection, steps: Iterable[dict[str, Any]], tag: str) -> dict[str, End]:
+    """Move heads and counts forward, and hold the rows' locks until the transaction ends.
+
+    Args:
+        db: a transaction that writes.
+        steps: ``{"user_id", "events", "unread", "unseen"}``, one a user.
+        tag: of the events that are appended.
+    """
+    found = db.execute(_advance_by_steps(db.dialect.name), {"steps": document(steps), "tag": tag})
+    return {user: End(*end) for user, *end in found.all()}
+
+
+@cache
+def _advance_by_steps(dialect: str) -> Executable:
+    statement: Executable = advancing(sqlite if dialect == "sqlite" else postgresql, rows(dialect, "steps", _STEP))
+    return statement
+
+
+def advancing(module: Any, steps: FromClause) -> Any:
+    """The statement that moves logs forward by these steps, in the order of ids, so that no two writers deadlock."""
+    # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
+    new = select(*(steps.c[name] for name in _STEP), TAG).where(true()).order_by(steps.c.user_id)
+    statement = module.insert(streams).from_select(["user_id", "head", "unread", "unseen", "tag"], new)
+    statement = statement.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={
+            "head": streams.c.head + statement.excluded.head,
+            "unread": streams.c.unread + statement.excluded.unread,
+            "unseen": streams.c.unseen + statement.excluded.unseen,
+            "tag": statement.excluded.tag,
+            "previous_tag": streams.c.tag,
+        },
+    )
+    ended = (streams.c.user_id, streams.c.head, streams.c.unread, streams.c.unseen, streams.c.previous_tag)
+    return statement.returning(*ended, *([LAST_ID] if module is sqlite else []))
+
+
+def insert_events(db: Connection, appended: Sequence[Event], now: datetime) -> None:
+    """Insert events at the places that their logs have been moved to."""
+    db.execute(_insert_entries(db.dialect.name), {"appended": document(map(_entry, appended)), "now": now})
+
+
+@cache
+def _insert_entries(dialect: str) -> Executable:
+    source = rows(dialect, "appended", _ENTRY)
+    return insert(events).from_select([*_ENTRY, "created_at"], select(*source.c, NOW))
+
+
+def _entry(event: Event) -> dict[str, Any]:
+    return {
+        "user_id": event.user_id,
+        "seq": event.seq,
+        "kind": event.kind,
+        "notification_id": event.notification.id if event.notification else None,
+        "data": event.data,
+        "unread": event.unread,
+        "unseen": event.unseen,
+        "tag": event.id.tag,
+        "previous_tag": event.previous.tag,
+    }

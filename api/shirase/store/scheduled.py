@@ -1,0 +1,81 @@
+"""What is to be sent at a time to come. A row is deleted in the transaction that creates its notification."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, CursorResult, delete, insert, select
+
+from shirase.fields import FIELDS, Content
+from shirase.store import tables
+from shirase.store.append import content_row
+from shirase.store.sql import among
+from shirase.types import Draft
+
+scheduled = tables.Base.metadata.tables["shirase_scheduled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A draft, and when it is to be sent."""
+
+    id: int
+    draft: Draft
+    send_at: datetime
+    created_at: datetime
+
+
+def add(db: Connection, owner: str, draft: Draft, send_at: datetime, now: datetime) -> int:
+    """Keep a draft until its time; returns its id."""
+    kept = {"content": content_row(draft.content), "fold": draft.fold, "quiet": draft.quiet}
+    row = {"owner": owner, "user_id": draft.user_id, "key": draft.content.key, "send_at": send_at, "created_at": now}
+    adding = insert(scheduled).values(**row, draft=orjson.dumps(kept).decode()).returning(scheduled.c.id)
+    number: int = db.execute(adding).scalar_one()
+    return number
+
+
+def of_owner(db: Connection, owner: str, limit: int, after: int = 0) -> list[Scheduled]:
+    """What a producer has scheduled, in the order of creation, behind the id ``after``."""
+    wanted = select(scheduled).where(scheduled.c.owner == owner, scheduled.c.id > after)
+    return [_scheduled(row) for row in db.execute(wanted.order_by(scheduled.c.id).limit(limit))]
+
+
+def cancel(db: Connection, owner: str, number: int) -> bool:
+    """Delete one of a producer's; false if there is none."""
+    return _delete(db, scheduled.c.id == number, scheduled.c.owner == owner) > 0
+
+
+def cancel_key(db: Connection, key: str, user_id: str | None) -> int:
+    """Delete what is scheduled under a key, for one user or for everyone; returns how many."""
+    return _delete(db, scheduled.c.key == key, *([] if user_id is None else [scheduled.c.user_id == user_id]))
+
+
+def due(db: Connection, now: datetime, limit: int) -> list[int]:
+    """The ids of what is due, in the order of its times."""
+    wanted = select(scheduled.c.id).where(scheduled.c.send_at <= now)
+    return list(db.scalars(wanted.order_by(scheduled.c.send_at, scheduled.c.id).limit(limit)))
+
+
+def take(db: Connection, ids: Sequence[int]) -> list[Scheduled]:
+    """Delete these and return them, but for those that another relay is taking, or that are cancelled."""
+    these = among(db.dialect.name, scheduled.c.id, ids)
+    free = select(scheduled.c.id).where(these).order_by(scheduled.c.id).with_for_update(skip_locked=True)
+    taken = db.execute(delete(scheduled).where(scheduled.c.id.in_(free)).returning(scheduled))
+    return sorted(map(_scheduled, taken), key=lambda one: (one.send_at, one.id))
+
+
+def _delete(db: Connection, *which: ColumnElement[bool]) -> int:
+    return cast(CursorResult[Any], db.execute(delete(scheduled).where(*which))).rowcount
+
+
+def _scheduled(row: Any) -> Scheduled:
+    kept = orjson.loads(row.draft)
+    columns = {
+        name: datetime.fromisoformat(value) if FIELDS[name].kind == "time" else value
+        for name, value in kept["content"].items()
+        if name in FIELDS
+    }
+    draft = Draft(row.user_id, Content(columns), fold=kept["fold"], quiet=kept["quiet"])
+    return Scheduled(row.id, draft, row.send_at, row.created_at)

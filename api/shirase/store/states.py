@@ -1,0 +1,100 @@
+"""States of a user's notifications: read, archived, seen, deleted. The user's log must be locked (``log.lock``)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+
+from shirase.store import tables
+from shirase.store.sql import among
+
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+streams = tables.Base.metadata.tables["shirase_streams"]
+
+STATE = tuple(notifications.c[name] for name in ("id", "user_id", "position", "read_at", "archived_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Which notifications changed, and how many of them count as unread and unseen by what else they are."""
+
+    ids: Sequence[int]
+    unread: int
+    unseen: int
+
+
+def mark_read(
+    db: Connection, user_id: str, ids: Sequence[int] | None, now: datetime, *, seen: int, device: str | None
+) -> Changed:
+    """Mark these (``None``: all) read; returns those that were unread."""
+    is_unread = notifications.c.read_at.is_(None)
+    rows = _update(db, user_id, ids, now, is_unread, {"read_at": now, "read_by": device})
+    return _changed((row for row in rows if row.archived_at is None), rows, seen)
+
+
+def mark_unread(db: Connection, user_id: str, ids: Sequence[int], now: datetime, *, seen: int) -> Changed:
+    """Mark these unread; returns those that were read."""
+    is_read = notifications.c.read_at.is_not(None)
+    rows = _update(db, user_id, ids, now, is_read, {"read_at": None, "read_by": None})
+    return _changed((row for row in rows if row.archived_at is None), rows, seen)
+
+
+def archive(db: Connection, user_id: str, ids: Sequence[int] | None, now: datetime, *, seen: int) -> Changed:
+    """Archive these (``None``: all); returns those that were not."""
+    is_open = notifications.c.archived_at.is_(None)
+    rows = _update(db, user_id, ids, now, is_open, {"archived_at": now})
+    return _changed((row for row in rows if row.read_at is None), rows, seen)
+
+
+def unarchive(db: Connection, user_id: str, ids: Sequence[int], now: datetime, *, seen: int) -> Changed:
+    """Bring these back from the archive; returns those that were there."""
+    is_archived = notifications.c.archived_at.is_not(None)
+    rows = _update(db, user_id, ids, now, is_archived, {"archived_at": None})
+    return _changed((row for row in rows if row.read_at is None), rows, seen)
+
+
+def mark_seen(db: Connection, user_id: str) -> int:
+    """Count everything up to now as seen; returns how many were unseen."""
+    latest = select(func.max(notifications.c.position)).where(notifications.c.user_id == user_id).scalar_subquery()
+    unseen: int = db.execute(select(streams.c.unseen).where(streams.c.user_id == user_id)).scalar_one_or_none() or 0
+    if unseen:
+        db.execute(update(streams).where(streams.c.user_id == user_id).values(seen=latest))
+    return unseen
+
+
+def remove(db: Connection, user_id: str, number: int, now: datetime, *, seen: int) -> Changed:
+    """Delete one; returns nothing if the user has no such."""
+    gone = db.execute(delete(notifications).where(_of(user_id, now), notifications.c.id == number).returning(*STATE))
+    return removed(gone.all(), seen)
+
+
+def removed(rows: Sequence[Any], seen: int) -> Changed:
+    """What the counts lose by the removal of a user's rows that were returned by it."""
+    return _changed((row for row in rows if row.read_at is None and row.archived_at is None), rows, seen)
+
+
+def _update(
+    db: Connection,
+    user_id: str,
+    ids: Sequence[int] | None,
+    now: datetime,
+    which: ColumnElement[bool],
+    values: dict[str, Any],
+) -> Sequence[Any]:
+    wanted = update(notifications).where(_of(user_id, now), which)
+    if ids is not None:
+        wanted = wanted.where(among(db.dialect.name, notifications.c.id, ids))
+    return db.execute(wanted.values(**values).returning(*STATE)).all()
+
+
+def _changed(counted: Iterable[Any], rows: Sequence[Any], seen: int) -> Changed:
+    positions = [row.position for row in counted]
+    unseen = sum(position > seen for position in positions)
+    return Changed(sorted(row.id for row in rows), len(positions), unseen)
+
+
+def _of(user_id: str, now: datetime) -> ColumnElement[bool]:
+    alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
+    return (notifications.c.user_id == user_id) & alive

@@ -1,0 +1,156 @@
+"""One's own notifications: the list, the counts and the states."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from shirase.access.tokens import Identity
+from shirase.inbox import events, inbox
+from shirase.web import bodies
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import request, services
+from shirase.web.http import Response
+from shirase.web.operation import USER, Operation, json_answer, operation
+from shirase.web.schemas import (
+    CountsView,
+    NotificationView,
+    PageQuery,
+    PageView,
+    SomeIds,
+    UnreadView,
+    UnseenView,
+    UpdatedView,
+)
+
+blueprint = Blueprint("inbox", "/api/notifications")
+
+LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
+
+
+def _changing(summary: str, counted: str, body: type[BaseModel] | None = None) -> Operation:
+    answers = {200: (f"{counted}; ids of others are passed over" if body else counted, UpdatedView)}
+    return Operation(summary, USER, answers, body=body, problems=bodies.PROBLEMS if body else ())
+
+
+@blueprint.get("")
+@operation(
+    Operation(
+        "List one's notifications, by the last change that brought each to the top",
+        USER,
+        {200: ("A page", PageView)},
+        query=PageQuery,
+        problems=(422,),
+    )
+)
+def index(caller: Identity, query: PageQuery) -> Response:
+    """One page, with the unread count."""
+    shown, count, next_before = inbox.page(
+        services().database,
+        caller.user_id,
+        limit=query.limit,
+        before=query.before,
+        unread=None if query.unread is None else query.unread == "true",
+        type_=query.type,
+        category=query.category,
+        archived=query.archived == "true",
+        words=query.q,
+    )
+    found = [events.notification_fields(one) for one in shown]
+    return json_answer({"notifications": found, "unread_count": count, "next_before": next_before})
+
+
+@blueprint.get("/unread-count")
+@operation(Operation("Count one's unread notifications", USER, {200: ("The count", UnreadView)}))
+def unread_count(caller: Identity) -> Response:
+    """The number for the badge."""
+    return json_answer({"unread_count": inbox.unread_count(services().database, caller.user_id)})
+
+
+@blueprint.get("/counts")
+@operation(Operation("Count one's unread and unseen notifications", USER, {200: ("The counts", CountsView)}))
+def counts(caller: Identity) -> Response:
+    """The numbers for badges and tabs."""
+    found = inbox.counts(services().database, caller.user_id)
+    return json_answer(
+        {"unread_count": found.unread, "unseen_count": found.unseen, "by_category": dict(found.by_category)}
+    )
+
+
+@blueprint.post("/read")
+@operation(_changing("Mark some of one's notifications read", "How many were unread", SomeIds))
+def mark_read(caller: Identity, body: SomeIds) -> Response:
+    """Mark some read, on all of the user's devices."""
+    return _updated(inbox.mark_read, caller, body.distinct(), _device())
+
+
+@blueprint.post("/read-all")
+@operation(_changing("Mark all of one's notifications read", "How many were unread"))
+def mark_all_read(caller: Identity) -> Response:
+    """Mark all read, on all of the user's devices."""
+    return _updated(inbox.mark_read, caller, None, _device())
+
+
+@blueprint.post("/unread")
+@operation(_changing("Mark some of one's notifications unread again", "How many were read", SomeIds))
+def mark_unread(caller: Identity, body: SomeIds) -> Response:
+    """Mark some unread, on all of the user's devices."""
+    return _updated(inbox.mark_unread, caller, body.distinct())
+
+
+@blueprint.post("/archive")
+@operation(_changing("Archive some of one's notifications", "How many were not archived", SomeIds))
+def archive(caller: Identity, body: SomeIds) -> Response:
+    """Take some out of the list and the counts, on all of the user's devices."""
+    return _updated(inbox.archive, caller, body.distinct())
+
+
+@blueprint.post("/archive-all")
+@operation(_changing("Archive all of one's notifications", "How many were not archived"))
+def archive_all(caller: Identity) -> Response:
+    """Take all out of the list and the counts, on all of the user's devices."""
+    return _updated(inbox.archive, caller, None)
+
+
+@blueprint.post("/unarchive")
+@operation(_changing("Bring some of one's notifications back from the archive", "How many were archived", SomeIds))
+def unarchive(caller: Identity, body: SomeIds) -> Response:
+    """Put some back where they were in the list, on all of the user's devices."""
+    return _updated(inbox.unarchive, caller, body.distinct())
+
+
+@blueprint.post("/seen")
+@operation(Operation("Count everything up to now as seen", USER, {200: ("No more are unseen", UnseenView)}))
+def mark_seen(caller: Identity) -> Response:
+    """Clear the number on the bell, on all of the user's devices."""
+    wired = services()
+    inbox.mark_seen(wired.database, wired.publisher, caller.user_id)
+    return json_answer({"unseen_count": 0})
+
+
+@blueprint.get("/<int:number>")
+@operation(
+    Operation("Get one of one's notifications", USER, {200: ("It", NotificationView)}, problems=(404,)),
+)
+def show(caller: Identity, number: int) -> Response:
+    """One notification; another user's is not found."""
+    return json_answer(events.notification_fields(inbox.get(services().database, caller.user_id, number)))
+
+
+@blueprint.delete("/<int:number>")
+@operation(Operation("Delete one of one's notifications", USER, {204: ("Deleted", None)}, problems=(404,)))
+def delete(caller: Identity, number: int) -> Response:
+    """Remove one, on all of the user's devices."""
+    wired = services()
+    inbox.delete(wired.database, wired.publisher, caller.user_id, number)
+    return Response(status=204)
+
+
+def _updated(change: Callable[..., inbox.Updated], caller: Identity, *arguments: Any) -> Response:
+    wired = services()
+    done = change(wired.database, wired.publisher, caller.user_id, *arguments)
+    return json_answer({"updated": done.updated, "unread_count": done.unread})
+
+
+def _device() -> str | None:
+    return "".join(filter(str.isprintable, request().headers.get("User-Agent", "")))[:LONGEST_DEVICE] or None

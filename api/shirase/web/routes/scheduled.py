@@ -1,0 +1,58 @@
+"""What a producer has scheduled."""
+
+from typing import Any
+
+import orjson
+
+from shirase.access.tokens import WRITE, Identity
+from shirase.fields import rfc3339, to_json
+from shirase.inbox import scheduled
+from shirase.store.scheduled import Scheduled
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import Operation, json_answer, operation
+from shirase.web.schemas import ScheduledListView, ScheduledQuery
+
+blueprint = Blueprint("scheduled", "/api/scheduled")
+
+
+@blueprint.get("")
+@operation(
+    Operation(
+        "List what one has scheduled",
+        WRITE,
+        {200: ("What is not sent yet, in the order of creation", ScheduledListView)},
+        query=ScheduledQuery,
+        problems=(422,),
+    )
+)
+def scheduled_list(caller: Identity, query: ScheduledQuery) -> Response:
+    """One page; ``next_after`` asks for the next."""
+    found = scheduled.of_owner(services().database, caller.user_id, query.limit + 1, query.after or 0)
+    shown = found[: query.limit]
+    next_after = shown[-1].id if len(found) > query.limit else None
+    return json_answer(orjson.dumps({"scheduled": [_fields(one) for one in shown], "next_after": next_after}))
+
+
+@blueprint.delete("/<int:number>")
+@operation(
+    Operation("Cancel something that one has scheduled", WRITE, {204: ("Cancelled", None)}, problems=(404,)),
+)
+def cancel(caller: Identity, number: int) -> Response:
+    """Delete it, if it is not sent yet."""
+    scheduled.cancel(services().database, caller.user_id, number)
+    return Response(status=204)
+
+
+def _fields(one: Scheduled) -> dict[str, Any]:
+    draft = one.draft
+    return {
+        "scheduled_id": one.id,
+        "send_at": rfc3339(one.send_at),
+        "created_at": rfc3339(one.created_at),
+        "user_id": draft.user_id,
+        **to_json(draft.content),
+        "fold": draft.fold,
+        "quiet": draft.quiet,
+    }
