@@ -1,27 +1,39 @@
-# One image for every service of docker-compose.yml: each runs another command of it.
-FROM debian:12-slim
+# Two images. `shirase` (the default) runs the handlers, the relay and the commands. `shirase-node` (--target node) adds
+# Pushpin and holds the streams: it has a tag of its own, so that a new release of the handlers does not replace it.
+ARG BASE=debian:12-slim
 
+FROM ${BASE} AS base
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates pushpin python3 python3-venv \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/*
-
 # The run directory is made here for the runtimes that do not mount one over it.
 RUN groupadd --gid 10001 shirase \
     && useradd --uid 10001 --gid shirase --no-create-home --home-dir /run/shirase shirase \
     && install -d -o shirase -g shirase -m 0700 /run/shirase
+ENV PATH=/opt/shirase/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1
+WORKDIR /run/shirase
 
-WORKDIR /opt/shirase/source
+FROM base AS build
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY api ./api
 COPY migrations ./migrations
 COPY pushpin ./pushpin
-RUN python3 -m venv /opt/shirase/.venv \
-    && /opt/shirase/.venv/bin/pip install --no-cache-dir . \
-    && rm -rf /opt/shirase/source/*
+RUN python3 -m venv /opt/shirase && /opt/shirase/bin/pip install --no-cache-dir .
 
-ENV PATH=/opt/shirase/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    PYTHONUNBUFFERED=1
-WORKDIR /run/shirase
+FROM base AS node
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends pushpin \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/shirase /opt/shirase
+USER shirase
+CMD ["shirase", "proxy", "--help"]
+
+FROM base AS handlers
+COPY --from=build /opt/shirase /opt/shirase
 USER shirase
 CMD ["shirase", "--help"]

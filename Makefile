@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench chaos churn attack audit lint format clean
+.PHONY: help up test check bench chaos churn attack cluster audit lint format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -45,6 +45,10 @@ churn: ## Open and close streams at random, then compare who is connected (SECON
 attack: ## Try thousands of requests that the OpenAPI document allows and forbids (EXAMPLES=300 of each kind)
 	@.ci/install test
 	ATTACK_EXAMPLES=$(EXAMPLES) .venv/bin/pytest -s tests/attack
+
+cluster: ## Build the images, run the composition and check it from outside, where a container engine can be started
+	@.ci/install test
+	.venv/bin/python -m tests.cluster
 
 audit: ## Ask the registries for known vulnerabilities in what is shipped
 	@.ci/install test

@@ -1,0 +1,171 @@
+"""Run it: ``python -m tests.cluster``. Exit 0 if all holds, or in one line if there is no engine here."""
+
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tests.cluster.composition import SERVICES, Composition, Device, wait_until
+from tests.cluster.engine import NoEngine, build, engine, run
+
+STREAMS = 5
+BACK = 30.0  # seconds until what was killed serves again
+
+
+def check_isolation(composition: Composition) -> str:
+    """Nothing runs as root, or can write to its own root."""
+    for service in SERVICES:
+        user = composition.compose("exec", "-T", service, "id", "-u").strip()
+        assert user != "0", f"{service} runs as root"
+        if service != "postgres":
+            assert composition.inspect(service, "{{.HostConfig.ReadonlyRootfs}}") == "true", service
+        assert composition.inspect(service, "{{.HostConfig.LogConfig.Config}}") != "map[]", f"{service}: logs grow"
+    return "no root, read-only, logs limited"
+
+
+def check_delivery(composition: Composition) -> str:
+    """A notification arrives."""
+    device = Device(composition)
+    assert composition.create("first") == 201
+    wait_until(lambda: device.titles == ["first"], 10, "a notification arrives")
+    return "a notification arrives"
+
+
+def check_kills(composition: Composition) -> str:
+    """Each service is killed and is back, and only those of the node itself lose streams."""
+    for service in SERVICES:
+        device = Device(composition)
+        composition.kill(service)
+        title = f"after {service}"
+        wait_until(lambda title=title: composition.create(title) == 201, BACK, f"creates after a kill of {service}")  # type: ignore[misc]
+        if service == "pushpin":
+            wait_until(lambda: Device(composition), BACK, "streams open again")
+        else:
+            wait_until(lambda d=device, t=title: t in d.titles, BACK, f"{title} arrives on the open stream")  # type: ignore[misc]
+            assert not device.ended, f"a stream ended with {service}"
+    return f"killed and back: {', '.join(SERVICES)}"
+
+
+def check_moved_address(composition: Composition) -> str:
+    """Handlers that come back under another address are found at once."""
+    device = Device(composition)
+    before = composition.inspect("api", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+    (network,) = composition.inspect("api", "{{range $n, $_ := .NetworkSettings.Networks}}{{$n}} {{end}}").split()
+    composition.compose("stop", "-t", "5", "api")
+    begun = time.monotonic()
+    refused = composition.create("while away")
+    took = time.monotonic() - begun
+    assert refused == 503, refused
+    image = composition.environ["SHIRASE_IMAGE"]
+    # Whoever comes next gets the address that is free.
+    holders = [run("docker", "run", "-d", "--rm", f"--network={network}", image, "sleep", "600") for _ in range(2)]
+    try:
+        composition.compose("start", "api")
+        wait_until(lambda: composition.inspect("api", "{{.State.Health.Status}}") == "healthy", BACK, "api is healthy")
+        after = composition.inspect("api", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+        assert after != before, "the address did not change"
+        waited = composition.wait_ready(10)
+    finally:
+        for holder in holders:
+            run("docker", "kill", holder.strip())
+    composition.create("at the new address")
+    wait_until(lambda: "at the new address" in device.titles, 10, "a stream goes on")
+    assert not device.ended
+    return f"503 in {took:.1f} s without handlers; at another address they answer {waited:.1f} s after they are healthy"
+
+
+def has_all(device: Device, accepted: list[str]) -> bool:
+    """Whether all that was accepted has arrived, in order and once."""
+    return [title for title in device.titles if title.startswith("load")] == accepted
+
+
+def check_upgrade(composition: Composition) -> str:
+    """A new image for all but the node, under load: no stream ends, and what was accepted arrives once."""
+    next_image = "shirase:next"
+    dockerfile = f"FROM {composition.environ['SHIRASE_IMAGE']}\\nLABEL release=next\\n"
+    run("sh", "-c", f"printf '{dockerfile}' | docker build -q -t {next_image} -")
+    devices = [Device(composition) for _ in range(STREAMS)]
+    node, done = composition.container("pushpin"), threading.Event()
+    statuses: list[int] = []
+    accepted: list[str] = []
+
+    def load() -> None:
+        while not done.wait(0.1):
+            title = f"load {len(statuses)}"
+            statuses.append(composition.create(title))
+            if statuses[-1] == 201:
+                accepted.append(title)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    composition.environ["SHIRASE_IMAGE"] = next_image
+    composition.compose("up", "-d", "--no-build", "api", "relay")
+    composition.wait_ready()
+    done.wait(3)
+    done.set()
+    loading.join()
+    assert composition.container("pushpin") == node, "the node was replaced"
+    for device in devices:
+        wait_until(partial(has_all, device, accepted), BACK, "all of it arrives")
+        assert not device.ended, "a stream ended"
+    failed = sum(status != 201 for status in statuses)
+    return f"{STREAMS} streams held, {len(accepted)} accepted and delivered once each, {failed} refused meanwhile"
+
+
+def check_stops(composition: Composition) -> str:
+    """Each service stops by itself, before the engine kills it."""
+    took = {}
+    for service in ("relay", "api", "pushpin", "postgres"):
+        begun = time.monotonic()
+        composition.compose("stop", "-t", "30", service)
+        took[service] = time.monotonic() - begun
+        assert took[service] < 15, f"{service} takes {took[service]:.0f} s to stop"
+    return ", ".join(f"{service} stops in {seconds:.1f} s" for service, seconds in took.items())
+
+
+CHECKS: tuple[Callable[[Composition], str], ...] = (
+    check_isolation,
+    check_delivery,
+    check_moved_address,
+    check_kills,
+    check_upgrade,
+    check_stops,
+)
+
+
+def say(line: str) -> None:
+    """Print one line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Build, run, check, remove."""
+    failed = 0
+    try:
+        with engine(), tempfile.TemporaryDirectory(prefix="shirase-cluster-") as home:
+            say("building the images")
+            composition = Composition(Path(home), build())
+            try:
+                composition.up()
+                composition.sign_in()
+                for check in CHECKS:
+                    try:
+                        say(f"ok      {check(composition)}")
+                    except Exception as exc:  # noqa: BLE001 - the others are still worth a look
+                        failed += 1
+                        say(f"FAILED  {check.__name__}: {exc}")
+                if failed:
+                    say(composition.compose("logs", "--tail", "30"))
+            finally:
+                composition.down()
+    except NoEngine as exc:
+        say(f"cluster: {exc}; nothing was checked")
+        return 0
+    return int(bool(failed))
+
+
+sys.exit(main())

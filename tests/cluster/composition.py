@@ -1,0 +1,134 @@
+"""The composition as it runs: its services as containers, and requests to its one published port."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.cluster.engine import ROOT, run
+
+PROJECT = "shirase-cluster"
+SERVICES = ("postgres", "api", "relay", "pushpin")
+USER = "aiko"
+
+
+class Composition:
+    """Brought up by ``up``, removed with its data by ``down``."""
+
+    def __init__(self, home: Path, images: dict[str, str]) -> None:
+        """Choose a port and make the secrets."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        run(str(ROOT / "deploy/make-secrets"), str(home / "secrets"))
+        limit = min(262_144, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        self._compose = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        self.environ = {
+            **images,
+            "SECRETS": str(home / "secrets"),
+            "PUBLISH": self.url.removeprefix("http://"),
+            "FILE_LIMIT": str(limit),
+        }
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+
+    def compose(self, *arguments: str, **environ: str) -> str:
+        """Run a command of docker compose."""
+        return run(*self._compose, "-p", PROJECT, *arguments, env={**self.environ, **environ})
+
+    def up(self) -> None:
+        """Start all of it, and wait until it serves."""
+        self.compose("up", "-d", "--no-build")
+        self.wait_ready()
+
+    def down(self) -> None:
+        """Remove everything."""
+        self.http.close()
+        self.compose("down", "-v", "--remove-orphans", "-t", "5")
+
+    def wait_ready(self, timeout: float = 60) -> float:
+        """Wait until handlers answer through the node; the seconds that it took."""
+        begun = time.monotonic()
+        wait_until(self._answers, timeout, "the handlers answer")
+        return time.monotonic() - begun
+
+    def sign_in(self) -> None:
+        """Get a token from the command that is in the image."""
+        command = ["shirase", "token", "--user", USER, "--scope", "notifications:write", "--ttl", "36000"]
+        token = self.compose("exec", "-T", "api", *command).strip()
+        self.http.headers["Authorization"] = f"Bearer {token}"
+
+    def create(self, title: str) -> int:
+        """Create a notification, once; the status, or 0 if nothing answered."""
+        body = {"user_id": USER, "type": "cluster", "title": title, "message": ""}
+        try:
+            return self.http.post("/api/notifications", json=body).status_code
+        except httpx.HTTPError:
+            return 0
+
+    def container(self, service: str) -> str:
+        """Its id."""
+        return self.compose("ps", "-q", service).strip()
+
+    def inspect(self, service: str, template: str) -> str:
+        """What the engine says of it."""
+        return run("docker", "inspect", "--format", template, self.container(service)).strip()
+
+    def kill(self, service: str) -> None:
+        """End its first process as the kernel would, so that its restart policy applies."""
+        os.kill(int(self.inspect(service, "{{.State.Pid}}")), signal.SIGKILL)
+
+    def _answers(self) -> bool:
+        with suppress(httpx.HTTPError):
+            return self.http.get("/healthz").status_code == httpx.codes.OK
+        return False
+
+
+class Device:
+    """A stream that is opened once: when it ends, that is a loss."""
+
+    def __init__(self, composition: Composition) -> None:
+        """Open it."""
+        self.titles: list[str] = []
+        self.ended = False
+        self._greeted = threading.Event()
+        self._http = httpx.Client(trust_env=False, timeout=httpx.Timeout(600), headers=composition.http.headers)
+        self._url = f"{composition.url}/api/sse/notifications"
+        threading.Thread(target=self._read, daemon=True).start()
+        if not self._greeted.wait(30):
+            raise RuntimeError("a stream does not open")
+
+    def _read(self) -> None:
+        event = ""
+        with suppress(httpx.HTTPError, RuntimeError), self._http.stream("GET", self._url) as answer:
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data" and event == "connected":
+                    self._greeted.set()
+                elif name == "data" and event == "notification":
+                    self.titles.append(_title(value))
+        self.ended = True
+
+
+def _title(data: str) -> str:
+    found: Any = json.loads(data)
+    return str(found["title"])
+
+
+def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(0.1)
