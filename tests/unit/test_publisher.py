@@ -1,12 +1,15 @@
 """Publishes that never hang, and cost nobody more than they may."""
 
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -140,3 +143,38 @@ def test_a_repair_goes_to_one_node_alone(port: ControlPort) -> None:
     assert not both.publish_to("http://127.0.0.1:1", [ITEM])
     assert [item["channel"] for item in port.items] == ["u-YQ", "u-Yg"]
     assert all("id" not in item and "prev-id" not in item for item in port.items)
+
+
+def test_a_name_that_nobody_resolves_costs_no_more_than_a_publish(
+    port: ControlPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that is silent: for as long as the test lasts, and then it answers."""
+    silent, resolve = threading.Event(), socket.getaddrinfo
+
+    def late(host: str, *rest: Any, **more: Any) -> Any:
+        silent.wait(BOUND)
+        return resolve("127.0.0.1" if host == "node.test" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    url = port.url.replace("127.0.0.1", "node.test")
+    under_test = Publisher(replace(SETTINGS, grip_url=(url,)))
+    begun = time.monotonic()
+    assert under_test.publish([ITEM]) == [frozenset()]
+    assert under_test.unreachable() == [url]
+    assert time.monotonic() - begun < BOUND  # the resolver's silence was not waited for
+    silent.set()
+    wait_until(lambda: under_test.publish([ITEM]) == [frozenset({url})], BOUND, "it was not used again")
+
+
+def test_a_name_that_leads_elsewhere_is_followed(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve, leads_to = socket.getaddrinfo, ["127.0.0.9"]
+
+    def named(host: str, *rest: Any, **more: Any) -> Any:
+        return resolve(leads_to[-1] if host == "moving.test" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", named)
+    url = port.url.replace("127.0.0.1", "moving.test")
+    under_test = Publisher(replace(SETTINGS, grip_url=(url,)))
+    assert under_test.publish([ITEM]) == [frozenset()]
+    leads_to.append("127.0.0.1")
+    wait_until(lambda: under_test.publish([ITEM]) == [frozenset({url})], BOUND, "the name was not followed")

@@ -11,12 +11,32 @@ import jwt
 from gripcontrol import parse_grip_uri
 
 from shirase import tls
+from shirase.proxy import names
 
 TOKEN_LIFETIME = 3600  # seconds, as pubcontrol has it
 
 
 class ControlError(Exception):
     """The control port did not accept the request."""
+
+
+class Http(HTTPConnection):
+    """A connection whose lookup is within its timeout too."""
+
+    timeout: float
+
+    def connect(self) -> None:
+        """Connect; see ``names``."""
+        self.sock = names.connect(self.host, self.port, self.timeout)
+
+
+class _Https(HTTPSConnection):
+    timeout: float
+
+    def connect(self) -> None:
+        self.sock = tls.context().wrap_socket(
+            names.connect(self.host, self.port, self.timeout), server_hostname=self.host
+        )
 
 
 class ControlPort:
@@ -60,8 +80,8 @@ class ControlPort:
 
     def _connect(self) -> HTTPConnection:
         if self._parts.scheme == "https":
-            return HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=tls.context())
-        return HTTPConnection(self._parts.netloc, timeout=self._timeout)
+            return _Https(self._parts.netloc, timeout=self._timeout, context=tls.context())
+        return Http(self._parts.netloc, timeout=self._timeout)
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

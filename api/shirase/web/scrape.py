@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from itertools import zip_longest
 from math import inf
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.errors import DatabaseUnavailable
+from shirase.proxy.control import Http
 from shirase.settings import Settings
 from shirase.store import log, missed, registry
 from shirase.store.database import Database
@@ -159,7 +160,7 @@ def _node_figures(nodes: Addresses) -> Iterator[Metric]:
 
 def _totals(host: str, port: int) -> list[Metric] | None:
     """What a node says of itself; ``None`` if it says nothing."""
-    connection = HTTPConnection(host, port, timeout=NODE_TIMEOUT)
+    connection = Http(host, port, timeout=NODE_TIMEOUT)
     with closing(connection):
         try:
             connection.request("GET", "/metrics")
