@@ -110,8 +110,6 @@ test("a token too long for any request is reported", async () => {
   await pass(60);
   const state = stream.getState();
   expect(state).toMatchObject({ status: "reconnecting", error: { kind: "credentials" } });
-  expect(complain.mock.calls).toEqual([
-    ["shirase: getToken returned no JWT, or too long a one: 8012 characters"],
-  ]);
+  expect(complain.mock.calls).toEqual([["shirase: getToken returned no JWT, or too long a one: 8012 characters"]]);
   expect(server.asked).toEqual([]);
 });
