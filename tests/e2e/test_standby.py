@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from shirase.inbox import cursors
-from shirase.proxy import grip
+from shirase.proxy import grip, seals
 from shirase.types import START
 from tests.conftest import MakeDatabase
 from tests.support.browser_like import Browsers
@@ -87,11 +87,13 @@ def test_an_unanswered_recovery_keeps_holding(away: Fragile, mode: Mode) -> None
     away.origin.mode = mode
     claims = {"iss": "pushpin", "exp": int(time.time()) + 60}
     signed = {"Grip-Sig": jwt.encode(claims, away.stack.settings.pushpin_sig_key, algorithm="HS256")}
-    last = {"Grip-Last": "u-YWxpY2U; last-id=7, c-0a1b; last-id=0"}
+    key = grip.sealing_keys(away.stack.settings)[0]
+    channel = grip.connection_channel(seals.connection_id(key, "alice", "0123456789abcdef-0"))
+    last = {"Grip-Last": f"u-YWxpY2U; last-id=7.0a1b2c, {channel}; last-id=0"}
     with closing(httpx.Client(trust_env=False)) as http:
         answer = http.get(f"http://{away.stack.proxies[0].standby}/api/sse/next", headers=last | signed)
     assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["Grip-Channel"] == "u-YWxpY2U; prev-id=7, c-0a1b; prev-id=0"
+    assert answer.headers["Grip-Channel"] == f"u-YWxpY2U; prev-id=7.0a1b2c, {channel}; prev-id=0"
     assert answer.headers["Grip-Link"] == f"</api/sse/next>; rel=next; timeout={grip.AGAIN}"
 
 
@@ -178,6 +180,10 @@ def test_only_the_proxy_is_told_to_hold(away: Fragile) -> None:
         for signature in ("", "x", "e30.e30.e30"):
             answer = http.get(f"http://{node}/api/sse/next", headers={**forged, "Grip-Sig": signature})
             assert (answer.status_code, "Grip-Hold" in answer.headers) == (503, False)
+        claims = {"iss": "pushpin", "exp": int(time.time()) + 60}
+        signed = {"Grip-Sig": jwt.encode(claims, away.stack.settings.pushpin_sig_key, algorithm="HS256")}
+        answer = http.get(f"http://{node}/api/sse/next", headers=forged | signed)
+        assert (answer.status_code, "Grip-Hold" in answer.headers) == (503, False)
 
 
 @pytest.mark.parametrize("request_line", [b"", b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"])

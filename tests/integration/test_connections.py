@@ -49,9 +49,9 @@ def open_stream(database: Database, settings: Settings, publisher: Publisher) ->
 
     def ask(user: str = USER, expires_at: int | None = None, policy: str = "evict-oldest") -> str:
         chosen = replace(settings, sse_connection_limit_policy=policy)
-        stream = connections.new(user, expires_at, "agent\x00\n" + "x" * 300, "127.0.0.1")
+        stream = connections.new(settings, user, expires_at, "agent\x00\n" + "x" * 300, "127.0.0.1")
         answer = streams.open_stream(database, publisher, chosen, stream, None)
-        assert "Grip-Hold" in answer.headers
+        assert "Grip-Hold" in answer.headers("GET")
         return stream.connection_id
 
     return ask
@@ -85,8 +85,8 @@ def test_the_oldest_gives_way_and_is_told_to_stay_away(
     assert [json.loads(event.data) for event in read.events] == [{"reason": CONNECTION_LIMIT, "reconnect": False}]
     assert read.retry == NEVER
     answer = recover(database, settings, opened[0])
-    assert (said(answer), answer.headers) == (("closing", {"reason": CONNECTION_LIMIT, "reconnect": False}), {})
-    assert "Grip-Hold" in recover(database, settings, opened[2]).headers
+    assert (said(answer), answer.headers("GET")) == (("closing", {"reason": CONNECTION_LIMIT, "reconnect": False}), {})
+    assert "Grip-Hold" in recover(database, settings, opened[2]).headers("GET")
 
 
 def test_with_reject_one_more_is_refused_and_nobody_gives_way(
@@ -190,7 +190,7 @@ def test_a_lost_row_is_inserted_again_with_its_tokens_expiry(
     lost, expired = open_stream(expires_at=end), open_stream(expires_at=int(time.time()) - LEEWAY)
     with database.transaction() as db:
         db.execute(text("DELETE FROM shirase_connections"))
-    assert "Grip-Hold" in recover(database, settings, lost).headers
+    assert "Grip-Hold" in recover(database, settings, lost).headers("GET")
     assert live(database) == [lost]
     with database.autocommit() as db:
         assert table.expired(db, datetime.fromtimestamp(end, UTC), 9) == [lost]
@@ -206,8 +206,8 @@ def test_a_token_that_is_let_in_late_is_not_ended_at_once(open_stream: Callable[
 
 
 @pytest.mark.parametrize("expires_at", [2**40, 10**30, 0, -5])
-def test_any_number_may_be_a_tokens_end(expires_at: int) -> None:
-    assert connections.new(USER, expires_at, "", "").expires_at is not None
+def test_any_number_may_be_a_tokens_end(settings: Settings, expires_at: int) -> None:
+    assert connections.new(settings, USER, expires_at, "", "").expires_at is not None
 
 
 def test_a_closing_that_no_node_took_is_sent_again(
@@ -233,9 +233,9 @@ def test_a_stream_that_begins_late_can_be_ended_before(
 ) -> None:
     """The database was away when it opened; the proxy asks for its beginning, and may do so twice."""
     away = Database("postgresql://nobody@127.0.0.1:1/none")
-    page = streams.open_stream(away, publisher, settings, connections.new(USER, None, "", ""), None)
+    page = streams.open_stream(away, publisher, settings, connections.new(settings, USER, None, "", ""), None)
     away.close()
-    sealed = page.headers["Grip-Link"].partition(">")[0].rpartition("/")[2]
+    sealed = page.headers("GET")["Grip-Link"].partition(">")[0].rpartition("/")[2]
 
     def begin(policy: str = "evict-oldest") -> streams.Answer:
         chosen = replace(settings, sse_connection_limit_policy=policy)
@@ -246,7 +246,7 @@ def test_a_stream_that_begins_late_can_be_ended_before(
     others = [open_stream() for _ in range(LIMIT)]
     assert said(begin(REJECT)) == ("closing", {"reason": CONNECTION_LIMIT, "reconnect": False})
     for _ in range(2):
-        assert "Grip-Hold" in begin().headers
+        assert "Grip-Hold" in begin().headers("GET")
         assert live(database)[:-1] == others[1:]
     connections.revoke(database, publisher, USER)
     assert said(begin()) == ("closing", {"reason": REVOKED, "reconnect": False})

@@ -68,11 +68,37 @@ def by_cookie(client: FlaskClient, strict: Settings) -> Callable[..., TestRespon
 Ask = Callable[..., TestResponse]
 
 
-@pytest.mark.parametrize("site", ["same-origin", "same-site"])
-def test_a_cookie_says_who_is_calling_from_ones_own_site(by_cookie: Ask, site: str) -> None:
+def test_a_cookie_says_who_is_calling_from_ones_own_page(by_cookie: Ask) -> None:
     assert by_cookie("GET", COUNT).status_code == 200
-    assert by_cookie("GET", COUNT, Sec_Fetch_Site=site).status_code == 200
-    assert by_cookie("POST", READ_ALL, Sec_Fetch_Site=site).status_code == 200
+    assert by_cookie("GET", COUNT, Sec_Fetch_Site="same-origin").status_code == 200
+    assert by_cookie("POST", READ_ALL, Sec_Fetch_Site="same-origin").status_code == 200
+
+
+def test_a_sibling_origin_changes_nothing_unless_listed(by_cookie: Ask) -> None:
+    """Another subdomain or port is of the same site to a browser; whoever runs it may be somebody else."""
+    sibling = {"Origin": "https://blog.example.com", "Sec_Fetch_Site": "same-site"}
+    assert by_cookie("POST", READ_ALL, **sibling).status_code == 403
+    assert by_cookie("POST", READ_ALL, Sec_Fetch_Site="same-site").status_code == 403
+    assert by_cookie("GET", COUNT, **sibling).status_code == 403
+    assert by_cookie("GET", COUNT, Sec_Fetch_Site="same-site").status_code == 200
+    assert by_cookie("POST", READ_ALL, **sibling | {"Origin": LISTED}).status_code == 200
+
+
+def test_an_origin_that_is_not_listed_reads_nothing_by_cookie(by_cookie: Ask) -> None:
+    """A WebSocket handshake is a GET that names its Origin and, in Chromium, no Sec-Fetch-Site."""
+    for origin in NEARLY:
+        for path in (COUNT, STREAM, "/api/notifications/poll"):
+            assert by_cookie("GET", path, Origin=origin).status_code == 403, origin
+    assert by_cookie("GET", STREAM, Origin=LISTED).status_code == 501  # no proxy here
+    assert by_cookie("GET", COUNT, Origin="https://localhost", Sec_Fetch_Site="same-origin").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "handshake", [{"Upgrade": "WebSocket"}, {"Upgrade": "x, websocket"}, {"Sec_WebSocket_Key": "x"}]
+)
+def test_a_websocket_handshake_is_refused(by_cookie: Ask, handshake: dict[str, str]) -> None:
+    for path in (COUNT, STREAM, "/api/notifications/poll", "/healthz"):
+        assert by_cookie("GET", path, Connection="Upgrade", **handshake).status_code == 400
 
 
 def test_a_listed_origin_may_change_something_by_cookie(by_cookie: Ask) -> None:
@@ -81,7 +107,7 @@ def test_a_listed_origin_may_change_something_by_cookie(by_cookie: Ask) -> None:
     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
 
 
-@pytest.mark.parametrize("site", ["cross-site", "none", "", "SAME-ORIGIN", "same-origin, cross-site"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "SAME-ORIGIN", "same-origin, cross-site"])
 def test_another_page_changes_nothing_by_cookie(by_cookie: Ask, site: str) -> None:
     for origin in NEARLY:
         answer = by_cookie("POST", READ_ALL, Origin=origin, Sec_Fetch_Site=site)
@@ -134,10 +160,12 @@ def test_a_hosts_sign_in_is_not_usable_by_other_sites(settings: Settings) -> Non
         assert ask(method, path, Sec_Fetch_Site="cross-site") == 403
         assert ask(method, path, Origin=OTHER) == 403
         assert ask(method, path, Origin="null") == 403
+        assert ask(method, path, Origin="http://blog.localhost", Sec_Fetch_Site="same-site") == 403
         assert ask(method, path, Origin=LISTED, Sec_Fetch_Site="cross-site") == 200
         assert ask(method, path, Origin="http://localhost") == 200
         assert ask(method, path, Sec_Fetch_Site="same-origin") == 200
         assert ask(method, path) == 200
+    assert ask("POST", READ_ALL, Sec_Fetch_Site="same-site") == 403
     app.extensions["shirase"].database.close()
 
 

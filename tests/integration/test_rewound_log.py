@@ -40,7 +40,7 @@ def rewind(database: Database, regrown: int) -> Sequence[Event]:
 
 
 def opened(database: Database, settings: Settings, seen: str) -> list[Dispatched]:
-    stream = connections.new(USER, None, "", "")
+    stream = connections.new(settings, USER, None, "", "")
     return parse(streams.open_stream(database, Publisher(settings), settings, stream, seen).body).events
 
 
@@ -66,7 +66,7 @@ def test_a_held_stream_that_carried_what_was_lost_is_reset(
         answer = streams.recover(database, settings, grip.Last(USER, "0a1b", event.id))
         (reset,) = parse(answer.body).events
         assert (reset.event, reset.id) == ("reset", cursor(database, USER, 5 + regrown))
-        assert f"prev-id={event_id(database, USER, 5 + regrown)}," in answer.headers["Grip-Channel"]
+        assert f"prev-id={event_id(database, USER, 5 + regrown)}," in answer.headers("GET")["Grip-Channel"]
 
 
 @pytest.mark.parametrize("regrown", REGROWN)

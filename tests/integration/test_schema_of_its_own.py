@@ -86,7 +86,7 @@ def test_a_hosts_session_writes_into_the_schema(services: Services, control: Con
         assert session.scalar(text("SELECT count(*) FROM shirase_events")) == 1
 
     assert len(control.items) == 4
-    connection = connections.new("42", None, "", "")
+    connection = connections.new(services.settings, "42", None, "", "")
     answer = streams.open_stream(services.database, services.publisher, services.settings, connection, None)
     assert '"unread_count":3' in answer.body
     assert repair.repair(services.database, services.publisher).events == 0

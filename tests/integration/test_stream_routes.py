@@ -13,9 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from shirase.access import tokens
 from shirase.flask.app import create_app
 from shirase.inbox import notifications, streams
-from shirase.proxy import grip
+from shirase.proxy import grip, seals
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.database import Database
@@ -37,8 +38,14 @@ def signature(key: str, issuer: str | None = "pushpin", lifetime: int = 3600) ->
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def last(event: EventId, connection: str = "0a1b", user: str = USER) -> str:
-    return f"{grip.user_channel(user)}; last-id={event},{grip.connection_channel(connection)}; last-id=0"
+def connection_of(settings: Settings, user: str = USER) -> str:
+    return seals.connection_id(grip.sealing_keys(settings)[0], user, "0123456789abcdef-0")
+
+
+def last(settings: Settings, event: EventId, user: str = USER) -> str:
+    """What the proxy sends of a stream that we had it hold."""
+    channel = grip.connection_channel(connection_of(settings, user))
+    return f"{grip.user_channel(user)}; last-id={event},{channel}; last-id=0"
 
 
 @pytest.fixture
@@ -88,6 +95,28 @@ def test_streams_and_long_polls_take_the_token_from_the_query(ask: Ask, token: C
         assert ask(path, Authorization="Basic YTpi").status_code == 401
 
 
+@pytest.mark.parametrize("method", ["HEAD", "POST", "head", "X"])
+def test_what_is_held_is_for_get_alone(
+    client: FlaskClient, ask: Ask, bearer: dict[str, str], settings: Settings, method: str
+) -> None:
+    """A held answer to HEAD would put a user's events in front of the next answer on the same connection."""
+    sent = bearer | {"Grip-Sig": signature(settings.pushpin_sig_key), "Grip-Last": last(settings, EventId(1, "0a1b2c"))}
+    page = tokens.seal(settings, streams.PAGE, {"user": USER})
+    for path in (STREAM, POLL, streams.NEXT_PATH, f"{streams.NEXT_PATH}/{page}"):
+        answer = client.open(path, method=method, headers=sent)
+        assert (answer.status_code, "GET" in answer.headers["Allow"]) == (405, True), path
+        assert not [name for name in answer.headers.keys() if name.lower().startswith("grip")], path  # noqa: SIM118
+    assert ask("/api/sse/status", **bearer).json["user_connections"] == 0  # type: ignore[index]
+
+
+def test_operators_pages_are_not_for_whom_the_proxy_sends(client: FlaskClient, ask: Ask) -> None:
+    """Whatever the path looked like when the proxy chose a route for it."""
+    for path in ("/metrics", "/readyz"):
+        assert client.get(path).status_code in (200, 503)
+        for signed in ({}, {"Grip_Sig": "x"}, {"Grip_Sig": ""}):
+            assert ask(path, **signed).status_code == 404
+
+
 def test_the_cursor_of_the_header_precedes_that_of_the_query(
     ask: Ask, bearer: dict[str, str], three: list[str]
 ) -> None:
@@ -118,7 +147,7 @@ def test_streams_and_recoveries_need_the_proxys_signature(
         refused = ask(path, **bearer, Grip_Sig=sent)
         assert refused.status_code == 501
         assert "7999" in refused.text
-    recovery = ask(streams.NEXT_PATH, Grip_Sig=sent, Grip_Last=last(EventId(1, "0a1b2c")))
+    recovery = ask(streams.NEXT_PATH, Grip_Sig=sent, Grip_Last=last(settings, EventId(1, "0a1b2c")))
     assert (recovery.status_code, titles(recovery)) == (403, [])
     assert three
 
@@ -133,8 +162,8 @@ def test_a_node_may_have_a_key_and_an_issuer_of_its_own(settings: Settings, toke
     app.extensions["shirase"].database.close()
 
 
-def test_a_recovery_is_whose_grip_last_says(ask: Ask, database: Database, three: list[str]) -> None:
-    answer = ask(streams.NEXT_PATH, Grip_Last=last(event_id(database, USER, 1)))
+def test_a_recovery_is_whose_grip_last_says(ask: Ask, settings: Settings, database: Database, three: list[str]) -> None:
+    answer = ask(streams.NEXT_PATH, Grip_Last=last(settings, event_id(database, USER, 1)))
     assert (answer.status_code, answer.mimetype, answer.headers["Cache-Control"]) == (
         200,
         "text/event-stream",
@@ -143,9 +172,9 @@ def test_a_recovery_is_whose_grip_last_says(ask: Ask, database: Database, three:
     assert [event.id for event in parse(answer.text).events] == three[2:]
     assert (
         answer.headers["Grip-Channel"]
-        == f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-0a1b; prev-id=0"
+        == f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-{connection_of(settings)}; prev-id=0"
     )
-    other = ask(streams.NEXT_PATH, Grip_Last=last(START, user="another"))
+    other = ask(streams.NEXT_PATH, Grip_Last=last(settings, START, user="another"))
     assert (other.status_code, other.text) == (200, "")
 
 
@@ -172,7 +201,7 @@ def test_a_paged_replay_continues_at_a_sealed_address(
 
 
 def test_a_long_poll_is_held_until_there_is_news(
-    ask: Ask, bearer: dict[str, str], database: Database, three: list[str]
+    ask: Ask, bearer: dict[str, str], settings: Settings, database: Database, three: list[str]
 ) -> None:
     _, first, second, third = (event_id(database, USER, seq) for seq in range(4))
     waiting = ask(POLL, {"timeout": "20"}, **bearer)
@@ -185,20 +214,18 @@ def test_a_long_poll_is_held_until_there_is_news(
         return ask(POLL, {"timeout": "20"}, **bearer, Grip_Last=grip_last)
 
     # The proxy repeats the request: what it waits for is where it began, whatever the proxy has seen since.
-    said: Any = again(held.replace(f"last-id={third}-", f"last-id={second}-")).json
+    def wait(user: str, since: EventId, seconds: int) -> str:
+        key, until = grip.sealing_keys(settings)[0], int(time.time()) + seconds
+        channels = grip.hold_response(user, third, grip.Wait(since, until), 20, key).headers("GET")["Grip-Channel"]
+        return channels.replace("prev-id", "last-id")
+
+    said: Any = again(wait(USER, second, 20)).json
     assert ([event["id"] for event in said["events"]], said["cursor"]) == (three[3:], three[3])
     assert again(held).headers["Grip-Hold"] == "response"
-    assert (
-        "Grip-Hold"
-        not in again(re.sub(rf"last-id={third}-\d+", f"last-id={third}-{int(time.time()) + 1}", held)).headers
-    )
-    # A wait of another user means nothing.
-    of_another = held.replace("w-" + grip.user_channel(USER)[2:], "w-" + grip.user_channel("another")[2:])
-    of_another = of_another.replace(f"last-id={third}-", f"last-id={first}-")
-    assert again(of_another).json == {
-        "events": [],
-        "cursor": three[3],
-    }
+    assert "Grip-Hold" not in again(wait(USER, third, 1)).headers
+    # A wait of another user means nothing, and neither does one that is not sealed.
+    for other in (wait("another", first, 20), held.replace(f"last-id={third}-", f"last-id={second}-")):
+        assert again(other).json == {"events": [], "cursor": three[3]}
 
 
 @pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}])

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from shirase.access import tokens
 from shirase.inbox import connections, cursors, inbox, notifications, streams
-from shirase.proxy import grip
+from shirase.proxy import grip, seals
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.database import Database
@@ -43,7 +45,7 @@ def cursor(database: Database, seq: int) -> str:
 
 
 def open_stream(database: Database, settings: Settings, given: str | None) -> streams.Answer:
-    stream = connections.new(USER, None, "", "")
+    stream = connections.new(settings, USER, None, "", "")
     return streams.open_stream(database, Publisher(settings), settings, stream, given)
 
 
@@ -51,9 +53,9 @@ def follow(database: Database, settings: Settings, answer: streams.Answer) -> tu
     """Read on as the proxy does, until there is a hold; the events, the number of pages, the hold's headers."""
     found = events(answer.body)
     for pages in itertools.count(1):
-        if "Grip-Hold" in answer.headers:
-            return found, pages, answer.headers
-        match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
+        if "Grip-Hold" in answer.headers("GET"):
+            return found, pages, answer.headers("GET")
+        match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers("GET")["Grip-Link"])
         assert match
         continued = streams.continue_stream(database, Publisher(settings), settings, match[1])
         assert continued
@@ -71,12 +73,11 @@ def test_a_first_stream_begins_at_the_present(database: Database, settings: Sett
     said = connected.json()
     counts = {"unread_count": 3, "unseen_count": 3}
     assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], **counts}
-    head = event_id(database, USER, 3)
-    channel = f"{grip.user_channel(USER)}; prev-id={head}, c-{said['connection_id']}; prev-id=0"
-    assert answer.headers["Grip-Hold"] == "stream"
-    assert answer.headers["Grip-Channel"] == channel
-    assert answer.headers["Grip-Link"] == "</api/sse/next>; rel=next; timeout=3600"
-    assert answer.headers["Grip-Keep-Alive"].endswith("; format=cstring; timeout=30; mode=idle")
+    channel = f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-{said['connection_id']}-"
+    assert answer.headers("GET")["Grip-Hold"] == "stream"
+    assert re.fullmatch(re.escape(channel) + "[0-9a-f]{32}; prev-id=0", answer.headers("GET")["Grip-Channel"])
+    assert answer.headers("GET")["Grip-Link"] == "</api/sse/next>; rel=next; timeout=3600"
+    assert answer.headers("GET")["Grip-Keep-Alive"].endswith("; format=cstring; timeout=30; mode=idle")
 
 
 @pytest.mark.parametrize(("missed", "pages"), [(1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
@@ -126,7 +127,7 @@ def assert_reset(database: Database, settings: Settings, given: str) -> None:
     head = int(reset.id.rpartition("-")[2].partition(".")[0])
     assert (connected.event, reset.event, reset.id) == ("connected", "reset", cursor(database, head))
     assert set(reset.json()) == {"reason"}
-    assert "Grip-Hold" in answer.headers
+    assert "Grip-Hold" in answer.headers("GET")
     # Whoever lost the stream between the two lines is told to reset again.
     assert "event: reset" in open_stream(database, settings, connected.id).body
     assert "event: reset" not in open_stream(database, settings, reset.id).body
@@ -138,11 +139,9 @@ def test_a_recovery_replays_without_a_second_connected(
     create(database, publisher, 3)
     answer = streams.recover(database, settings, grip.Last(USER, "0a1b", event_id(database, USER, 1)))
     assert [event.id for event in events(answer.body)] == [cursor(database, 2), cursor(database, 3)]
-    assert (
-        answer.headers["Grip-Channel"]
-        == f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-0a1b; prev-id=0"
-    )
-    assert streams.recover(database, settings, grip.Last(USER, "0a1b", event_id(database, USER, 3))).body == ""
+    third = event_id(database, USER, 3)
+    assert answer.headers("GET")["Grip-Channel"] == f"{grip.user_channel(USER)}; prev-id={third}, c-0a1b; prev-id=0"
+    assert streams.recover(database, settings, grip.Last(USER, "0a1b", third)).body == ""
 
 
 def test_a_recovery_without_a_database_holds_and_retries(
@@ -153,14 +152,50 @@ def test_a_recovery_without_a_database_holds_and_retries(
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     answer = streams.recover(away, settings, last)
     away.close()
-    assert (answer.body, answer.headers["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={grip.AGAIN}")
-    assert answer.headers["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id={last.event},")
+    assert (answer.body, answer.headers("GET")["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={grip.AGAIN}")
+    assert answer.headers("GET")["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id={last.event},")
     assert [event.id for event in events(streams.recover(database, settings, last).body)] == [cursor(database, 2)]
 
 
 def test_a_page_that_we_did_not_name_is_refused(database: Database, settings: Settings) -> None:
     for sealed in ("", "x", "e30.x", "e30"):
         assert streams.continue_stream(database, Publisher(settings), settings, sealed) is None
+
+
+def test_the_address_of_a_page_expires(
+    database: Database, settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(database, publisher, 102)
+    link = open_stream(database, settings, cursor(database, 0)).headers("GET")["Grip-Link"]
+    sealed = link.partition(">")[0].rpartition("/")[2]
+    for _ in range(2):  # the proxy may repeat a request whose response was lost
+        assert streams.continue_stream(database, publisher, settings, sealed)
+    monkeypatch.setattr(time, "time", lambda: datetime.now(UTC).timestamp() + streams.PAGE_TTL + 1)
+    assert streams.continue_stream(database, publisher, settings, sealed) is None
+
+
+def test_a_page_ends_with_its_connection(database: Database, settings: Settings, publisher: Publisher) -> None:
+    create(database, publisher, 102)
+    link = open_stream(database, settings, cursor(database, 0)).headers("GET")["Grip-Link"]
+    connections.revoke(database, publisher, USER)
+    page = streams.continue_stream(database, publisher, settings, link.partition(">")[0].rpartition("/")[2])
+    assert page
+    assert [event.event for event in events(page.body)] == ["closing"]
+    assert not page.headers("GET")
+
+
+def test_nothing_that_a_client_sees_holds_a_connections_seal(
+    database: Database, settings: Settings, publisher: Publisher
+) -> None:
+    create(database, publisher, 102)
+    answer = open_stream(database, settings, cursor(database, 0))
+    sealed = answer.headers("GET")["Grip-Link"].partition(">")[0].rpartition("/")[2]
+    page = tokens.unseal(settings, streams.PAGE, sealed)
+    name = events(answer.body)[0].json()["connection_id"]
+    assert page
+    assert page["connection"] == name
+    seal = seals.connection_id(grip.sealing_keys(settings)[0], USER, name).rpartition("-")[2]
+    assert seal not in answer.body + json.dumps(page)
 
 
 def test_what_expired_or_was_deleted_is_not_replayed(
@@ -195,11 +230,11 @@ def test_the_long_poll_waits_only_when_nothing_was_missed(
     create(database, publisher, 2)
     at_once = streams.poll(database, settings, USER, cursor(database, 1), 25)
     said = json.loads(at_once.body)
-    assert not at_once.headers
+    assert not at_once.headers("GET")
     assert [event["id"] for event in said["events"]] == [said["cursor"]] == [cursor(database, 2)]
     waiting = streams.poll(database, settings, USER, said["cursor"], 25)
     assert json.loads(waiting.body) == {"events": [], "cursor": cursor(database, 2)}
-    assert waiting.headers["Grip-Hold"] == "response"
+    assert waiting.headers("GET")["Grip-Hold"] == "response"
     assert json.loads(streams.poll(database, settings, USER, "x", 25).body)["events"][0]["event"] == "reset"
 
 
@@ -208,7 +243,7 @@ def test_a_long_poll_is_not_held_at_an_empty_page(database: Database, settings: 
     with database.transaction() as db:
         db.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))
     answer = streams.poll(database, replace(settings, sse_queue_size=2), USER, cursor(database, 0), 25)
-    assert not answer.headers
+    assert not answer.headers("GET")
     assert json.loads(answer.body) == {"events": [], "cursor": cursor(database, 2)}
 
 

@@ -157,7 +157,7 @@ class LogMachine(RuleBasedStateMachine):
         held: object = None
         while not held:
             answer = streams.poll(self.database, self.settings, user, device.cursor, 20)
-            said, held = json.loads(answer.body), answer.headers
+            said, held = json.loads(answer.body), answer.headers("GET")
             for one in said["events"]:
                 event = Dispatched(one["event"], json.dumps(one["data"]), one["id"])
                 device.take(event, lambda: self.listed(user))
@@ -217,7 +217,7 @@ class LogMachine(RuleBasedStateMachine):
         return device
 
     def opened(self, user: str, cursor: str | None) -> streams.Answer:
-        stream = connections.new(user, None, "", "")
+        stream = connections.new(self.settings, user, None, "", "")
         return streams.open_stream(self.database, self.publisher, self.settings, stream, cursor)
 
     def check_begin(self, user: str, came_with: str | None, events: list[Dispatched]) -> None:
@@ -242,8 +242,8 @@ class LogMachine(RuleBasedStateMachine):
     def followed(self, answer: streams.Answer) -> Iterator[Dispatched]:
         """Read page after page, as the proxy does, until a hold."""
         body = answer.body
-        while "Grip-Hold" not in answer.headers:
-            match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers["Grip-Link"])
+        while "Grip-Hold" not in answer.headers("GET"):
+            match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers("GET")["Grip-Link"])
             continued = (
                 streams.continue_stream(self.database, self.publisher, self.settings, match[1]) if match else None
             )
@@ -251,7 +251,7 @@ class LogMachine(RuleBasedStateMachine):
             answer = continued
             assert answer.body.count("\nid: ") <= PAGE
             body += answer.body
-        head = re.search(r"prev-id=([0-9a-f.]+), c-\w+; prev-id=0$", answer.headers["Grip-Channel"])
+        head = re.search(r"prev-id=([0-9a-f.]+), c-[\w-]+; prev-id=0$", answer.headers("GET")["Grip-Channel"])
         assert head, "the hold does not begin where the replay ended"
         yield from parse(body).events
 

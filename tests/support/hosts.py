@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,15 @@ json.dump(made, sys.stdout)
 """
 
 
+Server = Callable[[str, Path, str], list[str]]  # the command that serves an application of a directory at HOST:PORT
+
+
+def gunicorn(address: str, directory: Path, application: str) -> list[str]:
+    """Two workers of gunicorn."""
+    options = ["--bind", address, "--workers", "2", "--preload", "--no-control-socket", "--log-level", "warning"]
+    return [sys.executable, "-m", "gunicorn", *options, "--chdir", str(directory), application]
+
+
 class Host:
     """One application. ``ids`` maps its user names to user ids in Shirase."""
 
@@ -52,6 +61,7 @@ class Host:
         directory: Path,
         environ: Mapping[str, str],
         stack: Stack,
+        server: Server = gunicorn,
     ) -> None:
         """Prepare to run ``application`` at ``address``, to which the proxy routes paths below ``prefix``."""
         self.stack = stack
@@ -63,17 +73,7 @@ class Host:
         self.address = address
         self.environ = {**os.environ, **stack.settings_env, **environ}
         self._log = stack.log_dir / f"{name}.log"
-        options = [
-            "--bind",
-            self.address,
-            "--workers",
-            "2",
-            "--preload",
-            "--no-control-socket",
-            "--log-level",
-            "warning",
-        ]
-        command = [sys.executable, "-m", "gunicorn", *options, "--chdir", str(directory), application]
+        command = server(self.address, directory, application)
         self._child = Child(name, command, self.environ, mark=f"{stack.log_dir}/{name}")
 
     def start(self) -> None:
@@ -145,9 +145,15 @@ def mounts() -> dict[str, str]:
 
 
 @contextmanager
-def flask_host(stack: Stack, address: str, users: Sequence[str]) -> Iterator[Host]:
+def flask_host(
+    stack: Stack,
+    address: str,
+    users: Sequence[str],
+    server: Server = gunicorn,
+    application: str = "examples.flask_host:create_app()",
+) -> Iterator[Host]:
     """Run the Flask example with these users signed in."""
-    host = Host("flask", address, "/hiring/", "/hiring/inbox", "examples.flask_host:create_app()", ROOT, {}, stack)
+    host = Host("flask", address, "/hiring/", "/hiring/inbox", application, ROOT, {}, stack, server)
     run(["-m", "flask", "--app", "examples.flask_host", "init"], host.environ, ROOT)
     try:
         host.start()
@@ -161,11 +167,18 @@ def flask_host(stack: Stack, address: str, users: Sequence[str]) -> Iterator[Hos
 
 
 @contextmanager
-def django_host(stack: Stack, address: str, users: Sequence[str], packages: Path | None = None) -> Iterator[Host]:
+def django_host(
+    stack: Stack,
+    address: str,
+    users: Sequence[str],
+    packages: Path | None = None,
+    server: Server = gunicorn,
+    application: str = "hiring.wsgi",
+) -> Iterator[Host]:
     """Run the Django example with these users signed in, on the Django in ``packages`` if set."""
     paths = [*([str(packages)] if packages else []), str(ROOT), *sys.path]
     environ = {"PYTHONPATH": os.pathsep.join(paths), "DJANGO_SETTINGS_MODULE": "hiring.settings"}
-    host = Host("django", address, "/site/", "/site/inbox", "hiring.wsgi", DJANGO_SITE, environ, stack)
+    host = Host("django", address, "/site/", "/site/inbox", application, DJANGO_SITE, environ, stack, server)
     for command in ("check", "migrate"):
         run(["manage.py", command], host.environ, DJANGO_SITE)
     made = json.loads(run(["-c", SIGN_IN], host.environ, DJANGO_SITE, said=json.dumps(list(users))))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirase.proxy import grip
+from shirase.proxy import grip, seals
 from shirase.types import START, EventId
 from tests.support.event_stream import parse
 from tests.support.nowhere import NOWHERE
@@ -17,6 +17,8 @@ from tests.support.nowhere import NOWHERE
 USER_IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255)
 EVENTS = st.just(START) | st.builds(EventId, st.integers(1, 10**18 - 1), st.from_regex("[0-9a-f]{6}", fullmatch=True))
 SAFE = set(string.ascii_letters + string.digits + "-_")
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+NAME = "0123456789abcdef-0"  # of a connection whose token does not end
 
 
 @given(USER_IDS, USER_IDS)
@@ -24,34 +26,75 @@ def test_a_user_id_spells_its_own_channel_and_no_other(one: str, other: str) -> 
     channel = grip.user_channel(one)
     assert set(channel) <= SAFE
     assert (channel == grip.user_channel(other)) == (one == other)
-    assert grip.parse_last(f"c-0a; last-id=0,{channel}; last-id=7.0a1b2c") == grip.Last(one, "0a", EventId(7, "0a1b2c"))
+    connection = seals.connection_id(KEY, one, NAME)
+    header = f"c-{connection}; last-id=0,{channel}; last-id=7.0a1b2c"
+    assert grip.parse_last(header, [OTHER_KEY, KEY]) == grip.Last(one, connection, EventId(7, "0a1b2c"))
+    assert grip.parse_last(header, [OTHER_KEY]) is None
+    assert (grip.parse_last(header.replace(channel, grip.user_channel(other)), [KEY]) is None) == (one != other)
 
 
 @given(st.text(), USER_IDS)
 def test_a_hostile_grip_last_is_none(header: str, user_id: str) -> None:
-    assert grip.parse_last(header) is None
-    assert grip.parse_wait(header, user_id) is None
+    assert grip.parse_last(header, [KEY]) is None
+    assert grip.parse_wait(header, user_id, [KEY]) is None
 
 
 @given(USER_IDS, USER_IDS, EVENTS)
 def test_a_hold_names_the_users_own_channels_and_no_other(user_id: str, other: str, head: EventId) -> None:
-    stream = grip.hold_stream(user_id, "0a1b", head, next_path="/next", keepalive=30, again=3600)
-    poll = grip.hold_response(user_id, head, grip.Wait(head, 7), 20)
+    connection = seals.connection_id(KEY, user_id, NAME)
+    hold = grip.hold_stream(user_id, connection, head, next_path="/next", keepalive=30, again=3600)
+    wait = grip.Wait(head, int(time.time()) + 7)
+    stream, poll = hold.headers("GET"), grip.hold_response(user_id, head, wait, 20, KEY).headers("GET")
     for headers, count in ((stream, 2), (poll, 2)):
         channels = [part.strip().partition("; prev-id=") for part in headers["Grip-Channel"].split(",")]
         assert (len(channels), channels[0][0], channels[0][2]) == (count, grip.user_channel(user_id), str(head))
         assert all(set(name) <= SAFE and set(prev_id) <= {*string.hexdigits, ".", "-"} for name, _, prev_id in channels)
     # What the proxy says when it asks again is what the hold said to it.
     said = {headers["Grip-Hold"]: headers["Grip-Channel"].replace("prev-id", "last-id") for headers in (stream, poll)}
-    assert grip.parse_last(said["stream"]) == grip.Last(user_id, "0a1b", head)
-    assert grip.parse_wait(said["response"], user_id) == grip.Wait(head, 7)
-    assert grip.parse_last(said["response"]) is None
-    assert grip.parse_wait(said["stream"], user_id) is None
-    assert (grip.parse_wait(said["response"], other) is None) == (user_id != other)
+    assert grip.parse_last(said["stream"], [KEY]) == grip.Last(user_id, connection, head)
+    assert grip.parse_wait(said["response"], user_id, [KEY]) == wait
+    assert grip.parse_last(said["response"], [KEY]) is None
+    assert grip.parse_wait(said["stream"], user_id, [KEY]) is None
+    assert (grip.parse_wait(said["response"], other, [KEY]) is None) == (user_id != other)
+
+
+@pytest.mark.parametrize("altered", ["0123456789abcdef-1", "0123456789abcdee-0", "0123456789abcdef-00"])
+def test_a_recovery_is_sealed_over_name_and_expiry(altered: str) -> None:
+    name, _, mac = seals.connection_id(KEY, "a", NAME).rpartition("-")
+    channel = grip.user_channel("a")
+    assert grip.parse_last(f"{channel}; last-id=1.0a1b2c,c-{name}-{mac}; last-id=0", [KEY])
+    assert grip.parse_last(f"{channel}; last-id=1.0a1b2c,c-{altered}-{mac}; last-id=0", [KEY]) is None
+
+
+def test_a_held_poll_is_sealed_over_where_it_began_and_ends() -> None:
+    wait = grip.Wait(EventId(5, "0a1b2c"), int(time.time()) + 20)
+    held = (
+        grip.hold_response("a", wait.since, wait, 20, KEY).headers("GET")["Grip-Channel"].replace("prev-id", "last-id")
+    )
+    assert grip.parse_wait(held, "a", [KEY]) == wait
+    assert grip.parse_wait(held, "a", [OTHER_KEY]) is None
+    assert grip.parse_wait(held.replace("=5.0a1b2c-", "=0-"), "a", [KEY]) is None
+    assert grip.parse_wait(held.replace(f"-{wait.until}-", f"-{wait.until + 9}-"), "a", [KEY]) is None
+    late = grip.Wait(START, int(time.time()) - grip.LATE - 1)
+    over = grip.hold_response("a", START, late, 20, KEY).headers("GET")
+    assert grip.parse_wait(over["Grip-Channel"].replace("prev-id", "last-id"), "a", [KEY]) is None
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "get", ""])
+def test_instructions_leave_on_the_answer_to_get_alone(method: str) -> None:
+    for made in (
+        grip.hold_stream("a", "c", START, next_path="/next", keepalive=30, again=3600),
+        grip.continue_at("/next/x"),
+        grip.hold_response("a", START, grip.Wait(START, 0), 20, KEY),
+        grip.hold_on(grip.Last("a", "c", START), next_path="/next", keepalive=30),
+    ):
+        assert made.headers("GET")
+        assert made.headers(method) == {}
 
 
 def test_the_heartbeat_is_an_event_in_the_proxys_own_notation() -> None:
-    header = grip.hold_stream("a", "0a1b", START, next_path="/next", keepalive=30, again=3600)["Grip-Keep-Alive"]
+    hold = grip.hold_stream("a", "0a1b", START, next_path="/next", keepalive=30, again=3600)
+    header = hold.headers("GET")["Grip-Keep-Alive"]
     content, *parameters = header.split("; ")  # a ";" in the content would end it
     assert parameters == ["format=cstring", "timeout=30", "mode=idle"]
     (event,) = parse(content.replace("\\n", "\n")).events
@@ -71,7 +114,7 @@ def test_the_heartbeat_is_an_event_in_the_proxys_own_notation() -> None:
     ],
 )
 def test_a_grip_last_without_both_channels_is_none(header: str) -> None:
-    assert grip.parse_last(header) is None
+    assert grip.parse_last(header, [KEY]) is None
 
 
 def test_a_signature_holds_for_its_key_and_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,34 +103,6 @@ def test_a_key_in_another_form_is_written_as_its_bytes(tmp_path: Path) -> None:
     assert signed_with(tmp_path, f"file:{tmp_path}/key") == raw.strip()
 
 
-def passes(routes: str, path: str) -> bool:
-    """Pushpin's choice: of the prefixes that fit, the longest; the origin knows no path below /not-public/."""
-    fits: list[tuple[int, bool]] = []
-    for line in routes.splitlines():
-        if line and not line.startswith("#"):
-            conditions = dict(part.partition("=")[::2] for part in line.split()[0].split(",")[1:])
-            prefix = conditions.get("path_beg", "")
-            if path.startswith(prefix):
-                fits.append((len(prefix), "replace_beg" not in conditions))
-    return max(fits)[1]
-
-
-@pytest.mark.parametrize("path", ["/", "/api/sse/notifications", "/api/docs", "/healthz", "/demo/demo.js"])
-def test_what_is_for_clients_passes(tmp_path: Path, path: str) -> None:
-    write_configuration(node(tmp_path), OLD)
-
-    assert passes((tmp_path / "routes").read_text(), path)
-
-
-@pytest.mark.parametrize(
-    "path", ["/metrics", "/metrics/", "/readyz", "/readyz?x", "/%6detrics", "//metrics", "/./readyz"]
-)
-def test_what_is_for_operators_does_not_pass(tmp_path: Path, path: str) -> None:
-    write_configuration(node(tmp_path), OLD)
-
-    assert not passes((tmp_path / "routes").read_text(), path)
-
-
 def test_nobody_else_can_read_the_key(short: Path) -> None:
     run_dir = run_directory(short)
     (run_dir / "pushpin.conf").touch(mode=0o644)

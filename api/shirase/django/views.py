@@ -35,7 +35,7 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
     """A view for one path.
 
     Our transactions end before anything is published, so ``ATOMIC_REQUESTS`` must not put another one around them.
-    Pages of other sites are refused as the service refuses them, by what browsers say of them: no token is needed.
+    Pages of other origins are refused as the service refuses them, by what browsers tell: no CSRF token is needed.
     ``LoginRequiredMiddleware`` must not redirect anyone: the proxy has no session, and clients expect 401 in JSON.
     """
     depth = next(iter(methods.values())).path.count("/")
@@ -99,6 +99,8 @@ def _arrived(request: HttpRequest) -> str | None:
 
 
 def _read_body(request: HttpRequest) -> bytes:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        raise too_large()
     try:
         raw: bytes = request.body
     except RequestDataTooBig as exc:

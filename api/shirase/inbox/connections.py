@@ -4,8 +4,6 @@ A row is added in the transaction of the connect, so the limit is exact however 
 The rows are a copy of what the proxy holds: ``relay.presence`` corrects them, and a missing row ends no stream.
 """
 
-import re
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from sqlalchemy import Connection
 from shirase import metrics
 from shirase.access.tokens import LEEWAY
 from shirase.errors import TooManyConnections
-from shirase.proxy import sse
+from shirase.proxy import grip, seals, sse
 from shirase.proxy.publisher import Publisher, closing_items
 from shirase.settings import REJECT, Settings
 from shirase.store import connections
@@ -32,7 +30,6 @@ RECONNECT = frozenset({TOKEN_EXPIRED})  # reasons after which a client may recon
 NEVER = 24 * 3600 * 1000  # milliseconds; the only way to keep a native EventSource from reconnecting
 BATCH = 500  # connections ended in one transaction
 TOUCHED = timedelta(minutes=5)  # how old ``last_seen`` may get while a stream is open
-_LATEST = 2**33  # Unix time in 2242; a token may name any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +41,17 @@ class Status:
     users: int | None
 
 
-def new(user_id: str, expires_at: int | None, user_agent: str, address: str) -> StreamConnection:
+def new(settings: Settings, user_id: str, expires_at: int | None, user_agent: str, address: str) -> StreamConnection:
     """A connection that is about to open. Its id carries the token's expiry, which survives the loss of its row."""
     if expires_at is not None and expires_at <= time.time():
         expires_at += LEEWAY  # within the leeway; else the client would be ended and reconnect at once
-    end = "" if expires_at is None else f"-{min(max(expires_at, 0), _LATEST):x}"
-    return named(secrets.token_hex(8) + end, user_id, user_agent, address)
+    name = seals.new_connection_name(expires_at)
+    return named(seals.connection_id(grip.sealing_keys(settings)[0], user_id, name), user_id, user_agent, address)
 
 
 def named(connection_id: str, user_id: str, user_agent: str = "", address: str = "") -> StreamConnection:
     """The connection with this id, as far as the id tells."""
-    end = re.fullmatch("[0-9a-f]+-([0-9a-f]{1,9})", connection_id)
-    expires_at = datetime.fromtimestamp(int(end[1], 16), UTC) if end else None
+    expires_at = seals.connection_end(connection_id)
     return StreamConnection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
 
 

@@ -18,7 +18,7 @@ from shirase.access import tokens
 from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, TooManyConnections
 from shirase.inbox import connections, cursors, events, replay
 from shirase.inbox.replay import Replay
-from shirase.proxy import grip, sse
+from shirase.proxy import grip, seals, sse
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.connections import GONE, lock_of
@@ -29,6 +29,8 @@ PATH = "/api/sse/notifications"
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
+# Seconds that the address of a page is valid. The proxy fetches it at once, and again for half a minute if that fails.
+PAGE_TTL = 300
 RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
 
 
@@ -37,7 +39,11 @@ class Answer:
     """A body and the instructions that go with it."""
 
     body: str
-    headers: Mapping[str, str]
+    instructions: grip.Instructions = grip.NOTHING
+
+    def headers(self, method: str) -> Mapping[str, str]:
+        """The headers that carry the instructions, on the response to a request of that method."""
+        return self.instructions.headers(method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def open_stream(
         TooManyConnections: if the user holds as many as they may, and the policy is to reject one more.
     """
     stream = _Stream(connection, next_path)
-    logs.bind(connection=connection.connection_id)
+    logs.bind(connection=seals.connection_name(connection.connection_id))
     try:
         return _begin(database, publisher, settings, stream, cursor)
     except DatabaseUnavailable:
@@ -80,13 +86,14 @@ def open_stream(
 def continue_stream(
     database: Database, publisher: Publisher, settings: Settings, sealed: str, *, next_path: str = NEXT_PATH
 ) -> Answer | None:
-    """The next page of a stream; ``None`` if the page's name is not one that we gave."""
+    """The next page of a stream; ``None`` if the page's address is not one that we made, or has expired."""
     page = tokens.unseal(settings, PAGE, sealed)
-    if page is None:
+    if page is None or page["until"] < time.time():
         return None
-    connection = connections.named(page["connection"], page["user"], page["agent"], page["address"])
+    connection_id = seals.connection_id(grip.sealing_keys(settings)[0], page["user"], page["connection"])
+    connection = connections.named(connection_id, page["user"], page["agent"], page["address"])
     stream = _Stream(connection, next_path)
-    logs.bind(user=connection.user_id, connection=connection.connection_id)
+    logs.bind(user=connection.user_id, connection=page["connection"])
     if page["begun"]:
         return _go_on(database, settings, stream, page["cursor"])
     with database.autocommit() as db:  # the proxy may repeat this request after its answer was lost
@@ -102,7 +109,7 @@ def continue_stream(
 def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
     metrics.RECOVERIES.inc()
-    logs.bind(user=last.user_id, connection=last.connection_id)
+    logs.bind(user=last.user_id, connection=seals.connection_name(last.connection_id))
     stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
     try:
         return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.event))
@@ -141,8 +148,9 @@ def poll(
     rest = min(wait.until - int(time.time()), timeout)
     too_short = held is not None and rest < SHORTEST_HOLD / 2
     if shown or missed.reached != missed.head or too_short:
-        return Answer(body, {})
-    return Answer(body, grip.hold_response(user_id, missed.head, wait, rest))
+        return Answer(body)
+    key = grip.sealing_keys(settings)[0]
+    return Answer(body, grip.hold_response(user_id, missed.head, wait, rest, key))
 
 
 def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
@@ -163,7 +171,7 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
             {
                 "user_id": stream.user_id,
                 "status": "connected",
-                "connection_id": stream.connection.connection_id,
+                "connection_id": seals.connection_name(stream.connection.connection_id),
                 "unread_count": missed.unread,
                 "unseen_count": missed.unseen,
             }
@@ -172,7 +180,7 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
         retry=random.randint(*RETRY),  # noqa: S311 - spreads reconnects, protects nothing
     )
     answer = _answer(database, settings, stream, missed)
-    return Answer(sse.encode(connected) + answer.body, answer.headers)
+    return Answer(sse.encode(connected) + answer.body, answer.instructions)
 
 
 def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:
@@ -189,7 +197,7 @@ def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str)
 
 def _end(reason: str) -> Answer:
     """No hold: the proxy sends this and ends the stream."""
-    return Answer(connections.closing(reason), {})
+    return Answer(connections.closing(reason))
 
 
 def _answer(database: Database, settings: Settings, stream: _Stream, missed: Replay) -> Answer:
@@ -213,20 +221,21 @@ def _answer(database: Database, settings: Settings, stream: _Stream, missed: Rep
     return Answer(body, hold)
 
 
-def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun: bool) -> dict[str, str]:
+def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun: bool) -> grip.Instructions:
     """Have the proxy ask for what follows, at once.
 
-    Without a hold it sends no Grip-Last, so the page's own name says whose it is. The name's uniqueness also keeps
-    Pushpin from sharing one page between two streams.
+    Without a hold it sends no Grip-Last, so the page's own address says whose it is. As no two are the same, Pushpin
+    does not share one page between two streams. Anyone can read a sealed text: the connection's own seal is not in it.
     """
     connection = stream.connection
     page = {
         "user": connection.user_id,
-        "connection": connection.connection_id,
+        "connection": seals.connection_name(connection.connection_id),
         "agent": connection.user_agent,
         "address": connection.address,
         "cursor": cursor,
         "begun": begun,
+        "until": int(time.time()) + PAGE_TTL,
     }
     return grip.continue_at(f"{stream.next_path}/{tokens.seal(settings, PAGE, page)}")
 

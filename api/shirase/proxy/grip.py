@@ -7,13 +7,15 @@ import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 import orjson
 from gripcontrol import Channel, create_grip_channel_header, parse_grip_uri, validate_sig
 
 from shirase.keys import key_bytes
+from shirase.proxy import seals
 from shirase.settings import Settings
 from shirase.types import EventId
 
@@ -22,7 +24,9 @@ SIGNATURES = 64  # that are remembered
 AGAIN = 2  # seconds until the proxy asks for what it missed, while nobody can tell
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
-_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})")
+LATE = 60  # seconds after its end that the repeat of a long poll may come
+
+_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
 _CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})\s*")
 
 
@@ -65,8 +69,12 @@ class Wait:
     until: int
 
 
-def parse_last(header: str) -> Last | None:
-    """Read ``Grip-Last``; ``None`` if it does not hold exactly the two channels of one connection."""
+def parse_last(header: str, keys: Sequence[bytes]) -> Last | None:
+    """Read ``Grip-Last``; ``None`` unless it names the two channels of one connection, and we had them held together.
+
+    That it arrived proves nothing: the proxy strips ``Grip-Last`` from clients' requests, but not ``Grip_Last``, which
+    several servers take for the same. So the connection's channel ends with a seal over user, connection and expiry.
+    """
     found = {}
     for part in header.split(","):
         match = _CHANNEL_OF_LAST.fullmatch(part)
@@ -81,23 +89,53 @@ def parse_last(header: str) -> Last | None:
         user_id = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except (Base64Error, ValueError):
         return None
-    return Last(user_id, found["c-"][0], event) if event else None
+    connection_id = found["c-"][0]
+    if event is None or not seals.is_connection_of(user_id, connection_id, keys):
+        return None
+    return Last(user_id, connection_id, event)
 
 
-def parse_wait(header: str, user_id: str) -> Wait | None:
-    """What ``Grip-Last`` says of a long poll of this user that was held before; ``None`` if it was not."""
+def parse_wait(header: str, user_id: str, keys: Sequence[bytes]) -> Wait | None:
+    """What ``Grip-Last`` reports of a long poll of this user that we had held before; ``None`` if it is no such."""
     match = _WAIT_OF_LAST.search(header)
     since = EventId.parse(match[2]) if match and match[1] == _wait_channel(user_id) else None
-    return Wait(since, int(match[3])) if match and since else None
+    if match is None or since is None:
+        return None
+    wait = Wait(since, int(match[3]))
+    if wait.until + LATE < time.time() or not seals.is_sealed(match[4], keys, *_sealed_of_wait(user_id, wait)):
+        return None
+    return wait
+
+
+def _sealed_of_wait(user_id: str, wait: Wait) -> tuple[str, ...]:
+    return "wait", user_id, str(wait.since), str(wait.until)
 
 
 # --- holds ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What the proxy is to do with a response; by default nothing."""
+
+    _headers: Mapping[str, str] = field(default_factory=dict)
+
+    def headers(self, method: str) -> Mapping[str, str]:
+        """The headers that tell the proxy so, on the response to a request of that method: to a GET, and no other.
+
+        A response to HEAD would be held too. The proxy then writes events behind headers that have no body, and on a
+        kept connection they are read as the response to the next request, which may be another user's.
+        """
+        return self._headers if method == "GET" else {}
+
+
+NOTHING = Instructions()
+
+
 def hold_stream(
     user_id: str, connection_id: str, head: EventId, *, next_path: str, keepalive: int, again: int
-) -> dict[str, str]:
-    """Headers that make the proxy keep the response open, from ``head`` on.
+) -> Instructions:
+    """Keep the response open, from ``head`` on.
 
     It sends a heartbeat after ``keepalive`` seconds of silence, and reads the stream again after ``again`` seconds.
 
@@ -108,16 +146,18 @@ def hold_stream(
         Channel(user_channel(user_id), str(head)),
         Channel(connection_channel(connection_id), "0"),
     ]
-    return {
-        "Grip-Hold": "stream",
-        "Grip-Channel": create_grip_channel_header(channels),
-        "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={keepalive}; mode=idle",
-        "Grip-Link": f"<{next_path}>; rel=next; timeout={again}",
-    }
+    return Instructions(
+        {
+            "Grip-Hold": "stream",
+            "Grip-Channel": create_grip_channel_header(channels),
+            "Grip-Keep-Alive": f"{HEARTBEAT}; format=cstring; timeout={keepalive}; mode=idle",
+            "Grip-Link": f"<{next_path}>; rel=next; timeout={again}",
+        }
+    )
 
 
-def hold_on(last: Last, *, next_path: str, keepalive: int) -> dict[str, str]:
-    """Headers that leave a held response where it is, and have the proxy ask again in ``AGAIN`` seconds.
+def hold_on(last: Last, *, next_path: str, keepalive: int) -> Instructions:
+    """Leave a held response where it is, and ask again in ``AGAIN`` seconds.
 
     To be told of a failure instead would be worse than to be told nothing: the proxy then asks ever more slowly, ends
     the stream after half a minute, and may ask once more when it has succeeded already.
@@ -127,26 +167,29 @@ def hold_on(last: Last, *, next_path: str, keepalive: int) -> dict[str, str]:
     )
 
 
-def continue_at(next_path: str) -> dict[str, str]:
-    """Headers that make the proxy read the next page at once and append it."""
-    return {"Grip-Link": f"<{next_path}>; rel=next"}
+def continue_at(next_path: str) -> Instructions:
+    """Read the next page at once and append it."""
+    return Instructions({"Grip-Link": f"<{next_path}>; rel=next"})
 
 
-def hold_response(user_id: str, head: EventId, wait: Wait, timeout: int) -> dict[str, str]:
-    """Headers of a long poll: the proxy asks again as soon as there is news, or sends this body at the timeout.
+def hold_response(user_id: str, head: EventId, wait: Wait, timeout: int, key: bytes) -> Instructions:
+    """Hold a long poll: ask again as soon as there is news, or send this body at the timeout.
 
     It repeats the request unchanged, with ``Grip-Last``. There the user's own channel says what the proxy has seen,
-    news that is to be answered with included; so what the poll waits for is kept beside it.
+    news that is to be answered with included; so what the poll waits for is kept beside it, sealed.
     """
+    seal = seals.seal(key, *_sealed_of_wait(user_id, wait))
     channels = [
         Channel(user_channel(user_id), str(head)),
-        Channel(_wait_channel(user_id), f"{wait.since}-{wait.until}"),
+        Channel(_wait_channel(user_id), f"{wait.since}-{wait.until}-{seal}"),
     ]
-    return {
-        "Grip-Hold": "response",
-        "Grip-Channel": create_grip_channel_header(channels),
-        "Grip-Timeout": str(timeout),
-    }
+    return Instructions(
+        {
+            "Grip-Hold": "response",
+            "Grip-Channel": create_grip_channel_header(channels),
+            "Grip-Timeout": str(timeout),
+        }
+    )
 
 
 class InvalidSignature(Exception):
@@ -177,6 +220,12 @@ def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
 def is_signed_with(signature: str, sig_key: str) -> bool:
     """Whether a ``Grip-Sig`` is from a Pushpin that has this ``sig_key``."""
     return bool(signature) and _is_valid(signature, key_bytes(sig_key), SIGNATURE_ISSUER)
+
+
+@cache
+def sealing_keys(settings: Settings) -> tuple[bytes, ...]:
+    """The keys that what comes back from a proxy may be sealed with; we seal with the first."""
+    return tuple(key for key, _ in _trusted(settings))
 
 
 @cache

@@ -23,6 +23,7 @@ import uvloop
 
 from shirase.errors import SettingsError
 from shirase.inbox.streams import NEXT_PATH, PATH
+from shirase.keys import key_bytes
 from shirase.proxy import grip, sse
 from shirase.settings import ProxySettings
 from shirase.web import cors, problems
@@ -32,7 +33,12 @@ log = logging.getLogger(__name__)
 ANSWER_TIMEOUT = 20.0  # seconds that a handler may take: longer than any lock or statement that it waits for
 CONNECT_TIMEOUT = 2.0  # seconds until a connection must be there; a machine that vanished refuses none
 PAGES_TIMEOUT = 25.0  # seconds that the next page of a long replay is asked for
-SILENCE = 0.5  # seconds after which the rest of a body is not waited for
+HEAD_TIMEOUT = 5.0  # seconds that Pushpin may take to send a request's head, which it has whole by then
+SENT_TIMEOUT = 20.0  # seconds that it may take to read an answer
+# Of a body that nobody reads: so many seconds, and so many bytes, in all. Pushpin has max_open_requests=100 for
+# everybody, and every body that is still waited for takes one of them.
+DISCARD_TIMEOUT = 0.5
+MOST_DISCARDED = 1024 * 1024
 PAUSE = 0.5  # seconds between two times
 MOST_HEAD = 64 * 1024  # bytes of a request's headers; Pushpin's limit is lower
 RETRY_AFTER = 1  # seconds
@@ -42,9 +48,9 @@ ALIVE = "/livez"  # this node by itself, whatever the handlers do
 
 # A host's routes may stand behind a prefix. What else the path might hold has no business in a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
-# What is asked here needs no body: a stream is opened by GET, and everything else is answered in the same way without.
 _OF_THE_CONNECTION = ("connection:", "content-length:", "transfer-encoding:")
 _PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
+_OURS = re.compile(rf".*(?:{PATH}|{NEXT_PATH}(?:/[^/]*)?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,16 @@ class _Request:
     method: str
     target: str
     head: list[str] = field(repr=False)  # the lines as they came
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def has_body(self) -> bool:
+        """Whether one follows the head."""
+        return bool(self.header("transfer-encoding")) or self.header("content-length") not in ("", "0")
 
     def header(self, name: str) -> str:
         """Its value; several are joined by commas (RFC 9110 section 5.2), none is empty."""
@@ -111,27 +127,38 @@ class Standby:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                async with asyncio.timeout(HEAD_TIMEOUT):
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, target, *_ = [*head[0].split(" "), "", ""]
                 request = _Request(method, target, head[:-2])
-                await _pass_over_body(request, reader)
-                writer.write(await self._answer(request))
-                await writer.drain()
+                writer.write(self._refuse(request) or await self._answer(request))
+                async with asyncio.timeout(SENT_TIMEOUT):
+                    await writer.drain()
+                writer.write_eof()
+                await _discard_body(reader)
         finally:
             writer.close()
 
+    def _refuse(self, request: _Request) -> bytes | None:
+        """What is never passed on, whatever its body holds; ``None`` if it is."""
+        if not _OURS.fullmatch(request.path):
+            return None  # it comes here where the handlers take no connection, and gets its 503
+        if request.method not in ("GET", "OPTIONS"):
+            return self._problem(request, HTTPStatus.METHOD_NOT_ALLOWED, "only GET is for this address", Allow="GET")
+        if request.has_body:
+            return self._problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this address takes no body")
+        return None
+
     async def _answer(self, request: _Request) -> bytes:
-        path = request.target.partition("?")[0]
-        if path == ALIVE:
-            return _http(
-                HTTPStatus.OK, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b'{"status":"ok"}'
-            )
+        if request.path == ALIVE:
+            headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+            return _http(HTTPStatus.OK, headers, b'{"status":"ok"}')
         answer = None
-        if PATH in path and NEXT_PATH not in path:  # also what no handler knows, such as a slash at the end
+        if PATH in request.path and NEXT_PATH not in request.path:  # also what no handler knows: a slash at the end
             answer = await self._ask(request)
-        elif path.endswith(NEXT_PATH):
+        elif request.path.endswith(NEXT_PATH):
             answer = _unless_failed(await self._ask(request))
-        elif _PAGE.fullmatch(path):
+        elif _PAGE.fullmatch(request.path):
             answer = await self._ask_until_answered(request)
         return answer or self._hold_on(request) or self._instead(request)
 
@@ -148,7 +175,7 @@ class Standby:
     async def _ask(self, request: _Request) -> bytes | None:
         """What the handlers answer; ``None`` if they do not, or not to the end."""
         answer = await self._pass_on(request)
-        if answer is not None and not _is_whole(answer) and request.method != "HEAD":
+        if answer is not None and not _is_whole(answer):
             answer = None
         if (answer is not None) is not self._answered:
             self._answered = answer is not None
@@ -173,29 +200,38 @@ class Standby:
 
     def _hold_on(self, request: _Request) -> bytes | None:
         """Have the proxy keep a held stream where it is and ask again soon; ``None`` if this is of none."""
-        last = grip.parse_last(request.header("grip-last"))
-        if last is None or request.method != "GET" or not _NEXT.fullmatch(request.target):
+        last = grip.parse_last(request.header("grip-last"), [key_bytes(self._settings.pushpin_sig_key)])
+        if last is None or not _NEXT.fullmatch(request.target):
             return None
         if not grip.is_signed_with(request.header("grip-sig"), self._settings.pushpin_sig_key):
             return None
         hold = grip.hold_on(last, next_path=request.target, keepalive=self._settings.sse_keepalive_timeout)
-        headers = {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL, **hold}
-        return _http(HTTPStatus.OK, headers, b"")
+        headers = {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
+        return _http(HTTPStatus.OK, headers | dict(hold.headers(request.method)), b"")
 
     def _instead(self, request: _Request) -> bytes:
         """What a client hears while no handler answers."""
-        headers = cors.headers(self._settings, request.header("origin"), request.method)
-        if headers and cors.is_preflight(request.method, request.header("access-control-request-method")):
-            return _http(HTTPStatus.NO_CONTENT, headers, b"")
-        headers |= {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if request.method == "GET" and sse.CONTENT_TYPE in request.header("accept"):
             # A native EventSource stops for good at any status but 200. After this it comes back by itself.
             retry = random.randint(*RETRY)  # noqa: S311 - spreads reconnects, protects nothing
-            headers |= {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
+            headers = self._headers(request) | {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
             return _http(HTTPStatus.OK, headers, f"retry: {retry}\n\n".encode())
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        body = problems.document(status, "no handler answers now; try again soon")
-        return _http(status, headers | {"Content-Type": problems.CONTENT_TYPE, "Retry-After": str(RETRY_AFTER)}, body)
+        allowed = self._cors(request)
+        if allowed and cors.is_preflight(request.method, request.header("access-control-request-method")):
+            return _http(HTTPStatus.NO_CONTENT, allowed, b"")
+        detail = "no handler answers now; try again soon"
+        return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, Retry_After=str(RETRY_AFTER))
+
+    def _problem(self, request: _Request, status: HTTPStatus, detail: str, **more: str) -> bytes:
+        headers = self._headers(request) | {"Content-Type": problems.CONTENT_TYPE}
+        headers |= {name.replace("_", "-"): value for name, value in more.items()}
+        return _http(status, headers, problems.document(status, detail), has_body=request.method != "HEAD")
+
+    def _headers(self, request: _Request) -> dict[str, str]:
+        return self._cors(request) | {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+    def _cors(self, request: _Request) -> dict[str, str]:
+        return cors.headers(self._settings, request.header("origin"), request.method)
 
 
 def _host_and_port(place: str) -> tuple[str, int]:
@@ -205,26 +241,20 @@ def _host_and_port(place: str) -> tuple[str, int]:
     return match[1].strip("[]"), int(match[2])
 
 
-async def _pass_over_body(request: _Request, reader: asyncio.StreamReader) -> None:
-    """Whoever closes on unread bytes resets, and the answer may be lost with it.
-
-    The rest of a body that it began to send to the handlers Pushpin 1.36 never sends.
-    """
-    left = int(request.header("content-length") or 0)
+async def _discard_body(reader: asyncio.StreamReader) -> None:
+    """Read on without keeping anything: whoever closes on unread bytes resets, and the answer may be lost with it."""
+    left = MOST_DISCARDED
     with suppress(TimeoutError):
-        while left > 0:
-            async with asyncio.timeout(SILENCE):
-                part = await reader.read(MOST_HEAD)
-            if not part:
-                return
-            left -= len(part)
+        async with asyncio.timeout(DISCARD_TIMEOUT):
+            while left > 0 and (part := await reader.read(MOST_HEAD)):
+                left -= len(part)
 
 
-def _http(status: HTTPStatus, headers: dict[str, str], body: bytes) -> bytes:
+def _http(status: HTTPStatus, headers: dict[str, str], body: bytes, *, has_body: bool = True) -> bytes:
     if status is not HTTPStatus.NO_CONTENT:
         headers = headers | {"Content-Length": str(len(body))}
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + (body if has_body else b"")
 
 
 def _is_whole(answer: bytes) -> bool:

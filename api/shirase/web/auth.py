@@ -2,16 +2,13 @@
 
 from shirase.access import tickets, tokens
 from shirase.access.tokens import Identity
-from shirase.errors import Forbidden, Unauthenticated
+from shirase.errors import Unauthenticated
 from shirase.inbox.services import Services
 from shirase.proxy import grip
 from shirase.settings import Settings
 from shirase.web.call import HostSignIn
 from shirase.web.http import Request
-from shirase.web.site_check import refuse_other_sites
-
-SAFE = ("GET", "HEAD", "OPTIONS")  # change nothing (RFC 9110 section 9.2.1)
-OWN_SITE = ("same-origin", "same-site")
+from shirase.web.site_check import refuse_other_pages, require_own_page
 
 
 def identify(request: Request, services: Services, *, in_query: bool = False) -> Identity:
@@ -24,7 +21,7 @@ def identify(request: Request, services: Services, *, in_query: bool = False) ->
 
     Raises:
         Unauthenticated: without a token, or with one that does not hold.
-        Forbidden: by cookie, from a site that has no business here.
+        Forbidden: by cookie, from a page that is neither ours nor listed.
     """
     settings = services.settings
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -32,7 +29,7 @@ def identify(request: Request, services: Services, *, in_query: bool = False) ->
         return tokens.verify(services.keys, settings, token.strip())
     # Another scheme is for somebody else, such as a password that a proxy in between asks for.
     if by_cookie := cookie(request, settings):
-        _require_own_site(request, settings)
+        require_own_page(request.headers, request.method, settings)
         return tokens.verify(services.keys, settings, by_cookie)
     if in_query:
         return _identify_by_query(request, services)
@@ -49,11 +46,10 @@ def identify_by_host(request: Request, services: Services, identify: HostSignIn)
 
     Raises:
         Unauthenticated: if nobody has signed in.
-        Forbidden: from a page of another site, since a sign-in is a cookie as a rule.
+        Forbidden: from a page of another origin, since a sign-in is a cookie as a rule.
         TypeError: if the application answers with something else; a defect of it, and no user's mistake.
     """
-    headers = request.headers
-    refuse_other_sites(headers.get("Origin"), headers.get("Sec-Fetch-Site"), request.host, services.settings)
+    refuse_other_pages(request.headers, request.method, request.host, services.settings)
     found = identify(request.native)
     if found is None:
         raise Unauthenticated("nobody has signed in")
@@ -83,22 +79,7 @@ def _identify_by_query(request: Request, services: Services) -> Identity:
 
 
 def is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
-    """Whether the proxy repeats a poll that it holds; what a client writes into Grip-Last never gets through it."""
-    if grip.parse_wait(request.headers.get("Grip-Last", ""), user_id) is None:
+    """Whether the proxy repeats a poll that we had it hold."""
+    if grip.parse_wait(request.headers.get("Grip-Last", ""), user_id, grip.sealing_keys(settings)) is None:
         return False
     return grip.is_signed(request.headers.get("Grip-Sig", ""), settings)
-
-
-def _require_own_site(request: Request, settings: Settings) -> None:
-    """A browser sends cookies with whatever any page makes it ask (cross-site request forgery).
-
-    Changing something needs proof that the page is ours. Reading needs no proof, as no other page can read the answer,
-    but what plainly comes from another site could still open streams until the user's own are evicted.
-    """
-    site = request.headers.get("Sec-Fetch-Site", "")
-    if site in OWN_SITE or request.headers.get("Origin") in settings.cors_origins:
-        return
-    if request.method not in SAFE or site == "cross-site":
-        raise Forbidden(
-            "with a cookie, this needs Sec-Fetch-Site: same-origin or same-site, or an Origin that is listed"
-        )

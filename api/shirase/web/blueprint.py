@@ -1,7 +1,7 @@
 """Operations by their paths and methods, for a framework to mount."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from shirase.web.http import Response
@@ -78,7 +78,13 @@ def with_braces(path: str, *, typed: bool = False) -> str:
     return re.sub(r"<(?:(\w+):)?(\w+)>", written, path)
 
 
-def allowed(methods: Sequence[str]) -> str:
+def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint | None:
+    """The endpoint that answers a method: that of GET answers HEAD too, unless the proxy holds its response."""
+    found = endpoints.get("GET" if method == "HEAD" else method)
+    return None if method == "HEAD" and found and found.operation.held else found
+
+
+def allowed(endpoints: Mapping[str, Endpoint]) -> str:
     """The value of ``Allow``."""
-    found = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    found = {*endpoints, "OPTIONS"} | ({"HEAD"} if endpoint_for(endpoints, "HEAD") else set())
     return ", ".join(sorted(found))

@@ -16,7 +16,7 @@ from shirase.web import schemas
 from shirase.web.blueprint import Blueprint, Endpoint, with_braces
 from shirase.web.call import services
 from shirase.web.http import Response
-from shirase.web.operation import PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
+from shirase.web.operation import OPERATOR, PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
 
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
@@ -101,7 +101,9 @@ def _operation(endpoint: Endpoint, settings: Settings) -> dict[str, Any]:
     problems = set(described.problems) | set(ALWAYS)
     if described.rate:
         problems.add(429)
-    if described.access != PUBLIC:
+    if described.access == OPERATOR:
+        problems.add(404)
+    elif described.access != PUBLIC:
         problems |= {401} | ({403} if described.scope or settings.auth_cookie else set())
         made["security"] = _security(described, settings)
     for status in sorted(problems):

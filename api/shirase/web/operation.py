@@ -14,11 +14,12 @@ from shirase.access.tokens import Identity
 from shirase.errors import FieldError, Forbidden, Invalid, NotFound, RateLimited
 from shirase.inbox.drafts import invalid
 from shirase.types import LARGEST_ID
-from shirase.web import auth, bodies
+from shirase.web import auth, bodies, requests
 from shirase.web.call import current, request, services
 from shirase.web.http import Response
 
 PUBLIC = "public"  # anyone
+OPERATOR = "operator"  # whoever reaches the origin, and nobody through the proxy
 PROXY = "proxy"  # the proxy alone, proven by its signature
 USER = "user"  # any valid token
 USER_IN_QUERY = "user, also by ?ticket= or ?token="  # EventSource cannot send headers
@@ -46,11 +47,12 @@ class Operation:
     rate: str | None = None  # which of the rate limits it counts for
     headers: Mapping[str, Header] = field(default_factory=dict)
     description: str = ""
+    held: bool = False  # the proxy holds the answer: for GET alone
 
     @property
     def scope(self) -> str | None:
         """The scope that a token must carry."""
-        return None if self.access in (PUBLIC, PROXY, USER, USER_IN_QUERY) else self.access
+        return None if self.access in (PUBLIC, OPERATOR, PROXY, USER, USER_IN_QUERY) else self.access
 
 
 def operation(described: Operation) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
@@ -59,7 +61,10 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
     def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(view)
         def wrapper(**path: Any) -> Response:
-            if described.access not in (PUBLIC, PROXY):
+            if described.access == OPERATOR:
+                requests.refuse_from_proxy(request().headers)
+            requests.refuse_upgrade(request().headers)
+            if described.access not in (PUBLIC, OPERATOR, PROXY):
                 path["caller"] = _enter(described)
             if path.get("number", 0) > LARGEST_ID:
                 raise NotFound("there is no such notification")

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from shirase import logs, metrics
 from shirase.web import browser_headers, cors, problems
-from shirase.web.blueprint import Endpoint, allowed
+from shirase.web.blueprint import Endpoint, allowed, endpoint_for
 from shirase.web.call import Call, current
 from shirase.web.http import Response
 
@@ -28,13 +28,16 @@ def respond(endpoints: Mapping[str, Endpoint], call: Call, parameters: Mapping[s
     logs.begin(call.request_id)
     token = current.set(call)
     method = call.request.method
-    endpoint = endpoints.get("GET" if method == "HEAD" else method)
+    endpoint = endpoint_for(endpoints, method)
     try:
-        response = endpoint.view(**parameters) if endpoint else _without_operation(tuple(endpoints), method)
+        response = endpoint.view(**parameters) if endpoint else _without_operation(endpoints, method)
     except Exception as exc:  # noqa: BLE001 - the last resort is here: a framework's own would be a page of the host's
         response = problems.answer(exc, call)
     finally:
         current.reset(token)
+    if method == "HEAD":  # not every server takes the body off, and what follows on the connection would be misread
+        size = len(response.data.encode() if isinstance(response.data, str) else response.data)
+        response.data, response.headers["Content-Length"] = b"", str(size)
     finish(response, call, endpoint.name.rpartition(".")[2] if endpoint else "none")
     logs.clear()
     return response
@@ -55,10 +58,10 @@ def finish(response: Response, call: Call, operation: str) -> None:
     log.log(level, "%s %s %d in %.1f ms", request.method, operation, response.status, seconds * 1000)
 
 
-def _without_operation(methods: Sequence[str], method: str) -> Response:
+def _without_operation(endpoints: Mapping[str, Endpoint], method: str) -> Response:
     """OPTIONS, a preflight's included, which carries neither token nor cookie; and what no operation is for."""
     if method == "OPTIONS":
-        return Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": allowed(methods)})
+        return Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": allowed(endpoints)})
     answer = problems.problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not for this address")
-    answer.headers["Allow"] = allowed(methods)
+    answer.headers["Allow"] = allowed(endpoints)
     return answer

@@ -1,23 +1,65 @@
-"""Which site a request comes from, by the headers that browsers send and pages cannot forge (WHATWG Fetch)."""
+"""Which page a request comes from, by the headers that browsers send and pages cannot forge (WHATWG Fetch).
+
+A browser sends a user's cookies with whatever any page has it ask: with forms and pictures, and with WebSocket
+handshakes, which are GETs that tell nothing but their ``Origin``. Another subdomain or port of the same site is
+another page, too: it changes nothing unless its origin is listed.
+"""
+
+from typing import Protocol
 
 from shirase.errors import Forbidden
 from shirase.settings import Settings
 
+SAFE = ("GET", "HEAD", "OPTIONS")  # change nothing (RFC 9110 section 9.2.1)
+OWN = ("same-origin", "none")  # none: the user typed the address
+SIBLING = "same-site"
 
-def refuse_other_sites(origin: str | None, site: str | None, host: str, settings: Settings) -> None:
-    """Browsers name the page's site, or in older ones its origin; what names neither is no browser.
+
+class Headers(Protocol):
+    """Those of a request, whatever framework they are from."""
+
+    def get(self, name: str, /) -> str | None:
+        """One of them; how its name is spelled does not matter."""
+
+
+def require_own_page(headers: Headers, method: str, settings: Settings) -> None:
+    """Let pass a request whose token is in a cookie, if it comes from a page of ours or a listed one.
+
+    A change needs proof of that. A GET needs none, as no other page can read the answer; but one that plainly comes
+    from elsewhere could open streams until the user's own are ended.
+
+    Raises:
+        Forbidden: for any other page's.
+    """
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    if origin in settings.cors_origins or site == "same-origin":
+        return
+    # Our own page's GET has no Origin.
+    elsewhere = origin is not None or site not in (None, *OWN, SIBLING)
+    if method not in SAFE or elsewhere:
+        raise Forbidden("with a cookie, this needs Sec-Fetch-Site: same-origin, or an Origin that is listed")
+
+
+def refuse_other_pages(headers: Headers, method: str, host: str, settings: Settings) -> None:
+    """Let pass a request with an application's own sign-in, unless it comes from a page of another origin.
+
+    Browsers name the page's site, or in older ones its origin; what names neither is no browser.
 
     Args:
-        origin: the header of that name.
-        site: the header ``Sec-Fetch-Site``.
+        headers: those of the request.
+        method: of the request.
         host: what the request was sent to.
         settings: the listed origins.
 
     Raises:
-        Forbidden: if a page of another site asks, whose origin is not listed.
+        Forbidden: if a page of another origin asks, which is not listed.
     """
-    if origin in settings.cors_origins:
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    if origin in settings.cors_origins or site in OWN:
         return
-    elsewhere = origin is not None and origin.partition("://")[2] != host
-    if site == "cross-site" or (site is None and elsewhere):
-        raise Forbidden("this is not for pages of other sites, unless their Origin is listed")
+    if site is None:
+        elsewhere = origin is not None and origin.partition("://")[2] != host
+    else:
+        elsewhere = site != SIBLING or origin is not None or method not in SAFE
+    if elsewhere:
+        raise Forbidden("this is not for pages of other origins, unless their Origin is listed")

@@ -11,7 +11,7 @@ from shirase.web import scrape
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
-from shirase.web.operation import PUBLIC, Operation, json_answer, operation
+from shirase.web.operation import OPERATOR, PUBLIC, Operation, json_answer, operation
 from shirase.web.problems import problem
 
 blueprint = Blueprint("health")
@@ -30,7 +30,7 @@ def healthz() -> Response:
 @operation(
     Operation(
         "Whether the database and the control port answer",
-        PUBLIC,
+        OPERATOR,
         {200: ("They do", "application/json")},
         description="On the origin, not through the proxy. 503 names what is away in `away`: `database`, `schema` if"
         " the migrations have not run, or control addresses. With several proxy nodes one that answers is enough;"
@@ -51,7 +51,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
-@operation(Operation("Figures for Prometheus", PUBLIC, {200: ("Prometheus text, version 0.0.4", "text/plain")}))
+@operation(Operation("Figures for Prometheus", OPERATOR, {200: ("Prometheus text, version 0.0.4", "text/plain")}))
 def metrics() -> Response:
     """On the origin alone. What does not answer is missing from the figures and said to be down."""
     wired = services()

@@ -27,6 +27,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         headers={"Last-Event-ID": Header("Resume behind this cursor, as a browser does by itself.")},
         problems=(422, 429, 501),
         rate=CONNECTS,
+        held=True,
         description="""\
 | event | when | id | data |
 |---|---|---|---|
@@ -52,7 +53,9 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     _require_proxy()
     cursor = (request().headers.get("Last-Event-ID") or query.cursor or "")[:LONGEST_CURSOR] or None
     address = request().headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
-    connection = connections.new(caller.user_id, caller.expires_at, request().headers.get("User-Agent", ""), address)
+    connection = connections.new(
+        wired.settings, caller.user_id, caller.expires_at, request().headers.get("User-Agent", ""), address
+    )
     answer = streams.open_stream(
         wired.database, wired.publisher, wired.settings, connection, cursor, next_path=_next_path()
     )
@@ -60,20 +63,20 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
 
 
 @blueprint.get(streams.NEXT_PATH)
-@operation(Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,)))
+@operation(Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), held=True))
 def recover() -> Response:
-    """What the proxy missed. A client's own Grip-Last is stripped by the proxy, so one that arrives is genuine."""
+    """What the proxy missed of a stream that we had it hold."""
     wired = services()
-    last = grip.parse_last(request().headers.get("Grip-Last", ""))
+    last = grip.parse_last(request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings))
     if not _is_from_proxy() or last is None:
         raise Forbidden(NOT_THE_PROXY)
     return _stream(streams.recover(wired.database, wired.settings, last, next_path=_next_path()))
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
-@operation(Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,)))
+@operation(Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), held=True))
 def continue_stream(sealed: str) -> Response:
-    """The next page of what was missed. Its name was sealed by us and told to the proxy alone."""
+    """The next page of what was missed, at an address that we sealed and gave to the proxy alone."""
     wired = services()
     if not _is_from_proxy():
         raise Forbidden(NOT_THE_PROXY)
@@ -92,6 +95,7 @@ def continue_stream(sealed: str) -> Response:
         query=PollQuery,
         problems=(422, 501),
         rate=CONNECTS,
+        held=True,
         description="The proxy rounds a `timeout` of less than 6 seconds to about 1 or 6.",
     )
 )
@@ -99,10 +103,10 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
     wired = services()
     _require_proxy()
-    held = grip.parse_wait(request().headers.get("Grip-Last", ""), caller.user_id)
+    held = grip.parse_wait(request().headers.get("Grip-Last", ""), caller.user_id, grip.sealing_keys(wired.settings))
     answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held)
     response = json_answer(answer.body)
-    response.headers.update(answer.headers)
+    response.headers.update(answer.headers(request().method))
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -126,7 +130,7 @@ def _require_proxy() -> None:
 
 def _stream(answer: streams.Answer) -> Response:
     response = Response(answer.body, content_type=sse.CONTENT_TYPE)
-    response.headers.update(answer.headers)
+    response.headers.update(answer.headers(request().method))
     response.headers["Cache-Control"] = sse.CACHE_CONTROL
     response.headers["X-Accel-Buffering"] = "no"  # nginx in front of the proxy must pass each event at once
     return response
