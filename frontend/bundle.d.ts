@@ -1,4 +1,5 @@
 export const DEMO_ENTRIES: readonly string[];
 export const DEMO_DIRECTORY: string;
-export const STYLES: string;
+export const OLDEST: readonly string[];
+export function styles(): Promise<string>;
 export function bundle(entry?: string, more?: Partial<import("esbuild").BuildOptions>): Promise<string>;

@@ -15,8 +15,14 @@ export const DEMO_ENTRIES = readdirSync(here("demo"), { withFileTypes: true })
 /** Where the demo's scripts are served from. */
 export const DEMO_DIRECTORY = here("../api/shirase/flask/demo/static");
 
-/** The look of the components, which the demo's page has as it is. */
-export const STYLES = here("src/react/styles.css");
+/** The oldest browsers that the package is made for: its syntax is held to them. */
+export const OLDEST = ["chrome105", "firefox115", "safari16"];
+
+/** The look of the components, as it is shipped. */
+export async function styles() {
+  const made = await build({ entryPoints: [here("src/react/styles.css")], target: OLDEST, write: false });
+  return made.outputFiles[0].text;
+}
 
 /**
  * One entry as a single minified module.
@@ -41,8 +47,8 @@ export async function bundle(entry, more = {}) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { copyFileSync, writeFileSync } = await import("node:fs");
-  copyFileSync(STYLES, `${DEMO_DIRECTORY}/shirase.css`);
+  const { writeFileSync } = await import("node:fs");
+  writeFileSync(`${DEMO_DIRECTORY}/shirase.css`, await styles());
   for (const entry of DEMO_ENTRIES) {
     const name = entry.replace(/^demo\/(.*)\.tsx?$/, "$1.js");
     writeFileSync(`${DEMO_DIRECTORY}/${name}`, await bundle(entry));

@@ -8,6 +8,7 @@ import type { ClosedReason, StreamError, StreamState } from "./state.js";
 
 const STABLE = 5_000; // a stream that has lived so long did not fail
 const LONGEST_STAY = 10; // with the long poll, in `streamRetry`s
+const LOOPBACK = /\/\/(localhost|127\.|\[::1)/;
 const QUICK = 500; // a long poll that is answered sooner, and without news, was not held: ask again later
 
 /** What a connection tells, and what it needs to know of the log. */
@@ -52,7 +53,9 @@ export function createConnection(
   let blocked = false; // whether streams are known to fail here, so that events come by long poll
   let streamAt = 0; // when to try one nevertheless
   let streamTries = 0;
-  let trustsOnLine = true; // not if a connection was made while the browser took itself to be offline
+  // Until it changes, what the browser knows of the network says nothing of a service on this machine, nor of any once a
+  // connection was made in spite of it.
+  let trustsOnLine = !LOOPBACK.test(settings.url || globalThis.location?.origin);
 
   function start(again = false): void {
     if (again) error = { kind: "suspended" };

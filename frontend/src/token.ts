@@ -3,8 +3,9 @@ import type { CredentialRequest, GetCredential } from "./options.js";
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const LONGEST = 7_000; // characters: with a browser's other headers, more does not fit into a request
+const PROBLEM = `shirase: getToken must return a JWT of at most ${LONGEST} characters`;
 
-let complaint = ""; // the last one, so that the console does not repeat it at each attempt
+let isReported = false; // so that the console does not repeat it at each attempt
 
 /**
  * Call `getToken` and check what it returns: an error page of the host is a fault that may pass, not a user who is
@@ -15,11 +16,10 @@ let complaint = ""; // the last one, so that the console does not repeat it at e
 export async function readToken(getToken: GetCredential, request: CredentialRequest): Promise<string> {
   const token = String(await getToken(request)).trim(); // a text file of a token ends with a newline
   if (JWT.test(token) && token.length <= LONGEST) return token;
-  const problem = `shirase: getToken returned no JWT, or too long a one: ${token.length} characters`;
   // biome-ignore lint/suspicious/noConsole: only whoever wrote the page can put it right
-  if (complaint !== problem) console.error(problem);
-  complaint = problem;
-  throw new TypeError(problem);
+  if (!isReported) console.error(PROBLEM);
+  isReported = true;
+  throw new TypeError(PROBLEM);
 }
 
 /**

@@ -193,6 +193,17 @@ test("a page that is opened offline tries once, then waits", async () => {
   expect(stream.getState().status).toBe("open");
 });
 
+test("a service on this machine needs no network", async () => {
+  server.onStream = "break";
+  const stream = tab.open({ url: "http://127.0.0.1:7999", environment: { navigator: { onLine: false } } });
+  await settle();
+  server.onStream = "serve";
+  await pass(2);
+  expect(stream.getState().status).toBe("open");
+  tab.goOffline(); // this is news
+  expect(stream.getState()).toMatchObject({ error: { kind: "offline" } });
+});
+
 test("a browser that is wrong about being offline is not believed", async () => {
   const stream = tab.open({ environment: { navigator: { onLine: false } } });
   await settle();

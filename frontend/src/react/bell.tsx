@@ -1,52 +1,63 @@
 "use client";
 import { type FocusEvent, type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { classNames } from "./class-names.js";
-import { useProvided } from "./context.js";
+import { CloseContext, useProvided } from "./context.js";
 import { useNotifications } from "./hooks.js";
 import { Icon } from "./icon.js";
 import { NotificationList } from "./list.js";
+import { Panel, type PanelAlign } from "./panel.js";
+import { useNavigation } from "./use-navigation.js";
 
 /** What `NotificationBell` takes. */
 export interface NotificationBellProps {
   className?: string;
   /** What the panel holds. A `NotificationList` by default. */
   children?: ReactNode;
+  /** Whether the panel is open, if the page decides it. */
+  open?: boolean;
+  /** The panel opens or closes, or should, if `open` decides it. */
+  onOpenChange?: (open: boolean) => void;
+  /** Which edge of the bell the panel keeps to, in the direction of the text. It never leaves the window. `end`. */
+  align?: PanelAlign;
 }
 
 /**
  * A bell with the unread count, which opens a panel with the list.
  *
- * The panel gets the focus when it opens. Escape gives it back to the bell; a click or a focus elsewhere closes it.
+ * The panel gets the focus when it opens. Escape and the choice of a notification give it back to the bell; a click or
+ * a focus elsewhere closes the panel, and so does a page that goes to another address.
  */
-export function NotificationBell({ className, children = <NotificationList /> }: NotificationBellProps): ReactNode {
+export function NotificationBell(props: NotificationBellProps): ReactNode {
+  const { className, children = <NotificationList />, open, onOpenChange, align = "end" } = props;
   const { labels } = useProvided();
   const { unreadCount } = useNotifications();
   const rises = useRises(unreadCount);
-  const [isOpen, setOpen] = useState(false);
+  const [isOpenHere, setOpenHere] = useState(false);
+  const isOpen = open ?? isOpenHere;
   const panelId = useId();
   const all = useRef<HTMLDivElement>(null);
   const bell = useRef<HTMLButtonElement>(null);
-  const panel = useRef<HTMLDivElement>(null);
 
-  useEffect(() => {
-    if (!isOpen) return;
-    panel.current?.focus();
-    const closeOutside = ({ target }: Event) => {
-      if (!all.current?.contains(target as Node)) setOpen(false);
-    };
-    document.addEventListener("pointerdown", closeOutside);
-    return () => document.removeEventListener("pointerdown", closeOutside);
-  }, [isOpen]);
+  const setOpen = (next: boolean) => {
+    setOpenHere(next);
+    if (next !== isOpen) onOpenChange?.(next);
+  };
+  const close = () => {
+    const root = all.current?.getRootNode() as Document | ShadowRoot | undefined;
+    if (all.current?.contains(root?.activeElement ?? null)) bell.current?.focus();
+    setOpen(false);
+  };
+  useNavigation(isOpen, close);
+  usePressOutside(isOpen, all, () => setOpen(false));
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Escape" || !isOpen) return;
     event.stopPropagation(); // a dialog around it stays open
-    setOpen(false);
-    bell.current?.focus();
+    close();
   };
   const onBlur = ({ relatedTarget }: FocusEvent) => {
     // Without a target the focus goes nowhere: the window lost it, or what had it is gone.
-    if (relatedTarget && !all.current?.contains(relatedTarget as Node)) setOpen(false);
+    if (isOpen && relatedTarget && !all.current?.contains(relatedTarget as Node)) setOpen(false);
   };
 
   return (
@@ -73,19 +84,31 @@ export function NotificationBell({ className, children = <NotificationList /> }:
         ) : null}
       </button>
       {isOpen && (
-        <div
-          ref={panel}
-          id={panelId}
-          role="dialog"
-          aria-label={labels.notifications}
-          tabIndex={-1}
-          className="shirase-panel"
-        >
-          {children}
-        </div>
+        <CloseContext.Provider value={close}>
+          <Panel id={panelId} label={labels.notifications} anchor={bell} align={align}>
+            {children}
+          </Panel>
+        </CloseContext.Provider>
       )}
     </div>
   );
+}
+
+/** Calls `act` when something outside of an element is pressed, while `isActive`. */
+function usePressOutside(isActive: boolean, element: { readonly current: HTMLElement | null }, act: () => void): void {
+  const latest = useRef(act);
+  useEffect(() => {
+    latest.current = act;
+  });
+  useEffect(() => {
+    if (!isActive) return;
+    const press = (event: Event) => {
+      // The path, since a press inside of a shadow tree has its host for a target.
+      if (element.current && !event.composedPath().includes(element.current)) latest.current();
+    };
+    document.addEventListener("pointerdown", press);
+    return () => document.removeEventListener("pointerdown", press);
+  }, [isActive, element]);
 }
 
 /** How often a count has risen since it was first known. */

@@ -1,8 +1,8 @@
 "use client";
 import { createContext, useContext } from "react";
+import type { Labels } from "../display/index.js";
 import type { Inbox } from "../inbox/index.js";
 import type { NotificationStream } from "../types.js";
-import type { Labels } from "./labels.js";
 
 /** One user's stream, and the inbox over it. */
 export interface Client {
@@ -14,6 +14,10 @@ export interface Client {
 export interface Provided {
   /** `null` on the server, before the first effect, and while nobody is signed in. */
   readonly client: Client | null;
+  /** Whether there is no user. */
+  readonly isSignedOut: boolean;
+  /** Signs the user in and opens again what was closed for want of it; `undefined` if the page cannot. */
+  readonly signIn: (() => void) | undefined;
   readonly labels: Labels;
   readonly locale: string | undefined;
 }
@@ -26,3 +30,6 @@ export function useProvided(): Provided {
   if (!provided) throw new Error("this needs a <NotificationsProvider> above it");
   return provided;
 }
+
+/** Closes the panel around the list, if there is one: a notification was chosen. */
+export const CloseContext = createContext<() => void>(() => {});

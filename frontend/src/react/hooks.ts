@@ -1,5 +1,6 @@
 "use client";
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { statusOf } from "../api-error.js";
 import type { Notification } from "../events.js";
 import type { InboxSnapshot } from "../inbox/index.js";
 import type { StreamState } from "../state.js";
@@ -87,8 +88,10 @@ export interface Notifications extends InboxSnapshot {
   markAsRead(ids: number | readonly number[]): Promise<void>;
   /** Mark all read, also those that are not loaded. */
   markAllAsRead(): Promise<void>;
-  /** Remove one. */
-  remove(id: number): Promise<void>;
+  /** Remove one. With `undoFor`, `restore` undoes it for so many milliseconds, or until `flush` does not wait. */
+  remove(id: number, options?: { undoFor?: number }): Promise<void>;
+  restore(id: number): void;
+  flush(): void;
   /** Load the next page of older ones. */
   loadMore(): Promise<void>;
   /** Fetch the list again. Hardly ever needed: the stream keeps it true. */
@@ -120,11 +123,23 @@ function actionsOf(client: Client | null) {
     showNotification: showOnDesktop,
     markAsRead: async (ids: number | readonly number[]) => inbox().markAsRead(typeof ids === "number" ? [ids] : ids),
     markAllAsRead: async () => inbox().markAllAsRead(),
-    remove: async (id: number) => inbox().remove(id),
+    remove: async (id: number, options?: { undoFor?: number }) => inbox().remove(id, options),
+    restore: (id: number) => client?.inbox.restore(id),
+    flush: () => client?.inbox.flush(),
     loadMore: async () => inbox().loadMore(),
     refreshNotifications: async () => inbox().refresh(),
     refreshUnreadCount: async () => inbox().refreshUnreadCount(),
   };
+}
+
+/** Whether the user has to sign in: there is none, or the service does not accept the credentials. */
+export function useSignedOut(): boolean {
+  const { client, isSignedOut } = useProvided();
+  const state = useStreamState(client);
+  const { error } = useNotifications();
+  if (isSignedOut) return true;
+  if (state.status !== "closed") return statusOf(error) === 401;
+  return state.reason === "unauthorized" || state.reason === "wrong-user";
 }
 
 /** The stream of the provider above, for what the other hooks do not give. `null` while there is none. */

@@ -1,13 +1,14 @@
+export type { Labels } from "../display/index.js";
+export { safeLink } from "../display/index.js";
 export type { NotificationBellProps } from "./bell.js";
 export { NotificationBell } from "./bell.js";
 export type { DesktopPermission } from "./desktop.js";
 export { useDesktopNotifications } from "./desktop.js";
 export type { NotificationSSE, NotificationSSEHandlers, Notifications } from "./hooks.js";
 export { useNotificationSSE, useNotificationStream, useNotifications } from "./hooks.js";
-export type { Labels } from "./labels.js";
-export { safeLink } from "./link.js";
 export type { NotificationListProps } from "./list.js";
 export { NotificationList } from "./list.js";
+export type { PanelAlign } from "./panel.js";
 export type { NotificationsProviderProps } from "./provider.js";
 export { NotificationsProvider } from "./provider.js";
 export type { SSEConnectionStatusProps } from "./status.js";

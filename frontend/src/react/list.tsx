@@ -3,10 +3,11 @@ import { type ReactNode, useId, useState } from "react";
 import type { Notification } from "../events.js";
 import { classNames } from "./class-names.js";
 import { useProvided } from "./context.js";
-import { type Notifications, useNotifications } from "./hooks.js";
-import { Icon } from "./icon.js";
+import { type Notifications, useNotifications, useSignedOut } from "./hooks.js";
 import { NotificationItem } from "./item.js";
+import { Problem, SignedOut, Vacant } from "./notices.js";
 import { useKeptFocus } from "./use-kept-focus.js";
+import { useRows } from "./use-rows.js";
 
 /** What `NotificationList` takes. */
 export interface NotificationListProps {
@@ -19,14 +20,20 @@ export interface NotificationListProps {
   onSelect?: (notification: Notification, event: React.MouseEvent) => void;
 }
 
-/** The user's notifications, newest first, with what can be done to each. */
+/**
+ * The user's notifications, newest first, with what can be done to each.
+ *
+ * Nothing in it moves while the pointer is over it, or the focus in its rows: what arrives meanwhile waits.
+ */
 export function NotificationList({ className, ...item }: NotificationListProps): ReactNode {
   const { labels } = useProvided();
   const inbox = useNotifications();
-  const { notifications, status, unreadCount, hasMore, isLoadingMore } = inbox;
+  const isSignedOut = useSignedOut();
+  const { status, unreadCount, hasMore, isLoadingMore } = inbox;
+  const { rows, waiting, ...list } = useRows(inbox);
   const [refused, setRefused] = useState<{ again: () => Promise<void> } | null>(null);
   const titleId = useId();
-  const focus = useKeptFocus<HTMLElement>(notifications);
+  const focus = useKeptFocus<HTMLElement>(rows);
   const newestBefore = useNewestBefore(inbox);
 
   /** Do what was asked for. If the service refuses, offer to ask again. */
@@ -44,50 +51,62 @@ export function NotificationList({ className, ...item }: NotificationListProps):
     <section
       className={classNames("shirase-list", className)}
       aria-labelledby={titleId}
-      aria-busy={status === "loading"}
+      aria-busy={status === "loading" && !isSignedOut}
+      {...list.holdHandlers}
     >
       <header className="shirase-list-head">
-        <h2 id={titleId} tabIndex={-1} ref={focus.fallback}>
+        <h2 id={titleId} className="shirase-list-title" tabIndex={-1} ref={focus.fallback}>
           {labels.notifications}
         </h2>
+        {waiting > 0 && !isSignedOut && (
+          <button type="button" className="shirase-button shirase-waiting" onClick={list.showWaiting}>
+            {labels.waiting(waiting)}
+          </button>
+        )}
         {/* Not disabled, which would lose the focus that it has after a click. */}
-        <button type="button" className="shirase-button" aria-disabled={!unreadCount} onClick={markAllAsRead}>
-          {labels.markAllAsRead}
-        </button>
+        {!isSignedOut && (
+          <button type="button" className="shirase-button" aria-disabled={!unreadCount} onClick={markAllAsRead}>
+            {labels.markAllAsRead}
+          </button>
+        )}
       </header>
-      {refused && <Problem text={labels.notSaved} tryAgain={() => attempt(refused.again)} />}
-      {status === "failed" && <Problem text={labels.notLoaded} tryAgain={() => attempt(inbox.refreshNotifications)} />}
-      {/* Safari takes a list without bullets for none, unless it is told. */}
-      {/* biome-ignore lint/a11y/noRedundantRoles: see above */}
-      <ul role="list" className="shirase-items" {...focus.handlers}>
-        {notifications.map((notification) => (
-          <NotificationItem
-            key={notification.id}
-            notification={notification}
-            isFresh={notification.id > newestBefore}
-            markAsRead={() => attempt(() => inbox.markAsRead(notification.id))}
-            remove={() => attempt(() => inbox.remove(notification.id))}
-            {...item}
-          />
-        ))}
-      </ul>
-      {status === "loading" && <p className="shirase-note">{labels.loading}</p>}
-      {status === "ready" && notifications.length === 0 && (
-        <div className="shirase-empty">
-          <Icon of="bell" />
-          <strong>{labels.empty}</strong>
-          <span>{labels.emptyHint}</span>
-        </div>
-      )}
-      {hasMore && (
-        <button
-          type="button"
-          className="shirase-button shirase-more"
-          aria-disabled={isLoadingMore}
-          onClick={() => attempt(inbox.loadMore)}
-        >
-          {isLoadingMore ? labels.loading : labels.loadMore}
-        </button>
+      {isSignedOut ? (
+        <SignedOut />
+      ) : (
+        <>
+          {/* Safari takes a list without bullets for none, unless it is told. */}
+          {/* biome-ignore lint/a11y/noRedundantRoles: see above */}
+          <ul role="list" className="shirase-items" {...focus.handlers}>
+            {rows.map(({ notification, state }) => (
+              <NotificationItem
+                key={notification.id}
+                notification={notification}
+                state={state}
+                isFresh={notification.id > newestBefore}
+                markAsRead={() => attempt(() => inbox.markAsRead(notification.id))}
+                remove={() => attempt(() => list.remove(notification.id))}
+                restore={() => list.restore(notification.id)}
+                {...item}
+              />
+            ))}
+          </ul>
+          {status === "loading" && <p className="shirase-note">{labels.loading}</p>}
+          {status === "ready" && rows.length === 0 && <Vacant title={labels.empty} hint={labels.emptyHint} />}
+          {hasMore && (
+            <button
+              type="button"
+              className="shirase-button shirase-more"
+              aria-disabled={isLoadingMore}
+              onClick={() => attempt(inbox.loadMore)}
+            >
+              {isLoadingMore ? labels.loading : labels.loadMore}
+            </button>
+          )}
+          {refused && <Problem text={labels.notSaved} tryAgain={() => attempt(refused.again)} />}
+          {status === "failed" && (
+            <Problem text={labels.notLoaded} tryAgain={() => attempt(inbox.refreshNotifications)} />
+          )}
+        </>
       )}
     </section>
   );
@@ -99,16 +118,4 @@ function useNewestBefore({ status, notifications }: Notifications): number {
   if (status === "loading" && newest < Number.POSITIVE_INFINITY) setNewest(Number.POSITIVE_INFINITY);
   if (status === "ready" && newest === Number.POSITIVE_INFINITY) setNewest(notifications[0]?.id ?? 0);
   return newest;
-}
-
-function Problem({ text, tryAgain }: { text: string; tryAgain: () => void }): ReactNode {
-  const { labels } = useProvided();
-  return (
-    <div role="alert" className="shirase-problem">
-      <p>{text}</p>
-      <button type="button" className="shirase-button" onClick={tryAgain}>
-        {labels.tryAgain}
-      </button>
-    </div>
-  );
 }

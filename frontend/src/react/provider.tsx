@@ -1,9 +1,9 @@
 "use client";
-import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { ENGLISH, type Labels } from "../display/index.js";
 import type { Notification } from "../events.js";
 import { type Client, NotificationsContext } from "./context.js";
 import { showOnDesktop } from "./desktop.js";
-import { ENGLISH, type Labels } from "./labels.js";
 import { type ClientOptions, useClient } from "./use-client.js";
 
 const BURST = 400; // milliseconds in which those that arrive are announced as one
@@ -16,6 +16,11 @@ export interface NotificationsProviderProps extends ClientOptions {
   labels?: Partial<Labels>;
   /** The language of times, such as `de` or `ja-JP`. The browser's by default. */
   locale?: string;
+  /**
+   * Signs the user in: called when somebody who is signed out asks for it. When what it returns has come to pass, a
+   * stream that was closed is opened again.
+   */
+  onSignIn?: () => unknown;
   /** Whether screen readers are told of what arrives. `true`. */
   announce?: boolean;
   /** Whether what arrives while the page is hidden comes up on the desktop, if the user has permitted it. `false`. */
@@ -28,10 +33,15 @@ export interface NotificationsProviderProps extends ClientOptions {
  * With another `user` the former stream is closed and nothing of the former user's is left; `user={null}` opens none.
  */
 export function NotificationsProvider(props: NotificationsProviderProps): ReactNode {
-  const { children, labels, locale, announce = true, desktop = false, ...options } = props;
+  const { children, labels, locale, onSignIn, announce = true, desktop = false, ...options } = props;
   const client = useClient(options);
   const words = useMemo(() => ({ ...ENGLISH, ...labels }), [labels]);
-  const provided = useMemo(() => ({ client, labels: words, locale }), [client, words, locale]);
+  const isSignedOut = options.user === null;
+  const signIn = useSignIn(onSignIn, client);
+  const provided = useMemo(
+    () => ({ client, isSignedOut, signIn, labels: words, locale }),
+    [client, isSignedOut, signIn, words, locale],
+  );
   useEffect(() => {
     if (!client || !desktop) return;
     return client.stream.on("notification", (notification) => {
@@ -44,6 +54,20 @@ export function NotificationsProvider(props: NotificationsProviderProps): ReactN
       {announce && client && <Announcer client={client} arrived={words.arrived} />}
     </NotificationsContext.Provider>
   );
+}
+
+/** Stays the same function while the client does, though `onSignIn` may be a new one at each render. */
+function useSignIn(onSignIn: (() => unknown) | undefined, client: Client | null): (() => void) | undefined {
+  const latest = useRef(onSignIn);
+  useEffect(() => {
+    latest.current = onSignIn;
+  });
+  const signIn = useCallback(async () => {
+    await latest.current?.();
+    client?.stream.retryNow();
+    client?.inbox.refresh().catch(() => {}); // its snapshot has the error
+  }, [client]);
+  return onSignIn && signIn;
 }
 
 /** One region for screen readers: what has arrived, politely, and a burst in one sentence. */

@@ -16,7 +16,7 @@ export function SSEConnectionStatus({ className }: SSEConnectionStatusProps): Re
   const { state, retryNow } = useNotificationSSE();
   return (
     <span className={classNames("shirase-status", className)} data-status={state.status}>
-      <span role="status">
+      <span role="status" className="shirase-state">
         <span className="shirase-dot" aria-hidden="true" />
         {labels.status(state)}
       </span>

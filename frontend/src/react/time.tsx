@@ -1,39 +1,19 @@
 "use client";
 import { type ReactNode, useMemo, useSyncExternalStore } from "react";
+import { relativeTime } from "../display/index.js";
 
 const TICK = 15_000; // milliseconds between two looks at the clock; it asks no server
-const UNITS = [
-  ["year", 365 * 86_400],
-  ["month", 30 * 86_400],
-  ["week", 7 * 86_400],
-  ["day", 86_400],
-  ["hour", 3_600],
-  ["minute", 60],
-] as const;
 
 /** How long ago it was, kept true. On the server it is empty: the reader's clock and language are not known there. */
 export function RelativeTime({ at, locale }: { at: string; locale: string | undefined }): ReactNode {
   const now = useSyncExternalStore(followClock, readClock, () => null);
-  const formats = useMemo(
-    () => ({
-      relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
-      absolute: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
-    }),
-    [locale],
-  );
-  if (now === null) return <time dateTime={at} />;
+  const format = useMemo(() => new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }), [locale]);
+  if (now === null) return <time className="shirase-time" dateTime={at} />;
   return (
-    <time dateTime={at} title={formats.absolute.format(new Date(at))}>
-      {describe(Math.max(0, (now - Date.parse(at)) / 1_000), formats.relative)}
+    <time className="shirase-time" dateTime={at} title={format.format(new Date(at))}>
+      {relativeTime(at, locale, now)}
     </time>
   );
-}
-
-function describe(seconds: number, format: Intl.RelativeTimeFormat): string {
-  for (const [unit, length] of UNITS) {
-    if (seconds >= length) return format.format(-Math.floor(seconds / length), unit);
-  }
-  return format.format(0, "second"); // "now"
 }
 
 const listeners = new Set<() => void>();

@@ -6,12 +6,12 @@ const useBeforePaint = typeof window === "undefined" ? useEffect : useLayoutEffe
 /**
  * Keeps the keyboard's place in a list whose items come and go.
  *
- * When the item that has the focus is removed, or the button in it, its neighbour gets the focus: otherwise the browser
- * would begin again at the top of the page.
+ * When the item that has the focus is removed, or the button in it, the item itself or a neighbour gets the focus:
+ * otherwise the browser would begin again at the top of the page.
  *
  * @param items changes when the list does.
  * @returns `handlers` for the list, whose items have a `data-id` and in them something with `data-keeps-focus`, and
- * `fallback` for what gets the focus when the list is empty.
+ * `fallback` for what gets the focus when there is no such item.
  */
 export function useKeptFocus<Fallback extends HTMLElement>(items: unknown) {
   const focused = useRef<{ list: HTMLElement; id: string; index: number } | null>(null);
@@ -23,17 +23,23 @@ export function useKeptFocus<Fallback extends HTMLElement>(items: unknown) {
     const root = list.getRootNode() as Document | ShadowRoot;
     if (root.activeElement && root.activeElement !== document.body) return;
     const all = [...list.children] as HTMLElement[];
-    const item = all.find(({ dataset }) => dataset["id"] === id) ?? all[Math.min(index, all.length - 1)];
-    (item?.querySelector<HTMLElement>("[data-keeps-focus]") ?? fallback.current)?.focus();
+    const place = all.findIndex(({ dataset }) => dataset["id"] === id);
+    const from = place < 0 ? Math.min(index, all.length - 1) : place;
+    const nearest = [...all.slice(Math.max(0, from)), ...all.slice(0, Math.max(0, from)).reverse()];
+    const target = nearest.map((item) => item.querySelector<HTMLElement>("[data-keeps-focus]")).find(Boolean);
+    (target ?? fallback.current)?.focus();
   }, [items]);
 
   const onFocus = ({ currentTarget: list, target }: FocusEvent<HTMLElement>) => {
     const item = target.closest<HTMLElement>("[data-id]");
     if (item) focused.current = { list, id: item.dataset["id"] ?? "", index: [...list.children].indexOf(item) };
   };
-  const onBlur = () => {
-    // The focus was taken elsewhere. React tells of no blur while it removes what had it.
-    focused.current = null;
+  const onBlur = ({ target }: FocusEvent) => {
+    // The focus was taken elsewhere, unless what had it is being removed, of which some browsers tell too.
+    const before = focused.current;
+    queueMicrotask(() => {
+      if (focused.current === before && target.isConnected) focused.current = null;
+    });
   };
   return { handlers: { onFocus, onBlur }, fallback };
 }

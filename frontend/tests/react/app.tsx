@@ -57,6 +57,13 @@ export async function settle(): Promise<void> {
   });
 }
 
+/** The page is left: what could still be undone is carried out. */
+export async function leave(): Promise<void> {
+  await act(async () => void window.dispatchEvent(new Event("pagehide")));
+  await act(async () => void window.dispatchEvent(new Event("pageshow")));
+  await settle();
+}
+
 /** The titles on the page, from the top. */
 export function titles(): (string | null)[] {
   return screen.queryAllByRole("heading", { level: 3 }).map((heading) => heading.textContent);

@@ -1,7 +1,14 @@
-import { act, screen, waitFor } from "@testing-library/react";
+import { act, render, screen, waitFor } from "@testing-library/react";
 import { userEvent } from "@testing-library/user-event";
-import { expect, test } from "vitest";
-import { NotificationBell, SSEConnectionStatus } from "../../src/react/index.js";
+import { expect, test, vi } from "vitest";
+import type { Notification } from "../../src/index.js";
+import {
+  NotificationBell,
+  type NotificationBellProps,
+  NotificationList,
+  NotificationsProvider,
+  SSEConnectionStatus,
+} from "../../src/react/index.js";
 import { renderApp, settle } from "./app.js";
 
 const bell = () => screen.getByRole("button", { name: /^Notifications, / });
@@ -81,3 +88,56 @@ test("the connection's state is said, and can be helped along", async () => {
   await happen(() => server.latest.send("closing", { reason: "evicted", reconnect: false }));
   expect(status().textContent).toBe("Ended by the serviceTry now");
 });
+
+test("a page can decide whether the panel is open", async () => {
+  const onOpenChange = vi.fn();
+  const { rerender } = render(<Controlled open={false} onOpenChange={onOpenChange} />);
+  await userEvent.click(bell());
+  expect(onOpenChange.mock.calls).toEqual([[true]]);
+  expect(panel()).toBe(null);
+  rerender(<Controlled open={true} onOpenChange={onOpenChange} />);
+  expect(panel()).toBeTruthy();
+  await userEvent.keyboard("{Escape}");
+  expect(onOpenChange.mock.calls).toEqual([[true], [false]]);
+  expect(panel()).toBeTruthy();
+});
+
+test.each(["a choice", "a hash", "history.back()"])("%s closes the panel", async (how) => {
+  const { server, happen } = await renderApp(<NotificationBell />);
+  await happen(() => server.create("Linked"));
+  await happen(() => {
+    server.notifications.set(1, { ...(server.notifications.get(1) as Notification), payload: { url: "#there" } });
+    server.latest.send("reset", { reason: "test" }, "c-9");
+  });
+  history.pushState(null, "", "/before");
+  history.pushState(null, "", "/now");
+  await userEvent.click(bell());
+  expect(panel()).toBeTruthy();
+  if (how === "a choice") await userEvent.click(screen.getByRole("link", { name: "Linked" }));
+  if (how === "a hash") location.hash = how;
+  if (how === "history.back()") history.back();
+  await waitFor(() => expect(panel()).toBe(null));
+  expect(document.activeElement).toBe(bell());
+});
+
+test("a link that opens elsewhere leaves the panel open", async () => {
+  const { server, happen } = await renderApp(
+    <NotificationBell>
+      {<NotificationList linkTo={() => "#there"} onSelect={(_, event) => event.preventDefault()} />}
+    </NotificationBell>,
+  );
+  await happen(() => server.create("Linked"));
+  await userEvent.click(bell());
+  const user = userEvent.setup();
+  await user.keyboard("{Control>}");
+  await user.click(screen.getByRole("link", { name: "Linked" }));
+  expect(panel()).toBeTruthy();
+});
+
+function Controlled(props: NotificationBellProps) {
+  return (
+    <NotificationsProvider user={null} cookies>
+      <NotificationBell {...props} />
+    </NotificationsProvider>
+  );
+}

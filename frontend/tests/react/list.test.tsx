@@ -1,8 +1,8 @@
-import { screen, within } from "@testing-library/react";
+import { act, screen, within } from "@testing-library/react";
 import { userEvent } from "@testing-library/user-event";
 import { expect, test, vi } from "vitest";
 import { NotificationList } from "../../src/react/index.js";
-import { renderApp, settle, titles } from "./app.js";
+import { leave, renderApp, settle, titles } from "./app.js";
 
 const button = (name: string) => screen.getByRole("button", { name });
 
@@ -45,23 +45,26 @@ test("the focus stays in the list when what had it goes", async () => {
   await userEvent.click(button("Mark read: Two"));
   await settle();
   expect(document.activeElement).toBe(button("Delete: Two"));
+  await userEvent.unhover(button("Delete: Two"));
   await userEvent.keyboard("{Enter}");
   await settle();
   expect(titles()).toEqual(["Unread: Three", "Unread: One"]);
+  expect(document.activeElement).toBe(button("Undo: Two"));
+  await leave();
   expect(document.activeElement).toBe(button("Delete: One"));
   await userEvent.keyboard("{Enter}");
-  await settle();
+  await leave();
   expect(document.activeElement).toBe(button("Delete: Three"));
   await userEvent.keyboard("{Enter}");
-  await settle();
+  await leave();
   expect(document.activeElement).toBe(screen.getByRole("heading", { name: "Notifications" }));
   expect(screen.getByText("All quiet")).toBeTruthy();
 });
 
 test("the focus is left alone when it is elsewhere", async () => {
   const { server, happen } = await renderApp(<NotificationList />, { titles: ["One", "Two"] });
-  button("Delete: Two").focus();
-  button("Delete: Two").blur();
+  await act(async () => button("Delete: Two").focus());
+  await act(async () => button("Delete: Two").blur());
   await happen(() => server.remove(2));
   expect(document.activeElement).toBe(document.body);
 });
@@ -70,13 +73,13 @@ test("a refused change is taken back, said, and can be tried again", async () =>
   const { server } = await renderApp(<NotificationList />, { titles: ["Stays"] });
   server.onRequest = 503;
   await userEvent.click(button("Delete: Stays"));
-  await settle();
+  await leave();
   expect(titles()).toEqual(["Unread: Stays"]);
   const alert = screen.getByRole("alert");
   expect(alert.textContent).toContain("That could not be saved.");
   server.onRequest = "serve";
   await userEvent.click(within(alert).getByRole("button", { name: "Try again" }));
-  await settle();
+  await leave();
   expect(titles()).toEqual([]);
   expect(screen.queryByRole("alert")).toBe(null);
 });
@@ -113,4 +116,90 @@ test("every word can be another one", async () => {
   expect(screen.getByRole("region", { name: "通知" })).toBeTruthy();
   expect(button("すべて既読にする")).toBeTruthy();
   expect(screen.getByText("通知はありません")).toBeTruthy();
+});
+
+test("a removal can be undone", async () => {
+  const { server } = await renderApp(<NotificationList />, { titles: ["One", "Two"] });
+  await userEvent.click(button("Delete: Two"));
+  await settle();
+  expect(titles()).toEqual(["Unread: One"]);
+  await userEvent.click(button("Undo: Two"));
+  await settle();
+  expect(titles()).toEqual(["Unread: Two", "Unread: One"]);
+  await leave();
+  expect(server.count("DELETE")).toBe(0);
+});
+
+test("a page that is left deletes at once what could be undone", async () => {
+  const { server, unmount } = await renderApp(<NotificationList />, { titles: ["One", "Two"] });
+  await userEvent.click(button("Delete: Two"));
+  await leave();
+  expect([...server.notifications.keys()]).toEqual([1]);
+  await userEvent.click(button("Delete: One"));
+  unmount();
+  await settle();
+  expect(server.notifications.size).toBe(0);
+});
+
+const rows = () => [...document.querySelectorAll<HTMLElement>("[data-id]")].map(({ dataset }) => Number(dataset["id"]));
+
+test("no row moves while the pointer is over the list", async () => {
+  const { server, happen } = await renderApp(<NotificationList />, { titles: ["One", "Two", "Three"] });
+  await userEvent.hover(button("Delete: Two"));
+  await happen(() => [server.create("Four"), server.create("Five"), server.remove(3)]);
+  expect(rows()).toEqual([3, 2, 1]);
+  expect(titles()).toEqual(["Unread: Two", "Unread: One"]);
+  await userEvent.click(button("2 new"));
+  expect(rows()).toEqual([5, 4, 2, 1]);
+  await happen(() => server.create("Six"));
+  expect(rows()).toEqual([5, 4, 2, 1]);
+  await userEvent.unhover(screen.getByRole("region"));
+  expect(rows()).toEqual([6, 5, 4, 2, 1]);
+});
+
+test("no row moves while one of them has the focus", async () => {
+  const { server, happen } = await renderApp(<NotificationList />, { titles: ["One", "Two"] });
+  await act(async () => button("Delete: Two").focus());
+  await act(async () => button("Delete: One").focus());
+  await happen(() => server.create("Three"));
+  expect(rows()).toEqual([2, 1]);
+  await act(async () => button("Mark all read").focus());
+  expect(rows()).toEqual([3, 2, 1]);
+});
+
+test("older ones are shown at once, also under the pointer", async () => {
+  await renderApp(<NotificationList />, { titles: ["One", "Two", "Three"], pageSize: 2 });
+  await userEvent.click(button("Show older"));
+  await settle();
+  expect(rows()).toEqual([3, 2, 1]);
+});
+
+test("each text has its own direction", async () => {
+  const { container } = await renderApp(<NotificationList />, { titles: ["מה שלומך?"] });
+  const parts = [".shirase-title", ".shirase-type"].map((one) => container.querySelector(one)?.getAttribute("dir"));
+  expect(parts).toEqual(["auto", "auto"]);
+});
+
+test("who is signed out is asked to sign in", async () => {
+  const server = { current: null as unknown as Awaited<ReturnType<typeof renderApp>>["server"] };
+  const onSignIn = vi.fn(async () => {
+    server.current.accepts = () => true;
+  });
+  const app = await renderApp(<NotificationList />, { titles: ["There"], user: null, onSignIn });
+  server.current = app.server;
+  expect(screen.getByText("Sign in to see your notifications.")).toBeTruthy();
+  app.server.accepts = () => false;
+  await app.change({ user: "aiko" });
+  expect(screen.getByText("Signed out")).toBeTruthy();
+  expect(screen.queryByRole("alert")).toBe(null);
+  await userEvent.click(button("Sign in"));
+  await settle();
+  expect(onSignIn).toHaveBeenCalledOnce();
+  expect(titles()).toEqual(["Unread: There"]);
+});
+
+test("a page that cannot sign anybody in has no button for it", async () => {
+  await renderApp(<NotificationList />, { user: null });
+  expect(screen.getByText("Signed out")).toBeTruthy();
+  expect(screen.queryByRole("button", { name: "Sign in" })).toBe(null);
 });

@@ -16,10 +16,22 @@ export interface Labels {
   markAllAsRead: string;
   markAsRead: string;
   remove: string;
+  /** In the place of one that was deleted, beside `undo`. */
+  removed: string;
+  undo: string;
+  /** Shows the rest of a long message, and hides it again. */
+  more: string;
+  less: string;
+  /** So many have arrived and wait, since the list does not move under the pointer. */
+  waiting: (count: number) => string;
   loading: string;
   loadMore: string;
   empty: string;
   emptyHint: string;
+  /** Nobody is signed in, or not any longer. */
+  signedOut: string;
+  signedOutHint: string;
+  signIn: string;
   /** The list could not be fetched. */
   notLoaded: string;
   /** A change was refused, and has been taken back. */
@@ -44,10 +56,18 @@ export const ENGLISH: Labels = {
   markAllAsRead: "Mark all read",
   markAsRead: "Mark read",
   remove: "Delete",
+  removed: "Deleted",
+  undo: "Undo",
+  more: "More",
+  less: "Less",
+  waiting: (count) => `${count} new`,
   loading: "Loading…",
   loadMore: "Show older",
   empty: "All quiet",
   emptyHint: "What arrives appears here at once.",
+  signedOut: "Signed out",
+  signedOutHint: "Sign in to see your notifications.",
+  signIn: "Sign in",
   notLoaded: "The notifications could not be loaded.",
   notSaved: "That could not be saved.",
   tryAgain: "Try again",
@@ -74,7 +94,7 @@ function describe(state: StreamState): string {
     case "polling":
       return "Live, by long poll";
     case "reconnecting":
-      return "Reconnecting…";
+      return state.error.kind === "offline" ? "Offline" : "Reconnecting…";
     case "closed":
       return CLOSED[state.reason];
   }

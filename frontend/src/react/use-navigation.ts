@@ -1,0 +1,29 @@
+"use client";
+import { useEffect, useRef } from "react";
+
+// The Navigation API tells of history.pushState() too; TypeScript's DOM does not know it yet.
+const navigation = () => (globalThis as { navigation?: EventTarget }).navigation;
+
+/** Calls `act` when the page goes to another address within one document, while `isActive`. */
+export function useNavigation(isActive: boolean, act: () => void): void {
+  const latest = useRef(act);
+  useEffect(() => {
+    latest.current = act;
+  });
+  useEffect(() => {
+    if (!isActive) return;
+    const from = location.href;
+    const tell = () => {
+      if (location.href !== from) latest.current(); // routers also note other things in the history
+    };
+    const sources: [EventTarget | undefined, string][] = [
+      [window, "popstate"],
+      [window, "hashchange"],
+      [navigation(), "currententrychange"],
+    ];
+    for (const [target, type] of sources) target?.addEventListener(type, tell);
+    return () => {
+      for (const [target, type] of sources) target?.removeEventListener(type, tell);
+    };
+  }, [isActive]);
+}
