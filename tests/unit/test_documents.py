@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import click
 import pytest
 
+from shirase.fields import FIELDS
 from shirase.run.cli import main
 from shirase.settings import Settings
 
@@ -49,6 +50,11 @@ def test_every_command_is_documented_with_its_options() -> None:
         for option in parameter.opts
     }
     assert {option for option in options if option not in page} == set()
+
+
+def test_every_field_of_a_notification_is_documented() -> None:
+    page = (ROOT / "docs/http-api.md").read_text()
+    assert [name for name in FIELDS if f"`{name}`" not in page] == []
 
 
 def test_readme_links_to_every_page_of_docs() -> None:

@@ -145,9 +145,7 @@ def test_a_repair_goes_to_one_node_alone(port: ControlPort) -> None:
     assert all("id" not in item and "prev-id" not in item for item in port.items)
 
 
-def test_a_name_that_nobody_resolves_costs_no_more_than_a_publish(
-    port: ControlPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unresolvable_name_costs_at_most_a_publish(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that is silent: for as long as the test lasts, and then it answers."""
     silent, resolve = threading.Event(), socket.getaddrinfo
 
