@@ -19,7 +19,7 @@ from tests.support.stack import free_row
 
 ROOT = Path(__file__).parents[2]
 BOUND = 60.0  # seconds
-HEAVY = ("alembic", "flask", "gripcontrol", "gunicorn", "pydantic", "sqlalchemy", "uvloop", "zmq")
+HEAVY = ("alembic", "flask", "gripcontrol", "gunicorn", "sqlalchemy", "uvloop", "zmq")
 HOST = """
 import api
 from shirase import Client
