@@ -1,4 +1,4 @@
-"""Databases, fresh for each test, and an application on one of them."""
+"""Fresh databases for each test, and an application on one of them."""
 
 import secrets
 import shutil
@@ -21,12 +21,12 @@ from shirase.store.database import Database, migrate
 from tests.support.contract import Contract
 from tests.support.postgres import Cluster, cluster
 
-pytest_plugins = ["tests.support.fragile"]  # whole services, for every folder
+pytest_plugins = ["tests.support.fragile"]  # complete services, for every folder
 
 TEMPLATE = "shirase_template"
 REFUSED = "http://127.0.0.1:1"  # a control port that nothing listens on
 
-# The same examples in every run: a failure is one that everybody sees. No deadline: a busy machine is not a defect.
+# The same examples in every run, so that failures are reproducible. No deadline: a busy machine is not a defect.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same")
 
@@ -51,7 +51,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_database(
     request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> MakeDatabase:
-    """Makes a migrated database of a kind, whose cursors no other database takes for its own."""
+    """Return a factory of migrated databases, each of which rejects the cursors of the others."""
 
     @contextmanager
     def make(kind: str) -> Iterator[str]:
@@ -108,7 +108,7 @@ def database(settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
-    """An application; a test fails if one of its answers is not as the OpenAPI document says."""
+    """An application; a test fails if one of its answers differs from the OpenAPI document."""
     made = create_app(settings)
     contract = made.extensions["contract"] = Contract(made)
     made.after_request(contract.check)
@@ -130,7 +130,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def token(settings: Settings) -> Callable[..., str]:
-    """Signs for a user: ``token("42", scope="notifications:write")``."""
+    """Return a function that signs tokens: ``token("42", scope="notifications:write")``."""
 
     def sign(user_id: str, scope: str = "") -> str:
         return tokens.mint(settings, user_id, scope=scope)
@@ -140,7 +140,7 @@ def token(settings: Settings) -> Callable[..., str]:
 
 @pytest.fixture
 def signed(settings: Settings) -> dict[str, str]:
-    """The header by which the proxy proves itself."""
+    """The header that authenticates the proxy."""
     claims = {"iss": "pushpin", "exp": int(time.time()) + 3600}
     return {"Grip-Sig": jwt.encode(claims, settings.pushpin_sig_key, algorithm="HS256")}
 

@@ -1,4 +1,4 @@
-"""What clients do to hold the service up, through the real proxy: it goes on for the others."""
+"""Abusive clients, through the real proxy, do not stop the service for others."""
 
 import socket
 import threading
@@ -16,16 +16,16 @@ from tests.support.loop_thread import wait_until
 from tests.support.service import Service, service
 from tests.support.stack import Stack
 
-PATIENCE = 30.0  # seconds: many times the longest that a request may take to arrive
-UPLOADS = 12  # more than one worker has threads
-BEGUN = 50_000  # bytes: the proxy passes a body on, while it arrives, once it is larger than some kilobytes
+PATIENCE = 30.0  # seconds: many times the limit for a request's arrival
+UPLOADS = 12  # more than a worker has threads
+BEGUN = 50_000  # bytes: the proxy forwards a body that is larger than some kilobytes while it arrives
 
 
 @pytest.fixture(scope="module")
 def small(
     tmp_path_factory: pytest.TempPathFactory, make_database: MakeDatabase, browsers: Browsers
 ) -> Iterator[Service]:
-    """One worker, which waits a second for a request at the most."""
+    """Start one worker, which waits at most a second for a request."""
     env = {"REQUEST_TIMEOUT": "1", "RATE_LIMIT_TICKETS": "3/hour"}
     with (
         make_database("sqlite") as url,
@@ -35,12 +35,12 @@ def small(
         yield running
 
 
-# What the origin says, or what the proxy makes of it: Pushpin 1.41 says 502 where 1.36 passes the answer on.
+# The origin's status, or the proxy's: Pushpin 1.41 answers 502 where 1.36 forwards the answer.
 CUT = {"http/1.1 408 request timeout", "http/1.1 400 bad request", "http/1.1 502 bad gateway", "closed", ""}
 
 
 def upload_slowly(url: str, token: str, sent: bytes, stop: threading.Event) -> str:
-    """Begin, then send a byte now and then, until there is an answer or the end; returns its first line."""
+    """Send the beginning, then single bytes until there is an answer or the end; return its first line."""
     host, _, port = url.removeprefix("http://").partition(":")
     with closing(socket.create_connection((host, int(port)), PATIENCE)) as connection:
         head = f"POST /api/notifications/read HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"

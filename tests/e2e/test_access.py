@@ -1,4 +1,4 @@
-"""What clients can and cannot reach, through the proxy and past it."""
+"""What clients can and cannot reach, through the proxy and directly."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -40,7 +40,7 @@ def test_a_stream_without_a_token_is_401(service: Service) -> None:
 
 
 def test_a_ticket_opens_one_stream_across_all_workers(service: Service) -> None:
-    """It is recovered and continued without it: those requests are the proxy's own."""
+    """Recoveries and continuations need no ticket: those requests are the proxy's own."""
     alice = user()
     service.create_batch(alice, [str(number) for number in range(PAGE + 5)])
     ticket = service.ask("POST", "/api/sse/tickets", alice).json()["ticket"]
@@ -61,7 +61,7 @@ def test_a_ticket_opens_one_stream_across_all_workers(service: Service) -> None:
 @pytest.mark.parametrize("path", [NEXT_PATH, f"{NEXT_PATH}/forged"])
 @pytest.mark.parametrize("through_the_proxy", [True, False])
 def test_the_next_link_is_closed_to_clients(service: Service, path: str, *, through_the_proxy: bool) -> None:
-    """The proxy signs whatever it passes on, and strips a client's own Grip headers."""
+    """The proxy signs every request that it forwards, and strips a client's own Grip headers."""
     alice = user()
     service.create(alice, "secret")
     url = service.stack.url if through_the_proxy else service.stack.origin_url

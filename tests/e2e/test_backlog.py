@@ -1,4 +1,4 @@
-"""A long outage of the proxies leaves a backlog; the relays catch up with it at the speed of the proxy."""
+"""After a long outage of the proxies, the relays publish the backlog at the proxies' speed."""
 
 from pathlib import Path
 

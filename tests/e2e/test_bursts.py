@@ -1,4 +1,4 @@
-"""More events at once than the proxy keeps for a connection arrive all the same, with nothing to follow them."""
+"""More events at once than the proxy queues for a connection arrive without a later event."""
 
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ def test_the_end_of_a_burst_arrives_without_a_later_event(service: Service) -> N
 def test_the_end_of_a_burst_during_a_recovery_arrives(
     fragile: Fragile,
 ) -> None:
-    """The proxy keeps the first 100 of them; one at a time they are no burst to whoever publishes them."""
+    """The proxy queues the first 100; published one at a time, they are no burst to their publishers."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     (device,) = fragile.open_settled([alice])
     fragile.origin.mode = Mode.HOLD_ANSWER
@@ -44,7 +44,7 @@ def test_the_end_of_a_burst_during_a_recovery_arrives(
 
 
 def have_it_read_again(fragile: Fragile, user: str) -> None:
-    """A hint is lost on a stream that is just being read, such as in its first second: until one is not."""
+    """Send hints until one takes effect: a stream that is being read, as in its first second, ignores them."""
     publisher = Publisher(fragile.stack.settings)
     hints = [hint(user_channel(user))]
     wait_until(

@@ -1,4 +1,4 @@
-"""The commands that talk to a running service, as processes."""
+"""The commands that use a running service, as processes."""
 
 import json
 import os
@@ -107,7 +107,7 @@ def test_listen_prints_one_event_a_line_until_interrupted(
     service: Service, environ: dict[str, str], tmp_path: Path
 ) -> None:
     user = f"user-{uuid4().hex}"
-    # Ctrl-C counts also where these tests run in the background of a shell, which has its jobs ignore it.
+    # A shell's background jobs ignore Ctrl-C; reset that in case these tests run in one.
     command = ["env", "--default-signal=INT", sys.executable, "-m", "shirase", "listen", "--user", user]
     with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as listening:
         try:

@@ -1,4 +1,4 @@
-"""Who is connected, on two real nodes: the limit, the counts, the end of a stream, and all of it in faults."""
+"""The connection registry on two real nodes: limit, counts and revocation, also during faults."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ from tests.support.stack import Stack
 
 LIMIT = 5
 NODES = 2
-TTL = 3  # seconds in which a node repeats all it knows; the default is 15
-SOON = 20.0  # seconds; the registry is right within two where nothing failed
+TTL = 3  # seconds in which a node repeats everything; the default is 15
+SOON = 20.0  # seconds; without a fault, two suffice
 MANY = 1000
 
 both = pytest.mark.parametrize("pair", ["sqlite", "postgresql"], indirect=True, scope="module")
@@ -30,7 +30,7 @@ one = pytest.mark.parametrize("pair", ["postgresql"], indirect=True, scope="modu
 
 @dataclass(frozen=True)
 class Pair:
-    """Two nodes, with what can fail between the parts."""
+    """Two nodes, with forwarders between the parts."""
 
     service: Service
     origin: Forwarder  # between the nodes and the handlers
@@ -42,7 +42,7 @@ class Pair:
         return self.service.stack
 
     def open(self, user: str, count: int, *, in_turn: bool = False, **options: Any) -> list[Device]:
-        """Streams of one user, at both nodes; at once, or one after the other."""
+        """Open streams of one user at both nodes, all at once or in turn."""
         opened = []
         for number in range(count):
             opened.append(self.service.open(user, node=number % NODES, greeted=in_turn, **options))
@@ -52,12 +52,12 @@ class Pair:
         return opened
 
     def count(self, user: str) -> tuple[int, int]:
-        """What the service says: the user's streams, and all."""
+        """Read the counts of the service: the user's streams, and all."""
         said = self.service.ask("GET", "/api/sse/status", user, scope=ADMIN, url=self.stack.origin_url).json()
         return said["user_connections"], said["total_connections"]
 
     def wait_count(self, user: str, own: int, total: int | None = None) -> None:
-        """Wait until the service says so."""
+        """Wait until the service reports these counts."""
         wanted = (own, own if total is None else total)
         wait_until(lambda: self.count(user) == wanted, SOON, lambda: f"{self.count(user)} and not {wanted}")
 
@@ -103,7 +103,7 @@ def pair(
 
 @pytest.fixture(autouse=True)
 def nobody_is_left(pair: Pair) -> Iterator[None]:
-    """Each test begins and ends with an empty registry."""
+    """Begin and end each test with an empty registry."""
     pair.wait_count("nobody", 0)
     yield
     for device in pair.opened:
@@ -124,7 +124,7 @@ def test_the_limit_is_exact_over_all_workers_and_nodes(pair: Pair) -> None:
     for device in devices:
         if not device.open:
             assert ended(device, "connection-limit", reconnect=False)
-            assert device.retry >= 3600  # a native EventSource does not come straight back
+            assert device.retry >= 3600  # a native EventSource does not reconnect at once
         assert device.connections == 1
     pair.service.create("racer", "to those who stay")
     for device in devices:
@@ -162,7 +162,7 @@ def test_a_revocation_ends_all_streams_of_one_user_on_every_node(pair: Pair) -> 
 @one
 @pytest.mark.parametrize("mode", [Mode.HOLD, Mode.HOLD_ANSWER])
 def test_a_revocation_ends_a_stream_that_is_just_recovering(pair: Pair, mode: Mode) -> None:
-    """Its question is on the way, or the answer that it may go on."""
+    """The recovery's request is in flight, or the answer that lets it continue."""
     devices = pair.open("recovering", NODES)
     pair.origin.mode = mode
     try:
@@ -218,7 +218,7 @@ def test_without_a_relay_streams_open_and_the_limit_applies(pair: Pair) -> None:
 
 @one
 def test_counts_recover_from_restarts_of_pushpin_and_relay(pair: Pair) -> None:
-    """Of one, of the other, and of both at once, while streams end that nobody hears of."""
+    """Restart one, the other and both, while streams end unnoticed."""
     devices = pair.open("restarted", 4, longest_retry=0.2, renew=True)
     pair.wait_count("restarted", 4)
     for parts in (("pushpin",), ("relay",), ("pushpin", "relay")):

@@ -1,4 +1,4 @@
-"""What one request does, all devices of its user see, and nobody else."""
+"""The effect of a request reaches all devices of its user, and nobody else."""
 
 from uuid import uuid4
 

@@ -101,7 +101,7 @@ def test_a_healthy_service_passes(service: Service, tmp_path: Path) -> None:
     assert found.marked("ok") == ALL, found.text
     assert found.code == 0
     assert "ms after it was sent" in found.lines["event"]
-    # What it sent is gone again.
+    # Its notification is removed.
     left = service.ask("GET", "/api/notifications", "shirase-doctor").json()
     assert left["notifications"] == []
 
@@ -200,7 +200,7 @@ def read_only_database(patient: Fragile, _home: Path) -> Iterator[str]:
     execute(patient, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     yield patient.stack.url
     execute(patient, f"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET ALL")
-    # Whoever has connected meanwhile keeps what it was told.
+    # Existing connections keep their setting.
     execute(patient, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
 
 
@@ -240,7 +240,7 @@ def test_each_failure_is_reported_with_its_fix(
     assert found.code == 1, found.text
     assert set(found.lines) == ALL, found.text
     assert found.marked("FAILED") >= named, found.text
-    if broken is not read_only_database:  # that one leaves connections which still write, and others which do not
+    if broken is not read_only_database:  # some of its connections can still write, others cannot
         assert found.marked("FAILED") == named, found.text
     assert any(fix in found.lines[name].partition("fix: ")[2] for name in named), found.text
     assert "hidden" not in found.text

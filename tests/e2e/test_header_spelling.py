@@ -1,4 +1,4 @@
-"""Servers that take `Grip_Last` for `Grip-Last`: through the proxy it would come with the proxy's own signature."""
+"""Servers that confuse `Grip_Last` with `Grip-Last`: from the proxy it would have a valid signature."""
 
 import sys
 import time
@@ -42,7 +42,7 @@ def uvicorn(address: str, directory: Path, application: str) -> list[str]:
 def hosts(
     request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Host]]:
-    """Both examples under a server that takes both spellings for one."""
+    """Run both examples under a server that confuses the two spellings."""
     server: Server = request.param
     flask, django = (WSGI, ASGI) if server is uvicorn else ("examples.flask_host:create_app()", "hiring.wsgi")
     places, directory = mounts(), tmp_path_factory.mktemp("lax")
@@ -72,7 +72,7 @@ def test_no_spelling_of_a_name_makes_a_recovery(host: Host) -> None:
 
 
 def test_no_spelling_of_a_name_makes_a_held_poll(host: Host) -> None:
-    """Its repeat would need neither a ticket nor a place among what the rate allows."""
+    """A forged repeat would bypass the ticket and the rate limit."""
     last = f"w-{channel_of(host.ids[MEI])[2:]}; last-id=0-{int(time.time()) + 60}"
     for held in (last, f"{last}-{'0' * 32}"):
         answer = host.ask("GET", "/api/notifications/poll?timeout=1", MEI, headers={"Grip_Last": held})
@@ -80,7 +80,7 @@ def test_no_spelling_of_a_name_makes_a_held_poll(host: Host) -> None:
 
 
 def test_a_recovery_of_the_proxys_own_is_answered(host: Host, browsers: Browsers) -> None:
-    """Nothing is published here, so only a recovery can bring it."""
+    """Nothing is published here, so only a recovery can deliver the event."""
     device = host.open(browsers, MEI)
     title = uuid4().hex
     host.schedule(MEI, title)

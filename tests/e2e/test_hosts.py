@@ -29,10 +29,10 @@ PAGE = 5  # missed events in one response
 
 @dataclass(frozen=True)
 class Town:
-    """A service and both hosts on one database, behind one Pushpin."""
+    """A service and both applications on one database, behind one Pushpin."""
 
     service: Service
-    control: Forwarder  # between all that publish and the control port
+    control: Forwarder  # in front of the control port
     hosts: dict[str, Host]
     ways: dict[str, Forwarder]  # between Pushpin and each host
 
@@ -75,7 +75,7 @@ def built(
     tmp_path_factory: pytest.TempPathFactory,
     browsers: Browsers,
 ) -> Iterator[Town]:
-    """On PostgreSQL; what differs on SQLite is held by the tests of notify."""
+    """Start on PostgreSQL; the tests of notify cover what differs on SQLite."""
     with (
         make_database("postgresql") as url,
         town(url, tmp_path_factory.mktemp("town"), browsers, request.param[1]) as made,
@@ -93,7 +93,7 @@ def host(request: pytest.FixtureRequest, built: Town) -> Iterator[Host]:
 
 @pytest.fixture
 def user(request: pytest.FixtureRequest) -> str:
-    """A user of each test's own."""
+    """Return a user that only this test uses."""
     return USERS[1 + TESTS.index(request.function.__name__)]
 
 
@@ -114,7 +114,7 @@ def test_order_of_what_a_host_and_the_service_write_at_once(
 
 
 def test_nothing_lost_while_the_control_port_is_down(built: Town, host: Host, browsers: Browsers, user: str) -> None:
-    """The publish after the commit fails, and nothing else happens: the relay must repair it."""
+    """The publish after the commit fails: the relay must repair it."""
     device = host.open(browsers, user)
     built.control.mode = Mode.REFUSE
     host.schedule(user, "left behind")
@@ -153,7 +153,7 @@ def test_no_polling_while_a_stream_is_idle(built: Town, host: Host, browsers: Br
     way = built.ways["flask" if host.url.endswith("/hiring/") else "django"]
     before = len(way.answered)
     device = host.open(browsers, user)
-    # Pushpin reads a new stream once more within a second or so.
+    # Pushpin reads a new stream again within about a second.
     wait_until(lambda: any(NEXT in one for one in way.answered[before:]), WAIT, "it did not read the stream again")
     asked = len(way.answered)
     beats = len(device.named("heartbeat"))
@@ -253,7 +253,7 @@ def test_a_stream_needs_the_proxy_and_a_page_of_the_hosts(host: Host, user: str)
 
 
 def test_a_notification_arrives_iff_the_hosts_row_is_committed(built: Town, host: Host, browsers: Browsers) -> None:
-    """The short form of ``python -m tests.support.kills --kills 200``."""
+    """A short run of ``python -m tests.support.kills --kills 200``."""
     name = next(name for name, one in built.hosts.items() if one is host)
     found = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)
     assert found.holds, found

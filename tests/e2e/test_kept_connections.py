@@ -1,4 +1,4 @@
-"""One connection carries requests of several users, as whatever stands in front of the proxy has it."""
+"""One connection carries requests of several users, as from a proxy in front of ours."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +20,7 @@ HELD = (PATH, "/api/notifications/poll", "/api/sse/next", "/api/sse/next/x")
 
 @pytest.fixture(params=["pushpin", *KINDS])
 def door(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Iterator[str]:
-    """Where clients connect: the proxy itself, or one in front of it that keeps a connection to it."""
+    """Return where clients connect: our proxy, or one in front that keeps its connection open."""
     if request.param == "pushpin":
         yield service.stack.url
     else:
@@ -45,7 +45,7 @@ def test_nobody_gets_what_was_held_for_a_head_before(service: Service, door: str
             answer = line.getresponse()
             body = answer.read().decode()
             assert (answer.status, body) == (200, '{"unread_count":0}'), path
-        # What the front keeps is given to whoever asks next.
+        # The front proxy reuses its connection for the next client.
         other = httpx.get(door + COUNT, headers=_bearer(service, zoe), trust_env=False, timeout=PATIENCE)
         assert (other.status_code, other.json()) == (200, {"unread_count": 0}), path
     assert service.ask("GET", "/api/sse/status", carol).json()["user_connections"] == 0

@@ -1,4 +1,4 @@
-"""What the logs of a whole service say at DEBUG, and what they never say."""
+"""What a service logs at DEBUG, and what it never logs."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ ALICE = "alice"
 def debugged(
     tmp_path_factory: pytest.TempPathFactory, browsers: Browsers, make_database: MakeDatabase
 ) -> Iterator[Fragile]:
-    """A service on PostgreSQL, whose errors quote rows, that logs all it can, in JSON."""
+    """Start a service on PostgreSQL, whose errors quote rows, that logs everything in JSON."""
     env = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
     home = tmp_path_factory.mktemp("debugged")
     with make_database("postgresql") as url, fragile_service(url, home, browsers, env=env) as running:
@@ -36,7 +36,7 @@ def debugged(
 
 
 def lines(debugged: Fragile, name: str) -> list[dict[str, Any]]:
-    """Every line of one program's log; it fails on one that is not JSON."""
+    """Parse a program's log, every line of which must be JSON."""
     return [json.loads(line) for line in (debugged.stack.log_dir / f"{name}.log").read_text().splitlines()]
 
 
@@ -98,7 +98,7 @@ def test_no_token_and_no_text_is_ever_logged(debugged: Fragile) -> None:
 
 
 def _use_everything(debugged: Fragile, token: str) -> None:
-    """Every operation of the document, with bodies and queries that are right and wrong."""
+    """Call every operation of the document, with valid and invalid bodies and queries."""
     service, url = debugged.service, debugged.stack.url
     document = service.http.get(f"{url}/api/openapi.json").json()
     note = {**draft(TEXT, user_id=ALICE), "message": TEXT, "payload": {"text": TEXT}}
@@ -151,7 +151,7 @@ def _forge(debugged: Fragile) -> None:
 
 
 def _break(debugged: Fragile, token: str) -> None:
-    """What only happens when something is wrong: with the schema, with the origin, with the control port."""
+    """Break the schema, the origin and the control port."""
     note = {**draft(TEXT, user_id=ALICE), "message": TEXT, "payload": {"text": TEXT}}
     table = "ALTER TABLE shirase_notifications"
     for broken, mended in (
@@ -179,7 +179,7 @@ def _break(debugged: Fragile, token: str) -> None:
 
 
 def _ask(debugged: Fragile, method: str, path: str, token: str, **options: Any) -> httpx.Response | None:
-    """An answer to the whole request, or the beginning of a stream."""
+    """Return an answer, or the beginning of a stream."""
     headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
     url = debugged.stack.url + path
     with suppress(httpx.HTTPError), debugged.service.http.stream(method, url, headers=headers, **options) as answer:
@@ -195,7 +195,7 @@ def _execute(debugged: Fragile, statement: str) -> None:
 
 
 def _tickets(http: httpx.Client, url: str, token: str) -> list[str]:
-    """Tickets that were given and used, as soon as there are any to have."""
+    """Issue tickets and use them, as soon as that is possible."""
     answer = http.post(f"{url}/api/sse/tickets", headers={"Authorization": f"Bearer {token}"})
     if answer.is_error:
         return []

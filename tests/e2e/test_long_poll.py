@@ -1,4 +1,4 @@
-"""The long poll, the fallback where a middlebox swallows streams: the proxy holds it, no worker waits."""
+"""The long poll, the fallback where a middlebox buffers streams: the proxy holds it, no worker waits."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +12,7 @@ from tests.support.loop_thread import wait_until
 from tests.support.service import Service
 
 POLL = "/api/notifications/poll"
-LONG = 25  # seconds: an answer that comes at all comes long before
+LONG = 25  # seconds: answers arrive long before
 
 Poller = Callable[..., "Future[Any]"]
 
@@ -29,7 +29,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def poll(fragile: Fragile, pool: ThreadPoolExecutor) -> Poller:
-    """Asks, and returns once the origin has answered the proxy with a hold."""
+    """Send a poll, and return once the origin has answered the proxy with a hold."""
 
     def ask(who: str, *, authorized: bool = True, **query: Any) -> "Future[Any]":
         held = sum(POLL.encode() in request for request in fragile.origin.answered) + 1

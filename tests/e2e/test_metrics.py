@@ -1,4 +1,4 @@
-"""The figures of a whole service: of all its workers, of the relay and of Pushpin, at one address."""
+"""The metrics of a service: of all workers, the relay and Pushpin, at one address."""
 
 import os
 import re
@@ -87,7 +87,7 @@ def test_connections_and_ended_streams_are_counted(service: Service) -> None:
 
 
 def test_every_metric_of_the_dashboard_and_the_alerts_is_there(service: Service) -> None:
-    """With the very values of its labels that they ask for."""
+    """Including the label values that they select."""
     text = service.http.get(f"{service.stack.origin_url}/metrics").text
     there = {
         (sample.name, *pair)
@@ -110,7 +110,7 @@ def test_metrics_include_pushpins_totals(service: Service) -> None:
     before = figures(service)[name]
     service.open(user())
 
-    # Pushpin brings its totals up to date from time to time.
+    # Pushpin updates its totals periodically.
     wait_until(lambda: figures(service)[name] > before, BOUND, "the request is not counted")
     assert figures(service)["shirase_pushpin_connections"] >= 1
     assert figures(service)["shirase_pushpin_up"] == 1
@@ -157,7 +157,7 @@ def test_gunicorn_alone_creates_a_metrics_directory(service: Service, tmp_path: 
         gunicorn.start(log)
 
         def asked() -> list[int]:
-            # The answer is counted after it was made: each shows those before it.
+            # An answer is counted after it was built: each shows those before it.
             found = [read(service.http.get(f"http://{origin}/metrics").text) for _ in range(10)]
             return [int(one.get("shirase_http_requests_total{operation=metrics,status=200}", 0)) for one in found]
 

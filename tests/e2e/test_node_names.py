@@ -1,4 +1,4 @@
-"""A node whose handlers are named: it follows the name, and its liveness is its own."""
+"""A node follows the host name of its handlers, and its liveness does not depend on them."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ from tests.support.loop_thread import wait_until
 from tests.support.stack import READY_TIMEOUT, free_row
 
 NAME = "handlers.test"
-SOON = 10.0  # far below the minute for which zurl remembers a name
+SOON = 10.0  # far below the minute for which zurl caches a name
 
 
 class Handlers(BaseHTTPRequestHandler):
@@ -55,13 +55,13 @@ class Node:
 
 @pytest.fixture
 def node() -> Iterator[Node]:
-    """A node in a mount namespace with names of its own, before two hosts with handlers."""
+    """Run a node in a mount namespace with its own host names, in front of two hosts with handlers."""
     if os.geteuid():
         pytest.skip("only root can give a process an /etc/hosts of its own")
     port, *_ = free_row(5)
     with TemporaryDirectory(prefix="s-") as home:
         hosts, log = Path(home) / "hosts", Path(home) / "log"
-        (Path(home) / "nss").write_text("hosts: files\n")  # so that a name which is not there is known not to be
+        (Path(home) / "nss").write_text("hosts: files\n")  # so that a missing name is an error at once
         with (
             ThreadingHTTPServer(("127.0.0.2", 0), Handlers) as one,
             ThreadingHTTPServer(("127.0.0.3", one.server_port), Handlers) as other,

@@ -1,4 +1,4 @@
-"""TLS by a private authority: all that opens connections trusts what SSL_CERT_FILE or SSL_CERT_DIR names."""
+"""TLS with a private authority: every client trusts SSL_CERT_FILE and SSL_CERT_DIR."""
 
 import os
 import ssl

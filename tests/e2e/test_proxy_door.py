@@ -1,4 +1,4 @@
-"""The proxy's door, knocked at with raw bytes: what no well-behaved client would send."""
+"""Raw bytes to the proxy that no well-behaved client would send."""
 
 import json
 import socket
@@ -14,8 +14,8 @@ from tests.support.browser_like import PATH
 from tests.support.fragile import PAGE
 from tests.support.service import Service
 
-PATIENCE = 10.0  # seconds; what is not answered by then is not answered
-OPERATORS = ("shirase_requests", "# HELP", '"database"', '"away"')  # what only their pages say
+PATIENCE = 10.0  # seconds to wait for an answer
+OPERATORS = ("shirase_requests", "# HELP", '"database"', '"away"')  # text of operator pages only
 
 
 def user() -> str:
@@ -23,7 +23,7 @@ def user() -> str:
 
 
 def knock(url: str, request: str) -> str:
-    """Send the bytes as they are, and read until the other side has nothing more to say."""
+    """Send the bytes as they are, and read until the other side is done."""
     host, _, port = url.removeprefix("http://").partition(":")
     with closing(socket.create_connection((host, int(port)), PATIENCE)) as connection:
         connection.sendall(request.encode("latin-1"))
@@ -119,7 +119,7 @@ def test_the_control_port_is_not_reachable_by_the_client_port(service: Service) 
     ],
 )
 def test_no_spelling_of_grip_last_recovers_anothers_stream(service: Service, spelling: str) -> None:
-    """Some servers take `Grip_Last` for `Grip-Last`; through the proxy it would come with the proxy's own signature."""
+    """Some servers confuse `Grip_Last` with `Grip-Last`; from the proxy it would have a valid signature."""
     alice = user()
     service.create(alice, "secret")
     last = f"{user_channel(alice)}; last-id=0,{connection_channel('a' * 16)}; last-id=0"
@@ -131,7 +131,7 @@ def test_no_spelling_of_grip_last_recovers_anothers_stream(service: Service, spe
 
 
 def test_a_users_own_grip_headers_change_nothing(service: Service) -> None:
-    """Neither asked for by a request nor hoped for in an answer."""
+    """Neither in a request nor in an answer."""
     alice, mallory = user(), user()
     victim = user_channel(alice)
     own = {
@@ -161,7 +161,7 @@ def test_a_users_own_grip_headers_change_nothing(service: Service) -> None:
 
 
 def test_every_id_reaches_its_own_stream_alone(service: Service) -> None:
-    """However alike they look, whatever they spell: and a long replay's next page finds the right one too."""
+    """However similar the ids, also on the next page of a long replay."""
     tag = uuid4().hex[:8]
     users = [(tag + one)[:255] for one in IDS]
     assert len(set(users)) == len(users)

@@ -1,4 +1,4 @@
-"""A real Pushpin node by the rendered configuration, in front of an origin that says which path arrived."""
+"""A real Pushpin node with the rendered configuration, in front of an origin that returns the path."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def node() -> Iterator[Node]:
 
 
 def test_timer_slack_is_inherited_by_a_childs_children(tmp_path: Path) -> None:
-    """So a node's programs send the heartbeats of many streams together. Each process may read this of itself alone."""
+    """A node's programs therefore send many streams' heartbeats together. Only a process itself may read its slack."""
     command = ["sh", "-c", "cat /proc/self/timerslack_ns; true"]
     child = Child("sh", command, os.environ, mark=str(tmp_path), slack=SLACK)
     with (tmp_path / "said").open("wb") as output:
@@ -121,7 +121,7 @@ def test_clients_reach_their_own_paths(node: Node, path: str) -> None:
     ],
 )
 def test_every_request_that_is_passed_on_is_signed(node: Node, path: str, headers: dict[str, str]) -> None:
-    """Pages for operators are refused by that, however a release spells and normalises paths."""
+    """Operator pages are refused by the signature, however a release normalises paths."""
     with closing(HTTPConnection("127.0.0.1", node.config.client_port, timeout=10)) as connection:
         connection.request("GET", path, headers=headers)
         assert connection.getresponse().status == 200

@@ -1,4 +1,4 @@
-"""The Python client against a whole service, in plain Python and with ``async``: the same tests for both."""
+"""The Python client against a complete service: the same tests for the sync and the async one."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +20,7 @@ Connect = Callable[..., Any]
 
 
 class InThread:
-    """An ``AsyncClient`` for a test in plain Python: each call runs in the loop of another thread."""
+    """An ``AsyncClient`` in a synchronous test: each call runs in the loop of another thread."""
 
     def __init__(self, client: AsyncClient, thread: LoopThread) -> None:
         self._client = client
@@ -43,7 +43,7 @@ class InThread:
 
 @pytest.fixture(params=["plain", "async"])
 def connect(request: pytest.FixtureRequest, service: Service, browsers: Browsers) -> Iterator[Connect]:
-    """Makes clients of a user, of one kind: ``connect("42", WRITE)``."""
+    """Return a factory of clients of one kind: ``connect("42", WRITE)``."""
     opened = []
 
     def make(user: str, scope: str = "", url: str = "", **options: Any) -> Any:
@@ -61,7 +61,7 @@ def connect(request: pytest.FixtureRequest, service: Service, browsers: Browsers
 
 @pytest.fixture
 def way(service: Service, browsers: Browsers) -> Iterator[Forwarder]:
-    """Between the client and the proxy."""
+    """Start a forwarder between client and proxy."""
     forwarder = Forwarder(browsers, service.stack.proxies[0].client_port)
     yield forwarder
     forwarder.close()
@@ -110,7 +110,7 @@ def test_a_refusal_is_an_error_that_names_the_field(connect: Connect, user: str)
 def test_a_retried_create_is_never_doubled(
     connect: Connect, service: Service, way: Forwarder, user: str, mode: Mode
 ) -> None:
-    """The answer is lost, or the way is broken: the client goes on until it is mended."""
+    """The answer is lost, or the network is down: the client retries until it is repaired."""
     client = connect("producer", WRITE, url=way.url)
     with ThreadPoolExecutor(1) as pool:
         way.mode = mode

@@ -1,4 +1,4 @@
-"""Where a stream begins, and what it carries while nothing happens."""
+"""Where a stream begins, and what an idle stream carries."""
 
 from uuid import uuid4
 
@@ -165,7 +165,7 @@ def test_heartbeats_fill_the_silence(service: Service) -> None:
     device.wait(lambda one: one.titles)
     device.wait(lambda one: one.received[-1].event == "heartbeat")
 
-    # No pace is compared: the proxy sends them early, by up to half of the time and by another part for each stream.
+    # The interval is not compared: the proxy sends heartbeats early, by up to half of it, differently per stream.
     other.wait(lambda one: len(one.named("heartbeat")) >= 3)
     assert {(one.data, one.id) for one in device.named("heartbeat")} == {('{"type":"heartbeat"}', None)}
     assert device.connections == 1

@@ -1,4 +1,4 @@
-"""A backup is restored below a running service: devices that saw what was lost are told, held or not."""
+"""A backup is restored under a running service: devices that saw lost events are reset, held or not."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""What stands by a proxy node: what clients hear while no handler answers, and that no recovery ever fails."""
+"""The standby of a node: what clients receive while no handler answers, and that no recovery fails."""
 
 import socket
 import time
@@ -20,17 +20,17 @@ from tests.support.fragile import Fragile, fragile_service
 from tests.support.loop_thread import wait_until
 
 LISTED, OTHER = "https://app.example.com", "https://elsewhere.example.com"
-SEVERAL = 3  # times that something is asked again
+SEVERAL = 3  # retries
 SOON = 40.0
 PAGE = 10
-AWAY = [Mode.REFUSE, Mode.CUT, Mode.FAIL, Mode.LOSE_ANSWER]  # the ways in which handlers do not answer
+AWAY = [Mode.REFUSE, Mode.CUT, Mode.FAIL, Mode.LOSE_ANSWER]  # how handlers fail to answer
 
 
 @pytest.fixture(scope="module")
 def away(
     make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory, browsers: Browsers
 ) -> Iterator[Fragile]:
-    """A service that each test takes the handlers from."""
+    """A service whose handlers each test stops."""
     env = {"CORS_ORIGINS": LISTED, "SSE_QUEUE_SIZE": str(PAGE), "SSE_KEEPALIVE_TIMEOUT": "1"}
     with make_database("sqlite") as url, fragile_service(url, tmp_path_factory.mktemp("away"), browsers, env) as made:
         yield made
@@ -51,7 +51,7 @@ def ask(away: Fragile, method: str, path: str, origin: str = LISTED, **options: 
 
 @pytest.mark.parametrize("mode", AWAY, ids=lambda mode: mode.name)
 def test_a_recovery_without_handlers_loses_and_doubles_nothing(away: Fragile, mode: Mode) -> None:
-    """Heartbeats go out meanwhile: after a recovery that failed they make Pushpin read the stream twice."""
+    """Heartbeats are sent meanwhile: after a failed recovery they would make Pushpin read the stream twice."""
     service, alice = away.service, f"user-{uuid4().hex}"
     (device,) = away.open_settled([alice])
     away.stack.kill_relay()
@@ -74,7 +74,7 @@ def test_a_recovery_without_handlers_loses_and_doubles_nothing(away: Fragile, mo
 
 
 def test_streams_open_and_recover_through_the_standby(away: Fragile) -> None:
-    """Pushpin recovers a stream by the route that it was opened by. The standby asks for a connection that closes."""
+    """Pushpin recovers a stream by the route of its opening. The standby requests `Connection: close`."""
     asked = len(away.origin.requests)
     away.open_settled([f"user-{uuid4().hex}"])
     of_streams = [request for request in away.origin.requests[asked:] if b" /api/sse/" in request]
@@ -127,7 +127,7 @@ def test_a_paged_replay_survives_an_outage_of_the_handlers(away: Fragile, mode: 
 
 
 def test_a_stream_without_a_handler_reconnects_by_itself(away: Fragile) -> None:
-    """As a native EventSource, which gives up at any status but 200."""
+    """A native EventSource gives up at any status but 200."""
     away.origin.mode = Mode.REFUSE
     device = away.service.open(f"user-{uuid4().hex}", greeted=False)
     device.wait(lambda one: one.connections >= 2)
@@ -171,7 +171,7 @@ def test_any_allowed_body_is_answered_without_handlers(away: Fragile, size: int)
 
 
 def test_only_the_proxy_is_told_to_hold(away: Fragile) -> None:
-    """Neither without its signature, nor by a client whose request the proxy itself has signed."""
+    """Neither a request without its signature, nor a client's request that the proxy signed."""
     away.origin.mode = Mode.REFUSE
     forged = {"Grip-Last": "u-YWxpY2U; last-id=0, c-0a1b; last-id=0"}
     assert ask(away, "GET", "/api/sse/next", headers=forged).status_code == 503

@@ -1,4 +1,4 @@
-"""Hosts that guard every address, on each server, behind an nginx that takes a prefix off: recoveries work."""
+"""Applications that guard every path, on each server, behind an nginx that strips a prefix: recoveries work."""
 
 import json
 import os
@@ -39,7 +39,7 @@ DJANGOS = {
     "django-uvicorn": ("-m", *UVICORN, "--factory", "--lifespan", "off", "django.core.asgi:get_asgi_application"),
 }
 HOSTS = {**FLASKS, **DJANGOS}
-# As nginx's manual and Flask's have it: the prefix is taken off, and a header tells it.
+# As in nginx's and Flask's manuals: the prefix is stripped, and sent in a header.
 STRIPPING = """
 proxy_buffering off;
 location /app/ {{
@@ -56,7 +56,7 @@ PATH = "/api/sse/notifications"
 
 @dataclass(frozen=True)
 class Town:
-    """One Pushpin, all hosts behind it and an nginx before it, with somebody who has signed in at each host."""
+    """One Pushpin with all applications behind it and an nginx in front, and a user signed in at each."""
 
     service: Service
     nginx: str
@@ -64,7 +64,7 @@ class Town:
     users: dict[str, str]
 
     def inbox(self, host: str, *, stripped: bool) -> str:
-        """Clients' address of the host's inbox."""
+        """Return the address of the application's inbox for clients."""
         return f"{self.nginx}/app/{host}/inbox" if stripped else f"{self.service.stack.url}/{host}/inbox"
 
 
@@ -146,7 +146,7 @@ def test_what_was_missed_comes_in_pages_and_the_stream_is_live(town: Town, brows
     device.wait(lambda one: one.titles == missed)
     town.service.create(user, "live")
     device.wait(lambda one: one.titles == [*missed, "live"])
-    # More than the proxy keeps for one stream: it is told by a hint to ask again.
+    # More than the proxy queues for a stream: a hint makes it recover.
     town.service.create_batch(user, [f"batch {number}" for number in range(60)])
     device.wait(lambda one: one.titles[-1] == "batch 59" and len(one.titles) == 71)
     device.close()
@@ -169,10 +169,10 @@ def test_no_header_of_a_client_steers_the_link(town: Town, host: str, header: st
     headers = {"Cookie": town.cookies[host], "Accept": "text/event-stream", header: value.format(host=host)}
     address, seen = town.inbox(host, stripped=False) + PATH, 0
     with httpx.stream("GET", address, headers=headers, trust_env=False) as stream:
-        if stream.status_code == 404:  # gunicorn believes SCRIPT_NAME, and takes the path for another
+        if stream.status_code == 404:  # gunicorn trusts SCRIPT_NAME, and serves another path
             return
         town.service.create_batch(town.users[host], [f"batch {number}" for number in range(60)])
-        for line in stream.iter_lines():  # by the link, since it is more than the proxy keeps for one stream
+        for line in stream.iter_lines():  # by the next link, since it is more than the proxy queues
             seen += line == "event: notification"
             if seen == 60:
                 break
@@ -222,7 +222,7 @@ def test_any_wrapping_application_runs_under_our_gunicorn_config(town: Town, tmp
 
     try:
         wait_until(answers, STARTED, log.read_text)
-        for _ in range(3):  # as many threads as there are, and one more
+        for _ in range(3):  # one more than there are threads
             assert not answers("/exit")
             wait_until(answers, STARTED, log.read_text)
         assert "a thread has ended: this worker gives way to a new one" in log.read_text()

@@ -1,4 +1,4 @@
-"""`shirase up` as the process that an operator starts: what it says, what it survives, and what it leaves behind."""
+"""`shirase up` as a process: what it prints, what it survives, and what remains afterwards."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from tests.support.stack import free_row
 ROOT = Path(__file__).parents[2]
 CHILDREN = ("pushpin", "gunicorn", "relay")
 NEEDED = (*KEYS, "DATABASE_URL", "GRIP_URL")
-BOUND = 40.0  # seconds until whatever is waited for must have happened
+BOUND = 40.0  # seconds to wait for anything
 
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
@@ -74,7 +74,7 @@ class Copy:
         assert f"ready: {self.url}\n" in self.output, self.errors
 
     def refusal(self) -> tuple[int, str]:
-        """The exit code, and the one line that says why; nothing of it is left."""
+        """Return the exit code and the line that explains it; no process may be left."""
         code = self.process.wait(BOUND)
         assert self.errors.count("\n") == 1, self.errors
         assert "ready" not in self.output
@@ -100,7 +100,7 @@ class Copy:
         return [pid for child in CHILDREN for pid in self.family(child)]
 
     def end(self) -> None:
-        """Leave nothing running, whatever a test has done."""
+        """End all processes, in any state."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -120,7 +120,9 @@ def copy_of(home: Path, *options: str, port: int | None = None, env: Mapping[str
         yield copy
     finally:
         copy.end()
-        rmtree(run_directory(copy.data_dir), ignore_errors=True)  # that of a long data directory is outside of it
+        rmtree(
+            run_directory(copy.data_dir), ignore_errors=True
+        )  # outside of the data directory if that has a long path
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +134,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
 
 
 def programs(copy: Copy, child: str) -> dict[str, int]:
-    """What runs of a family, as the first argument names it (of Python, the module), and its oldest process."""
+    """Return the running programs of a family by name (for Python, the module), each with its oldest process."""
     found: dict[str, int] = {}
     for pid in sorted(copy.family(child), reverse=True):
-        with suppress(OSError):  # gone meanwhile
+        with suppress(OSError):  # ended meanwhile
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
             found[words[2] if words[1:2] == ["-m"] else Path(words[0]).name] = pid
     return found
@@ -231,7 +233,7 @@ def test_an_unreachable_database_is_reported(tmp_path: Path) -> None:
 
 
 def listening(copy: Copy) -> set[tuple[bool, int]]:
-    """What its processes listen on, as the kernel has it: whether on loopback alone, and the port."""
+    """Return what its processes listen on, from the kernel: whether on loopback only, and the port."""
     links = [link for pid in [copy.process.pid, *copy.left()] for link in Path(f"/proc/{pid}/fd").iterdir()]
     sockets = set()
     for link in links:
@@ -248,18 +250,18 @@ def listening(copy: Copy) -> set[tuple[bool, int]]:
 
 
 def test_by_default_nothing_is_open_but_the_client_port(running: Copy, tmp_path: Path) -> None:
-    """And that on loopback; what is asked to serve the world opens the client port to it and nothing else."""
+    """On loopback by default; with another host, the client port and nothing else is open there."""
     default = listening(running)
     assert (True, running.port) in default
     assert all(on_loopback for on_loopback, _ in default)
     env = {"JWT_SECRET": "j" * 32, "PUSHPIN_SIG_KEY": "k" * 32}
-    with copy_of(tmp_path, "--host", "0.0.0.0", env=env) as copy:  # noqa: S104 - that is the subject
+    with copy_of(tmp_path, "--host", "0.0.0.0", env=env) as copy:  # noqa: S104 - the subject of the test
         copy.wait_ready()
         assert {port for on_loopback, port in listening(copy) if not on_loopback} == {copy.port}
 
 
 def test_it_starts_where_tokens_are_signed_elsewhere(tmp_path: Path) -> None:
-    """With a public key alone nothing here can sign: readiness needs no token, and the commands say what they need."""
+    """With only a public key nothing can sign: readiness needs no token, and commands report what they need."""
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     env = {"JWT_PUBLIC_KEY": public, "PUSHPIN_SIG_KEY": "k" * 32}
@@ -306,7 +308,7 @@ def test_generated_keys_are_readable_by_their_user_alone(tmp_path: Path) -> None
 
 
 def test_the_data_is_for_its_owner_alone_whatever_was_there(tmp_path: Path) -> None:
-    """A directory that is there already, an old database in it that all may read, and a generous umask."""
+    """With an existing directory, a world-readable old database in it, and a permissive umask."""
     before = os.umask(0)
     try:
         (tmp_path / "data").mkdir(mode=0o755)
@@ -334,7 +336,7 @@ def test_up_leaves_no_process_running(running: Copy, tmp_path: Path, number: sig
         copy.process.send_signal(number)
 
         code = copy.process.wait(BOUND)
-        if number == signal.SIGKILL:  # nobody is there any more to wait for them
+        if number == signal.SIGKILL:  # nobody is left to wait for them
             wait_for("end of the children", lambda: not copy.left())
         assert code == (-number if number == signal.SIGKILL else 0)
         assert not copy.left()
@@ -349,7 +351,7 @@ def test_every_part_that_dies_is_restarted(running: Copy, child: str) -> None:
 
 
 def test_a_stream_opened_without_gunicorn_waits_for_it(running: Copy) -> None:
-    """A refused connect would be sent away for some seconds."""
+    """A refused connect would only retry after some seconds."""
     lines = running.errors.count("gunicorn ended")
     os.kill(min(running.family("gunicorn")), signal.SIGKILL)
     wait_for("line about gunicorn", lambda: running.errors.count("gunicorn ended") > lines)
@@ -357,7 +359,7 @@ def test_a_stream_opened_without_gunicorn_waits_for_it(running: Copy) -> None:
 
 
 def kill(copy: Copy, child: str, name: str) -> None:
-    """End a program with SIGKILL, and wait until another has taken its place."""
+    """Kill a program with SIGKILL, and wait until another has replaced it."""
     lines = copy.errors.count(f"{child} ended")
     os.kill(programs(copy, child)[name], signal.SIGKILL)
     wait_for(f"line about {child}", lambda: copy.errors.count(f"{child} ended") > lines)

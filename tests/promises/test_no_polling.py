@@ -1,6 +1,6 @@
 """Promise 4, No polling: an idle stream costs the origin and the database nothing.
 
-``SHIRASE_IDLE_SECONDS=180`` makes the window as long as that; without it, it is a few seconds.
+``SHIRASE_IDLE_SECONDS=180`` sets the length of the observation; the default is a few seconds.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.support.loop_thread import wait_until
 STREAMS = 50
 WINDOW = int(os.environ.get("SHIRASE_IDLE_SECONDS", "4"))
 
-# Autovacuum and its like are the server's own and do not count.
+# Autovacuum and the like are the server's own and do not count.
 ACTIVITY = """
     SELECT pid, query_start FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY pid
@@ -37,7 +37,7 @@ def on_postgresql(make_database: MakeDatabase, tmp_path: Path, browsers: Browser
 
 
 def test_no_polling_of_the_handlers_and_the_database(on_postgresql: Fragile) -> None:
-    """Requests are counted on their way, queries by the database itself; the relay's own are kept out."""
+    """Count requests in a forwarder and queries in the database, without the relay's own."""
     service, stack, requests = on_postgresql.service, on_postgresql.stack, on_postgresql.origin.requests
     stack.kill_relay()
     with psycopg.connect(stack.settings.database_url, autocommit=True) as connection:
@@ -45,7 +45,7 @@ def test_no_polling_of_the_handlers_and_the_database(on_postgresql: Fragile) -> 
         devices = on_postgresql.open_settled([f"user-{uuid4().hex}" for _ in range(STREAMS)])
         settled, activity = len(requests), connection.execute(ACTIVITY).fetchall()
         assert settled >= STREAMS  # requests are counted
-        assert activity != at_first  # queries are seen
+        assert activity != at_first  # queries are counted
 
         idle(devices)
 
@@ -58,7 +58,7 @@ def test_no_polling_of_the_handlers_and_the_database(on_postgresql: Fragile) -> 
 
 
 def idle(devices: list[Device]) -> None:
-    """Let the window pass while every stream does nothing but its heartbeats."""
+    """Wait while every stream carries nothing but heartbeats."""
     end = time.monotonic() + WINDOW
     wait_until(lambda: time.monotonic() > end, WINDOW + 10, "time does not pass")
     counts = [len(device.named("heartbeat")) for device in devices]

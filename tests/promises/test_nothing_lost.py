@@ -1,4 +1,4 @@
-"""Promise 2, Nothing lost: what was committed is delivered, whatever failed in between, soon after its return."""
+"""Promise 2, Nothing lost: committed events are delivered, whichever part failed, soon after its return."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -20,7 +20,7 @@ def user() -> str:
 
 
 def test_nothing_lost_while_pushpin_is_down(fragile: Fragile) -> None:
-    """The publish meets no one and the browsers are cut off: they come back by themselves, with their cursors."""
+    """The publish fails and the browsers are cut off; they reconnect with their cursors."""
     service, alice = fragile.service, user()
     devices = fragile.open_settled([alice] * 3)
     service.create(alice, "before")
@@ -41,7 +41,7 @@ def test_nothing_lost_while_pushpin_is_down(fragile: Fragile) -> None:
 
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT, Mode.HANG, Mode.FAIL])
 def test_nothing_lost_while_the_control_port_is_down(fragile: Fragile, mode: Mode) -> None:
-    """The streams stay open, the publish is lost, and nothing else happens: the relay must repair it."""
+    """The streams stay open and the publish is lost: the relay must repair it."""
     service, users = fragile.service, [user() for _ in range(3)]
     devices = fragile.open_settled(users)
 
@@ -58,7 +58,7 @@ def test_nothing_lost_while_the_control_port_is_down(fragile: Fragile, mode: Mod
 
 
 def test_nothing_lost_when_a_control_ports_answer_is(fragile: Fragile) -> None:
-    """The publish took effect and nobody knows: it is published again, and dropped by its id."""
+    """The publish took effect without an answer: it is repeated, and dropped by its id."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
 
@@ -75,7 +75,7 @@ def test_nothing_lost_when_a_control_ports_answer_is(fragile: Fragile) -> None:
 
 
 def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -> None:
-    """The publish never happened and no relay repairs it: the user's next event brings both to the open stream."""
+    """The publish failed and no relay repairs it: the user's next event brings both to the open stream."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
     fragile.stack.kill_relay()
@@ -91,7 +91,7 @@ def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -
 
 
 def test_nothing_lost_while_the_origin_is_down(fragile: Fragile) -> None:
-    """The stream lacks an event and the handlers that could tell it are gone: Pushpin asks until they are back."""
+    """The stream lacks an event and no handler answers: Pushpin retries until they are back."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
     fragile.stack.kill_relay()
@@ -112,7 +112,7 @@ def test_nothing_lost_while_the_origin_is_down(fragile: Fragile) -> None:
 
 @on_both
 def test_nothing_lost_by_a_kill_between_commit_and_publish(fragile: Fragile) -> None:
-    """The publish is held on its way, which is after the commit; then its worker dies, and it never arrives."""
+    """The publish, which follows the commit, is held; then its worker is killed, and it never arrives."""
     service, alice = fragile.service, user()
     (device,) = fragile.open_settled([alice])
     fragile.control.mode = Mode.HOLD
@@ -133,7 +133,7 @@ def test_nothing_lost_by_a_kill_between_commit_and_publish(fragile: Fragile) -> 
 
 @on_both
 def test_nothing_lost_or_leaked_when_many_recover_at_once(fragile: Fragile) -> None:
-    """All read the same next address in the same instant, and each gets its own."""
+    """All read the same next link at the same instant, and each gets its own events."""
     service, users = fragile.service, [user() for _ in range(USERS)]
     devices = fragile.open_settled(users)
     fragile.stack.kill_relay()
@@ -152,7 +152,7 @@ def test_nothing_lost_or_leaked_when_many_recover_at_once(fragile: Fragile) -> N
 
 
 def test_nothing_lost_while_a_stream_opens_during_writes(service: Service) -> None:
-    """Between the snapshot and the subscription there is no gap."""
+    """There is no gap between snapshot and subscription."""
     users = [user() for _ in range(6)]
     devices = []
     for number in range(10):
@@ -170,9 +170,9 @@ def test_nothing_lost_while_a_stream_opens_during_writes(service: Service) -> No
 
 
 def test_nothing_lost_by_a_device_that_stopped_reading(service: Service) -> None:
-    """Its queue at the proxy overflows in silence; the next event after that shows the gap.
+    """Its queue at the proxy overflows silently; the next event reveals the gap.
 
-    Now and then, after megabytes, Pushpin 1.36 leaves the end lying until its own parts greet each other: for 45 s.
+    After megabytes, Pushpin 1.36 occasionally delays the last events by 45 s, until its parts exchange keep-alives.
     """
     alice = user()
     slow, quick = service.open_many([alice] * 2)

@@ -9,7 +9,7 @@ from tests.support.fragile import Fragile
 
 
 def test_nothing_twice_when_everything_is_published_again(fragile: Fragile) -> None:
-    """The answers of the publishes are lost, and the relay and a second one publish all of it again."""
+    """The answers to the publishes are lost, and two relays publish everything again."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 3)
     fragile.control.mode = Mode.LOSE_ANSWER
@@ -25,7 +25,7 @@ def test_nothing_twice_when_everything_is_published_again(fragile: Fragile) -> N
 
 
 def test_nothing_twice_when_browsers_reconnect(fragile: Fragile) -> None:
-    """Each new connection begins behind the last cursor, in the middle of what is being written."""
+    """Each new connection resumes after the last cursor, during writes."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 3)
     for device in devices:

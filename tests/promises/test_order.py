@@ -1,4 +1,4 @@
-"""Promise 1, Order: events of one user come in the order in which they were committed, in every connection the same."""
+"""Promise 1, Order: a user's events arrive in the order of their commits, the same on every connection."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4

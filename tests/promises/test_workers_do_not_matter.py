@@ -1,4 +1,4 @@
-"""Promise 5, Workers don't matter: restarting, killing or scaling the Python workers ends no stream."""
+"""Promise 5, Workers do not matter: restarting, killing or scaling the Python workers ends no stream."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -52,7 +52,7 @@ def test_workers_do_not_matter(fragile: Fragile, interrupt: Callable[[Stack], No
 
 
 def test_workers_are_killed_during_writes(fragile: Fragile) -> None:
-    """Whatever was committed arrives, although the worker that should have told is gone."""
+    """Every committed event arrives, although the worker that would have published it was killed."""
     service, alice = fragile.service, f"user-{uuid4().hex}"
     devices = service.open_many([alice] * 5)
 
