@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shirase.client.client import AsyncClient, Client, ClientError
+    from shirase.client.async_client import AsyncClient
+    from shirase.client.client import Client, ClientError
     from shirase.errors import Invalid, SettingsError, ShiraseError
     from shirase.flask.app import create_app, create_blueprint
     from shirase.settings import Settings
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "shirase.client.client": ("AsyncClient", "Client", "ClientError"),
+    "shirase.client.async_client": ("AsyncClient",),
+    "shirase.client.client": ("Client", "ClientError"),
     "shirase.errors": ("Invalid", "SettingsError", "ShiraseError"),
     "shirase.flask.app": ("create_app", "create_blueprint"),
     "shirase.settings": ("Settings",),

@@ -84,7 +84,7 @@ def test_send_reports_an_error_in_one_line(environ: dict[str, str], tmp_path: Pa
     options = ["--user", "u", "--title", "t", "--message", "m"]
 
     refused = shirase("send", *options, "--type", "a b", environ=environ, cwd=tmp_path)
-    away = shirase("send", *options, "--type", "t", "--url", "http://127.0.0.1:1", environ=environ, cwd=tmp_path)
+    away = shirase("send", *options, "--type", "t", "--service", "http://127.0.0.1:1", environ=environ, cwd=tmp_path)
 
     for ended, said in ((refused, "422"), (away, "cannot be reached")):
         assert ended.returncode == 1

@@ -80,7 +80,7 @@ def test_the_client_trusts_it(environ: dict[str, str], secure: str, service: Ser
 @pytest.mark.parametrize("environ", ["directory", "neither"], indirect=True)
 def test_the_commands_trust_it(environ: dict[str, str], secure: str, service: Service) -> None:
     token = service.stack.token("tls", WRITE)
-    message = ("--user", "tls", "--type", "t", "--title", "T", "--message", "M", "--url", secure, "--token", token)
+    message = ("--user", "tls", "--type", "t", "--title", "T", "--message", "M", "--service", secure, "--token", token)
     sent = run(environ, "-m", "shirase", "send", *message)
     assert (sent.returncode == 0) == is_trusting(environ), sent.stderr
     if not is_trusting(environ):

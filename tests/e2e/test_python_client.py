@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from shirase.access.tokens import WRITE
-from shirase.client.client import AsyncClient, Client, ClientError, StreamEvent
+from shirase.client.async_client import AsyncClient
+from shirase.client.client import Client, ClientError, StreamEvent
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Forwarder, Mode
 from tests.support.loop_thread import LoopThread, wait_until

@@ -7,8 +7,9 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
-from shirase.client import protocol
-from shirase.client.client import AsyncClient, Client
+from shirase.client import protocol, requests
+from shirase.client.async_client import AsyncClient
+from shirase.client.client import Client
 from shirase.client.protocol import AGAIN, LONGEST_WAIT, ClientError, Listening, Outcome, Pause, Request, call
 
 PROBLEM = {
@@ -44,23 +45,23 @@ def made(
 
 
 def test_all_attempts_of_a_call_share_one_idempotency_key() -> None:
-    wanted = protocol.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
+    wanted = requests.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
     answer = httpx.Response(
         201, json={**dict.fromkeys(protocol.Notification.__slots__), "created_at": "2026-01-01T00:00:00Z"}
     )
     _, asked, _ = made(wanted, [httpx.ConnectError("away"), httpx.Response(503), answer])
     assert len({one.headers["Idempotency-Key"] for one in asked}) == 1
     assert len({one.body for one in asked}) == 1
-    again = protocol.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
+    again = requests.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
     assert again.headers["Idempotency-Key"] != wanted.headers["Idempotency-Key"]
-    own = protocol.broadcast(["u"], {"type": "t", "title": "t", "message": ""}, "my key")
+    own = requests.broadcast(["u"], {"type": "t", "title": "t", "message": ""}, "my key")
     assert own.headers["Idempotency-Key"] == "my key"
 
 
 @pytest.mark.parametrize("status", AGAIN)
 def test_what_may_change_is_tried_again(status: int) -> None:
     said, asked, pauses = made(
-        protocol.unread_count(), [httpx.Response(status), httpx.Response(200, json={"unread_count": 3})]
+        requests.unread_count(), [httpx.Response(status), httpx.Response(200, json={"unread_count": 3})]
     )
     assert (said, len(asked), len(pauses)) == (3, 2, 1)
 
@@ -68,14 +69,14 @@ def test_what_may_change_is_tried_again(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 422, 501])
 def test_permanent_errors_are_not_retried(status: int) -> None:
     with pytest.raises(ClientError) as caught:
-        made(protocol.unread_count(), [httpx.Response(status, text="no")])
+        made(requests.unread_count(), [httpx.Response(status, text="no")])
     assert caught.value.status == status
 
 
 def test_pauses_double_and_are_spread() -> None:
     away = httpx.ConnectError("away")
     _, _, pauses = made(
-        protocol.unread_count(), [away] * 9 + [httpx.Response(200, json={"unread_count": 0})], attempts=10
+        requests.unread_count(), [away] * 9 + [httpx.Response(200, json={"unread_count": 0})], attempts=10
     )
     for number, seconds in enumerate(pauses):
         longest = min(0.5 * 2**number, 30)
@@ -85,18 +86,18 @@ def test_pauses_double_and_are_spread() -> None:
 @pytest.mark.parametrize(("said", "least"), [("7", 7), ("99999", LONGEST_WAIT), ("soon", 0.25), ("-5", 0.25)])
 def test_retry_after_is_followed_within_reason(said: str, least: float) -> None:
     refused = httpx.Response(429, headers={"Retry-After": said})
-    _, _, pauses = made(protocol.unread_count(), [refused, httpx.Response(200, json={"unread_count": 0})])
+    _, _, pauses = made(requests.unread_count(), [refused, httpx.Response(200, json={"unread_count": 0})])
     assert least <= pauses[0] <= max(least, 0.5)
 
 
 def test_a_refusal_says_which_fields_are_wrong() -> None:
     with pytest.raises(ClientError, match="422 Unprocessable Content: title: is missing") as caught:
-        made(protocol.unread_count(), [httpx.Response(422, json=PROBLEM)])
+        made(requests.unread_count(), [httpx.Response(422, json=PROBLEM)])
     assert [(error.field, error.message) for error in caught.value.errors] == [("title", "is missing")]
 
 
 def test_a_failure_carries_the_key_to_repeat_it_with() -> None:
-    wanted = protocol.create_batch([], "k")
+    wanted = requests.create_batch([], "k")
     for outcome in (httpx.ReadTimeout("slow"), httpx.Response(502, text="<html>")):
         with pytest.raises(ClientError) as caught:
             made(wanted, [outcome], attempts=1)
@@ -104,9 +105,9 @@ def test_a_failure_carries_the_key_to_repeat_it_with() -> None:
 
 
 def test_a_repeated_delete_that_finds_nothing_has_done_its_work() -> None:
-    assert made(protocol.delete(1), [httpx.ReadError("cut"), httpx.Response(404)])[0] is None
+    assert made(requests.delete(1), [httpx.ReadError("cut"), httpx.Response(404)])[0] is None
     with pytest.raises(ClientError):
-        made(protocol.delete(1), [httpx.Response(404)])
+        made(requests.delete(1), [httpx.Response(404)])
 
 
 def test_a_listener_resumes_behind_the_last_id() -> None:
@@ -134,3 +135,16 @@ def test_an_address_that_is_none_is_refused_at_once(client: type[Client | AsyncC
             client(url, "token")
     with pytest.raises(ValueError, match="attempt"):
         client("http://host", "token", attempts=0)
+
+
+def test_a_key_of_any_characters_is_part_of_the_address() -> None:
+    wanted = requests.put({"user_id": "u", "type": "t", "title": "t", "message": "", "key": "a/b?c"}, None)
+    assert (wanted.method, wanted.path) == ("PUT", "/api/notifications/keys/a%2Fb%3Fc")
+    assert b'"key"' not in (wanted.body or b"")
+    assert requests.retract("a/b", None).path == "/api/notifications/keys/a%2Fb"
+    with pytest.raises(ValueError, match="takes a key"):
+        requests.put({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
+
+
+def test_only_filters_that_are_given_are_sent() -> None:
+    assert requests.page(5, archived=True, unread=None, q="a b").query == {"limit": "5", "archived": "true", "q": "a b"}

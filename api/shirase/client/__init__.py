@@ -1,5 +1,6 @@
 """The Python client of the REST API. It needs neither Flask nor SQLAlchemy."""
 
-from shirase.client.client import AsyncClient, Client, ClientError
+from shirase.client.async_client import AsyncClient
+from shirase.client.client import Client, ClientError
 
 __all__ = ["AsyncClient", "Client", "ClientError"]

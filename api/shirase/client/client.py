@@ -5,12 +5,12 @@
         for event in client.listen():
             ...
 
-``AsyncClient`` is the same with ``async`` and ``await``. Requests and answers are in ``protocol.py``.
+``AsyncClient`` is the same with ``async`` and ``await``. What both send and receive is in ``requests.py``.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
@@ -18,21 +18,23 @@ import httpx
 from httpx_sse import EventSource, SSEError
 
 from shirase import tls
-from shirase.client import protocol
+from shirase.client import protocol, requests
 from shirase.client.protocol import (
     ClientError,
+    Counts,
     Listening,
     Notification,
     Outcome,
     Page,
     Pause,
     Request,
+    Scheduled,
     StreamEvent,
     Updated,
 )
-from shirase.fields import AddressedInput, NotificationInput
+from shirase.fields import AddressedInput, KeyedInput
 
-__all__ = ["AsyncClient", "Client", "ClientError", "Notification", "Page", "StreamEvent", "Updated"]
+__all__ = ["Client", "ClientError", "Counts", "Notification", "Page", "Scheduled", "StreamEvent", "Updated"]
 
 TIMEOUT = 10.0  # seconds for an answer
 SILENCE = 90.0  # seconds without a byte, heartbeats included, after which a stream is taken for dead
@@ -50,7 +52,7 @@ class Options(TypedDict, total=False):
     silence: float  # seconds without a byte after which a stream is opened again; more than SSE_KEEPALIVE_TIMEOUT
 
 
-class _Way:
+class Way:
     """The way to a service: where it is, and as whom it is asked."""
 
     def __init__(self, url: str, token: Token, options: Options) -> None:
@@ -94,50 +96,96 @@ class Client:
         Raises:
             ValueError: if the address is not one, or there is to be no attempt.
         """
-        self._way = _Way(url, token, options)
+        self._way = Way(url, token, options)
         self._http = httpx.Client(trust_env=False, verify=tls.context())
 
     def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
         """Create a notification; a key of the caller's own makes repeats harmless beyond this call, too."""
-        return self._run(protocol.create(fields, idempotency_key))
+        return self._run(requests.create(fields, idempotency_key))
 
     def batch(self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None) -> list[Notification]:
         """Create 1 to 1,000 notifications, all or nothing, in order."""
-        return self._run(protocol.create_batch(wanted, idempotency_key))
+        return self._run(requests.create_batch(wanted, idempotency_key))
 
     def broadcast(
-        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[NotificationInput]
+        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]
     ) -> int:
         """Create the same for each of 1 to 10,000 distinct users, all or nothing; returns how many."""
-        return self._run(protocol.broadcast(user_ids, fields, idempotency_key))
+        return self._run(requests.broadcast(user_ids, fields, idempotency_key))
 
     def get(self, number: int) -> Notification:
         """One of one's own notifications."""
-        return self._run(protocol.get(number))
+        return self._run(requests.get(number))
 
     def unread_count(self) -> int:
         """How many of one's own are unread."""
-        return self._run(protocol.unread_count())
+        return self._run(requests.unread_count())
+
+    def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
+        """Create the user's notification of this ``key``, or replace the present one."""
+        return self._run(requests.put(fields, idempotency_key))
+
+    def retract(self, key: str, *, user_id: str | None = None) -> None:
+        """Take back the notification of this key, from one user or from everyone."""
+        return self._run(requests.retract(key, user_id))
+
+    def schedule(
+        self, send_at: datetime, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]
+    ) -> Scheduled:
+        """Create a notification at this time."""
+        return self._run(requests.schedule(send_at, fields, idempotency_key))
+
+    def scheduled(self, *, limit: int = 200, after: int | None = None) -> "list[Scheduled]":
+        """What this producer has scheduled and is not sent yet, behind the id ``after``."""
+        return self._run(requests.scheduled(limit, after))
+
+    def cancel(self, scheduled_id: int) -> None:
+        """Take back what is scheduled."""
+        return self._run(requests.cancel(scheduled_id))
+
+    def counts(self) -> Counts:
+        """How many of one's own are unread and unseen."""
+        return self._run(requests.counts())
 
     def read(self, ids: Iterable[int]) -> Updated:
         """Mark 1 to 1,000 of one's own read."""
-        return self._run(protocol.read(ids))
+        return self._run(requests.change("read", ids))
 
     def read_all(self) -> Updated:
         """Mark all of one's own read."""
-        return self._run(protocol.read_all())
+        return self._run(requests.change("read-all"))
+
+    def unread(self, ids: Iterable[int]) -> Updated:
+        """Mark 1 to 1,000 of one's own unread again."""
+        return self._run(requests.change("unread", ids))
+
+    def archive(self, ids: Iterable[int]) -> Updated:
+        """Archive 1 to 1,000 of one's own."""
+        return self._run(requests.change("archive", ids))
+
+    def archive_all(self) -> Updated:
+        """Archive all of one's own."""
+        return self._run(requests.change("archive-all"))
+
+    def unarchive(self, ids: Iterable[int]) -> Updated:
+        """Bring 1 to 1,000 of one's own back from the archive."""
+        return self._run(requests.change("unarchive", ids))
+
+    def seen(self) -> None:
+        """Count everything up to now as seen."""
+        return self._run(requests.seen())
 
     def delete(self, number: int) -> None:
         """Remove one of one's own."""
-        return self._run(protocol.delete(number))
+        return self._run(requests.delete(number))
 
     def disconnect(self, user_id: str) -> int:
         """End all streams of a user, as an operator may; returns how many there were."""
-        return self._run(protocol.disconnect(user_id))
+        return self._run(requests.disconnect(user_id))
 
     def trace(self, number: int) -> dict[str, Any]:
         """What became of a notification, as an operator may ask; see ``GET /api/notifications/ID/trace``."""
-        return self._run(protocol.trace(number))
+        return self._run(requests.trace(number))
 
     def list(
         self,
@@ -146,9 +194,13 @@ class Client:
         before: int | None = None,
         unread: bool | None = None,
         type: str | None = None,  # noqa: A002 - the name that it has in REST
+        category: str | None = None,
+        archived: bool | None = None,
+        q: str | None = None,
     ) -> Page:
-        """One page of one's own notifications, newest first."""
-        return self._run(protocol.page(limit, before, unread, type))
+        """One page of one's own notifications, by the last change that brought each to the top."""
+        filters = {"before": before, "unread": unread, "type": type, "category": category, "archived": archived, "q": q}
+        return self._run(requests.page(limit, **filters))
 
     def listen(self, cursor: str | None = None) -> Generator[StreamEvent, None, None]:
         """All events from ``cursor`` on, for ever: a stream that ends is opened again where it ended.
@@ -202,123 +254,5 @@ class Client:
             return None
         try:
             return self._http.request(**self._way.arguments(step), timeout=self._way.timeout)
-        except httpx.TransportError as exc:
-            return exc
-
-
-class AsyncClient:
-    """``Client`` with ``async`` and ``await``."""
-
-    def __init__(self, url: str, token: Token, **options: Unpack[Options]) -> None:
-        """As of ``Client``."""
-        self._way = _Way(url, token, options)
-        self._http = httpx.AsyncClient(trust_env=False, verify=tls.context())
-
-    async def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
-        """Create a notification."""
-        return await self._run(protocol.create(fields, idempotency_key))
-
-    async def batch(
-        self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None
-    ) -> list[Notification]:
-        """Create several."""
-        return await self._run(protocol.create_batch(wanted, idempotency_key))
-
-    async def broadcast(
-        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[NotificationInput]
-    ) -> int:
-        """Create the same for many users."""
-        return await self._run(protocol.broadcast(user_ids, fields, idempotency_key))
-
-    async def get(self, number: int) -> Notification:
-        """One of one's own."""
-        return await self._run(protocol.get(number))
-
-    async def unread_count(self) -> int:
-        """How many of one's own are unread."""
-        return await self._run(protocol.unread_count())
-
-    async def read(self, ids: Iterable[int]) -> Updated:
-        """Mark some of one's own read."""
-        return await self._run(protocol.read(ids))
-
-    async def read_all(self) -> Updated:
-        """Mark all of one's own read."""
-        return await self._run(protocol.read_all())
-
-    async def delete(self, number: int) -> None:
-        """Remove one of one's own."""
-        return await self._run(protocol.delete(number))
-
-    async def disconnect(self, user_id: str) -> int:
-        """End all streams of a user."""
-        return await self._run(protocol.disconnect(user_id))
-
-    async def trace(self, number: int) -> dict[str, Any]:
-        """What became of a notification."""
-        return await self._run(protocol.trace(number))
-
-    async def list(
-        self,
-        *,
-        limit: int = 50,
-        before: int | None = None,
-        unread: bool | None = None,
-        type: str | None = None,  # noqa: A002 - the name that it has in REST
-    ) -> Page:
-        """One page of one's own."""
-        return await self._run(protocol.page(limit, before, unread, type))
-
-    async def listen(self, cursor: str | None = None) -> AsyncGenerator[StreamEvent, None]:
-        """All events from ``cursor`` on."""
-        at = Listening(cursor)
-        while not at.over:
-            outcome: Outcome = None
-            try:
-                arguments = self._way.arguments(at.request())
-                async with self._http.stream(**arguments, timeout=self._way.stream_timeout) as answer:
-                    if answer.is_success:
-                        async for sent in EventSource(answer).aiter_sse():
-                            if event := at.take(sent):
-                                yield event
-                    else:
-                        await answer.aread()
-                        at.check(outcome := answer)
-            except (httpx.TransportError, SSEError):
-                pass
-            if not at.over:
-                await asyncio.sleep(at.pause(outcome))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Close the connections at the end of the block."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See ``__aenter__``."""
-        await self.close()
-
-    async def _run(self, request: Request[T]) -> T:
-        call = protocol.call(request, self._way.attempts)
-        outcome: Outcome = None
-        while True:
-            try:
-                step = call.send(outcome)
-            except StopIteration as done:
-                value: T = done.value
-                return value
-            outcome = await self._do(step)
-
-    async def _do(self, step: Request[Any] | Pause) -> Outcome:
-        if isinstance(step, Pause):
-            await asyncio.sleep(step.seconds)
-            return None
-        try:
-            return await self._http.request(**self._way.arguments(step), timeout=self._way.timeout)
         except httpx.TransportError as exc:
             return exc

@@ -5,8 +5,7 @@
 
 import logging
 import random
-import secrets
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
@@ -18,9 +17,8 @@ import orjson
 from httpx_sse import ServerSentEvent
 
 from shirase.errors import FieldError
-from shirase.fields import FIELDS, AddressedInput, NotificationInput
+from shirase.fields import FIELDS
 
-ROOT = "/api/notifications"
 STREAM = "/api/sse/notifications"
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)  # statuses that another try may change
 DELAYS = (0.5, 30.0)  # seconds between two attempts: the first, the longest; each is spread over its upper half
@@ -62,9 +60,16 @@ class Notification(_Declared):  # type: ignore[misc]
 
     id: int
     user_id: str
+    position: int  # in the list, which begins with the highest
+    revision: int
+    count: int  # of those that were folded into it
+    actors: list[dict[str, Any]]
     is_read: bool
+    is_seen: bool
     read_at: datetime | None
+    archived_at: datetime | None
     created_at: datetime
+    updated_at: datetime
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Notification":
@@ -76,7 +81,7 @@ class Notification(_Declared):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Notifications, newest first; ``next_before`` asks for the next page, ``None``: this was the last."""
+    """Notifications in the order of the list; ``next_before`` asks for the next page, ``None``: this was the last."""
 
     notifications: list[Notification]
     unread_count: int
@@ -92,6 +97,23 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How many are unread and unseen, and how many are unread of each category."""
+
+    unread_count: int
+    unseen_count: int
+    by_category: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A notification that waits for its time."""
+
+    scheduled_id: int
+    send_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StreamEvent:
     """One event of the stream; ``id`` is the cursor behind it, where it has one."""
 
@@ -101,8 +123,8 @@ class StreamEvent:
 
     @property
     def notification(self) -> Notification | None:
-        """What a ``notification`` event is about."""
-        return Notification.from_json(self.data) if self.event == "notification" else None
+        """What a ``notification`` or ``updated`` event is about."""
+        return Notification.from_json(self.data) if self.event in ("notification", "updated") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,87 +148,6 @@ class Pause:
 
 Outcome = httpx.Response | httpx.TransportError | None
 Call = Generator[Request[T] | Pause, Outcome, T]
-
-
-def create(fields: AddressedInput, key: str | None) -> Request[Notification]:
-    """Create one notification."""
-    return _post("", Notification.from_json, fields, key or secrets.token_hex(16))
-
-
-def create_batch(wanted: Iterable[AddressedInput], key: str | None) -> Request[list[Notification]]:
-    """Create several, all or nothing."""
-    return _post("/batch", _notifications, {"notifications": list(wanted)}, key or secrets.token_hex(16))
-
-
-def broadcast(user_ids: Iterable[str], fields: NotificationInput, key: str | None) -> Request[int]:
-    """Create the same for many users."""
-    body = {**fields, "user_ids": list(user_ids)}
-    return _post("/broadcast", lambda answer: int(answer["created"]), body, key or secrets.token_hex(16))
-
-
-def page(limit: int, before: int | None, unread: bool | None, type_: str | None) -> Request[Page]:  # noqa: FBT001 - the shells name it
-    """One page of the list."""
-    wanted = {
-        "limit": limit,
-        "before": before,
-        "unread": None if unread is None else str(unread).lower(),
-        "type": type_,
-    }
-    query = {name: str(value) for name, value in wanted.items() if value is not None}
-    return Request("GET", ROOT, _page, query=query)
-
-
-def get(number: int) -> Request[Notification]:
-    """One notification."""
-    return Request("GET", f"{ROOT}/{number:d}", Notification.from_json)
-
-
-def unread_count() -> Request[int]:
-    """How many are unread."""
-    return Request("GET", f"{ROOT}/unread-count", lambda answer: int(answer["unread_count"]))
-
-
-def read(ids: Iterable[int]) -> Request[Updated]:
-    """Mark some read."""
-    return _post("/read", _updated, {"ids": list(ids)})
-
-
-def read_all() -> Request[Updated]:
-    """Mark all read."""
-    return Request("POST", f"{ROOT}/read-all", _updated)
-
-
-def delete(number: int) -> Request[None]:
-    """Remove one."""
-    return Request("DELETE", f"{ROOT}/{number:d}", lambda _: None)
-
-
-def disconnect(user_id: str) -> Request[int]:
-    """End a user's streams."""
-    query = {"user_id": user_id}
-    return Request("DELETE", "/api/sse/connections", lambda answer: int(answer["closed"]), query=query)
-
-
-def trace(number: int) -> Request[dict[str, Any]]:
-    """What became of a notification."""
-    return Request("GET", f"{ROOT}/{number:d}/trace", dict)
-
-
-def _post(path: str, read_answer: Callable[[Any], T], body: Mapping[str, Any], key: str | None = None) -> Request[T]:
-    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
-    return Request("POST", ROOT + path, read_answer, orjson.dumps(body), headers=headers)
-
-
-def _notifications(answer: Any) -> list[Notification]:
-    return [Notification.from_json(one) for one in answer["notifications"]]
-
-
-def _page(answer: Any) -> Page:
-    return Page(_notifications(answer), answer["unread_count"], answer["next_before"])
-
-
-def _updated(answer: Any) -> Updated:
-    return Updated(answer["updated"], answer["unread_count"])
 
 
 def call(request: Request[T], attempts: int) -> Call[T]:

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,10 @@ INBOX = click.option(
     metavar="/PREFIX/",
     help="Where an application has mounted the streams and the inbox, such as /site/inbox/.",
 )
-URL = click.option("--url", help="The proxy's address; by default that of `shirase up` on this data directory.")
+URL = click.option(
+    "--service", "--url", "url", help="The proxy's address; by default that of `shirase up` on this data directory."
+)
+SERVICE = click.option("--service", help="The proxy's address; by default that of `shirase up` on this data directory.")
 DOCTOR = "shirase-doctor"  # the user who gets what `shirase doctor` sends, unless a token says another
 DEFAULT_URL = "http://127.0.0.1:7999"
 ATTEMPTS = 3  # of send, over about two seconds: a person waits
@@ -171,20 +175,45 @@ def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
 @click.option("--title", required=True)
 @click.option("--message", required=True)
 @click.option("--payload", default="{}", show_default=True, help="A JSON object.")
+@click.option("--key", help="Replace the user's present notification of this key.")
+@click.option("--fold", is_flag=True, help="With --key: count it to the present one while that is unread.")
+@click.option("--quiet", is_flag=True, help="With --key: leave the present one read, and where it is.")
+@click.option("--url", "link", help="Where the notification leads: a path, or an http(s) address.")
+@click.option("--icon", help="A picture, as an address of the same kinds.")
+@click.option("--category", help="Such as orders.")
+@click.option("--priority", type=click.Choice(["low", "normal", "high"]))
+@click.option("--send-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Such as 2027-01-01T09:00:00+0000.")
 @TOKEN
-@URL
+@SERVICE
 @DATA_DIR
 @_one_line
-def send(*, user_id: str, type_: str, title: str, message: str, payload: str, data_dir: Path, **where: Any) -> None:
+def send(*, payload: str, send_at: datetime | None, data_dir: Path, **given: Any) -> None:
     """Create a notification through the API."""
     try:
         parsed = orjson.loads(payload)
     except ValueError as exc:
         raise Invalid(FieldError("--payload", f"is not JSON: {exc}")) from exc
-    client = _client(load(data_dir), "shirase-send", tokens.WRITE, **where)
-    with client:
-        created = client.create(user_id=user_id, type=type_, title=title, message=message, payload=parsed)
-    click.echo(_json(created))
+    where = {"url": given.pop("service"), "token": given.pop("token")}
+    given = {"url" if name == "link" else name: value for name, value in given.items()}
+    fields: Any = {name.rstrip("_"): value for name, value in given.items() if value not in (None, False)}
+    with _client(load(data_dir), "shirase-send", tokens.WRITE, **where) as client:
+        if send_at:
+            click.echo(_json(client.schedule(send_at, payload=parsed, **fields)))
+        else:
+            click.echo(_json(client.create(payload=parsed, **fields)))
+
+
+@main.command()
+@click.argument("key")
+@click.option("--user", "user_id", help="Whose; everyone's without it.")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def retract(*, key: str, user_id: str | None, data_dir: Path, **where: Any) -> None:
+    """Take back what was sent under a key."""
+    with _client(load(data_dir), "shirase-retract", tokens.WRITE, **where) as client:
+        client.retract(key, user_id=user_id)
 
 
 @main.command()

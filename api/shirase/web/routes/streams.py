@@ -31,22 +31,21 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         description="""\
 | event | when | id | data |
 |---|---|---|---|
-| `connected` | first | where it begins \
-| `{"user_id", "status": "connected", "connection_id", "unread_count", "unseen_count"}` |
-| `notification` | one is created for this user | its cursor | the notification |
-| `updated` | one is replaced by its key | its cursor | the notification, `unread_count` and `unseen_count` |
-| `read` | this user marked some read, on any device | its cursor | `{"ids": […] or "all", "read_at", "unread_count"}` |
-| `unread` | marked unread | its cursor | `{"ids": […], "unread_count"}` |
-| `archived` | archived | its cursor | `{"ids": […], "unread_count"}` |
-| `unarchived` | brought back | its cursor | `{"ids": […], "unread_count"}` |
-| `seen` | everything up to here was seen | its cursor | `{"unseen_count"}` |
-| `deleted` | deleted, retracted or expired | its cursor | `{"ids": […], "unread_count"}` |
+| `connected` | first | where it begins | `{"user_id", "status": "connected", "connection_id"}` and the counts |
+| `notification` | one is created for this user | its cursor | the notification, in its newest revision |
+| `updated` | one is replaced or folded | its cursor | the whole notification, and the counts |
+| `read` | marked read, on any device | its cursor | `{"ids": […] or "all", "read_at"}` and the counts |
+| `unread` | marked unread again | its cursor | `{"ids": […]}` and the counts |
+| `archived` | archived | its cursor | `{"ids": […] or "all", "archived_at"}` and the counts |
+| `unarchived` | brought back from the archive | its cursor | `{"ids": […]}` and the counts |
+| `seen` | everything up to here is seen | its cursor | `{"unseen_count"}` |
+| `deleted` | deleted, retracted or expired | its cursor | `{"ids": […]}` and the counts |
 | `heartbeat` | every `SSE_KEEPALIVE_TIMEOUT` seconds of silence | none | `{"type": "heartbeat"}` |
 | `reset` | the cursor is too old, or from elsewhere | the new cursor | `{"reason"}`: fetch the list again |
 | `closing` | the service ends this stream for good | none | `{"reason", "reconnect": true or false}` |
 
-`unread_count` in `connected` is the count at its own cursor: every `notification` that follows adds one, and every
-other event that has it states the new count.
+The counts are `unread_count` and `unseen_count`, as of the event's own place in the log; every `notification` adds one
+to both. A `read` of no `ids` follows an event that a client of the first edition ignores, for its count.
 
 The reasons of `closing`: `connection-limit`, a newer stream of the user replaced this one, and `revoked`, an operator
 ended it: do not reconnect, which a `retry:` of a day tells a native EventSource. `token-expired`: reconnect with a new

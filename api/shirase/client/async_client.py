@@ -1,0 +1,197 @@
+"""``Client`` with ``async`` and ``await``."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+from httpx_sse import EventSource, SSEError
+
+from shirase import tls
+from shirase.client import protocol, requests
+from shirase.client.client import Options, Token, Way
+from shirase.client.protocol import (
+    Counts,
+    Listening,
+    Notification,
+    Outcome,
+    Page,
+    Pause,
+    Request,
+    Scheduled,
+    StreamEvent,
+    Updated,
+)
+from shirase.fields import AddressedInput, KeyedInput
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """``Client`` with ``async`` and ``await``."""
+
+    def __init__(self, url: str, token: Token, **options: Unpack[Options]) -> None:
+        """As of ``Client``."""
+        self._way = Way(url, token, options)
+        self._http = httpx.AsyncClient(trust_env=False, verify=tls.context())
+
+    async def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
+        """Create a notification."""
+        return await self._run(requests.create(fields, idempotency_key))
+
+    async def batch(
+        self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None
+    ) -> list[Notification]:
+        """Create several."""
+        return await self._run(requests.create_batch(wanted, idempotency_key))
+
+    async def broadcast(
+        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]
+    ) -> int:
+        """Create the same for many users."""
+        return await self._run(requests.broadcast(user_ids, fields, idempotency_key))
+
+    async def get(self, number: int) -> Notification:
+        """One of one's own."""
+        return await self._run(requests.get(number))
+
+    async def unread_count(self) -> int:
+        """How many of one's own are unread."""
+        return await self._run(requests.unread_count())
+
+    async def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
+        """Create the user's notification of this ``key``, or replace the present one."""
+        return await self._run(requests.put(fields, idempotency_key))
+
+    async def retract(self, key: str, *, user_id: str | None = None) -> None:
+        """Take back the notification of this key, from one user or from everyone."""
+        return await self._run(requests.retract(key, user_id))
+
+    async def schedule(
+        self, send_at: datetime, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]
+    ) -> Scheduled:
+        """Create a notification at this time."""
+        return await self._run(requests.schedule(send_at, fields, idempotency_key))
+
+    async def scheduled(self, *, limit: int = 200, after: int | None = None) -> "list[Scheduled]":
+        """What this producer has scheduled and is not sent yet, behind the id ``after``."""
+        return await self._run(requests.scheduled(limit, after))
+
+    async def cancel(self, scheduled_id: int) -> None:
+        """Take back what is scheduled."""
+        return await self._run(requests.cancel(scheduled_id))
+
+    async def counts(self) -> Counts:
+        """How many of one's own are unread and unseen."""
+        return await self._run(requests.counts())
+
+    async def read(self, ids: Iterable[int]) -> Updated:
+        """Mark 1 to 1,000 of one's own read."""
+        return await self._run(requests.change("read", ids))
+
+    async def read_all(self) -> Updated:
+        """Mark all of one's own read."""
+        return await self._run(requests.change("read-all"))
+
+    async def unread(self, ids: Iterable[int]) -> Updated:
+        """Mark 1 to 1,000 of one's own unread again."""
+        return await self._run(requests.change("unread", ids))
+
+    async def archive(self, ids: Iterable[int]) -> Updated:
+        """Archive 1 to 1,000 of one's own."""
+        return await self._run(requests.change("archive", ids))
+
+    async def archive_all(self) -> Updated:
+        """Archive all of one's own."""
+        return await self._run(requests.change("archive-all"))
+
+    async def unarchive(self, ids: Iterable[int]) -> Updated:
+        """Bring 1 to 1,000 of one's own back from the archive."""
+        return await self._run(requests.change("unarchive", ids))
+
+    async def seen(self) -> None:
+        """Count everything up to now as seen."""
+        return await self._run(requests.seen())
+
+    async def delete(self, number: int) -> None:
+        """Remove one of one's own."""
+        return await self._run(requests.delete(number))
+
+    async def disconnect(self, user_id: str) -> int:
+        """End all streams of a user."""
+        return await self._run(requests.disconnect(user_id))
+
+    async def trace(self, number: int) -> dict[str, Any]:
+        """What became of a notification."""
+        return await self._run(requests.trace(number))
+
+    async def list(
+        self,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+        unread: bool | None = None,
+        type: str | None = None,  # noqa: A002 - the name that it has in REST
+        category: str | None = None,
+        archived: bool | None = None,
+        q: str | None = None,
+    ) -> Page:
+        """One page of one's own notifications, by the last change that brought each to the top."""
+        filters = {"before": before, "unread": unread, "type": type, "category": category, "archived": archived, "q": q}
+        return await self._run(requests.page(limit, **filters))
+
+    async def listen(self, cursor: str | None = None) -> AsyncGenerator[StreamEvent, None]:
+        """All events from ``cursor`` on."""
+        at = Listening(cursor)
+        while not at.over:
+            outcome: Outcome = None
+            try:
+                arguments = self._way.arguments(at.request())
+                async with self._http.stream(**arguments, timeout=self._way.stream_timeout) as answer:
+                    if answer.is_success:
+                        async for sent in EventSource(answer).aiter_sse():
+                            if event := at.take(sent):
+                                yield event
+                    else:
+                        await answer.aread()
+                        at.check(outcome := answer)
+            except (httpx.TransportError, SSEError):
+                pass
+            if not at.over:
+                await asyncio.sleep(at.pause(outcome))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Close the connections at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See ``__aenter__``."""
+        await self.close()
+
+    async def _run(self, request: Request[T]) -> T:
+        call = protocol.call(request, self._way.attempts)
+        outcome: Outcome = None
+        while True:
+            try:
+                step = call.send(outcome)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+            outcome = await self._do(step)
+
+    async def _do(self, step: Request[Any] | Pause) -> Outcome:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            return await self._http.request(**self._way.arguments(step), timeout=self._way.timeout)
+        except httpx.TransportError as exc:
+            return exc

@@ -1,0 +1,142 @@
+"""The requests of the Python client, and how their answers are read."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import orjson
+
+from shirase.client.protocol import Counts, Notification, Page, Request, Scheduled, Updated
+from shirase.fields import AddressedInput, KeyedInput
+
+ROOT = "/api/notifications"
+SCHEDULED = "/api/scheduled"
+
+T = TypeVar("T")
+
+
+def create(fields: AddressedInput, key: str | None) -> Request[Notification]:
+    """Create one notification."""
+    return _post("", Notification.from_json, fields, key or secrets.token_hex(16))
+
+
+def create_batch(wanted: Iterable[AddressedInput], key: str | None) -> Request[list[Notification]]:
+    """Create several, all or nothing."""
+    return _post("/batch", _notifications, {"notifications": list(wanted)}, key or secrets.token_hex(16))
+
+
+def broadcast(user_ids: Iterable[str], fields: KeyedInput, key: str | None) -> Request[int]:
+    """Create the same for many users."""
+    body = {**fields, "user_ids": list(user_ids)}
+    return _post("/broadcast", lambda answer: int(answer["created"]), body, key or secrets.token_hex(16))
+
+
+def page(limit: int, **filters: str | int | bool | None) -> Request[Page]:
+    """One page of the list."""
+    query = {"limit": str(limit)}
+    for name, value in filters.items():
+        if value is not None:
+            query[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return Request("GET", ROOT, _page, query=query)
+
+
+def get(number: int) -> Request[Notification]:
+    """One notification."""
+    return Request("GET", f"{ROOT}/{number:d}", Notification.from_json)
+
+
+def unread_count() -> Request[int]:
+    """How many are unread."""
+    return Request("GET", f"{ROOT}/unread-count", lambda answer: int(answer["unread_count"]))
+
+
+def delete(number: int) -> Request[None]:
+    """Remove one."""
+    return Request("DELETE", f"{ROOT}/{number:d}", lambda _: None)
+
+
+def disconnect(user_id: str) -> Request[int]:
+    """End a user's streams."""
+    query = {"user_id": user_id}
+    return Request("DELETE", "/api/sse/connections", lambda answer: int(answer["closed"]), query=query)
+
+
+def trace(number: int) -> Request[dict[str, Any]]:
+    """What became of a notification."""
+    return Request("GET", f"{ROOT}/{number:d}/trace", dict)
+
+
+def put(fields: AddressedInput, idempotency_key: str | None) -> Request[Notification]:
+    """Create or replace the notification of a key."""
+    key = fields.get("key")
+    if not key:
+        raise ValueError("put() takes a key")
+    return Request(
+        "PUT",
+        f"{ROOT}/keys/{quote(key, safe='')}",
+        Notification.from_json,
+        orjson.dumps({name: value for name, value in fields.items() if name != "key"}),
+        headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or secrets.token_hex(16)},
+    )
+
+
+def retract(key: str, user_id: str | None) -> Request[None]:
+    """Remove the notification of a key."""
+    query = {} if user_id is None else {"user_id": user_id}
+    return Request("DELETE", f"{ROOT}/keys/{quote(key, safe='')}", lambda _: None, query=query)
+
+
+def schedule(send_at: datetime, fields: AddressedInput, key: str | None) -> Request[Scheduled]:
+    """Create one notification at a time to come."""
+    return _post("", _scheduled, {**fields, "send_at": send_at}, key or secrets.token_hex(16))
+
+
+def scheduled(limit: int, after: int | None) -> Request[list[Scheduled]]:
+    """What is not sent yet."""
+    query = {"limit": str(limit)} | ({"after": str(after)} if after else {})
+    return Request("GET", SCHEDULED, lambda answer: list(map(_scheduled, answer["scheduled"])), query=query)
+
+
+def cancel(scheduled_id: int) -> Request[None]:
+    """Take back what is not sent yet."""
+    return Request("DELETE", f"{SCHEDULED}/{scheduled_id:d}", lambda _: None)
+
+
+def change(what: str, ids: Iterable[int] | None = None) -> Request[Updated]:
+    """Change the state of some, or of all."""
+    if ids is None:
+        return Request("POST", f"{ROOT}/{what}", _updated)
+    return _post(f"/{what}", _updated, {"ids": list(ids)})
+
+
+def seen() -> Request[None]:
+    """Count everything as seen."""
+    return Request("POST", f"{ROOT}/seen", lambda _: None)
+
+
+def counts() -> Request[Counts]:
+    """How many are unread, and unseen."""
+    return Request("GET", f"{ROOT}/counts", lambda answer: Counts(**answer))
+
+
+def _post(path: str, read_answer: Callable[[Any], T], body: Mapping[str, Any], key: str | None = None) -> Request[T]:
+    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+    return Request("POST", ROOT + path, read_answer, orjson.dumps(body), headers=headers)
+
+
+def _notifications(answer: Any) -> list[Notification]:
+    return [Notification.from_json(one) for one in answer["notifications"]]
+
+
+def _page(answer: Any) -> Page:
+    return Page(_notifications(answer), answer["unread_count"], answer["next_before"])
+
+
+def _updated(answer: Any) -> Updated:
+    return Updated(answer["updated"], answer["unread_count"])
+
+
+def _scheduled(answer: Any) -> Scheduled:
+    return Scheduled(answer["scheduled_id"], datetime.fromisoformat(answer["send_at"]))
