@@ -80,13 +80,13 @@ class Child:
         """Its exit code, negative for a signal; ``None`` while it runs or if it was never started."""
         return self._process.poll() if self._process else None
 
-    def handles(self, number: signal.Signals) -> bool:
-        """Whether the first process has a handler of its own for the signal by now (Linux)."""
-        with suppress(OSError):
-            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-                name, _, mask = line.partition(":")
-                if name == "SigCgt":
-                    return bool(int(mask, 16) >> (number - 1) & 1)
+    def signal_program(self, name: str, number: signal.Signals) -> bool:
+        """Send the signal to a program of the family by its name, unless it would die of it; whether it was sent."""
+        for pid in family(self._mark):
+            with suppress(OSError):  # gone meanwhile
+                if name in Path(f"/proc/{pid}/comm").read_text() and _handles(pid, number):
+                    os.kill(pid, number)
+                    return True
         return False
 
     def signal(self, number: signal.Signals) -> None:
@@ -117,6 +117,15 @@ class Child:
         if self._process:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler of its own for the signal by now (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, mask = line.partition(":")
+        if name == "SigCgt":
+            return bool(int(mask, 16) >> (number - 1) & 1)
+    return False
 
 
 def family(mark: str) -> list[int]:

@@ -60,9 +60,8 @@ class Routes:
                 write_routes(self._config, found)
                 known, due = found, True
             self._first.set()
-            # Before Pushpin's runner handles it, the signal would end it.
-            if due and self._node.handles(signal.SIGHUP):
-                self._node.signal(signal.SIGHUP)
+            # To the one program that reads them: Pushpin's runner would pass the signal on to some that still start.
+            if due and self._node.signal_program("pushpin-proxy", signal.SIGHUP):
                 due = False
             self._stop.wait(POLL)
 
