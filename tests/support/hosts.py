@@ -1,4 +1,4 @@
-"""The example applications, one in Flask and one in Django, under gunicorn behind a stack's Pushpin."""
+"""Applications of hosts, the examples, under their usual servers behind a stack's Pushpin."""
 
 import json
 import os
@@ -48,6 +48,13 @@ def gunicorn(address: str, directory: Path, application: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *options, "--chdir", str(directory), application]
 
 
+def uvicorn(address: str, directory: Path, application: str) -> list[str]:
+    """Two workers of uvicorn, which call a factory."""
+    host, _, port = address.rpartition(":")
+    options = ["--host", host, "--port", port, "--workers", "2", "--log-level", "warning", "--factory"]
+    return [sys.executable, "-m", "uvicorn", *options, "--app-dir", str(directory), application]
+
+
 class Host:
     """One application. ``ids`` maps its user names to user ids in Shirase."""
 
@@ -82,6 +89,14 @@ class Host:
             self._child.start(log)
         wait_until(self._answers, START_TIMEOUT, self._log.read_text)
 
+    def sign_in(self, users: Sequence[str]) -> None:
+        """As the pages of the Flask and the FastAPI example do it: by naming the user."""
+        with httpx.Client(trust_env=False) as http:
+            for user in users:
+                http.cookies.clear()
+                cookie = http.get(self.url, params={"user": user}).cookies["session"]
+                self.ids[user], self.cookies[user] = user, f"session={cookie}"
+
     def close(self) -> None:
         """Stop the application."""
         self._child.kill()
@@ -89,7 +104,8 @@ class Host:
     def worker_pids(self) -> set[int]:
         """The process ids of the current workers."""
         pid = self._child.pid
-        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        children = {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return {child for child in children if not _is_tracker(child)}
 
     def kill_workers(self) -> None:
         """Kill every worker with SIGKILL, and wait until new ones have started."""
@@ -128,6 +144,14 @@ class Host:
             return False
 
 
+def _is_tracker(pid: int) -> bool:
+    """Whether it is the resource tracker of ``multiprocessing``, by which uvicorn starts its workers, or gone."""
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return True
+
+
 def djangos() -> list[tuple[str, Path | None]]:
     """Return the Django versions to test with: the newest for this Python, and 5.2 if that differs."""
     oldest = ROOT / ".venv" / "django-5.2"  # installed by .ci/install
@@ -135,13 +159,12 @@ def djangos() -> list[tuple[str, Path | None]]:
     return [(newest, None)] + ([("5.2", oldest)] if not newest.startswith("5.2.") else [])
 
 
-INBOXES = ("/hiring/inbox", "/site/inbox")  # where the examples mount the routes
+INBOXES = ("/hiring/inbox", "/site/inbox", "/meetings/inbox")  # where the examples have mounted our operations
 
 
 def mounts() -> dict[str, str]:
-    """Choose addresses for both examples behind one proxy."""
-    flask, django = free_ports(2)
-    return {"/hiring/": f"127.0.0.1:{flask}", "/site/": f"127.0.0.1:{django}"}
+    """Places for the examples behind one proxy."""
+    return dict(zip(("/hiring/", "/site/", "/meetings/"), (f"127.0.0.1:{port}" for port in free_ports(3)), strict=True))
 
 
 @contextmanager
@@ -157,10 +180,23 @@ def flask_host(
     run(["-m", "flask", "--app", "examples.flask_host", "init"], host.environ, ROOT)
     try:
         host.start()
-        for user in users:
-            with httpx.Client(trust_env=False) as http:
-                cookie = http.get(host.url, params={"user": user}).cookies["session"]
-            host.ids[user], host.cookies[user] = user, f"session={cookie}"
+        host.sign_in(users)
+        yield host
+    finally:
+        host.close()
+
+
+@contextmanager
+def fastapi_host(stack: Stack, address: str, users: Sequence[str]) -> Iterator[Host]:
+    """The FastAPI example, with these users signed in."""
+    module = "examples.fastapi_host"
+    host = Host(
+        "fastapi", address, "/meetings/", "/meetings/inbox", f"{module}:create_app", ROOT, {}, stack, server=uvicorn
+    )
+    run(["-m", module], host.environ, ROOT)
+    try:
+        host.start()
+        host.sign_in(users)
         yield host
     finally:
         host.close()

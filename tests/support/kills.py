@@ -19,13 +19,14 @@ from sqlalchemy import text
 
 from shirase.store.database import Database, migrate
 from tests.support.browser_like import Browsers
-from tests.support.hosts import INBOXES, Host, django_host, flask_host, mounts
+from tests.support.hosts import INBOXES, Host, django_host, fastapi_host, flask_host, mounts
 from tests.support.postgres import cluster
 from tests.support.stack import Stack
 
 USER = "candidate"
 ROWS = {
     "flask": "SELECT title FROM interviews WHERE candidate = :user",
+    "fastapi": "SELECT title FROM meetings WHERE candidate = :user",
     "django": "SELECT title FROM hiring_interview JOIN auth_user ON auth_user.id = candidate_id WHERE username = :user",
 }
 MEASURED = 10  # requests to measure their duration
@@ -124,13 +125,14 @@ def _rows(name: str, database: Database) -> list[str]:
 
 @contextmanager
 def hosts(url: str, data_dir: Path) -> Iterator[dict[str, Host]]:
-    """Run both examples on one database, behind one proxy, with a relay."""
+    """The examples on one database, behind one proxy, with a relay."""
     places = mounts()
     with ExitStack() as started:
         stack = started.enter_context(Stack(url, data_dir, mounts=places, inboxes=INBOXES))
         yield {
             "flask": started.enter_context(flask_host(stack, places["/hiring/"], [USER])),
             "django": started.enter_context(django_host(stack, places["/site/"], [USER])),
+            "fastapi": started.enter_context(fastapi_host(stack, places["/meetings/"], [USER])),
         }
 
 

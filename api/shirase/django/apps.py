@@ -8,6 +8,7 @@ from django.core import checks
 from django.core.signals import setting_changed
 from django.db import connections, transaction
 from django.db.models.signals import post_migrate
+from sqlalchemy import delete
 
 from shirase.access.rate_limits import RateLimits
 from shirase.django import configuration
@@ -18,6 +19,7 @@ from shirase.inbox.services import Services
 from shirase.keys import FixedKeys
 from shirase.proxy.publisher import Publisher
 from shirase.store.database import migrate_on
+from shirase.store.tables import Base, DatabaseNameRow
 
 
 class ShiraseConfig(AppConfig):
@@ -61,9 +63,16 @@ class ShiraseConfig(AppConfig):
         settings, batcher = self.site.settings, create_batcher(self.database, self.publisher)
         return Services(settings, self.database, self.publisher, FixedKeys(()), RateLimits(settings), batcher)
 
-    def _migrate(self, *, using: str, **_: Any) -> None:
-        """After the site's own migrations: our tables are Alembic's, the same as those of the service."""
+    def _migrate(self, *, using: str, **sent: Any) -> None:
+        """After the site's own migrations: our tables are Alembic's, the same as those of the service.
+
+        ``flush`` sends the same signal without a plan of migrations. It empties the tables of models, at the end of
+        each ``TransactionTestCase`` too, so it must empty ours.
+        """
         if using != self.site.alias:
+            return
+        if "plan" not in sent:
+            self._flush()
             return
         schema = self.site.settings.database_schema
         with transaction.atomic(using=using), self.database.borrow() as connection:
@@ -73,6 +82,12 @@ class ShiraseConfig(AppConfig):
         # Alembic may have switched the connection's settings: the next one begins afresh.
         if not connections[using].in_atomic_block:
             connections[using].close()
+
+    def _flush(self) -> None:
+        with self.database.transaction() as db:
+            for table in Base.metadata.tables.values():
+                if table.name != DatabaseNameRow.__tablename__:  # which cursors carry, as long as the tables exist
+                    db.execute(delete(table))
 
     def _forget(self, **_: Any) -> None:
         """A test of the site's overrides settings: read them anew."""

@@ -17,8 +17,8 @@ from django.db import transaction
 from sqlalchemy import Connection
 
 from shirase.fields import AddressedInput, KeyedInput
-from shirase.inbox import notifications
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
+from shirase.inbox.notifications import publish_places
 from shirase.store import keyed
 from shirase.store import retract as retract_store
 from shirase.types import Draft, Event, Notification, Stored
@@ -83,7 +83,7 @@ def _run(append: Callable[[Connection], list[Event]]) -> None:
         with application.database.within() as joined:
             appended = append(joined)
         places = [(event.user_id, event.seq) for event in appended]
-        publish = partial(notifications.publish_places, application.database, application.publisher, places)
+        publish = partial(publish_places, application.database, application.publisher, places)
         transaction.on_commit(publish, using=alias)
 
 

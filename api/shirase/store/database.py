@@ -225,12 +225,12 @@ def parse_url(url: str, schema: str | None = None) -> URL:
         parsed = make_url(url)
     except ArgumentError as exc:
         raise SettingsError("DATABASE_URL", "cannot be read as an address") from exc
-    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+    if parsed.drivername == "postgres" or parsed.get_backend_name() == "postgresql":  # whichever driver a host names
         return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
+    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         if schema:
             raise SettingsError("DATABASE_SCHEMA", "is for PostgreSQL: SQLite has no schemas")
-        return parsed
+        return parsed.set(drivername="sqlite")
     raise SettingsError("DATABASE_URL", "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 
 

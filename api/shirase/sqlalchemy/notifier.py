@@ -13,7 +13,7 @@ A user's log is locked from here to the end of the transaction: keep that short,
 which takes the locks in one order. On SQLite the database's one write lock is taken, so notify before a long read.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import Any, Unpack
 
 from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
 from shirase.fields import AddressedInput, KeyedInput
@@ -28,6 +29,7 @@ from shirase.inbox import notifications
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.services import wire
 from shirase.settings import Settings
+from shirase.sqlalchemy.background import BackgroundPublisher, Place
 from shirase.store import keyed
 from shirase.store import retract as retract_store
 from shirase.store.database import join
@@ -37,6 +39,14 @@ NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit
 
 AnySession = Session | scoped_session[Session]
+Sessions = (
+    sessionmaker[Any]
+    | scoped_session[Any]
+    | Session
+    | async_sessionmaker[Any]
+    | async_scoped_session[Any]
+    | AsyncSession
+)
 
 
 class Notifier:
@@ -49,13 +59,15 @@ class Notifier:
             settings: of the service: the database that the sessions write to, and the proxy.
         """
         self._services = wire(settings)
+        self._background = BackgroundPublisher(self._publish, settings.publish_timeout)
 
-    def attach(self, sessions: sessionmaker[Any] | scoped_session[Any] | Session) -> None:
+    def attach(self, sessions: Sessions) -> None:
         """Let ``notify`` work in this session, or in every one that this factory makes from now on."""
-        if isinstance(sessions, Session):
+        if isinstance(sessions, Session | AsyncSession):
             sessions.info[NOTIFIER] = self
             return
-        factory = sessions.session_factory if isinstance(sessions, scoped_session) else sessions
+        scoped = isinstance(sessions, scoped_session | async_scoped_session)
+        factory: Any = sessions.session_factory if scoped else sessions  # type: ignore[union-attr]
         factory.configure(info={**(factory.kw.get("info") or {}), NOTIFIER: self})
 
     def append(self, session: Session, drafts: list[Draft]) -> list[Notification]:
@@ -71,8 +83,14 @@ class Notifier:
             appended = retract_store.retract(db, user_id, key, datetime.now(UTC))
         self._note(session, appended)
 
+    @property
+    def schema(self) -> str | None:
+        """The schema that the tables are in."""
+        return self._services.settings.database_schema
+
     def close(self) -> None:
-        """Give the connections back."""
+        """Publish what waits, and give the connections back."""
+        self._background.flush()
         self._services.database.close()
 
     @contextmanager
@@ -83,14 +101,16 @@ class Notifier:
             yield joined
 
     def _note(self, session: Session, appended: Iterable[Event]) -> None:
-        self._pending(session).places.update((event.user_id, event.seq) for event in appended)
+        pending = self._pending(session)
+        pending.places.update((event.user_id, event.seq) for event in appended)
+        pending.beside_a_loop = session.connection().dialect.is_async
 
-    def _pending(self, session: Session) -> "_Pending":
+    def _pending(self, session: Session) -> "Pending":
         if PENDING not in session.info:
-            session.info[PENDING] = _Pending()
+            session.info[PENDING] = Pending()
             sqlalchemy_event.listen(session, "after_commit", self._note_commit)
             sqlalchemy_event.listen(session, "after_transaction_end", self._publish_committed)
-        pending: _Pending = session.info[PENDING]
+        pending: Pending = session.info[PENDING]
         return pending
 
     def _note_commit(self, session: Session) -> None:
@@ -101,19 +121,27 @@ class Notifier:
         """At the transaction's end the host's connection is back in its pool: no one waits for it while we publish."""
         if transaction.parent is not None:
             return
-        pending: _Pending = session.info[PENDING]
-        places, committed = pending.places, pending.committed
-        session.info[PENDING] = _Pending()
-        if places and committed:
-            notifications.publish_places(self._services.database, self._services.publisher, places)
+        pending: Pending = session.info[PENDING]
+        session.info[PENDING] = Pending()
+        if pending.places and pending.committed:
+            self.publish_committed(session, pending)
+
+    def publish_committed(self, session: Session, pending: "Pending") -> None:  # noqa: ARG002 - for tests, which read there
+        """Publish what a session has committed."""
+        publish = self._background.add if pending.beside_a_loop else self._publish
+        publish(pending.places)
+
+    def _publish(self, places: Collection[Place]) -> None:
+        notifications.publish_places(self._services.database, self._services.publisher, places)
 
 
 @dataclass(slots=True)
-class _Pending:
+class Pending:
     """What a session has appended and not yet committed: where in whose log."""
 
-    places: set[tuple[str, int]] = field(default_factory=set)
+    places: set[Place] = field(default_factory=set)
     committed: bool = False
+    beside_a_loop: bool = False  # the session is an AsyncSession's
 
 
 def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notification:
@@ -152,7 +180,9 @@ def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:
 def _attached(session: AnySession) -> tuple[Session, Notifier]:
     own = session() if isinstance(session, scoped_session) else session
     if not isinstance(own, Session):
-        raise TypeError(f"notify takes a SQLAlchemy Session, not {own!r}; with an AsyncSession, call it in run_sync()")
+        raise TypeError(
+            f"notify takes a SQLAlchemy Session, not {own!r}; for an AsyncSession: shirase.sqlalchemy.asyncio"
+        )
     notifier: Notifier | None = own.info.get(NOTIFIER)
     if notifier is None:
         raise LookupError("no Notifier is attached to this session's factory: Notifier(settings).attach(sessionmaker)")
@@ -169,5 +199,5 @@ def _check_transaction(connection: Connection) -> None:
         return
     # Python's sqlite3 begins by itself before statements that start with INSERT, and ours may start with WITH.
     # The write lock is taken at once, since a transaction that only reads so far can fail when it asks for it.
-    if not getattr(driver, "in_transaction", True):
+    if not getattr(connection.connection.driver_connection, "in_transaction", True):
         connection.exec_driver_sql("BEGIN IMMEDIATE")

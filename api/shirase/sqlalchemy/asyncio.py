@@ -1,0 +1,71 @@
+"""The same on an ``AsyncSession``.
+
+    Notifier(Settings.from_env(os.environ)).attach(sessions)  # an async_sessionmaker, once, at the start
+
+    async with sessions.begin() as session:
+        session.add(interview)
+        await notify(session, user_id=42, type="interview.scheduled", title="Interview", message="Tomorrow at ten")
+
+The notification is stored by the session's own driver, such as asyncpg, psycopg or aiosqlite. It is published by a
+thread after the commit, so that neither the database nor a control port that hangs ever holds up the event loop.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session
+
+from shirase.fields import AddressedInput, KeyedInput
+from shirase.sqlalchemy import notifier
+from shirase.sqlalchemy.notifier import Notifier
+from shirase.types import Notification
+
+__all__ = ["Notifier", "broadcast", "notify", "notify_many", "retract"]
+
+AnyAsyncSession = AsyncSession | async_scoped_session[Any]
+
+
+async def notify(session: AnyAsyncSession, **fields: Unpack[AddressedInput]) -> Notification:
+    """Create a notification in the session's transaction; errors as ``shirase.notify``."""
+
+    def create(own: Session) -> Notification:
+        return notifier.notify(own, **fields)
+
+    return await _own(session).run_sync(create)
+
+
+async def retract(session: AnyAsyncSession, *, user_id: str, key: str) -> None:
+    """Take back the user's notification of this key, if there is one."""
+
+    def remove(own: Session) -> None:
+        notifier.retract(own, user_id=user_id, key=key)
+
+    await _own(session).run_sync(remove)
+
+
+async def notify_many(session: AnyAsyncSession, inputs: Iterable[AddressedInput]) -> list[Notification]:
+    """Create 1 to 1,000 notifications, each with a ``user_id`` and its content, in order."""
+
+    def create(own: Session) -> list[Notification]:
+        return notifier.notify_many(own, inputs)
+
+    return await _own(session).run_sync(create)
+
+
+async def broadcast(
+    session: AnyAsyncSession, *, user_ids: Iterable[str], **fields: Unpack[KeyedInput]
+) -> list[Notification]:
+    """Create the same for each of 1 to 10,000 distinct users."""
+
+    def create(own: Session) -> list[Notification]:
+        return notifier.broadcast(own, user_ids=user_ids, **fields)
+
+    return await _own(session).run_sync(create)
+
+
+def _own(session: AnyAsyncSession) -> AsyncSession:
+    own = session() if isinstance(session, async_scoped_session) else session
+    if not isinstance(own, AsyncSession):
+        raise TypeError(f"notify takes an AsyncSession here, not {own!r}; for a Session there is shirase.notify")
+    return own

@@ -1,0 +1,160 @@
+"""The stream, the long poll and the inbox inside a Starlette application, with its own sign-in.
+
+    def signed_in(request):
+        return request.session.get("user")
+
+    app = Starlette(routes=[Mount("/inbox", routes=routes(settings, identify=signed_in))])
+
+Each operation runs in a thread of a small pool of its own: neither the database nor a control port that hangs holds up
+the event loop, and no operation takes a thread that the application's own code needs.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shirase.access.tokens import Identity
+from shirase.errors import ShiraseError, TooSlow
+from shirase.inbox.services import Services, wire
+from shirase.settings import Settings
+from shirase.web import http
+from shirase.web.blueprint import Endpoint, by_path, with_braces
+from shirase.web.bodies import LATE, too_large
+from shirase.web.call import Call, HostSignIn
+from shirase.web.json_body import MAX_BODY
+from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
+from shirase.web.prefix import asgi_path, at_proxy
+from shirase.web.problems import HostRefusal
+from shirase.web.respond import respond
+
+Who = Identity | str | int | None
+SignIn = Callable[[Request], Who | Awaitable[Who]]
+Methods = Mapping[str, Endpoint]  # the endpoints of one path
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
+THREADS = 16  # as many as the database's pool has connections
+DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
+
+
+def routes(settings: Settings, *, identify: SignIn | None = None) -> list[Route]:
+    """The routes, to mount below any prefix.
+
+    Args:
+        settings: the same as those of the proxy and the relay.
+        identify: who a request is from, by the application's own sign-in: a function or a coroutine function of the
+            request; without it, by a token as the service does.
+    """
+    operations = Operations(settings)
+
+    def route(path: str, methods: Methods) -> Route:
+        async def answer(request: Request) -> Response:
+            return await operations.answer(methods, request, await _sign_in(identify, request) if identify else None)
+
+        return Route(with_braces(path, typed=True), answer, methods=METHODS)
+
+    endpoints = FOR_HOSTS if identify else FOR_TOKENS
+    return [route(path, methods) for path, methods in by_path(endpoints).items()]
+
+
+class Operations:
+    """Answers requests in threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare, without connecting."""
+        self._services: Services = wire(settings)
+        self._threads = CapacityLimiter(THREADS)
+
+    async def answer(self, methods: Methods, request: Request, identify: HostSignIn | None) -> Response:
+        """Answer one request; ``identify`` must not wait for anything."""
+        read = await self._read(request) if request.method not in WITHOUT_BODY else b""
+        call = Call(self._services, _request(request, next(iter(methods.values())).path, read), identify)
+        names = next(iter(methods.values())).parameters
+        own = {name: request.path_params[name] for name in names}  # the prefix may have others
+        made = await to_thread.run_sync(respond, methods, call, own, limiter=self._threads)
+        response = Response(made.data, made.status, made.headers)
+        if made.content_type is not None:
+            response.headers["Content-Type"] = made.content_type  # as it is: Starlette would append a charset
+        return response
+
+    async def _read(self, request: Request) -> bytes | ShiraseError:
+        """The body, or what is wrong with it, which matters only if the operation takes one."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            with anyio.fail_after(self._services.settings.request_timeout):
+                async for part in request.stream():
+                    size += len(part)
+                    if size <= MAX_BODY:
+                        parts.append(part)
+                    elif size > DISCARDED:
+                        break
+        except (TimeoutError, ClientDisconnect):
+            return TooSlow(LATE)
+        return too_large() if size > MAX_BODY else b"".join(parts)
+
+
+async def _sign_in(identify: SignIn, request: Request) -> HostSignIn:
+    """What the host finds out of a request, as a function that says so at once."""
+    if iscoroutinefunction(identify):
+        return await settled(identify(request))
+    return await settled(to_thread.run_sync(identify, request))
+
+
+async def settled(found: Awaitable[Any]) -> HostSignIn:
+    """What was found, or the error that was raised, for when the operation asks."""
+    try:
+        who = await found
+        while isawaitable(who):  # of a function that returns a coroutine, such as a lambda
+            who = await who
+    except Exception as exc:  # noqa: BLE001 - it is raised again where it is answered
+        return partial(_raise, refusal(exc))
+    return lambda _: who
+
+
+def refusal(error: Exception) -> Exception:
+    """The host's sign-in may refuse: then its status and its words are answered in our form."""
+    if isinstance(error, HTTPException):
+        return HostRefusal(error.status_code, str(error.detail), dict(error.headers or {}))
+    return error
+
+
+def _raise(error: Exception, _: Any) -> Who:
+    raise error
+
+
+def _request(asked: Request, rule: str, body: bytes | ShiraseError) -> http.Request:
+    parts = asked.scope["path"].split("/")
+    depth = rule.count("/")
+    return http.Request(
+        method=asked.method,
+        path="/".join(["", *parts[-depth:]]),
+        prefix="/".join(parts[:-depth]),
+        proxy_prefix=_proxy_prefix(asked, depth),
+        host=asked.headers.get("host", ""),
+        headers=http.Headers(asked.headers.items()),
+        query=tuple(asked.query_params.multi_items()),
+        cookies=asked.cookies,
+        body=lambda: _given(body),
+        native=asked,
+    )
+
+
+def _given(body: bytes | ShiraseError) -> bytes:
+    if isinstance(body, ShiraseError):
+        raise body
+    return body
+
+
+def _proxy_prefix(asked: Request, depth: int) -> str:
+    named_by_host = getattr(asked.scope.get("app"), "root_path", "")  # FastAPI(root_path=…) adds nothing to the path
+    arrived = asked.scope["path"] if named_by_host else asgi_path(asked.scope)
+    return at_proxy(None, "", "/".join(arrived.split("/")[:-depth]), "")

@@ -1,0 +1,84 @@
+"""What a Django site's transactions commit, seen on Django's own connection.
+
+Under ``TestCase`` nothing is ever committed: there a block counts as committed when it was left, and the test's own
+blocks around it do not count.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+from django.db import connections
+
+from shirase.django import producing
+from shirase.django.apps import shirase
+from shirase.inbox import events
+from shirase.store import inbox, log
+from shirase.testing.recorder import Fields, as_fields
+from shirase.testing.rows import remove
+from shirase.types import Draft, Event, Notification
+
+
+class Blocks:
+    """What was appended, and in which blocks of the site's."""
+
+    def __init__(self) -> None:
+        # By their ids, which SQLite gives again after a rollback.
+        self._appended: dict[int, tuple[Notification, list[Any]]] = {}
+
+    def append(self, drafts: list[Draft]) -> list[Notification]:
+        """Append as the site does, and remember the blocks that are open."""
+        open_now = _open_blocks()
+        appended = _APPEND(drafts)
+        self._appended |= {notification.id: (notification, open_now) for notification in appended}
+        return appended
+
+    def committed(self) -> list[Fields]:
+        """What is still there of the blocks that were left."""
+        open_now = _open_blocks()
+        left = [one for one, blocks in self._appended.values() if not any(block in open_now for block in blocks)]
+        if not left:
+            return []
+        now = datetime.now(UTC)
+        with shirase().database.within() as db:
+            found = [inbox.get(db, one.user_id, one.id, now) for one in left]
+        return [as_fields(events.notification_fields(one)) for one in found if one]
+
+    def remove(self) -> None:
+        """Leave no row behind; what a ``TestCase`` is about to roll back is left to it."""
+        application = shirase()
+        if not self._appended or connections[application.site.alias].in_atomic_block:
+            return
+        users = {one.user_id for one, _ in self._appended.values()}
+        with application.database.transaction() as db:
+            found: list[Event] = []
+            for user_id in users:
+                head = log.position(db, user_id, datetime.now(UTC)).head
+                logged = log.read_events(db, user_id, 1, head, head + 1, datetime.now(UTC))
+                found += [event for event in logged if event.notification and event.notification.id in self._appended]
+            remove(db, found)
+
+
+_APPEND = producing._append  # noqa: SLF001 - the one place through which all of them go
+
+
+def _open_blocks() -> list[Any]:
+    """The site's blocks that are open now; those of ``TestCase`` are not the site's."""
+    connection = connections[shirase().site.alias]
+    return [block for block in connection.atomic_blocks if not block._from_testcase]  # noqa: SLF001
+
+
+@contextmanager
+def record() -> Iterator[Blocks]:
+    """Remember what the site appends, and publish nothing."""
+    blocks = Blocks()
+    try:
+        with (
+            patch.object(producing, "_append", blocks.append),
+            patch.object(producing, "publish_places", lambda *_: None),
+        ):
+            yield blocks
+    finally:
+        blocks.remove()

@@ -1,0 +1,93 @@
+"""What was committed while a test ran."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import orjson
+
+Fields = dict[str, Any]  # of a notification, as JSON has them
+
+
+class Source(Protocol):
+    """Where notifications are committed: by SQLAlchemy, or by Django."""
+
+    def committed(self) -> list[Fields]:
+        """What is committed by now, in order."""
+
+
+class Recorder:
+    """The notifications that a test's transactions have committed."""
+
+    def __init__(self, sources: list[Source]) -> None:
+        """Look at these."""
+        self._sources = sources
+        self._passed_over = 0
+
+    @property
+    def sent(self) -> list[Fields]:
+        """All of them in order, as the API shows notifications."""
+        found = [fields for source in self._sources for fields in source.committed()]
+        return sorted(found, key=lambda fields: int(fields["id"]))[self._passed_over :]
+
+    def to(self, user_id: Any, /, **fields: Any) -> list[Fields]:
+        """Those to one user that have these fields."""
+        return [one for one in self.sent if one["user_id"] == str(user_id) and _has(one, fields)]
+
+    def assert_sent(self, user_id: Any, /, *, count: int | None = None, **fields: Any) -> Fields:
+        """Fail unless the user got a notification with these fields; returns the last one.
+
+        Args:
+            user_id: text, or whatever an id is made of by ``str``.
+            count: how many of them there must be; without it, any number but none.
+            fields: of the notification, such as ``type`` or ``payload``.
+        """
+        found = self.to(user_id, **fields)
+        wanted = f"{count if count is not None else 'a'} notification to {str(user_id)!r} with {fields}"
+        if (not found if count is None else len(found) != count) or not found:
+            if count == 0 and not found:
+                return {}
+            raise AssertionError(f"expected {wanted}, found {len(found)}; sent: {self._summary()}")
+        return found[-1]
+
+    def assert_nothing_sent(self, user_id: Any = None, /) -> None:
+        """Fail if anything was sent, or if anything was sent to this user."""
+        found = self.sent if user_id is None else self.to(user_id)
+        if found:
+            raise AssertionError(f"expected no notification, found {len(found)}; sent: {self._summary()}")
+
+    def clear(self) -> None:
+        """Pass over what was sent so far."""
+        self._passed_over += len(self.sent)
+
+    def _summary(self) -> str:
+        shown = [f"{one['type']} {one['title']!r} to {one['user_id']!r}" for one in self.sent]
+        return "; ".join(shown) or "nothing"
+
+
+@contextmanager
+def recording() -> Iterator[Recorder]:
+    """Record what transactions commit, and publish nothing, until the end of the block."""
+    from shirase.testing.by_sqlalchemy import record as record_sqlalchemy  # noqa: PLC0415 - no host needs both
+
+    with ExitStack() as started:
+        sources: list[Source] = [started.enter_context(record_sqlalchemy())]
+        if "shirase.django.producing" in sys.modules:
+            from shirase.testing.by_django import record as record_django  # noqa: PLC0415
+
+            sources.append(started.enter_context(record_django()))
+        yield Recorder(sources)
+
+
+def as_fields(shown: orjson.Fragment) -> Fields:
+    """A notification as JSON shows it."""
+    found: Fields = orjson.loads(orjson.dumps(shown))
+    return found
+
+
+def _has(one: Fields, wanted: Fields) -> bool:
+    for name in wanted:
+        if name not in one:
+            raise TypeError(f"a notification has no field {name!r}; it has {', '.join(sorted(one))}")
+    return all(one[name] == value for name, value in wanted.items())
