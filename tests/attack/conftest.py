@@ -1,4 +1,4 @@
-"""An application on either database, asked as the proxy asks it, with no limit of rate in the way."""
+"""An application on each database, with requests as from the proxy and no rate limits."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from shirase.flask.app import create_app
 from shirase.settings import Settings
 from tests.support.control_port import ControlPort, control_port
 
-# All that the proxy is told: names in base64url, hexadecimal and decimal numbers, our own path, one constant.
+# All that instructions for the proxy contain: base64url names, hexadecimal and decimal numbers, our path, a constant.
 SAFE_GRIP = re.compile(r"[A-Za-z0-9 ;:,=_.<>/{}\"\\-]*")
 
 Headers = Callable[..., dict[str, str]]
@@ -48,7 +48,7 @@ def app(unlimited: Settings) -> Iterator[Flask]:
 
 @pytest.fixture
 def headers(unlimited: Settings) -> Headers:
-    """What a request of a user carries when it comes through the proxy."""
+    """Return the headers of a user's request through the proxy."""
 
     def make(user: str, scope: str = "") -> dict[str, str]:
         claims = {"iss": "pushpin", "exp": int(time.time()) + 3600}
@@ -59,7 +59,7 @@ def headers(unlimited: Settings) -> Headers:
 
 
 def check(answer: TestResponse) -> TestResponse:
-    """No crash, an error in the one form, and nothing in what the proxy is told but what we wrote."""
+    """Check that nothing crashed, errors have their form, and instructions for the proxy contain only our text."""
     assert answer.status_code < 500 or answer.status_code == 501
     if answer.status_code >= 400:
         assert answer.content_type == "application/problem+json"

@@ -1,6 +1,6 @@
-"""What has broken other services: for ids, headers, cursors, cookies and bodies."""
+"""Input that has broken other services: ids, headers, cursors, cookies and bodies."""
 
-# Each is a user id, all different, and each has been taken for another somewhere.
+# Different user ids, each of which some system has confused with another.
 IDS = (
     "42",
     "4",
@@ -9,13 +9,13 @@ IDS = (
     "42/",
     "\uff14\uff12",  # full-width digits
     "%34%32",
-    "u-NDI",  # how the proxy's channel of 42 is called
+    "u-NDI",  # the name of 42's channel at the proxy
     "42; prev-id=0",
     "42, u-NDI",
     "*",
     "../42",
     "é",
-    "e\u0301",  # looks like the one before
+    "e\u0301",  # looks like the previous one
     "42\u200b",  # zero width space
     "\u202e24",  # shown from right to left
     "ADMIN",

@@ -1,4 +1,4 @@
-"""Headers, cookies, tokens and methods as attackers write them: refused or without effect, never a crash."""
+"""Hostile headers, cookies, tokens and methods: refused or without effect, never a crash."""
 
 from dataclasses import replace
 
@@ -85,11 +85,11 @@ def test_hostile_tokens_and_tickets_are_refused(client: FlaskClient, headers: He
     for sent in TEXTS:
         answer = client.get(STREAM, query_string={parameter: sent.encode(errors="replace")}, headers=signed)
         assert check(answer).status_code == 401
-        assert len(sent) < 4 or sent not in answer.get_data(as_text=True)  # nothing of it is echoed
+        assert len(sent) < 4 or sent not in answer.get_data(as_text=True)  # none of it is echoed
 
 
 def test_other_methods_and_their_disguises_change_nothing(app: Flask, client: FlaskClient, headers: Headers) -> None:
-    """Neither verbs that nobody declared nor headers that other frameworks take for one."""
+    """Neither undeclared methods nor headers that override the method in other frameworks."""
     disguises = {"X-HTTP-Method-Override": "DELETE", "X-HTTP-Method": "DELETE", "X-Method-Override": "DELETE"}
     for rule in app.url_map.iter_rules():
         path = rule.rule.replace("<int:number>", "1").replace("<sealed>", "x").replace("<path:name>", "x")

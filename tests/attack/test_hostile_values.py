@@ -1,4 +1,4 @@
-"""Ids, cursors, texts and keys as attackers write them, on either database: refused, or taken as they are."""
+"""Hostile ids, cursors, texts and keys, on each database: refused, or stored as they are."""
 
 import json
 from typing import Any

@@ -1,7 +1,7 @@
-"""Every pair of users, every endpoint: whatever one asks, the other's notifications are neither shown nor changed.
+"""For every pair of users and every endpoint: one user's requests neither show nor change the other's notifications.
 
-The requests are made from the route table and the OpenAPI document. A route that asks for something which this does not
-know how to aim at another user fails the test: say here how.
+The requests are built from the route table and the OpenAPI document. A new parameter that could name another user's
+things fails the test until it is added here.
 """
 
 import json
@@ -26,7 +26,7 @@ from tests.attack.conftest import Headers
 from tests.attack.hostile import IDS
 from tests.support.content import content
 
-# All pairs of all of them take minutes: `make attack` does that.
+# All pairs take minutes: `make attack` runs them.
 USERS = IDS if "ATTACK_EXAMPLES" in os.environ else IDS[:9]
 TABLES = {"notifications": "id", "events": "seq", "streams": "user_id"}
 Target = dict[str, Any]
@@ -34,7 +34,7 @@ Target = dict[str, Any]
 
 @pytest.fixture
 def targets(app: Flask) -> dict[str, Target]:
-    """For each user what is theirs: a notification with a text of its own, and where their log begins."""
+    """Create a notification with a unique text for each user; return it with the beginning of their log."""
     wired = app.extensions["shirase"]
     found = {}
     for number, user in enumerate(USERS):
@@ -53,7 +53,7 @@ def targets(app: Flask) -> dict[str, Target]:
 
 
 def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operation, str, dict[str, Any]]]:
-    """One request for each method of each route, aimed at the victim with all that it can name."""
+    """Build a request for each method of each route, aimed at the victim by every parameter."""
     endpoints = app.extensions["shirase.endpoints"]
     document = describe(endpoints, app.extensions["shirase"].settings)
     said = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim]}
@@ -79,7 +79,7 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
 
 
 def rows_of(db: Connection, user: str) -> dict[str, Any]:
-    """All that is stored of a user."""
+    """Read everything stored about a user."""
     return {
         table: db.execute(
             text(f"SELECT * FROM shirase_{table} WHERE user_id = :user ORDER BY {order}"),  # noqa: S608 - our own names
@@ -90,7 +90,7 @@ def rows_of(db: Connection, user: str) -> dict[str, Any]:
 
 
 def channels(answer: TestResponse) -> list[str]:
-    """What the proxy is told to subscribe the caller to."""
+    """Return the channels that the proxy is instructed to subscribe the caller to."""
     return [one.partition(";")[0].strip() for one in answer.headers.get("Grip-Channel", "").split(",")]
 
 
@@ -123,7 +123,7 @@ def test_no_user_sees_or_changes_anothers(
 def test_the_one_whose_they_are_sees_them(
     app: Flask, client: FlaskClient, headers: Headers, targets: dict[str, Target]
 ) -> None:
-    """The same requests by their owner do show the mark: the test above would notice."""
+    """The owner's own requests do show the text, so the test above would notice it."""
     for user, target in targets.items():
         shown = [
             path

@@ -1,6 +1,6 @@
-"""Requests that are made from the OpenAPI document, right ones and wrong ones: no 5xx, nothing that it does not say.
+"""Valid and invalid requests generated from the OpenAPI document: no 5xx, and no undocumented answer.
 
-``make test`` tries a few of each kind, the same in every run; ``make attack`` as many as it is told, others each time.
+``make test`` tries a few of each kind, the same in every run; ``make attack`` more, different ones each time.
 """
 
 import os
@@ -21,14 +21,14 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from shirase.access.tokens import ADMIN, WRITE
 from tests.attack.conftest import Headers
 
-EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "10"))  # of each operation, right and wrong ones each
-CURSORS = {"after", "last_event_id"}  # may be any text; a number in their place is text in an address
-BEYOND_A_SCHEMA = {"expires_at", "payload"}  # must be in the future; must be small as a whole
-OUR_OWN: list[CheckFunction] = [positive_data_acceptance]  # below, with these exceptions
+EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "10"))  # per operation, valid and invalid ones each
+CURSORS = {"after", "last_event_id"}  # any text is valid; a number is text in an address
+BEYOND_A_SCHEMA = {"expires_at", "payload"}  # must be in the future; limited in total size
+OUR_OWN: list[CheckFunction] = [positive_data_acceptance]  # replaced below, with these exceptions
 
 
 class Attack:
-    """Tries cases, and collects what is not as the document says."""
+    """Sends cases, and collects answers that the document does not describe."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self.broken: dict[str, str] = {}
@@ -38,7 +38,7 @@ class Attack:
     def attempt(self, case: Any) -> None:
         answer = case.call(headers=self._headers)
         self.tried[f"{case.operation.label} {answer.status_code}"] += 1
-        # An empty array is written as nothing at all: what is wrong about it never leaves.
+        # An empty array is serialised as nothing, so the case is not invalid any more.
         on_the_wire = parse_qs(urlsplit(answer.request.url).query, keep_blank_values=True).keys()
         query = case.query or {}
         vanished = (query.keys() - on_the_wire) | {
@@ -52,7 +52,7 @@ class Attack:
         except BaseExceptionGroup as complaints:
             self._note(case, answer, str(complaints.exceptions))
         if case.meta.generation.mode.is_positive and answer.status_code == 422:
-            # Without fields it is an idempotency key that an earlier case used.
+            # Without fields: an idempotency key of an earlier case.
             refused = {error["field"].rpartition(".")[2] for error in answer.json().get("errors", [])}
             if not refused <= BEYOND_A_SCHEMA:
                 self._note(case, answer, "it is as described, and was refused")
@@ -78,7 +78,7 @@ def test_no_request_finds_what_the_document_does_not_say(app: Flask, headers: He
             try:
                 limits(given(operation.as_strategy(generation_mode=mode))(attack.attempt))()
             except Unsatisfiable:
-                assert mode is GenerationMode.NEGATIVE  # what takes nothing cannot be given anything wrong
+                assert mode is GenerationMode.NEGATIVE  # an operation without input has no invalid cases
     assert attack.broken == {}
     total = attack.tried.total()
     assert total > EXAMPLES * 20

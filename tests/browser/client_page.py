@@ -1,4 +1,4 @@
-"""A page with nothing on it but the client: ``/demo/client.js``, a stream and an inbox."""
+"""A page with the client only: ``/demo/client.js``, a stream and an inbox."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ class ClientPage:
 
     @property
     def titles(self) -> list[str]:
-        """Of the notifications that the stream has told, in order."""
+        """The titles of the notifications that the stream delivered, in order."""
         titles: list[str] = self.page.evaluate(
             "heard.filter(({ event }) => event === 'notification').map(({ data }) => data.title)"
         )
@@ -65,7 +65,7 @@ class ClientPage:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Nothing runs in the page, which gets no word of it; its connections stay."""
+        """Stop all scripts of the page without notice; its connections stay open."""
         debugger = self.page.context.new_cdp_session(self.page)
         with self.page.expect_event("console", lambda message: message.text == "last words"):
             self.page.evaluate("setTimeout(() => { console.log('last words'); debugger; }, 50)")
@@ -75,7 +75,7 @@ class ClientPage:
 
 
 def open_client(context: BrowserContext, stack: Stack, user: str, **more: Any) -> ClientPage:
-    """A new tab of this browser with a stream of ``user``; see ``start_client``."""
+    """Open a new tab with a stream of ``user``; see ``start_client``."""
     return start_client(context.new_page(), stack, user, **more)
 
 
@@ -89,9 +89,9 @@ def start_client(
     origin: str = "",
     **options: object,
 ) -> ClientPage:
-    """The same in a tab that is there: who it is, it says by ``token``, ``ticket`` or ``cookie``.
+    """Start a client in an existing tab, identified by ``token``, ``ticket`` or ``cookie``.
 
-    A page of another ``origin`` is a host application's, which must serve it.
+    With another ``origin``, the page belongs to a host application, which must serve it.
     """
     if origin:
         options.setdefault("url", stack.url)
@@ -103,13 +103,13 @@ def start_client(
 
 
 def go_to_empty_page(page: Page, origin: str) -> None:
-    """A page of that origin with nothing on it and no policy, which nobody need serve."""
+    """Open an empty page of that origin without a content policy; no server is needed."""
     page.route(f"**{ADDRESS}", _blank)
     page.goto(origin + ADDRESS)
 
 
 class Streams:
-    """The streams that the tabs of one browser have opened, and which of them are open."""
+    """The streams opened by the tabs of a browser, and which of them are still open."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.opened: list[Request] = []
@@ -130,7 +130,7 @@ class Streams:
 
     @property
     def open(self) -> list[Request]:
-        """Those that nothing has ended; a tab that is closed does not say that its requests are."""
+        """The streams that have not ended; a closed tab does not report the end of its requests."""
         return [one for one in self.opened if one not in self._ended and not one.frame.page.is_closed()]
 
 

@@ -1,4 +1,4 @@
-"""Clients that people have already, each following one user's stream as its own documentation shows."""
+"""Existing clients, each following a user's stream as its own documentation shows."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 from tests.browser.client_page import go_to_empty_page
 
 FRONTEND = Path(__file__).parents[2] / "frontend"
-RETRY = 0.5  # seconds between two attempts of a loop that its user writes
+RETRY = 0.5  # seconds between two attempts of the loop around a client
 SILENCE = 10.0
 
 Heard = list[tuple[str, str]]  # the name and the data of each event
@@ -25,7 +25,7 @@ Received = tuple[str, str, str]  # the same, and the id
 
 @contextmanager
 def in_node(name: str, address: str) -> Iterator[Heard]:
-    """A package of npm in Node."""
+    """Run an npm package in Node."""
     heard: Heard = []
     command = ["node", "tests/clients/node.js", name, address]
     with subprocess.Popen(command, cwd=FRONTEND, stdout=subprocess.PIPE, text=True) as node:
@@ -42,7 +42,7 @@ def in_node(name: str, address: str) -> Iterator[Heard]:
 
 @contextmanager
 def in_browser(name: str, address: str, page: Page, script: Path) -> Iterator[Heard]:
-    """A package of npm in a page, which has the built ``script``."""
+    """Run an npm package in a page with the built ``script``."""
     heard: Heard = []
     go_to_empty_page(page, address.partition("/api/")[0])
     page.expose_function("say", lambda event, _id, data: heard.append((event, data)))
@@ -53,7 +53,7 @@ def in_browser(name: str, address: str, page: Page, script: Path) -> Iterator[He
 
 @contextmanager
 def in_python(follow: Callable[[str, str], Iterable[Received]], address: str) -> Iterator[Heard]:
-    """A package of PyPI. None of them reconnects by itself: their users write this loop."""
+    """Run a PyPI package. None reconnects by itself: their users write this loop."""
     heard: Heard = []
     stopping = Event()
 
@@ -99,7 +99,7 @@ def with_sseclient(address: str, cursor: str) -> Iterator[Received]:
 
 
 def build_page_script(directory: Path) -> Path:
-    """The browser's clients as one script."""
+    """Build the browser clients as one script."""
     script = directory / "clients.js"
     command = ["node_modules/.bin/esbuild", "tests/clients/page.js", "--bundle", f"--outfile={script}"]
     subprocess.run(command, cwd=FRONTEND, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""A real Chromium before a real stack."""
+"""A real Chromium with a real stack."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("background-networking", "component-update", "gpu", "quic", "sync")
-PATIENCE = 15_000  # milliseconds that a condition may take
+PATIENCE = 15_000  # milliseconds to wait for a condition
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +32,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def elsewhere(site: Path) -> Iterator[str]:
-    """The origin of the host application, which is another than the service's."""
+    """The origin of the host application, which differs from the service's."""
     with serve(site) as origin:
         yield origin
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[Stack]:
-    """A stack with the demo page, whose heartbeat is quick enough to wait for, and which lets other pages in too."""
+    """A stack with the demo page, a heartbeat every second, and another listed origin."""
     directory = tmp_path_factory.mktemp("demo")
     database_url = f"sqlite:///{directory / 'shirase.db'}"
     migrate(database_url)
@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)],
-            ignore_default_args=["--disable-back-forward-cache"],  # people have it
+            ignore_default_args=["--disable-back-forward-cache"],  # as in real browsers
         )
         yield browser
         browser.close()
@@ -71,7 +71,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser, demo: Stack) -> Iterator[BrowserContext]:
-    """Tabs of one person, with nothing left from another test. No page may have said an error by the end."""
+    """A fresh browser profile. At the end, no page may have reported an error."""
     context = browser.new_context(base_url=demo.url, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE)
     complaints: list[str] = []
@@ -83,23 +83,23 @@ def context(browser: Browser, demo: Stack) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> DemoPage:
-    """The page with two users who never were before, both live."""
+    """The demo page with two new users, both connected."""
     return DemoPage(context.new_page(), new_user("Aiko"), new_user("Ben")).open().wait_until_live()
 
 
 @pytest.fixture
 def user() -> str:
-    """Somebody who never was before."""
+    """A new user."""
     return new_user("Chika")
 
 
 def new_user(name: str) -> str:
-    """A user id that nobody has had."""
+    """Return an unused user id."""
     return f"{name}-{uuid4().hex[:8]}"
 
 
 def streams_of(stack: Stack, user: str) -> int:
-    """How many streams the service holds for a user, as it says itself."""
+    """Return how many streams of a user the service counts."""
     headers = {"Authorization": f"Bearer {stack.token(user)}"}
     answer = httpx.get(f"{stack.url}/api/sse/status", headers=headers).raise_for_status()
     return int(answer.json()["user_connections"])

@@ -1,4 +1,4 @@
-"""The demo page in the words of what is on it, and what tests do around it."""
+"""A page object for the demo page, and actions of tests around it."""
 
 import re
 
@@ -8,12 +8,12 @@ from playwright.sync_api import Locator, Page, expect
 from tests.support.stack import Stack
 
 LIVE = "Live"
-ANSWER = 30  # seconds; workers that were killed just now take a while to come back on a busy machine
+ANSWER = 30  # seconds; killed workers take a while to restart on a busy machine
 TAB_STOPS = 60  # more than the page has with a short list
 
 
 class DemoPage:
-    """One tab with the page, for two users."""
+    """A tab with the page, for two users."""
 
     def __init__(self, page: Page, left: str, right: str) -> None:
         self.page = page
@@ -58,7 +58,7 @@ class DemoPage:
 
 
 def create(stack: Stack, user: str, *titles: str) -> None:
-    """Create notifications as a producer would, past the page and past the proxy."""
+    """Create notifications as a producer does, directly at the origin."""
     batch = [{"user_id": user, "type": "test", "title": title, "message": ""} for title in titles]
     headers = {"Authorization": f"Bearer {stack.token('producer', 'notifications:write')}"}
     url = f"{stack.origin_url}/api/notifications/batch"

@@ -1,4 +1,4 @@
-"""A host application: a web server of another origin than the service's."""
+"""A host application: a web server on another origin than the service's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,17 +7,17 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-SLACK = 0.05  # seconds that it may take to stop
+SLACK = 0.05  # seconds to stop
 
 
 class _Files(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serve(directory: Path) -> Iterator[str]:
-    """Serve files until the end of the block; gives the origin."""
+    """Serve files until the end of the block; yields the origin."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(directory)))
     thread = Thread(target=server.serve_forever, args=(SLACK,))
     thread.start()

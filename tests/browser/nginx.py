@@ -1,6 +1,6 @@
-"""A real nginx that does what keeps streams from some networks: it holds back what it passes on until it is complete.
+"""A real nginx that buffers streams, as middleboxes in some networks do.
 
-Its ``proxy_buffering`` alone does not: nginx passes on what there is. Its compression waits for the end.
+``proxy_buffering`` alone does not: nginx forwards what has arrived. Its compression waits for the end.
 """
 
 from contextlib import AbstractContextManager
@@ -22,5 +22,5 @@ location / {{
 
 
 def buffering_nginx(directory: Path, target: str) -> AbstractContextManager[str]:
-    """Run it before ``target`` until the end of the block; gives its address."""
+    """Run it in front of ``target`` until the end of the block; yields its address."""
     return nginx(directory, BUFFERING.format(target=target))

@@ -1,4 +1,4 @@
-"""The demo page for those who see, hear or move differently, and on a phone as on a desk."""
+"""Accessibility of the demo page, on phones and desktops."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ FIND = """async () => {
 
 @pytest.fixture(params=["light", "dark"])
 def seen(request: pytest.FixtureRequest, browser: Browser, demo: Stack) -> Iterator[DemoPage]:
-    """The page in a colour scheme; without its policy, which would keep the checker out as it keeps everything out."""
+    """The page in a colour scheme, without its content policy, which would block the checker."""
     context = browser.new_context(
         base_url=demo.url, color_scheme=request.param, reduced_motion="reduce", bypass_csp=True, viewport=None
     )

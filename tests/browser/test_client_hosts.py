@@ -1,4 +1,4 @@
-"""The client in pages of a host application: on another origin, by ticket and by cookie, behind what hosts have."""
+"""The client in pages of a host application: on another origin, with tickets or cookies, behind proxies."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +35,7 @@ def test_a_page_of_another_origin_has_stream_and_inbox(
     client.wait_for("reconnecting")
     create(demo, user, "Meanwhile")
     context.set_offline(False)
-    client.wait_for("open").wait_for_title("Meanwhile")  # a ticket opens one stream: this is another
+    client.wait_for("open").wait_for_title("Meanwhile")  # a ticket opens one stream, so this is a second ticket
     assert client.titles == ["From elsewhere", "Meanwhile"]
     secrets = [url for url in asked if "token=" in url]
     assert bool(secrets) == (how == "token")
@@ -78,7 +78,7 @@ def test_an_evicted_tab_stays_closed_until_a_retry_is_requested(
 
 
 def test_six_tabs_leave_connections_for_requests(context: BrowserContext, demo: Stack, user: str) -> None:
-    """A browser has six connections to one address: six streams would leave none for anything else."""
+    """A browser has six connections per host: six streams would leave none for requests."""
     tabs = [open_client(context, demo, user).wait_for("open") for _ in range(6)]
     wait_until(lambda: streams_of(demo, user) == 1, SETTLED, lambda: f"{streams_of(demo, user)} streams")
     for tab in tabs:
@@ -91,13 +91,13 @@ def test_a_page_that_comes_back_with_the_back_button_goes_on(context: BrowserCon
     client.page.goto("/healthz")
     create(demo, user, "While it was left")
     client.page.go_back(wait_until="commit")
-    client.page.wait_for_function("window.persisted === true")  # the page itself, and not one that was loaded anew
+    client.page.wait_for_function("window.persisted === true")  # the page itself, not a reloaded one
     client.wait_for("open").wait_for_title("While it was left").wait_for_badge(1)
 
 
 @pytest.fixture(scope="module")
 def middlebox(demo: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An nginx before the service that holds back what it passes on."""
+    """An nginx in front of the service that buffers responses."""
     with buffering_nginx(tmp_path_factory.mktemp("nginx"), demo.url) as url:
         yield url
 
@@ -117,4 +117,4 @@ def test_behind_a_buffering_nginx_everything_comes_by_long_poll(
     client.page.evaluate("inbox.markAllAsRead()")
     client.wait_for_badge(0)
     assert client.titles == ["One", "Two", "Three"]
-    assert len(streams.opened) == tries  # none beside the polls
+    assert len(streams.opened) == tries  # no stream beside the polls

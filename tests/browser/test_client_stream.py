@@ -1,4 +1,4 @@
-"""The client's stream in a real browser, before a real service that fails."""
+"""The client's stream in a real browser, with a real service that fails."""
 
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from tests.support.stack import Stack
 
 @pytest.fixture
 def user() -> str:
-    """Somebody who never was before."""
+    """A new user."""
     return f"Dai-{uuid4().hex[:8]}"
 
 
@@ -44,7 +44,7 @@ def test_killing_the_workers_in_mid_stream_is_not_noticed(context: BrowserContex
 
 
 def test_back_online_it_reconnects_at_once(context: BrowserContext, demo: Stack, user: str) -> None:
-    # A wait of minutes, which nothing but the event can cut short.
+    # A delay of minutes, which only the event can end early.
     client = open_client(context, demo, user, minDelay=10**8, maxDelay=10**8).wait_for("open")
     context.set_offline(True)
     client.wait_for("reconnecting")
@@ -85,7 +85,7 @@ def test_another_users_token_opens_nothing(context: BrowserContext, demo: Stack,
 
 
 def test_where_streams_are_swallowed_events_come_by_long_poll(context: BrowserContext, demo: Stack, user: str) -> None:
-    # A middlebox that waits for the end of the response.
+    # A middlebox that buffers until the end of the response.
     context.route("**/api/sse/notifications?*", lambda _: None)
     client = open_client(context, demo, user, connectTimeout=300, minDelay=1, streamRetry=10**8).wait_for("polling")
     create(demo, user, "By poll")

@@ -14,7 +14,7 @@ TABS = 10
 
 @pytest.fixture
 def user() -> str:
-    """Somebody who never was before."""
+    """A new user."""
     return f"Emi-{uuid4().hex[:8]}"
 
 

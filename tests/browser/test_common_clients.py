@@ -1,4 +1,4 @@
-"""The service speaks plain Server-Sent Events: clients that people have already receive, reconnect and resume."""
+"""The service speaks plain Server-Sent Events: existing clients receive, reconnect and resume."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ IN_NODE = ("eventsource", "eventsource-client")
 IN_BROWSER = ("reconnecting-eventsource", "@microsoft/fetch-event-source")
 IN_PYTHON = {"httpx-sse": with_httpx_sse, "sseclient-py": with_sseclient}
 CLIENTS = (*IN_NODE, *IN_BROWSER, *IN_PYTHON)
-PATIENCE = 30_000  # milliseconds; some of them wait long before they try again
+PATIENCE = 30_000  # milliseconds; some clients retry late
 
 
 @dataclass
@@ -46,12 +46,12 @@ class Followed:
 
 @pytest.fixture(scope="module")
 def followed(demo: Stack, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Followed]]:
-    """All of them at once, through the death and the return of the proxy."""
+    """All clients at once, through a crash and the return of the proxy."""
     users = {name: new_user("Fumi") for name in CLIENTS}
     script = build_page_script(tmp_path_factory.mktemp("clients"))
     with ExitStack() as running:
         context = running.enter_context(browser.new_context())
-        pause = context.new_page().wait_for_timeout  # what pages tell is heard meanwhile
+        pause = context.new_page().wait_for_timeout  # events of the pages are processed meanwhile
         heard: dict[str, Heard] = {}
         for name, user in users.items():
             address = f"{demo.url}/api/sse/notifications?token={demo.token(user)}"
@@ -85,7 +85,7 @@ def followed(demo: Stack, browser: Browser, tmp_path_factory: pytest.TempPathFac
 def _waiter(
     pause: Callable[[float], None], clients: dict[str, Followed]
 ) -> Callable[[Callable[[Followed], bool]], None]:
-    """Waits until a condition holds for all; a client for which it does not is found by its own test."""
+    """Return a function that waits until all satisfy a condition; a client that does not fails in its own test."""
 
     def wait(condition: Callable[[Followed], bool]) -> None:
         for _ in range(PATIENCE // 50):

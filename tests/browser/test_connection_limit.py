@@ -1,4 +1,4 @@
-"""More tabs than a user may hold streams, each with the browser's own EventSource, which knows nothing of us."""
+"""More tabs than a user may hold streams, each with the browser's own EventSource."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +16,8 @@ from tests.support.loop_thread import wait_until
 from tests.support.service import REQUEST_TIMEOUT
 from tests.support.stack import Stack
 
-LIMIT, TABS = 3, 6  # Chromium gives one page's server six connections
-HEARTBEATS = 4  # one a second: as many as a browser's own delay before it comes back
+LIMIT, TABS = 3, 6  # Chromium has six connections per host
+HEARTBEATS = 4  # one per second: as long as a browser's own delay before it reconnects
 LISTEN = """address => {
     window.seen = { opened: 0, heartbeat: 0, notification: 0, closing: [] };
     window.source = new EventSource(address);
@@ -40,9 +40,7 @@ def limited(tmp_path: Path) -> Iterator[Stack]:
 
 def test_tabs_beyond_the_limit_do_not_evict_each_other_for_ever(browser: Browser, limited: Stack) -> None:
     user = f"Chika-{uuid4().hex[:8]}"
-    context = browser.new_context(
-        base_url=limited.url, bypass_csp=True
-    )  # the page is no page of ours, but a plain answer
+    context = browser.new_context(base_url=limited.url, bypass_csp=True)  # the page is a plain answer
     context.set_default_timeout(PATIENCE)
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url) if "/api/sse/" in request.url else None)
@@ -62,7 +60,7 @@ def test_tabs_beyond_the_limit_do_not_evict_each_other_for_ever(browser: Browser
     assert [tab.evaluate("seen.opened") for tab in tabs] == [1] * TABS
     assert len(asked) == TABS
 
-    # One that was evicted is loaded again by hand: it takes one place, and that is all.
+    # An evicted tab is reloaded by hand: it replaces one stream only.
     evicted[0].reload()
     listen(evicted[0], limited, user)
     holding[0].wait_for_function("seen.closing.length === 1")
@@ -80,7 +78,7 @@ def listen(tab: Page, stack: Stack, user: str) -> None:
 
 
 def beat(tabs: list[Page]) -> None:
-    """Wait for some heartbeats from now on."""
+    """Wait for some heartbeats."""
     counts = [tab.evaluate("seen.heartbeat") for tab in tabs]
     for tab, count in zip(tabs, counts, strict=True):
         tab.wait_for_function(f"seen.heartbeat >= {count + HEARTBEATS}")

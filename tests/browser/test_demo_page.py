@@ -1,4 +1,4 @@
-"""The demo page, as a person with a browser meets it."""
+"""The demo page in a real browser."""
 
 import re
 
@@ -103,7 +103,7 @@ def test_the_keyboard_alone_creates_reads_and_deletes(page: DemoPage) -> None:
     tab_to(page.page, page.button(aiko, "Mark read: By hand"))
     keyboard.press("Enter")
     expect(page.bell(aiko)).to_have_text("")
-    expect(page.button(aiko, "Delete: By hand")).to_be_focused()  # the button that had the focus is gone
+    expect(page.button(aiko, "Delete: By hand")).to_be_focused()  # the focused button was removed
     keyboard.press("Space")
     expect(page.panel(aiko).get_by_text("All quiet")).to_be_visible()
     expect(page.panel(aiko).get_by_role("heading", name=f"Inbox of {aiko}")).to_be_focused()
@@ -116,7 +116,7 @@ def test_a_phone_scrolls_down_and_never_sideways(page: DemoPage) -> None:
         page.panel(user).locator(".payload summary").click()
     page.page.set_viewport_size({"width": PHONE_WIDTH, "height": 640})
     assert page.page.evaluate("document.documentElement.scrollWidth") == PHONE_WIDTH
-    for inside in page.page.locator(".shirase-item, .scroll, .log ol").all():  # nor is anything cut off
+    for inside in page.page.locator(".shirase-item, .scroll, .log ol").all():  # and nothing is cut off
         assert inside.evaluate("element => element.scrollWidth <= element.clientWidth")
     left, right = (page.panel(user).bounding_box() for user in page.users)
     assert left

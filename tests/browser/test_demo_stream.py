@@ -1,4 +1,4 @@
-"""The demo page when its stream, its token or the service fails, and when nothing happens at all."""
+"""The demo page when its stream, token or service fails, and when it is idle."""
 
 import os
 import re
@@ -87,12 +87,12 @@ def test_the_button_replaces_every_worker_and_keeps_the_streams(page: DemoPage, 
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://localhost:1"}, 403),
-        # DNS rebinding: a page of this name, once the name resolves to 127.0.0.1.
+        # DNS rebinding: a page of this name, after the name resolves to 127.0.0.1.
         ({"Host": "evil.example:7999", "Origin": "http://evil.example:7999"}, 403),
         ({"Host": "127.0.0.1.evil.example"}, 403),
         ({"Host": "localhost.evil.example"}, 403),
         ({"Host": "192.168.1.10:7999"}, 403),
-        # A form of any page, which needs no preflight.
+        # A form on any page, which needs no preflight.
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ({"Content-Type": ""}, 415),
@@ -173,10 +173,10 @@ def test_a_refused_change_is_taken_back(page: DemoPage) -> None:
 
 
 def test_a_page_with_open_streams_asks_for_nothing(page: DemoPage) -> None:
-    """No polling: ``SHIRASE_BROWSER_IDLE_SECONDS=300`` counts for five minutes."""
+    """No polling: ``SHIRASE_BROWSER_IDLE_SECONDS=300`` observes for five minutes."""
     asked: list[str] = []
     page.page.on("request", lambda request: asked.append(request.url))
-    page.page.wait_for_timeout(IDLE * 1000)  # the window in which is counted, not a wait for something
+    page.page.wait_for_timeout(IDLE * 1000)  # the observed interval
     assert asked == []
     for user in page.users:
         expect(page.events(user, "heartbeat").nth(2)).to_be_attached()

@@ -1,4 +1,4 @@
-"""The demo's ten tabs: frames, each with the client, which share the stream of the page around them."""
+"""The demo's ten tabs: frames, each with the client, that share the stream of their page."""
 
 import re
 
@@ -44,6 +44,6 @@ def tab(page: DemoPage, number: int) -> FrameLocator:
 
 
 def holders(page: DemoPage) -> list[int]:
-    """The tabs that say that they hold the stream."""
+    """Return the tabs that report that they hold the stream."""
     frames = {number: tab(page, number).locator("#state") for number in TABS}
     return [number for number, state in frames.items() if state.count() and state.inner_text() == "holds the stream"]

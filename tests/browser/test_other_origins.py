@@ -1,4 +1,4 @@
-"""Pages of other origins in a real browser: what a listed one may do with a user's cookie, and another may not."""
+"""Pages of other origins in a real browser: what listed ones may do with a user's cookie, and others may not."""
 
 import threading
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from tests.browser.conftest import PATIENCE
 from tests.support.stack import Stack
 
 COOKIE = "session"
-# Opens a stream as a page of another origin does, and says how it ended.
+# Opens a stream as a page of another origin does, and returns how it ended.
 LISTEN = """([url, withCredentials]) => new Promise((resolve) => {
     const stream = new EventSource(url, { withCredentials });
     stream.addEventListener("connected", (event) => { stream.close(); resolve(JSON.parse(event.data).user_id); });
     stream.onerror = () => { stream.close(); resolve("refused"); };
 })"""
-# The same without giving up, as a page that listens for good. What has happened so far is in the page's title.
+# The same without an end; the events so far are in the page's title.
 LISTEN_ON = """(url) => {
     const stream = new EventSource(url, { withCredentials: true });
     stream.addEventListener("connected", () => { document.title = "connected"; stream.close(); });
@@ -54,7 +54,7 @@ class Elsewhere:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
-    """A service with two other origins before it, one of them listed."""
+    """A service and two other origins, one of them listed."""
     directory = tmp_path_factory.mktemp("elsewhere")
     database_url = f"sqlite:///{directory / 'shirase.db'}"
     migrate(database_url)
@@ -76,7 +76,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
 
 @pytest.fixture
 def at(browser: Browser, elsewhere: Elsewhere) -> Iterator[Any]:
-    """Opens the page of an origin in a browser that holds the user's cookie."""
+    """Return a function that opens an origin's page in a browser with the user's cookie."""
     context = browser.new_context()
     context.set_default_timeout(PATIENCE)
     context.add_cookies([{"name": COOKIE, "value": elsewhere.stack.token("aiko"), "url": elsewhere.stack.url}])
@@ -93,12 +93,12 @@ def at(browser: Browser, elsewhere: Elsewhere) -> Iterator[Any]:
 def test_credentials_work_from_listed_origins_only(elsewhere: Elsewhere, at: Any) -> None:
     url = f"{elsewhere.stack.url}/api/sse/notifications"
     assert at(elsewhere.listed).evaluate(LISTEN, [url, True]) == "aiko"
-    assert at(elsewhere.listed).evaluate(LISTEN, [url, False]) == "refused"  # without the cookie it is nobody
+    assert at(elsewhere.listed).evaluate(LISTEN, [url, False]) == "refused"  # without the cookie there is no caller
     assert at(elsewhere.other).evaluate(LISTEN, [url, True]) == "refused"
 
 
 def test_only_listed_origins_read_answers_and_errors(elsewhere: Elsewhere, at: Any) -> None:
-    """With what costs a preflight: a header of its own, and a method that is not simple."""
+    """Including requests with a preflight: a custom header and a non-simple method."""
     url = elsewhere.stack.url
     listed, other = at(elsewhere.listed), at(elsewhere.other)
     asked: list[tuple[list[Any], int]] = [
@@ -120,7 +120,7 @@ def test_an_event_source_returns_after_an_outage_of_the_handlers(elsewhere: Else
     listed, other = at(elsewhere.listed), at(elsewhere.other)
     elsewhere.stack.stop_gunicorn()
     try:
-        asked = [f"{url}/api/notifications/1", "DELETE", {"Authorization": "Bearer x"}]  # costs a preflight
+        asked = [f"{url}/api/notifications/1", "DELETE", {"Authorization": "Bearer x"}]  # needs a preflight
         status, document, _ = listed.evaluate(FETCH, asked)
         assert (status, document["status"]) == (503, 503)
         assert other.evaluate(FETCH, asked) == "unreadable"
@@ -133,8 +133,8 @@ def test_an_event_source_returns_after_an_outage_of_the_handlers(elsewhere: Else
 
 
 def test_another_origin_changes_nothing_with_the_users_cookie(elsewhere: Elsewhere, at: Any) -> None:
-    """A form needs no preflight, and here even the cookie is sent: these origins are of one site, by their ports."""
-    page = at("data:text/html,<title>elsewhere</title>")  # an origin of its own: to the browser, another site
+    """A form needs no preflight, and the cookie is sent: these origins differ by port only, so they are one site."""
+    page = at("data:text/html,<title>elsewhere</title>")  # an opaque origin: another site to the browser
     url = f"{elsewhere.stack.url}/api/notifications/read-all"
     with page.expect_response(url) as told:
         page.evaluate(

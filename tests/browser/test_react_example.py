@@ -1,4 +1,4 @@
-"""The React example as it comes out of the packed package: Strict Mode, on an origin of its own."""
+"""The React example built against the packed package: in Strict Mode, on its own origin."""
 
 import subprocess
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.browser.demo_page import create
 from tests.support.stack import Stack
 
 BUILD_TIMEOUT = 120.0
-DEVELOPMENT_ONLY = "wrapped in act"  # words of React's that its production build does not have
+DEVELOPMENT_ONLY = "wrapped in act"  # text of React's development build only
 
 
 @pytest.fixture(scope="module")
 def example(site: Path, elsewhere: str, demo: Stack) -> str:
-    """Type checked and built against the packed package, with React as it is in development; its address."""
+    """Build and type-check it against the packed package, with React's development build; return its address."""
     built = site / "example"
     subprocess.run(["node", "example.js", built, demo.url], cwd=FRONTEND, check=True, timeout=BUILD_TIMEOUT)
     assert any(DEVELOPMENT_ONLY in script.read_text() for script in built.glob("assets/*.js"))

@@ -1,4 +1,4 @@
-"""How the Python client takes answers: what it repeats, for how long it waits, and what it makes of a refusal."""
+"""How the Python client processes answers: retries, delays and errors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ PROBLEM = {
 def made(
     request: Request[Any], outcomes: Sequence[Outcome], attempts: int = 5
 ) -> tuple[Any, list[Request[Any]], list[float]]:
-    """Make a call that meets these outcomes: what it returns, the requests, and the pauses."""
+    """Make a call that meets these outcomes; return its result, the requests and the delays."""
     steps = call(request, attempts)
     left = list(outcomes)
     asked: list[Request[Any]] = []

@@ -102,7 +102,7 @@ def test_each_starts_after_what_it_needs() -> None:
 
     assert needs["migrate"] == {"postgres": "service_healthy"}
     assert needs["api"] == needs["relay"] == {"migrate": "service_completed_successfully"}
-    assert needs["pushpin"] == {}  # so that no upgrade of the others replaces it
+    assert needs["pushpin"] == {}  # so that no upgrade of the others recreates it
 
 
 def test_a_nodes_health_is_its_own() -> None:
@@ -142,7 +142,7 @@ def test_the_commands_and_their_options_exist(name: str) -> None:
     program, subcommand, *options = SERVICES[name]["command"]
 
     assert program == "shirase"
-    # --help ends the command before it runs, but not before click has objected to an option that it does not know.
+    # --help ends the command before it runs, but after click has rejected unknown options.
     answer = CliRunner().invoke(main, [subcommand, *options, "--help"])
     assert answer.exit_code == 0, answer.output
 

@@ -1,4 +1,4 @@
-"""A cursor stands for one place, in one user's stream, in one database."""
+"""A cursor stands for one position in one user's log of one database."""
 
 import re
 
@@ -18,7 +18,7 @@ EVENTS = st.just(START) | st.builds(EventId, st.integers(1, 10**18 - 1), TAGS)
 def test_a_cursor_is_read_as_it_was_written(user_id: str, event: EventId) -> None:
     cursor = cursors.encode("name", user_id, event)
     assert cursors.decode("name", user_id, cursor) == event
-    assert re.fullmatch("[a-z0-9.-]{1,128}", cursor)  # more would cost a browser a preflight
+    assert re.fullmatch("[a-z0-9.-]{1,128}", cursor)  # anything else would need a preflight
 
 
 @given(USER_IDS, EVENTS)

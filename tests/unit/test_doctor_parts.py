@@ -1,4 +1,4 @@
-"""What the doctor finds out about names: of control ports, and of the issuer's keys."""
+"""The doctor's checks of host names: of control ports and of the issuer's keys."""
 
 import socket
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.unit.test_jwks import Issuer, entry
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses of ``nodes.test``; everything else resolves as always."""
+    """The addresses of ``nodes.test``; other names resolve as usual."""
     addresses, real = ["127.0.0.1"], socket.getaddrinfo
 
     def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
@@ -39,7 +39,7 @@ def test_a_name_of_several_nodes_is_a_failure(port: ControlPort, resolved: list[
     url = port.url.replace("127.0.0.1", "nodes.test")
     with closing(Parts(replace(NOWHERE, grip_url=(url,)))) as parts:
         assert parts.control_port().startswith("answers at ")
-        resolved.append("::1")  # the same machine by the other protocol
+        resolved.append("::1")  # the same machine over IPv6
         assert parts.control_port().startswith("answers at ")
         resolved.append("127.0.0.2")
         with pytest.raises(Failed, match=r"nodes\.test in GRIP_URL has 2 addresses"):

@@ -1,4 +1,4 @@
-"""Channels that nobody can spell by accident, and signatures that hold for their time."""
+"""Channel names that cannot collide, and signatures that expire."""
 
 import string
 import time
@@ -18,7 +18,7 @@ USER_IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, m
 EVENTS = st.just(START) | st.builds(EventId, st.integers(1, 10**18 - 1), st.from_regex("[0-9a-f]{6}", fullmatch=True))
 SAFE = set(string.ascii_letters + string.digits + "-_")
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
-NAME = "0123456789abcdef-0"  # of a connection whose token does not end
+NAME = "0123456789abcdef-0"  # of a connection whose token does not expire
 
 
 @given(USER_IDS, USER_IDS)
@@ -49,7 +49,7 @@ def test_a_hold_names_the_users_own_channels_and_no_other(user_id: str, other: s
         channels = [part.strip().partition("; prev-id=") for part in headers["Grip-Channel"].split(",")]
         assert (len(channels), channels[0][0], channels[0][2]) == (count, grip.user_channel(user_id), str(head))
         assert all(set(name) <= SAFE and set(prev_id) <= {*string.hexdigits, ".", "-"} for name, _, prev_id in channels)
-    # What the proxy says when it asks again is what the hold said to it.
+    # The proxy's recovery repeats what the hold contained.
     said = {headers["Grip-Hold"]: headers["Grip-Channel"].replace("prev-id", "last-id") for headers in (stream, poll)}
     assert grip.parse_last(said["stream"], [KEY]) == grip.Last(user_id, connection, head)
     assert grip.parse_wait(said["response"], user_id, [KEY]) == wait
@@ -95,7 +95,7 @@ def test_instructions_leave_on_the_answer_to_get_alone(method: str) -> None:
 def test_the_heartbeat_is_an_event_in_the_proxys_own_notation() -> None:
     hold = grip.hold_stream("a", "0a1b", START, next_path="/next", keepalive=30, again=3600)
     header = hold.headers("GET")["Grip-Keep-Alive"]
-    content, *parameters = header.split("; ")  # a ";" in the content would end it
+    content, *parameters = header.split("; ")  # a ";" would end the content
     assert parameters == ["format=cstring", "timeout=30", "mode=idle"]
     (event,) = parse(content.replace("\\n", "\n")).events
     assert (event.event, event.json(), event.id) == ("heartbeat", {"type": "heartbeat"}, "")
@@ -120,7 +120,7 @@ def test_a_grip_last_without_both_channels_is_none(header: str) -> None:
 def test_a_signature_holds_for_its_key_and_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     end = int(time.time()) + 60
     signature = jwt.encode({"iss": "pushpin", "exp": end}, NOWHERE.pushpin_sig_key)
-    for _ in range(2):  # the second time it is remembered
+    for _ in range(2):  # the second time it is cached
         assert grip.is_signed(signature, NOWHERE)
         assert not grip.is_signed(signature, replace(NOWHERE, pushpin_sig_key="x" * 32))
         assert not grip.is_signed(jwt.encode({"iss": "other", "exp": end}, NOWHERE.pushpin_sig_key), NOWHERE)

@@ -9,7 +9,7 @@ from tests.support.loop_thread import wait_until
 
 
 class Work:
-    """Doubles numbers, the first turn only when it is let."""
+    """Doubles numbers; the first run waits until it is released."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.turns: list[list[int]] = []
@@ -26,7 +26,7 @@ class Work:
 
 
 def bring(work: Work, count: int, most: int = 10) -> list[int | BaseException]:
-    """Have one turn under way, and so many more tasks wait for its end; what each of these came to."""
+    """Start a run, have this many more tasks wait for its end, and return their results."""
     group = Batcher(work, most)
     with ThreadPoolExecutor(count + 1) as threads:
         first = threads.submit(group.do, 0)

@@ -1,4 +1,4 @@
-"""A key set by URL: asked for seldom, whatever tokens come, and used on while it is away."""
+"""A key set by URL: fetched rarely, whatever tokens arrive, and kept while the issuer is unavailable."""
 
 import json
 import socket
@@ -46,7 +46,7 @@ def signed(name: str, **headers: Any) -> str:
 
 
 class Issuer:
-    """An identity provider's address, whose answer a test chooses."""
+    """An identity provider with configurable answers."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -128,7 +128,7 @@ def test_unknown_key_ids_refetch_at_most_once_per_pause(issuer: Issuer) -> None:
         with pytest.raises(Unauthenticated, match="its key is not known"):
             tokens.verify(keys, SETTINGS, signed("ec", kid=str(number)))
     assert issuer.asked == 2
-    with pytest.raises(Unauthenticated):  # the issuer has withdrawn it
+    with pytest.raises(Unauthenticated):  # the issuer has removed it
         tokens.verify(keys, SETTINGS, signed("rsa"))
 
 

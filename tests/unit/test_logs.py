@@ -1,4 +1,4 @@
-"""What becomes of a line on its way to the log."""
+"""How a log line is formatted and filtered."""
 
 import io
 import json
@@ -16,12 +16,12 @@ log = logging.getLogger("test")
 
 @pytest.fixture(params=["json", "text"])
 def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is written, by a configuration that is undone at the end."""
+    """The written output, under a configuration that is undone at the end."""
     root, hooks = logging.getLogger(), ("sys.excepthook", "threading.excepthook")
     for hook in hooks:
         monkeypatch.setattr(hook, lambda *_: None)
     handlers, level = root.handlers[:], root.level
-    root.handlers.clear()  # the configuration closes what it finds
+    root.handlers.clear()  # the configuration closes existing handlers
     output = io.StringIO()
     monkeypatch.setattr("sys.stderr", output)
     logs.start("DEBUG", as_json=request.param == "json")
@@ -78,7 +78,7 @@ def refuse(row: str) -> None:
 
 
 def test_a_traceback_has_no_words_but_our_own(written: io.StringIO) -> None:
-    secret = "S" + "ECRET"  # not as the traceback shows this very line
+    secret = "S" + "ECRET"  # composed, because the traceback shows this line
     try:
         try:
             refuse(secret)

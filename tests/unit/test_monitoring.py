@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard, as Prometheus' own tool and Grafana would read them."""
+"""The alert rules and the dashboard, checked with promtool and by Grafana's rules."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What is written for a Pushpin node, for each release that Debian has."""
+"""The configuration written for a Pushpin node, for each release in Debian."""
 
 import base64
 import configparser
@@ -28,7 +28,7 @@ KEY = "a key, with 'quotes' and commas; 32 bytes"
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A directory whose path fits where pytest's own may not."""
+    """A directory with a short path, for sockets; pytest's own may be too long."""
     with tempfile.TemporaryDirectory(prefix="s-") as name:
         yield Path(name)
 
@@ -47,7 +47,7 @@ def node(run_dir: Path, *, sig_key: str = KEY) -> ProxyConfig:
 
 
 def written(run_dir: Path, version: tuple[int, int], *, sig_key: str = KEY) -> configparser.ConfigParser:
-    """The file as a parser of its format reads it: a section that is named twice is one."""
+    """Parse the file; a section that occurs twice is one."""
     write_configuration(node(run_dir, sig_key=sig_key), version)
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.read(run_dir / "pushpin.conf")

@@ -1,4 +1,4 @@
-"""Publishes that never hang, and cost nobody more than they may."""
+"""Publishes never hang, and take bounded time."""
 
 import socket
 import ssl
@@ -75,13 +75,13 @@ def test_a_control_port_that_refuses_fails_no_one() -> None:
 
 
 def test_a_slow_control_port_takes_no_more_than_a_publish_may(port: ControlPort) -> None:
-    """Each of its answers is just in time: only the publish as a whole is over its bound."""
+    """Each answer is within its timeout; only the publish as a whole exceeds its own."""
     port.on_post = lambda: time.sleep(SETTINGS.publish_timeout * 2 / 3)
     items = [Item("u-YQ", str(number), str(number - 1), "x" * 500_000) for number in range(1, 31)]
     accepted = publisher(port).publish(items)
     assert len(accepted) == len(items)
     taken = sum(map(bool, accepted))
-    assert 0 < taken == len(port.posts) < 10  # the relay brings the rest
+    assert 0 < taken == len(port.posts) < 10  # the relay publishes the rest
     assert accepted == [frozenset({port.url})] * taken + [frozenset()] * (30 - taken)
 
 
@@ -113,7 +113,7 @@ def test_a_tls_control_port_needs_a_valid_certificate(
 
 
 def self_signed(address: str) -> bytes:
-    """A certificate of an address for itself, with its key, in PEM."""
+    """Create a self-signed certificate of an address, with its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
     now = datetime.now(UTC)
@@ -146,7 +146,7 @@ def test_a_repair_goes_to_one_node_alone(port: ControlPort) -> None:
 
 
 def test_an_unresolvable_name_costs_at_most_a_publish(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that is silent: for as long as the test lasts, and then it answers."""
+    """The resolver does not answer for as long as the test lasts."""
     silent, resolve = threading.Event(), socket.getaddrinfo
 
     def late(host: str, *rest: Any, **more: Any) -> Any:
@@ -159,7 +159,7 @@ def test_an_unresolvable_name_costs_at_most_a_publish(port: ControlPort, monkeyp
     begun = time.monotonic()
     assert under_test.publish([ITEM]) == [frozenset()]
     assert under_test.unreachable() == [url]
-    assert time.monotonic() - begun < BOUND  # the resolver's silence was not waited for
+    assert time.monotonic() - begun < BOUND  # without waiting for the resolver
     silent.set()
     wait_until(lambda: under_test.publish([ITEM]) == [frozenset({url})], BOUND, "it was not used again")
 

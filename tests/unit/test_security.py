@@ -1,4 +1,4 @@
-"""SECURITY.md keeps its word: every attack that it lists has the test that it names."""
+"""Every attack listed in SECURITY.md has the test that it names."""
 
 import re
 from pathlib import Path

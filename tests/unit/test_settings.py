@@ -1,4 +1,4 @@
-"""A wrong or missing setting is named, and nothing starts."""
+"""A wrong or missing setting is named, and stops the start."""
 
 from pathlib import Path
 

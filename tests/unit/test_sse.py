@@ -1,4 +1,4 @@
-"""What is encoded is what a browser dispatches, whatever it holds."""
+"""A browser dispatches exactly what was encoded."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_events_are_dispatched_as_they_were_meant(events: list[sse.Event]) -> No
     assert len(read.events) == len(events)
     for meant, got in zip(events, read.events, strict=True):
         last_id = last_id if meant.id is None else meant.id
-        data = re.sub("\r\n|\r", "\n", meant.data)  # a line break is all that a stream can say of them
+        data = re.sub("\r\n|\r", "\n", meant.data)  # a stream can only express a line break
         assert (got.event, got.data, got.id) == (meant.event or "message", data, last_id)
     assert read.retry == next((event.retry for event in reversed(events) if event.retry is not None), None)
 
@@ -59,7 +59,7 @@ def test_a_field_cannot_forge_another(field: str) -> None:
 
 
 def test_the_parser_follows_the_standards_examples() -> None:
-    """From WHATWG HTML, section 9.2.6, word for word."""
+    """The examples of WHATWG HTML, section 9.2.6, verbatim."""
     first = parse("data: YHOO\ndata: +2\ndata: 10\n\n").events
     assert [(event.event, event.data) for event in first] == [("message", "YHOO\n+2\n10")]
     second = parse(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n")

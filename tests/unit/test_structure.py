@@ -1,4 +1,4 @@
-"""What every route, setting and event has."""
+"""What every route and event must have."""
 
 from collections.abc import Iterator
 from dataclasses import replace

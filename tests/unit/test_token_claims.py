@@ -1,4 +1,4 @@
-"""Tokens as identity providers make them: which claims hold the user and the scopes is a setting."""
+"""Tokens of common identity providers: settings name the claims of user and scopes."""
 
 import json
 import time
@@ -111,7 +111,9 @@ ISSUERS: dict[str, tuple[dict[str, str], dict[str, Any], str, set[str]]] = {
 
 def verified(settings: dict[str, str], claims: dict[str, Any]) -> Identity:
     said = {"exp": int(time.time()) + 86_400} | claims
-    token = jwt.PyJWS().encode(json.dumps(said).encode(), SECRET, "HS256")  # also claims that PyJWT refuses to sign
+    token = jwt.PyJWS().encode(
+        json.dumps(said).encode(), SECRET, "HS256"
+    )  # including claims that PyJWT refuses to sign
     return tokens.verify(KEYS, Settings.from_env(GOOD | settings), token)
 
 

@@ -1,4 +1,4 @@
-"""Who a token speaks for, and that nothing else does."""
+"""Which tokens are accepted, and for whom."""
 
 import base64
 import hmac
@@ -23,7 +23,7 @@ from shirase.errors import SettingsError, Unauthenticated
 from shirase.keys import FixedKeys, public_keys, secret_keys
 from shirase.settings import Settings
 
-SECRET = "j" * 64  # long enough for HS512 too, so that only the algorithm is wrong where it is used
+SECRET = "j" * 64  # long enough for HS512 too, so that only the algorithm is wrong
 SETTINGS = Settings(
     database_url="sqlite:////x.db",
     grip_url=("http://127.0.0.1:1",),
@@ -39,10 +39,10 @@ ED = Ed25519PrivateKey.generate()
 
 
 def signed(key: Any = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
-    # A day: lists of tokens are made long before the last of them is tried.
+    # A day: lists of tokens are created long before the last is tried.
     all_claims = {"sub": "42", "exp": int(time.time()) + 86_400, "iss": "host", "aud": "shirase"} | claims
     kept = {name: value for name, value in all_claims.items() if value is not None}
-    # Below the layer that refuses to sign nonsense.
+    # Below the layer that refuses to sign invalid claims.
     return jwt.PyJWS().encode(json.dumps(kept).encode(), key, algorithm, headers={"typ": "JWT"} | (headers or {}))
 
 
@@ -101,7 +101,7 @@ def test_a_token_says_who_and_what() -> None:
         signed(sub="x" * 256),
         signed(headers={"kid": "x", "crit": ["unknown"], "unknown": 1}),
         signed()[:-1] + ("A" if signed()[-1] != "A" else "B") * 4,
-        # Its JSON ends the recursion of whoever reads it, before anything is verified.
+        # Its JSON exceeds the parser's recursion limit, before anything is verified.
         encoded(b"[" * 6000) + "." + signed().split(".", 1)[1],
         encoded(b'{"alg":"HS256","x":' + b"[" * 6000) + "." + signed().split(".", 1)[1],
         encoded(b'{"alg":"HS256","kid":{}}') + "." + signed().split(".", 1)[1],
@@ -152,14 +152,14 @@ def test_a_public_key_is_for_the_algorithm_of_its_kind(key: Any, algorithm: str)
     keys = FixedKeys(public_keys(pem(key)))
     assert [one.algorithm for one in keys.keys] == [algorithm]
     assert user_of(keys, signed(key, algorithm)) == "42"
-    # As files for compose and systemd hold it, on one line.
+    # On one line, as in files for Compose and systemd.
     on_one_line = public_keys(pem(key).replace("\n", "\\n"))
     assert [one.material for one in on_one_line] == [one.material for one in keys.keys]
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS512", "none"])
 def test_the_algorithm_is_never_the_tokens_to_choose(algorithm: str) -> None:
-    """The known attack: sign with the public key as if it were a secret, or not at all (RFC 8725, section 2.1)."""
+    """The known attack: sign with the public key as a secret, or not at all (RFC 8725, section 2.1)."""
     keys = FixedKeys(public_keys(pem(RSA)))
     said = encoded(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()) + "." + signed().split(".")[1]
     digest = {"HS256": "sha256", "HS512": "sha512"}.get(algorithm)
@@ -203,7 +203,7 @@ def test_the_first_secret_signs() -> None:
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Any) -> None:
-    """What is signed with is what the file holds, not its path, which anyone could guess."""
+    """The key is the content of the file, not its path, which anyone could guess."""
     (tmp_path / "key").write_text("f" * 32 + "\n")
     of_file = replace(SETTINGS, jwt_secret=f"file:{tmp_path}/key", pushpin_sig_key=f"file:{tmp_path}/key")
     plain = replace(SETTINGS, pushpin_sig_key="f" * 32)
@@ -222,7 +222,7 @@ def test_without_a_secret_nothing_signs() -> None:
         ("x", "must be a public key in PEM"),
         (private_pem(RSA), "is a private key"),
         (pem(RSA) + private_pem(EC), "is a private key"),
-        (pem(rsa_key(65537, 1024)), "at least 2048 bits"),  # noqa: S505 - that is the point
+        (pem(rsa_key(65537, 1024)), "at least 2048 bits"),  # noqa: S505 - the subject of the test
         (pem(ec_key(SECP384R1())), "on the curve P-256"),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "."),
     ],

@@ -1,4 +1,4 @@
-"""Settings that come from files, so that no secret has to be in an environment."""
+"""Settings from files, so that no secret has to be in the environment."""
 
 from pathlib import Path
 
