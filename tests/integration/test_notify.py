@@ -16,7 +16,7 @@ from shirase.fields import AddressedInput
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
-from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many
+from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many, retract
 from shirase.store import log
 from shirase.store.database import Database, parse_url
 from shirase.store.tables import NotificationRow
@@ -364,3 +364,26 @@ def test_a_session_that_lives_long_keeps_nothing_of_what_is_done(
             session.commit()
             assert len(control.items) == number + 1
     assert stored(database) == ["0", "1", "2"]
+
+
+def test_notify_with_a_key_replaces_and_retract_takes_back(sessions: sessionmaker[Session], database: Database) -> None:
+    said: Any = {"user_id": "42", "type": "a.b", "message": "", "key": "k"}
+    with sessions.begin() as session:
+        first = notify(session, title="1", **said)
+    with sessions.begin() as session:
+        second = notify(session, title="2", fold=True, **said)
+    assert (second.id, second.revision, second.count) == (first.id, 2, 2)
+    assert stored(database) == ["2"]
+    with sessions() as session:  # rolled back
+        retract(session, user_id="42", key="k")
+    assert stored(database) == ["2"]
+    with sessions.begin() as session:
+        retract(session, user_id="42", key="k")
+        retract(session, user_id="42", key="none")
+    assert stored(database) == []
+
+
+def test_notify_takes_no_send_at(sessions: sessionmaker[Session]) -> None:
+    later: Any = {"send_at": datetime.now(UTC) + timedelta(days=1)}
+    with sessions.begin() as session, pytest.raises(Invalid, match="send_at"):
+        notify(session, user_id="42", type="a.b", title="T", message="", **later)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import Phase
@@ -22,7 +23,7 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from shirase.errors import NotFound
-from shirase.inbox import connections, cursors, inbox, notifications, streams
+from shirase.inbox import connections, cursors, inbox, notifications, retract, streams
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
@@ -30,7 +31,7 @@ from shirase.settings import Settings
 from shirase.store import retention
 from shirase.store.database import Database
 from shirase.types import START, Draft, EventId
-from tests.property.device import Device
+from tests.property.device import Device, Shown
 from tests.property.truth import Truth
 from tests.support.content import content
 from tests.support.event_ids import NOBODYS_TAG
@@ -42,6 +43,12 @@ PAGE = 3  # events per response, so that most replays need several
 FOREIGN = ("", "x", "é", "0123456789-1", "0123456789-", "1", "reset", "\u0660-1")  # cursors of no log
 
 WHO = st.integers(0, len(NAMES) - 1)
+KEYS = st.sampled_from(["a", "b/c"])
+CHANGES: dict[str, tuple[Any, dict[str, bool]]] = {
+    "unread": (inbox.mark_unread, {"unread": True}),
+    "archive": (inbox.archive, {"archived": True}),
+    "unarchive": (inbox.unarchive, {"archived": False}),
+}
 PICK = st.integers(0, 2**16)  # an index, modulo the number of items
 numbers = itertools.count()
 
@@ -96,8 +103,52 @@ class LogMachine(RuleBasedStateMachine):
     @rule(who=WHO)
     def mark_all_read(self, who: int) -> None:
         truth = self.truths[self.users[who]]
-        expected = truth.read(list(truth.unread)), 0
+        expected = truth.read(list(truth.items)), 0
         assert inbox.mark_read(self.database, self.publisher, self.users[who], None) == expected
+
+    @rule(who=WHO, key=KEYS, fold=st.booleans(), quiet=st.booleans())
+    def put(self, *, who: int, key: str, fold: bool, quiet: bool) -> None:
+        user, truth = self.users[who], self.truths[self.users[who]]
+        draft = Draft(user, content(key=key, title=str(next(numbers))), fold=fold, quiet=quiet)
+        number, _ = notifications.create(
+            self.database, self.publisher, [draft], answer=lambda made: str(made[0].notification.id)
+        )
+        if key in truth.keys:
+            assert truth.keys[key] == int(number)
+            truth.replace(key, fold=fold, quiet=quiet)
+        else:
+            truth.create(int(number), key)
+
+    @rule(who=st.one_of(WHO, st.none()), key=KEYS)
+    def retract(self, who: int | None, key: str) -> None:
+        if who is None:
+            # Other examples share the database, and their users have these keys too: take it from one after the other.
+            for user in self.users:
+                retract.retract_from(self.database, self.publisher, key, user)
+        else:
+            retract.retract_from(self.database, self.publisher, key, self.users[who])
+        for user in self.users if who is None else [self.users[who]]:
+            truth = self.truths[user]
+            truth.remove([truth.keys[key]] if key in truth.keys else [])
+
+    @rule(who=WHO, picks=st.lists(PICK, min_size=1, max_size=5), what=st.sampled_from(sorted(CHANGES)))
+    def change_state(self, who: int, picks: list[int], what: str) -> None:
+        ids = [self.anyones(pick) for pick in picks]
+        change, wanted = CHANGES[what]
+        truth = self.truths[self.users[who]]
+        expected = truth.change(ids, **wanted), truth.counts[-1]
+        assert change(self.database, self.publisher, self.users[who], ids) == expected
+
+    @rule(who=WHO)
+    def archive_all(self, who: int) -> None:
+        truth = self.truths[self.users[who]]
+        expected = truth.change(list(truth.items), archived=True), 0
+        assert inbox.archive(self.database, self.publisher, self.users[who], None) == expected
+
+    @rule(who=WHO)
+    def see(self, who: int) -> None:
+        self.truths[self.users[who]].see()
+        inbox.mark_seen(self.database, self.publisher, self.users[who])
 
     @rule(who=WHO, pick=PICK)
     def delete(self, who: int, pick: int) -> None:
@@ -153,14 +204,14 @@ class LogMachine(RuleBasedStateMachine):
         user = self.users[who]
         device = self.left[user][pick % len(self.left[user])].copy()
         if device.cursor is None:
-            device = Device(None, self.listed(user), self.truths[user].counts[-1])
+            device = Device(None, *self.fetched(user), self.truths[user].counts[-1])
         held: object = None
         while not held:
             answer = streams.poll(self.database, self.settings, user, device.cursor, 20)
             said, held = json.loads(answer.body), answer.headers("GET")
             for one in said["events"]:
                 event = Dispatched(one["event"], json.dumps(one["data"]), one["id"])
-                device.take(event, lambda: self.listed(user))
+                device.take(event, lambda: self.fetched(user))
             device.cursor = said["cursor"]
         assert self.seq_of(user, device.cursor) == self.truths[user].head
         self.check_shown(user, device)
@@ -180,16 +231,15 @@ class LogMachine(RuleBasedStateMachine):
     @rule(who=WHO, limit=st.integers(1, 4))
     def page_through_the_list(self, who: int, limit: int) -> None:
         user = self.users[who]
-        found = self.listed(user, limit)
-        assert list(found) == sorted(self.truths[user].unread, reverse=True)
+        found = self.listed(user, limit=limit)
+        assert list(found) == [one for one, item in self.truths[user].items.items() if not item.is_archived][::-1]
 
     # --- invariants
 
     @invariant()
     def rest_and_counts_are_true(self) -> None:
         for user, truth in self.truths.items():
-            assert self.listed(user) == truth.unread
-            assert inbox.unread_count(self.database, user) == truth.counts[-1] == sum(truth.unread.values())
+            assert self.fetched(user) == (truth.shown, truth.counts[-1], truth.unseen[-1])
 
     @invariant()
     def a_held_stream_shows_the_true_state(self) -> None:
@@ -204,7 +254,7 @@ class LogMachine(RuleBasedStateMachine):
             assert "connected" not in [event.event for event in events]
             assert ([event.event for event in events] == ["reset"]) == (not truth.is_kept_after(seen.seq))
             for event in events:
-                device.take(event, lambda user=user: self.listed(user))  # type: ignore[misc]
+                device.take(event, lambda user=user: self.fetched(user))  # type: ignore[misc]
             self.check_shown(user, device)
             self.left[user].append(device)
 
@@ -213,7 +263,7 @@ class LogMachine(RuleBasedStateMachine):
         events = list(self.followed(self.opened(user, left.cursor)))
         self.check_begin(user, left.cursor, events)
         for event in events[:lost_after]:
-            device.take(event, lambda: self.listed(user))
+            device.take(event, lambda: self.fetched(user))
         return device
 
     def opened(self, user: str, cursor: str | None) -> streams.Answer:
@@ -231,13 +281,16 @@ class LogMachine(RuleBasedStateMachine):
         assert "reset" not in [event.event for event in events]
         assert self.seq_of(user, connected.id) == seq
         assert connected.json()["unread_count"] == truth.counts[seq]
+        assert connected.json()["unseen_count"] == truth.unseen[seq]
         seqs = [self.seq_of(user, event.id) or 0 for event in events]
         assert seqs == sorted(set(seqs))
         assert seqs[-1] <= truth.head
 
     def check_shown(self, user: str, device: Device) -> None:
-        assert device.unread == self.truths[user].unread
-        assert device.badge == self.truths[user].counts[-1]
+        truth = self.truths[user]
+        assert device.shown == truth.shown
+        assert (device.badge, device.unseen) == (truth.counts[-1], truth.unseen[-1])
+        assert device.old_badge == truth.counts[-1]
 
     def followed(self, answer: streams.Answer) -> Iterator[Dispatched]:
         """Read page after page, as the proxy does, until a hold."""
@@ -255,13 +308,18 @@ class LogMachine(RuleBasedStateMachine):
         assert head, "the hold does not begin where the replay ended"
         yield from parse(body).events
 
-    def listed(self, user: str, limit: int = 10_000) -> dict[int, bool]:
-        found: dict[int, bool] = {}
+    def fetched(self, user: str) -> tuple[Shown, int, int]:
+        """What a page fetches after a reset: all of the list and of the archive, and the counts."""
+        counts = inbox.counts(self.database, user)
+        return self.listed(user) | self.listed(user, archived=True), counts.unread, counts.unseen
+
+    def listed(self, user: str, *, limit: int = 10_000, archived: bool = False) -> Shown:
+        found: Shown = {}
         before: int | None = None
         while True:
-            page, _, before = inbox.page(self.database, user, limit=limit, before=before)
+            page, _, before = inbox.page(self.database, user, limit=limit, before=before, archived=archived)
             assert not found.keys() & {one.id for one in page}, "a notification is on two pages"
-            found |= {one.id: one.read_at is None for one in page}
+            found |= {one.id: (one.revision, one.read_at is None, one.archived_at is not None) for one in page}
             if before is None:
                 return found
 
@@ -271,7 +329,7 @@ class LogMachine(RuleBasedStateMachine):
 
     def anyones(self, pick: int) -> int:
         """Return the id of some notification, or an unused id."""
-        ids = [number for truth in self.truths.values() for number in truth.unread]
+        ids = [number for truth in self.truths.values() for number in truth.items]
         return ids[pick % len(ids)] if ids and pick % 7 else 10**12 + pick
 
 

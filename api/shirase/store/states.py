@@ -59,8 +59,8 @@ def mark_seen(db: Connection, user_id: str) -> int:
     """Count everything up to now as seen; returns how many were unseen."""
     latest = select(func.max(notifications.c.position)).where(notifications.c.user_id == user_id).scalar_subquery()
     unseen: int = db.execute(select(streams.c.unseen).where(streams.c.user_id == user_id)).scalar_one_or_none() or 0
-    if unseen:
-        db.execute(update(streams).where(streams.c.user_id == user_id).values(seen=latest))
+    seen = func.coalesce(latest, streams.c.seen)
+    db.execute(update(streams).where(streams.c.user_id == user_id).values(seen=seen))
     return unseen
 
 
