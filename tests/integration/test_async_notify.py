@@ -1,4 +1,4 @@
-"""``await notify()`` on an ``AsyncSession``: in the host's transaction, and never in the way of the event loop."""
+"""``await notify()`` on an ``AsyncSession``: in the host's transaction, without blocking the event loop."""
 
 import asyncio
 import threading
@@ -55,7 +55,7 @@ def settings(settings: Settings, control: ControlPort) -> Settings:
 
 @asynccontextmanager
 async def host(settings: Settings, driver: str) -> AsyncIterator[Sessions]:
-    """The host's own engine, with none of our settings."""
+    """The host's own engine, without our settings."""
     engine = create_async_engine(parse_url(settings.database_url).set(drivername=driver))
     notifier = Notifier(settings)
     sessions = async_sessionmaker(engine)
@@ -141,7 +141,7 @@ def test_a_rollback_leaves_and_publishes_nothing(
 def test_the_loop_goes_on_while_the_control_port_hangs(
     settings: Settings, driver: str, database: Database, control: ControlPort
 ) -> None:
-    """While the publish hangs, more commits and other work are done by the same loop."""
+    """While the publish hangs, the same loop commits and does other work."""
     control.behaviour = "hang"
     publishing = threading.Event()
     control.on_post = publishing.set

@@ -1,4 +1,4 @@
-"""The routes inside another Flask application: its prefix, its sign-in, and nothing of its own changed."""
+"""The routes inside another Flask application: under its prefix and sign-in, without changing it."""
 
 import secrets
 import time
@@ -20,7 +20,7 @@ STREAM = f"{PREFIX}/api/sse/notifications"
 
 
 def who(asked: Request) -> Identity | str | int | None:
-    """A sign-in by a header, which says in which form the application knows its users."""
+    """Identify by a header, which selects the form of the returned identity."""
     name = asked.headers.get("X-User", "")
     if name == "producer":
         return Identity("producer", frozenset({WRITE}))
@@ -58,7 +58,7 @@ def client(host: Flask) -> FlaskClient:
 
 
 def signed(settings: Settings) -> dict[str, str]:
-    """What the proxy adds to a request."""
+    """Return the headers that the proxy adds to a request."""
     claims = {"iss": "pushpin", "exp": int(time.time()) + 3600}
     return {"Grip-Sig": jwt.encode(claims, settings.pushpin_sig_key)}
 

@@ -1,4 +1,4 @@
-"""What a browser may do with an answer: a page runs its own files alone, data runs nothing, nobody frames or sniffs."""
+"""Headers for browsers: pages execute only their own files, data is not executed, framed or sniffed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from shirase.web.browser_headers import DATA, PAGE
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Nothing here depends on the database."""
+    """The database does not matter here."""
     return sqlite_url
 
 

@@ -1,4 +1,4 @@
-"""Who may hold a stream: the limit, the end of one, and what a registry that was lost does."""
+"""Who may hold a stream: the limit, revocation, and a lost registry."""
 
 import json
 import threading
@@ -45,7 +45,7 @@ def publisher(settings: Settings, port: ControlPort) -> Publisher:
 
 @pytest.fixture
 def open_stream(database: Database, settings: Settings, publisher: Publisher) -> Callable[..., str]:
-    """Opens a stream and tells its connection's id."""
+    """Return a function that opens a stream and returns its connection's id."""
 
     def ask(user: str = USER, expires_at: int | None = None, policy: str = "evict-oldest") -> str:
         chosen = replace(settings, sse_connection_limit_policy=policy)
@@ -231,7 +231,7 @@ def test_a_closing_that_no_node_took_is_sent_again(
 def test_a_stream_that_begins_late_can_be_ended_before(
     database: Database, settings: Settings, publisher: Publisher, open_stream: Callable[..., str]
 ) -> None:
-    """The database was away when it opened; the proxy asks for its beginning, and may do so twice."""
+    """The database was unavailable when it opened; the proxy requests its beginning, possibly twice."""
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     page = streams.open_stream(away, publisher, settings, connections.new(settings, USER, None, "", ""), None)
     away.close()

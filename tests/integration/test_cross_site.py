@@ -15,7 +15,7 @@ from shirase.settings import Settings
 
 COOKIE = "__Host-session"
 LISTED, OTHER = "https://app.example.com", "https://evil.example.com"
-# Each has tricked a comparison that was not exact.
+# Each has passed an inexact comparison somewhere.
 NEARLY = (
     OTHER,
     "null",
@@ -35,7 +35,7 @@ COUNT, READ_ALL, STREAM = "/api/notifications/unread-count", "/api/notifications
 
 @pytest.fixture
 def settings(sqlite_url: str) -> Settings:
-    """Nothing here depends on the database."""
+    """The database does not matter here."""
     return Settings(
         database_url=sqlite_url, grip_url=("http://127.0.0.1:1",), pushpin_sig_key="k" * 32, jwt_secret="j" * 32
     )
@@ -55,7 +55,7 @@ def app(strict: Settings) -> Iterator[Flask]:
 
 @pytest.fixture
 def by_cookie(client: FlaskClient, strict: Settings) -> Callable[..., TestResponse]:
-    """Asks with a cookie alone, as a browser does for any page."""
+    """Return a function that sends requests with only a cookie, as a browser does for any page."""
 
     def ask(method: str, path: str, token: str | None = None, **headers: str) -> TestResponse:
         client.set_cookie(COOKIE, token or tokens.mint(strict, "42"))
@@ -75,7 +75,7 @@ def test_a_cookie_says_who_is_calling_from_ones_own_page(by_cookie: Ask) -> None
 
 
 def test_a_sibling_origin_changes_nothing_unless_listed(by_cookie: Ask) -> None:
-    """Another subdomain or port is of the same site to a browser; whoever runs it may be somebody else."""
+    """To a browser, another subdomain or port is the same site, but it may belong to somebody else."""
     sibling = {"Origin": "https://blog.example.com", "Sec_Fetch_Site": "same-site"}
     assert by_cookie("POST", READ_ALL, **sibling).status_code == 403
     assert by_cookie("POST", READ_ALL, Sec_Fetch_Site="same-site").status_code == 403
@@ -85,7 +85,7 @@ def test_a_sibling_origin_changes_nothing_unless_listed(by_cookie: Ask) -> None:
 
 
 def test_an_origin_that_is_not_listed_reads_nothing_by_cookie(by_cookie: Ask) -> None:
-    """A WebSocket handshake is a GET that names its Origin and, in Chromium, no Sec-Fetch-Site."""
+    """A WebSocket handshake is a GET with an Origin and, in Chromium, without Sec-Fetch-Site."""
     for origin in NEARLY:
         for path in (COUNT, STREAM, "/api/notifications/poll"):
             assert by_cookie("GET", path, Origin=origin).status_code == 403, origin
@@ -170,7 +170,7 @@ def test_a_hosts_sign_in_is_not_usable_by_other_sites(settings: Settings) -> Non
 
 
 def answers(client: FlaskClient, strict: Settings, origin: str | None) -> list[TestResponse]:
-    """One of each kind, errors included."""
+    """Return one answer of each kind, including errors."""
     bearer = {"Authorization": f"Bearer {tokens.mint(strict, '42')}"}
     headers = {"Origin": origin} if origin is not None else {}
     return [
@@ -209,7 +209,7 @@ def test_a_crash_can_be_read_there_too(client: FlaskClient, strict: Settings, mo
 def test_no_other_origin_is_named_or_reflected(client: FlaskClient, strict: Settings) -> None:
     for answer in (answer for origin in (*NEARLY, None) for answer in answers(client, strict, origin)):
         assert not [name for name in answer.headers.keys() if name.lower().startswith("access-control")]  # noqa: SIM118
-        assert answer.headers.get_all("Vary") == ["Origin"]  # a cache must not hand this to a listed page
+        assert answer.headers.get_all("Vary") == ["Origin"]  # a cache must not return this to a listed page
 
 
 def test_a_preflight_is_answered_for_a_while_and_needs_no_token(client: FlaskClient) -> None:

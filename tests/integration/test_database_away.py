@@ -1,4 +1,4 @@
-"""A database that is away, slow or locked: 503 within its timeout, nothing half done, and all well when it is back."""
+"""An unavailable, slow or locked database: 503 within the timeout, nothing half done, and recovery on its return."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def network() -> Iterator[LoopThread]:
 
 @pytest.fixture
 def line(network: LoopThread, postgres_url: str) -> Iterator[Forwarder]:
-    """What stands between the application and PostgreSQL."""
+    """A forwarder between the application and PostgreSQL."""
     with closing(Forwarder(network, make_url(postgres_url).port)) as forwarder:
         yield forwarder
 
@@ -63,7 +63,7 @@ def port() -> Iterator[ControlPort]:
 
 @pytest.fixture
 def direct(postgres_url: str) -> Iterator[Database]:
-    """The same database, past the line."""
+    """The same database, without the forwarder."""
     with closing(Database(postgres_url)) as database:
         yield database
 
@@ -145,7 +145,7 @@ def test_a_key_that_another_request_holds_for_long_is_409(app: Flask, direct: Da
 
 def test_a_vanished_machine_does_not_keep_its_key_locked(app: Flask, postgres_url: str) -> None:
     def vanish(database: Database) -> None:
-        """Begin the request, and then say nothing any more, not even that it is gone."""
+        """Begin the request, then vanish without closing the connection."""
         with database.transaction() as db:
             idempotency.claim(db, "42", "k", "fingerprint", datetime.now(UTC))
             wait_until(
@@ -164,7 +164,7 @@ def test_a_log_that_another_transaction_holds_for_long_is_503(app: Flask, direct
         log.lock(db, ["42"])
         assert ask(app, "POST", "", NEW).status_code == 503
         assert ask(app, "POST", "/read-all").status_code == 503
-        assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}  # who only looks waits for nobody
+        assert ask(app, "GET", "/unread-count").json == {"unread_count": 1}  # reads wait for nobody
     assert ask(app, "POST", "/read-all").json == {"updated": 1, "unread_count": 0}
 
 

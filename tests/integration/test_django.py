@@ -1,4 +1,4 @@
-"""``notify`` inside a Django site's own transactions, and what ``manage.py check`` says; all in this process."""
+"""``notify`` inside a Django site's own transactions, and ``manage.py check``, in this process."""
 
 import secrets
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from shirase.store.database import Database
 from shirase.store.tables import Base, NotificationRow
 from tests.support.control_port import ControlPort, control_port
 
-ALIAS = "beside"  # not the default: the site may have its notifications in another of its databases
+ALIAS = "beside"  # not the default database of the site
 KEY = "k" * 32
 GRIP = "django_grip.GripMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -51,13 +51,13 @@ django.setup()
 URLS.urlpatterns = [path("inbox/", include("shirase.django.urls"))]  # type: ignore[attr-defined]
 NO_URLS.urlpatterns = []  # type: ignore[attr-defined]
 
-from shirase.django import broadcast, notify, notify_many  # noqa: E402 - Django's settings come first
+from shirase.django import broadcast, notify, notify_many  # noqa: E402 - needs Django's settings
 from shirase.django.apps import shirase  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def _beside_playwright(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests in browsers leave a loop running in this thread, in which Django would not let itself be called."""
+    """The browser tests leave an event loop in this thread, in which Django refuses to run."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "on")
 
 
@@ -69,7 +69,7 @@ def control() -> Iterator[ControlPort]:
 
 @pytest.fixture
 def site(database_url: str, control: ControlPort) -> Iterator[None]:
-    """A site whose notifications are in a database of their own."""
+    """A site with its notifications in a separate database."""
     with connected(database_url), override_settings(**options(control)):
         yield
 

@@ -1,4 +1,4 @@
-"""The operations inside FastAPI and Starlette applications, in this process: sign-ins, prefixes and errors."""
+"""The routes inside FastAPI and Starlette applications, in this process: sign-ins, prefixes and errors."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ LIST, STREAM = "/inbox/api/notifications", "/inbox/api/sse/notifications"
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Nothing here depends on the database."""
+    """The database does not matter here."""
     return sqlite_url
 
 
@@ -74,7 +74,7 @@ HOSTS: dict[str, Callable[[Settings], Starlette]] = {
 
 
 class Client:
-    """Asks an application, by ASGI alone."""
+    """Sends requests to an ASGI application."""
 
     def __init__(self, app: Starlette, root: str = "") -> None:
         self._transport = httpx.ASGITransport(app, root_path=root)
@@ -130,7 +130,7 @@ def test_links_for_the_proxy_have_the_prefix_it_asks_for(settings: Settings) -> 
         (named, "", STREAM, "/inbox/api/sse/next"),
         (named, "", f"/app{STREAM}", "/app/inbox/api/sse/next"),
     ):
-        # A server with a root path puts it in front of every path.
+        # A server with a root path prepends it to every path.
         answer = Client(served, root).get(root + path, headers=headers)
         assert answer.headers["Grip-Link"].startswith(f"<{link}>;"), (root, path)
 

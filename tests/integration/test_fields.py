@@ -1,4 +1,4 @@
-"""Each declared field of a notification: accepted, stored, listed and streamed as it was sent; refused by its name."""
+"""Each declared field of a notification is stored, listed and streamed as sent; a wrong value is named."""
 
 import json
 from collections.abc import Callable

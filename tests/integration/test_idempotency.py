@@ -1,4 +1,4 @@
-"""A producer that repeats a request creates nothing twice."""
+"""A repeated request creates nothing twice."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -52,7 +52,7 @@ class Api:
         return self("GET", "/notifications/counts").json
 
     def log(self, after: int = 0) -> list[tuple[str, Any]]:
-        """The events behind a seq, as a device that comes back is sent them."""
+        """The events after a seq, as a returning device receives them."""
         with self.database.autocommit() as db:
             found = log.read_events(db, "42", after + 1, 10_000, 10_000, datetime.now(UTC))
         shown = [events.to_sse("db", event) for event in found]
@@ -107,7 +107,7 @@ def test_a_thousand_replaces_are_one_row_and_a_badge_of_one(api: Api) -> None:
     assert [one["title"] for one in api.page()] == ["999"]
     assert api.counts()["unread_count"] == 1
     told = api.log()
-    assert [kind for kind, _ in told] == ["notification", "updated"]  # what is updated again is not sent
+    assert [kind for kind, _ in told] == ["notification", "updated"]  # an update that is updated again is omitted
     assert {data["title"] for _, data in told} == {"999"}
 
 
@@ -173,7 +173,7 @@ def test_what_is_retracted_is_never_shown(api: Api) -> None:
     assert api.retract().status_code == 204
     assert api.log() == [("deleted", {"ids": [made["id"]], "unread_count": 0, "unseen_count": 0})]
     assert (api.ids(), api.counts()["unread_count"]) == ([], 0)
-    assert api.retract().status_code == 204  # there is none any more
+    assert api.retract().status_code == 204  # nothing is left
     fresh: Any = api.put()
     assert (fresh.status_code, fresh.json["revision"]) == (201, 1)
     assert fresh.json["id"] > made["id"]

@@ -1,4 +1,4 @@
-"""The order of commit is the order of seq, without gaps, whoever writes at the same time."""
+"""The order of commits is the order of seq, without gaps, under concurrent writes."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ def seqs(database: Database, user: str) -> list[int]:
 
 def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, publisher: Publisher) -> None:
     users = ["a", "b", "c", "d"]
-    # Broadcasts in opposite orders, batches with repeats and single creates, all over the same users.
+    # Broadcasts in opposite orders, batches with repeated users and single creates, all for the same users.
     tasks = [users, users[::-1], ["a"], ["b", "b", "a"], ["d", "a", "d"]] * 12
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(lambda task: create(database, publisher, task), tasks))
@@ -52,7 +52,9 @@ def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publ
         seen = 0
         over = False
         while not over:
-            over = all(task.done() for task in writing)  # asked before the read: the last read sees all
+            over = all(
+                task.done() for task in writing
+            )  # checked before the read, so that the last read sees everything
             with database.autocommit() as db:
                 head = log.position(db, "a", datetime.now(UTC)).head
                 found = [one.seq for one in log.read_events(db, "a", seen + 1, head, 1000, datetime.now(UTC))]

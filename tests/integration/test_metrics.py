@@ -1,4 +1,4 @@
-"""What `/metrics` and `/readyz` say, of an application that is asked in the same process."""
+"""`/metrics` and `/readyz` of an application in the same process."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -61,7 +61,7 @@ def read(exposition: str) -> Figures:
 
 
 class Grown:
-    """By how much figures grew: they are the process's, which other tests count in too."""
+    """The growth of metrics: they are the process's, so other tests change them too."""
 
     def __init__(self, client: FlaskClient) -> None:
         self._client = client

@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class Interview(Base):
-    """What the host is about."""
+    """A row of the host."""
 
     __tablename__ = "host_interviews"
 
@@ -52,7 +52,7 @@ def settings(settings: Settings, control: ControlPort) -> Settings:
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
-    """The host's own, as a host makes it: none of our settings."""
+    """The host's own engine, without our settings."""
     made = create_engine(parse_url(settings.database_url))
     Base.metadata.create_all(made)
     yield made
@@ -74,7 +74,7 @@ def sessions(engine: Engine, notifier: Notifier) -> sessionmaker[Session]:
 
 
 def schedule(session: Session | scoped_session[Session], title: str, user: str = "42") -> None:
-    """A change of the host's, and its notification."""
+    """Make a change of the host, with its notification."""
     session.add(Interview(title=title))
     notify(session, user_id=user, type="interview.scheduled", title=title, message="")
 
@@ -193,7 +193,7 @@ def test_a_failed_change_of_the_host_undoes_the_notification(
         schedule(session, "once")
     control.posts.clear()
     with pytest.raises(Exception, match=r"(?i)unique"), sessions.begin() as session:
-        schedule(session, "once")  # found out by the commit's flush
+        schedule(session, "once")  # detected by the commit's flush
     assert stored(database) == ["once"]
     assert control.items == []
 
@@ -217,7 +217,7 @@ def test_a_second_session_in_the_same_request_has_its_own_commit(
 def test_a_joined_session_publishes_only_after_the_outer_commit(
     engine: Engine, notifier: Notifier, settings: Settings, database: Database, control: ControlPort
 ) -> None:
-    """As test suites do: the session's commit is only a savepoint's release."""
+    """As in test suites: the session's commit only releases a savepoint."""
     with engine.connect() as connection:
         outer = connection.begin()
         connection.execute(text("DELETE FROM host_interviews"))
@@ -289,7 +289,7 @@ def test_wrong_fields_are_named_and_nothing_is_written(
             ({"user_id": 4.2}, "user_id"),
             ({"user_id": True}, "user_id"),
             ({"user_id": "u", "type": "a b"}, "type"),
-            ({"user_id": "u", "expires_at": datetime(2026, 1, 1)}, "expires_at"),  # noqa: DTZ001 - that is what is wrong
+            ({"user_id": "u", "expires_at": datetime(2026, 1, 1)}, "expires_at"),  # noqa: DTZ001 - the subject of the test
             ({"user_id": "u", "expires_at": NOW}, "expires_at"),
             ({"user_id": "u", "payload": {"a": [{"b": object()}]}}, "payload.a[0].b"),
             ({"user_id": "u", "title": 5}, "title"),

@@ -1,4 +1,4 @@
-"""Each operation of the OpenAPI document is answered as it says; the fixture ``app`` holds all tests of REST to it."""
+"""Every operation of the OpenAPI document is answered as documented; the fixture ``app`` checks all REST tests."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
 
 
 def test_what_the_contract_would_not_allow_is_noticed(client: FlaskClient, contract: Contract) -> None:
-    """The check itself: an answer that breaks its schema must not pass."""
+    """The check itself rejects an answer that violates its schema."""
     schemas = contract.document["components"]["schemas"]
     schemas["Problem"]["properties"]["status"] = {"type": "string"}
     client.get("/api/notifications")

@@ -1,4 +1,4 @@
-"""What the relay makes of what nodes say; the nodes' voices are sockets that say what a test wants."""
+"""How the relay processes nodes' statistics, which a test sends from sockets of its own."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ from tests.support.loop_thread import wait_until
 from tests.support.stack import free_ports
 
 BOUND = 15.0
-TTL = 2  # seconds in which a node says everything once
+TTL = 2  # seconds in which a node repeats everything
 USER = "42"
 
 MakePresence = Callable[..., Presence]
@@ -55,13 +55,13 @@ class Voice:
         self._socket = None
 
     def wait_listener(self) -> None:
-        """Wait until somebody has subscribed."""
+        """Wait until a relay has subscribed."""
         assert self._socket
         assert self._socket.poll(int(BOUND * 1000))
         self._socket.recv()
 
     def say(self, *connection_ids: str, **more: Any) -> None:
-        """That these are held."""
+        """Report these connections as held."""
         for connection_id in connection_ids:
             said = {"channel": f"c-{connection_id}", "mode": "stream", "from": self.instance, "ttl": TTL} | more
             assert self._socket
@@ -91,7 +91,7 @@ def ports() -> Iterator[list[ControlPort]]:
 def listen(
     settings: Settings, database: Database, voices: list[Voice], ports: list[ControlPort]
 ) -> Iterator[MakePresence]:
-    """Makes a relay's presence that is heard by nobody else; by default it hears both nodes."""
+    """Return a factory of relays' presences, which by default receive both nodes."""
     with ExitStack() as running:
 
         def make(addresses: list[str] | None = None) -> Presence:
@@ -219,7 +219,7 @@ def test_a_row_that_was_lost_is_made_again_and_held_again(
         db.execute(text("DELETE FROM shirase_connections WHERE connection_id = 'lost'"))
     turn_until(lambda: go_on() and ports[0].items, relay)
     assert {item["channel"] for item in ports[0].items} == {grip.connection_channel("lost")}
-    enter(database, "lost")  # which its stream's recovery does
+    enter(database, "lost")  # as its stream's recovery does
     turn_until(lambda: go_on() == {"lost", "kept"}, relay)
 
 
@@ -242,7 +242,7 @@ def test_what_is_not_said_again_in_its_time_has_left(
 def test_a_restarted_node_does_not_hold_its_former_streams(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
-    """It may have taken the other's place so quickly that nobody saw the line break."""
+    """It may restart so quickly that the connection's loss goes unnoticed."""
     enter(database, "a1", "b2", "c3")
     relay = listen()
     voices[0].say("a1", "b2")
@@ -281,7 +281,7 @@ def test_streams_of_an_unheard_node_are_gone_until_it_returns(
     turn_until(lambda: held_by(database, ports[0].url) and held_by(database, ports[1].url), relay)
 
     def live_while_repeated(*repeated: tuple[Voice, str]) -> set[str]:
-        """The live connections; a node repeats what it holds, or it expires on a slow machine."""
+        """Return the live connections; a node repeats what it holds, or it would expire on a slow machine."""
         for voice, connection_id in repeated:
             voice.say(connection_id)
         return live(database)
@@ -323,7 +323,7 @@ def test_statistics_are_kept_during_an_outage_of_the_database(
     def meets_it() -> bool:
         try:
             relay.turn()
-        except (DatabaseUnavailable, DBAPIError):  # SQLite and PostgreSQL say it differently
+        except (DatabaseUnavailable, DBAPIError):  # SQLite's and PostgreSQL's errors
             return True
         return False
 
@@ -359,7 +359,7 @@ def test_what_is_not_of_a_connection_means_nothing(message: bytes) -> None:
 
 
 def test_what_pushpin_says_is_understood() -> None:
-    """As its 1.36 was heard to say it."""
+    """As recorded from 1.36."""
     held = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","subscribers":1,"ttl":15}'
     left = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","unavailable":true}'
     assert parse("n", held) == Heard("n", "9edb-6b", 15.0, "pushpin-handler_8")

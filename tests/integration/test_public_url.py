@@ -1,4 +1,4 @@
-"""``PUBLIC_URL``: a service that an edge shows under a prefix."""
+"""``PUBLIC_URL``: a service that an edge serves under a prefix."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Rate limits: one count a caller, whichever worker is asked, and an answer that says when to come back."""
+"""Rate limits: one count per caller over all workers, and an answer that tells when to retry."""
 
 import re
 import time
@@ -27,7 +27,7 @@ STREAM, POLL, TICKETS = "/api/sse/notifications", "/api/notifications/poll", "/a
 
 @pytest.fixture
 def settings(sqlite_url: str, tmp_path: Path) -> Settings:
-    """Two of each a minute."""
+    """Allow two of each per minute."""
     return Settings(
         database_url=sqlite_url,
         grip_url=("http://127.0.0.1:1",),
@@ -76,7 +76,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(ask: Ask, method: str, pat
     assert refused.content_type == "application/problem+json"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert refused.json["status"] == 429
-    assert ask(method, path, user="another").status_code == status  # one caller's haste is not another's
+    assert ask(method, path, user="another").status_code == status  # another caller is not limited
 
 
 def test_a_refused_create_writes_nothing(ask: Ask, client: FlaskClient, settings: Settings) -> None:
@@ -90,7 +90,7 @@ def test_a_refused_create_writes_nothing(ask: Ask, client: FlaskClient, settings
 def test_only_creates_count_against_the_limit_of_creates(ask: Ask) -> None:
     for _ in range(5):
         assert ask("GET", "/api/notifications/unread-count").status_code == 200
-    assert ask("POST", "/api/notifications/batch").status_code == 422  # it was a try, and counts
+    assert ask("POST", "/api/notifications/batch").status_code == 422  # a refused attempt counts
     assert ask("POST", "/api/notifications").status_code == 201
     assert ask("POST", "/api/notifications/broadcast").status_code == 429
 
@@ -133,7 +133,7 @@ def test_a_new_window_begins_when_the_old_one_ends(settings: Settings, monkeypat
 
 
 def test_workers_count_together(settings: Settings) -> None:
-    """Real processes, all at once: of many tries exactly as many pass as are allowed, and none is lost or refused."""
+    """Real processes at once: exactly the allowed number of many attempts passes."""
     many = replace(settings, rate_limit_creates="100/hour")
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         passed = list(pool.map(count_fifty, [many] * 4))
@@ -148,7 +148,7 @@ def count_fifty(settings: Settings) -> int:
 def test_if_counting_fails_nobody_is_refused(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limits = RateLimits(replace(settings, rate_limit_file=str(tmp_path)))  # a directory is no file
+    limits = RateLimits(replace(settings, rate_limit_file=str(tmp_path)))  # a directory is not a file
     assert limits.count(CREATES, "svc") is None
     assert "could not be counted" in caplog.text
 

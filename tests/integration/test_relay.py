@@ -1,4 +1,4 @@
-"""The relay brings what the first publish did not, and removes what is over."""
+"""The relay publishes what the first publish did not, and removes what has expired."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -95,7 +95,7 @@ def test_a_returning_node_reads_the_streams_it_missed_again(
     assert sorted(told()) == ["u-YQ", "u-YQ", "u-Yg", "u-Yg"]
     hints, latest = ports[1].items[:2], ports[1].items[2:]
     assert all(item["formats"]["http-stream"] == {"action": "hint"} and "id" not in item for item in hints)
-    # A stream that was just being opened did not notice the hint; the latest event's id tells it.
+    # A stream that was being opened ignored the hint; the latest event's id reveals the gap.
     assert {(item["channel"], item["id"], item["prev-id"]) for item in latest} == {
         ("u-YQ", str(event_id(database, "a", 3)), str(event_id(database, "a", 2))),
         ("u-Yg", str(event_id(database, "b", 1)), "0"),
@@ -106,7 +106,7 @@ def test_a_returning_node_reads_the_streams_it_missed_again(
 def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
     database: Database, publisher: Publisher, ports: list[ControlPort]
 ) -> None:
-    """Without an id the proxy would take it for a hint, which a stream that is being read does not notice."""
+    """Without an id the proxy would treat it as a hint, which a stream that is being read ignores."""
     ports[1].behaviour = "fail"
     create(database, publisher, ["a"])
     over = [Draft("a", content("a.b", "T", "M", "{}", datetime.now(UTC) - timedelta(seconds=1)))]
@@ -154,7 +154,7 @@ def test_streams_are_read_again_once_a_burst_is_over(
     create(database, publisher, ["b"])
     seen = repair.end_bursts(database, publisher, {})
     assert set(seen) == {"a", "b"}
-    create(database, publisher, ["b"] * events.BURST)  # goes on
+    create(database, publisher, ["b"] * events.BURST)  # continues
     ports[1].behaviour = "fail"
     before = len(ports[0].items)
 
@@ -163,7 +163,7 @@ def test_streams_are_read_again_once_a_burst_is_over(
     assert (hint["channel"], hint["formats"]["http-stream"]) == ("u-YQ", {"action": "hint"})
     assert last["id"] == str(event_id(database, "a", events.BURST))
     with database.autocommit() as db:
-        assert missed.of_node(db, ports[1].url, 10) == {"a": 1}  # told when it is back
+        assert missed.of_node(db, ports[1].url, 10) == {"a": 1}  # recorded until it is back
         assert set(missed.of_node(db, missed.ANY_NODE, 10)) == {"b"}
 
 

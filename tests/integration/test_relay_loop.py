@@ -1,4 +1,4 @@
-"""The relay's loop, as its process runs it: whatever is away is waited out, and it ends when told to."""
+"""The relay's loop, as its process runs it: it survives outages of every part, and ends on request."""
 
 import logging
 import threading
@@ -64,7 +64,7 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
         wait_until(lambda: len(port.items) == 3, BOUND, lambda: str(port.items))
         wait_until(lambda: not count(database, "idempotency_keys"), BOUND, "the key is still there")
     assert inbox.unread_count(database, "42") == 1
-    # The second has nothing left to say, and says so in its place. The third tells its removal; it may be sent before
+    # The second has no content any more, and keeps its position. The third announces its removal; it may be sent before
     # the others, which are left alone while they are young.
     found = sorted(port.items, key=lambda item: str(item["id"]))
     assert sorted(port.seqs) == [1, 2, 3]
@@ -75,7 +75,7 @@ def test_what_is_just_being_published_is_left_alone(settings: Settings, database
     create(settings, database)
     publisher = Publisher(replace(settings, grip_url=(port.url,)))
     assert repair.repair(database, publisher, rest=timedelta(hours=1)).events == 0
-    with database.transaction() as db:  # by a host whose clock is ahead
+    with database.transaction() as db:  # by a process whose clock is ahead
         ahead = datetime.now(UTC) + timedelta(minutes=1)
         db.execute(update(EventRow).values(created_at=ahead))
     assert repair.repair(database, publisher, rest=timedelta(hours=1)).events == 1
@@ -84,7 +84,7 @@ def test_what_is_just_being_published_is_left_alone(settings: Settings, database
 def test_a_defect_of_what_runs_beside_it_ends_it(
     settings: Settings, database: Database, port: ControlPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a relay would look alive for ever; a process that ended is started again."""
+    """Half a relay would seem alive for ever; a process that ended is restarted."""
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""What browsers' libraries, proxies and trackers add to requests is ignored, and what they need is allowed."""
+"""What libraries, proxies and trackers add to requests is ignored, and what they need is allowed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -41,7 +41,7 @@ def test_polyfills_name_the_cursor_in_the_address(
     client: FlaskClient, database: Database, token: Token, signed: dict[str, str], name: str
 ) -> None:
     headers = {**signed, "Authorization": f"Bearer {token('42')}"}
-    cursor = cursors.encode(database.name, "42", EventId(7, "0a1b2c"))  # of a future that this log does not know
+    cursor = cursors.encode(database.name, "42", EventId(7, "0a1b2c"))  # beyond this log's head
     assert "event: reset" in client.get(f"{STREAM}?{name}={cursor}&_=1", headers=headers).text
     assert "event: reset" not in client.get(f"{STREAM}?{name}=&_=1", headers=headers).text
     both = client.get(
@@ -67,7 +67,9 @@ def test_another_scheme_is_passed_over_where_a_cookie_is(settings: Settings, tok
     client = app.test_client()
     client.set_cookie("session", token("42"))
     assert client.get(LIST, headers={"Authorization": BASIC}).status_code == 200
-    assert client.post(f"{LIST}/read-all", headers={"Authorization": BASIC}).status_code == 403  # the site still counts
+    assert (
+        client.post(f"{LIST}/read-all", headers={"Authorization": BASIC}).status_code == 403
+    )  # the site check still applies
     app.extensions["shirase"].database.close()
 
 

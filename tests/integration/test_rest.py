@@ -1,4 +1,4 @@
-"""REST as the contract says it, and nothing written when a request is refused."""
+"""REST by its contract; a refused request writes nothing."""
 
 import logging
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def test_what_is_just_beyond_the_limits_is_refused(api: Api, database: Database)
         (b'{"title": "\\ud800"}', "application/json", 400),
         (b"\xff", "application/json", 400),
         (b"[" * 100_000, "application/json", 400),
-        # The same on each Python, whatever its limit of recursion.
+        # On every Python, whatever its recursion limit.
         *(
             (b'{"payload": ' + b'{"x":' * deep + b"1" + b"}" * (deep + 1), "application/json", 400)
             for deep in (500, 950)
@@ -203,7 +203,7 @@ def test_creating_needs_the_scope_and_all_needs_a_token(api: Api, client: FlaskC
     assert (bare.status_code, bare.headers["WWW-Authenticate"]) == (401, "Bearer")
     bad = client.get("/api/notifications", headers={"Authorization": "Bearer x"})
     assert (bad.status_code, bad.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
-    assert client.get("/api/notifications?token=" + api.token("42")).status_code == 401  # for streams alone
+    assert client.get("/api/notifications?token=" + api.token("42")).status_code == 401  # for streams only
     assert rows(database) == 0
 
 

@@ -1,4 +1,4 @@
-"""A log that went back in time, by a backup or a failover that lost its end, gets every device a ``reset``."""
+"""After a log went back in time, by a restored backup or a failover, every device gets a ``reset``."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tests.support.event_ids import cursor, event_id
 from tests.support.event_stream import Dispatched, parse
 
 USER = "42"
-REGROWN = [0, 1, 2, 3, 4, 7]  # events after the restoration: behind the lost head, at it and beyond
+REGROWN = [0, 1, 2, 3, 4, 7]  # events after the restore: before the lost head, at it and beyond
 
 
 def append_some(database: Database, count: int) -> Sequence[Event]:
@@ -29,7 +29,7 @@ def append_some(database: Database, count: int) -> Sequence[Event]:
 
 
 def rewind(database: Database, regrown: int) -> Sequence[Event]:
-    """Five events, a backup, three more, the backup restored, and others in their place; the three that were lost."""
+    """Create five events and three more, go back to five, create others in their place; return the three lost ones."""
     append_some(database, 5)
     backup = take_backup(database)
     lost = append_some(database, 3)
@@ -97,7 +97,7 @@ def test_every_event_follows_the_one_before_it(database: Database, counts: Seque
 
 
 def test_a_lost_event_does_not_mark_the_one_in_its_place(database: Database) -> None:
-    """A handler published it, the failover came, and then it notes so: the event there now is still unpublished."""
+    """A handler marks a lost event published after a failover: the event in its place stays unpublished."""
     lost = rewind(database, 3)
     now = datetime.now(UTC)
     sent = [Published(event, frozenset({"node"})) for event in lost]

@@ -1,4 +1,4 @@
-"""Models equal migrations, and no query of the store reads a whole table."""
+"""Models equal migrations, and no query of the store scans a whole table."""
 
 import re
 from collections.abc import Callable
@@ -130,7 +130,7 @@ def test_every_query_uses_an_index(filled: Database) -> None:
 
 
 def scanned(database: Database, query: Callable[[Connection], Any]) -> list[str]:
-    """Lines of the query's plans that read one of the big tables from end to end."""
+    """Return the lines of the query's plans that scan a large table."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -151,5 +151,5 @@ def scanned(database: Database, query: Callable[[Connection], Any]) -> list[str]
         db.rollback()
     assert plans
     whole = re.compile(rf"Seq Scan on ({'|'.join(BIG)})|SCAN ({'|'.join(BIG)})(?! USING)")
-    # "outdated" walks SQLite's rows in the order of their ids and stops at its limit: that order is its index.
+    # "outdated" reads SQLite's rows in the order of their ids, up to a limit: that order is its index.
     return [line for line in plans if whole.search(line) and query is not QUERIES["outdated"]]

@@ -1,4 +1,4 @@
-"""``DATABASE_SCHEMA``: the tables beside a host's, in a schema of their own."""
+"""``DATABASE_SCHEMA``: the tables beside a host's, in their own schema."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +33,7 @@ def control() -> Iterator[ControlPort]:
 
 @pytest.fixture
 def services(postgres: Cluster, control: ControlPort) -> Iterator[Services]:
-    """On a database of a host's that has tables of the same names."""
+    """Connect to a host's database that has tables of the same names."""
     url = postgres.create("test_schema_of_its_own")
     engine = create_engine(parse_url(url))
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""A schema that is missing, older or newer than the release: each is reported as what it is."""
+"""A missing, older or newer schema is reported as such."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The stream, its recovery and the long poll over HTTP: who may ask, and what the proxy is told."""
+"""The stream, its recovery and the long poll over HTTP: access, and instructions for the proxy."""
 
 import json
 import re
@@ -43,14 +43,14 @@ def connection_of(settings: Settings, user: str = USER) -> str:
 
 
 def last(settings: Settings, event: EventId, user: str = USER) -> str:
-    """What the proxy sends of a stream that we had it hold."""
+    """Return the Grip-Last of a stream that the proxy holds."""
     channel = grip.connection_channel(connection_of(settings, user))
     return f"{grip.user_channel(user)}; last-id={event},{channel}; last-id=0"
 
 
 @pytest.fixture
 def ask(client: FlaskClient, settings: Settings) -> Ask:
-    """Asks as the proxy does for a client."""
+    """Return a function that sends requests as the proxy does for a client."""
 
     def send(path: str, query: dict[str, str] | None = None, **headers: str) -> TestResponse:
         signed = {"Grip-Sig": signature(settings.pushpin_sig_key)}
@@ -67,7 +67,7 @@ def bearer(token: Callable[..., str]) -> dict[str, str]:
 
 @pytest.fixture
 def three(database: Database, settings: Settings) -> list[str]:
-    """A user who got three notifications; the cursors from 0 to 3."""
+    """Create three notifications; return the cursors from 0 to 3."""
     drafts = [Draft(USER, content("a.b", f"T{number}", "")) for number in (1, 2, 3)]
     notifications.create(database, Publisher(settings), drafts, answer=lambda _: "")
     return [cursor(database, USER, seq) for seq in range(4)]
@@ -90,7 +90,7 @@ def test_streams_and_long_polls_take_the_token_from_the_query(ask: Ask, token: C
         assert ask(path, {"token": token(USER)}).status_code == 200
         assert ask(path, {"token": token(USER) + "x"}).status_code == 401
         assert ask(path).status_code == 401
-        # The header comes first, so that a token which is no good is not helped by another.
+        # The header takes precedence, so that a second token does not rescue an invalid one.
         assert ask(path, {"token": token(USER)}, Authorization="Bearer x").status_code == 401
         assert ask(path, Authorization="Basic YTpi").status_code == 401
 
@@ -99,7 +99,7 @@ def test_streams_and_long_polls_take_the_token_from_the_query(ask: Ask, token: C
 def test_what_is_held_is_for_get_alone(
     client: FlaskClient, ask: Ask, bearer: dict[str, str], settings: Settings, method: str
 ) -> None:
-    """A held answer to HEAD would put a user's events in front of the next answer on the same connection."""
+    """A held response to HEAD would put a user's events in front of the next response on the connection."""
     sent = bearer | {"Grip-Sig": signature(settings.pushpin_sig_key), "Grip-Last": last(settings, EventId(1, "0a1b2c"))}
     page = tokens.seal(settings, streams.PAGE, {"user": USER})
     for path in (STREAM, POLL, streams.NEXT_PATH, f"{streams.NEXT_PATH}/{page}"):
@@ -110,7 +110,7 @@ def test_what_is_held_is_for_get_alone(
 
 
 def test_operators_pages_are_not_for_whom_the_proxy_sends(client: FlaskClient, ask: Ask) -> None:
-    """Whatever the path looked like when the proxy chose a route for it."""
+    """Whatever the path was when the proxy chose its route."""
     for path in ("/metrics", "/readyz"):
         assert client.get(path).status_code in (200, 503)
         for signed in ({}, {"Grip_Sig": "x"}, {"Grip_Sig": ""}):
@@ -213,7 +213,7 @@ def test_a_long_poll_is_held_until_there_is_news(
     def again(grip_last: str) -> TestResponse:
         return ask(POLL, {"timeout": "20"}, **bearer, Grip_Last=grip_last)
 
-    # The proxy repeats the request: what it waits for is where it began, whatever the proxy has seen since.
+    # The proxy repeats the request: it waits from its beginning, whatever the proxy has seen since.
     def wait(user: str, since: EventId, seconds: int) -> str:
         key, until = grip.sealing_keys(settings)[0], int(time.time()) + seconds
         channels = grip.hold_response(user, third, grip.Wait(since, until), 20, key).headers("GET")["Grip-Channel"]
@@ -223,7 +223,7 @@ def test_a_long_poll_is_held_until_there_is_news(
     assert ([event["id"] for event in said["events"]], said["cursor"]) == (three[3:], three[3])
     assert again(held).headers["Grip-Hold"] == "response"
     assert "Grip-Hold" not in again(wait(USER, third, 1)).headers
-    # A wait of another user means nothing, and neither does one that is not sealed.
+    # The wait of another user is ignored, and so is an unsealed one.
     for other in (wait("another", first, 20), held.replace(f"last-id={third}-", f"last-id={second}-")):
         assert again(other).json == {"events": [], "cursor": three[3]}
 
@@ -236,7 +236,7 @@ def test_a_wrong_query_of_a_long_poll_is_named(ask: Ask, bearer: dict[str, str],
 
 
 def test_no_answer_tells_of_another_user(ask: Ask, token: Callable[..., str], three: list[str]) -> None:
-    """Whatever characters an id holds, it is one id: ``a`` is not the first of ``a, b; c``."""
+    """An id with any characters is one id: ``a`` is not the first of ``a, b; c``."""
     for stranger in ("a", "b", " b", "a, b", "a, b; c ", grip.user_channel(USER), three[0]):
         mine = {"Authorization": f"Bearer {token(stranger)}"}
         answer = ask(STREAM, **mine, Last_Event_ID=three[0])

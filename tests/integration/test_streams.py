@@ -1,4 +1,4 @@
-"""What the proxy is told to hold, and what a client that comes back gets."""
+"""Instructions for the proxy, and what returning clients receive."""
 
 import itertools
 import json
@@ -50,7 +50,7 @@ def open_stream(database: Database, settings: Settings, given: str | None) -> st
 
 
 def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[Dispatched], int, Any]:
-    """Read on as the proxy does, until there is a hold; the events, the number of pages, the hold's headers."""
+    """Read pages as the proxy does, until a hold; return the events, the number of pages, the hold's headers."""
     found = events(answer.body)
     for pages in itertools.count(1):
         if "Grip-Hold" in answer.headers("GET"):
@@ -128,7 +128,7 @@ def assert_reset(database: Database, settings: Settings, given: str) -> None:
     assert (connected.event, reset.event, reset.id) == ("connected", "reset", cursor(database, head))
     assert set(reset.json()) == {"reason"}
     assert "Grip-Hold" in answer.headers("GET")
-    # Whoever lost the stream between the two lines is told to reset again.
+    # A client that lost the stream between the two events is reset again.
     assert "event: reset" in open_stream(database, settings, connected.id).body
     assert "event: reset" not in open_stream(database, settings, reset.id).body
 

@@ -1,4 +1,4 @@
-"""``shirase.testing`` in a host's own test suite, which runs in a process of its own as a host runs it."""
+"""``shirase.testing`` in a host's own test suite, run as a process."""
 
 import os
 import subprocess
@@ -190,7 +190,7 @@ def suite(tmp_path: Path, database_url: str) -> Suite:
         environ = {
             **os.environ,
             "DATABASE_URL": database_url,
-            "GRIP_URL": "http://127.0.0.1:1",  # nothing listens: who publishes logs a failure
+            "GRIP_URL": "http://127.0.0.1:1",  # nothing listens: a publish logs a failure
             "PUSHPIN_SIG_KEY": "k" * 32,
             "DJANGO_SETTINGS_MODULE": "site_settings",
             "PYTHONPATH": str(tmp_path),

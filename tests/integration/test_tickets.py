@@ -1,4 +1,4 @@
-"""Tickets: one stream of one user, once, on whichever worker, and nothing else."""
+"""A ticket opens one stream of one user, once, on any worker, and nothing else."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Ask = Callable[..., TestResponse]
 
 @pytest.fixture
 def ask(client: FlaskClient, settings: Settings) -> Ask:
-    """Asks as the proxy does for a client."""
+    """Return a function that sends requests as the proxy does for a client."""
     claims = {"iss": "pushpin", "exp": int(time.time()) + 3600}
     signed = {"Grip-Sig": jwt.encode(claims, settings.pushpin_sig_key, algorithm="HS256")}
 
@@ -85,11 +85,11 @@ def test_a_ticket_is_good_for_nothing_else(
         bearer = client.open(path, method=method, headers={"Authorization": f"Bearer {ticket}"})
         assert bearer.status_code in (401, 403), (method, path)
     assert tried > 8
-    assert ask(STREAM, ticket).status_code == 200  # none of this has used it up
+    assert ask(STREAM, ticket).status_code == 200  # none of this used it up
 
 
 def test_of_many_at_once_one_gets_the_stream(settings: Settings) -> None:
-    """As workers and hosts do: each with connections of its own."""
+    """As with several workers and hosts: each with its own connections."""
     databases = [Database(settings.database_url) for _ in range(8)]
     ticket = tickets.issue(settings, Identity(USER))
     start = Barrier(len(databases))
@@ -155,7 +155,7 @@ def test_a_poll_repeated_by_the_proxy_needs_no_second_ticket(ask: Ask, get_ticke
     ticket = get_ticket()
     held = ask(POLL, ticket).headers["Grip-Channel"].replace("; prev-id=", "; last-id=")
     assert ask(POLL, ticket, Grip_Last=held).headers["Grip-Hold"] == "response"
-    # Not for a wait of somebody else's, nor without the proxy's own word for it.
+    # Not for another user's wait, nor without the proxy's signature.
     others = ask(POLL, get_ticket("another")).headers["Grip-Channel"].replace("; prev-id=", "; last-id=")
     assert ask(POLL, ticket, Grip_Last=others).status_code == 401
     assert ask(POLL, ticket, Grip_Last=held, Grip_Sig="x").status_code == 401

@@ -1,4 +1,4 @@
-"""Creates of several threads that share a transaction: each is what it would have been alone."""
+"""Creates of several threads that share a transaction have the same results as alone."""
 
 import threading
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_who_waits_for_a_locked_log_holds_up_nobody_else(postgres_url: str, sett
     create(database, publisher, batcher, draft("held"))
     may_end = threading.Event()
 
-    def first_turn() -> None:  # makes all the others wait together
+    def first_turn() -> None:  # makes the others wait and share a run
         with batcher.turn:
             assert may_end.wait(10)
 

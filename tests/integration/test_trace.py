@@ -1,4 +1,4 @@
-"""Why did it not arrive? What a trace says of a notification that did, that waits, and that was read."""
+"""Why did it not arrive? Traces of notifications that arrived, that wait, and that were read."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -87,7 +87,7 @@ def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: C
 
     wired = app.extensions["shirase"]
     attempts: repair.Attempts = {}
-    for _ in range(2):  # after these the node is spared, and nothing is tried
+    for _ in range(2):  # after these the node is spared
         attempts = repair.repair(wired.database, wired.publisher, attempts).attempts
     assert attempts == {("42", 1): 2}
     assert repair.repair(wired.database, wired.publisher, attempts).attempts == attempts

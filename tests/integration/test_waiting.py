@@ -1,4 +1,4 @@
-"""Whatever waits for a relay is seen by the one question that it asks first."""
+"""The relay's first query finds everything that is due."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def do(database: Database, what: Callable[[Connection], object]) -> None:
 
 
 def create(database: Database, settings: Settings, expires_at: datetime | None) -> None:
-    """One that no node takes."""
+    """Create a notification that no node accepts."""
     draft = Draft(USER, content("a.b", "T", "M", "{}", expires_at))
     notifications.create(database, Publisher(settings), [draft], answer=lambda _: "")
 

@@ -1,4 +1,4 @@
-"""The wheel, installed in an environment of its own beside a host with an ``api`` package and tables of its own."""
+"""The wheel, installed in a new environment beside a host with its own ``api`` package and tables."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel; the dependencies are those of the environment that runs the tests."""
+    """A new environment with the wheel, and the dependencies of the environment that runs the tests."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=True)
     target = next((folder / "lib").glob("python*")) / "site-packages"
@@ -116,7 +116,7 @@ def test_a_hosts_own_tables_stay_its_own(python: Path, host: Path) -> None:
 
 @pytest.fixture
 def demo(python: Path, tmp_path: Path) -> Iterator[str]:
-    """``shirase up --demo`` in an empty folder; its address."""
+    """Run ``shirase up --demo`` in an empty folder; return its address."""
     port = free_row(5)[0]
     output = tmp_path / "output"
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
