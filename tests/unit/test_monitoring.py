@@ -1,6 +1,7 @@
 """The alert rules and the dashboard, checked with promtool and by Grafana's rules."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -63,3 +64,19 @@ def test_the_panels_lie_side_by_side() -> None:
         taken |= cells
     numbers = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(numbers) == len(set(numbers))
+
+
+def test_each_alert_has_a_page_that_says_what_to_do() -> None:
+    pages = {path.stem: path.read_text() for path in (MONITORING.parents[1] / "docs/alerts").glob("Shirase*.md")}
+    assert set(pages) == {rule["alert"] for rule in RULES}
+    for name, page in pages.items():
+        headings = [line for line in page.splitlines() if line.startswith("#")]
+        assert headings == [f"# {name}", "## What it means", "## How to see it", "## How to fix it"]
+
+
+def test_the_alerts_pages_name_metrics_that_exist() -> None:
+    declared = (MONITORING.parents[1] / "api/shirase/metrics.py").read_text()
+    declared += (MONITORING.parents[1] / "api/shirase/web/scrape.py").read_text()
+    for path in (MONITORING.parents[1] / "docs/alerts").glob("Shirase*.md"):
+        for name in re.findall(r"\bshirase_[a-z_]+", path.read_text()):
+            assert name.removesuffix("_total") in declared, f"{path.name}: {name}"
