@@ -4,12 +4,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from shirase.run.arrivals import PATIENCE as ARRIVES_AT_ONCE
+from shirase.run.arrivals import SHARE
 from tests.conftest import MakeDatabase
 from tests.support.browser_like import Browsers
 from tests.support.loop_thread import wait_until
@@ -17,8 +19,11 @@ from tests.support.service import Service, service
 from tests.support.stack import Stack
 
 PATIENCE = 30.0  # seconds: many times the limit for a request's arrival
+READ = "/api/notifications/read"
+MORE_THAN_OPEN_REQUESTS = 105  # of which the proxy has 100 for everybody
 UPLOADS = 12  # more than a worker has threads
 BEGUN = 50_000  # bytes: the proxy forwards a body that is larger than some kilobytes while it arrives
+ENDLESS = b"Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n" + b" " * BEGUN
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +41,15 @@ def small(
 
 
 # The origin's status, or the proxy's: Pushpin 1.41 answers 502 where 1.36 forwards the answer.
-CUT = {"http/1.1 408 request timeout", "http/1.1 400 bad request", "http/1.1 502 bad gateway", "closed", ""}
+TOO_MANY = "http/1.1 429 too many requests"  # of this user at a time
+CUT = {"http/1.1 408 request timeout", "http/1.1 400 bad request", "http/1.1 502 bad gateway", TOO_MANY, "closed", ""}
 
 
-def upload_slowly(url: str, token: str, sent: bytes, stop: threading.Event) -> str:
+def upload_slowly(url: str, token: str, sent: bytes, stop: threading.Event, path: str = READ) -> str:
     """Send the beginning, then single bytes until there is an answer or the end; return its first line."""
     host, _, port = url.removeprefix("http://").partition(":")
     with closing(socket.create_connection((host, int(port)), PATIENCE)) as connection:
-        head = f"POST /api/notifications/read HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         connection.sendall(head.encode() + sent)
         connection.settimeout(0.1)
         while not stop.is_set():
@@ -129,3 +135,71 @@ def test_a_body_beyond_the_bound_is_refused_before_it_is_read(small: Service) ->
     answer = small.ask("POST", "/api/notifications/read", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@contextmanager
+def uploads(stack: Stack, count: int, path: str, user: str) -> Iterator[list[str]]:
+    """So many slow uploads at a time; gives the first lines of the answers as they come."""
+    stop, ends = threading.Event(), list[str]()
+    token = stack.token(user)
+    threads = [
+        threading.Thread(target=lambda: ends.append(upload_slowly(stack.url, token, ENDLESS, stop, path)))
+        for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield ends
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def patient(
+    tmp_path_factory: pytest.TempPathFactory, make_database: MakeDatabase, browsers: Browsers
+) -> Iterator[Service]:
+    """Waits for a request for longer than any test: what is answered was not waited for."""
+    env = {"REQUEST_TIMEOUT": "60", "RATE_LIMIT_TICKETS": "off"}
+    with (
+        make_database("sqlite") as url,
+        Stack(url, tmp_path_factory.mktemp("patient"), workers=1, env=env) as stack,
+        service(stack, browsers) as running,
+    ):
+        yield running
+
+
+@pytest.mark.parametrize("path", ["/api/sse/notifications", "/api/sse/tickets/x", "/nothing"])
+def test_what_its_path_refuses_is_refused_before_its_body(patient: Service, path: str) -> None:
+    with uploads(patient.stack, MORE_THAN_OPEN_REQUESTS, path, "mallory") as ends:
+        wait_until(lambda: len(ends) == MORE_THAN_OPEN_REQUESTS, PATIENCE, "they are waited for")
+        # Where the origin closes on unread bytes, the answer may be lost on its way.
+        assert {end.split(" ")[1] for end in ends} <= {"404", "405", "502"}
+        assert patient.ask("GET", "/healthz").status_code == 200
+
+
+def test_slow_uploads_of_one_user_hold_up_nobody_else(patient: Service) -> None:
+    """Fewer of them are collected than anything has places, and none of them by a thread."""
+    with uploads(patient.stack, 40, READ, "mallory") as ends:
+        wait_until(lambda: len(ends) == 40 - SHARE, PATIENCE, "more of them are waited for")
+        assert {end.split(" ")[1] for end in ends} == {"429"}
+        for _ in range(5):
+            assert patient.ask("POST", READ, "other", json={"ids": [1]}).status_code == 200
+        assert len(ends) == 40 - SHARE
+
+
+def test_a_body_that_arrives_in_parts_is_answered_once(patient: Service) -> None:
+    user = f"user-{uuid4().hex}"
+    body = b'{"ids": [1' + b" " * 50_000 + b"]}"
+
+    def parts() -> Iterator[bytes]:
+        for first in range(0, len(body), 20_000):
+            yield body[first : first + 20_000]
+            time.sleep(2 * ARRIVES_AT_ONCE)  # so that it is not there at once
+
+    headers = {"Content-Type": "application/json"}
+    for more in ({"Content-Length": str(len(body))}, {}):
+        for url in (patient.stack.url, patient.stack.origin_url):
+            answer = patient.ask("POST", READ, user, url=url, content=parts(), headers=headers | more)
+            assert (answer.status_code, answer.json()) == (200, {"updated": 0, "unread_count": 0})

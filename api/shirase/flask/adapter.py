@@ -1,6 +1,7 @@
 """Operations as routes of Flask."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from werkzeug.routing import PathConverter
 from shirase.access.tokens import Identity
 from shirase.errors import TooSlow
 from shirase.inbox.services import Services
+from shirase.web.arrival import StillArriving
 from shirase.web.blueprint import Endpoint, by_path
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call, HostSignIn
@@ -128,5 +130,6 @@ def _read_body() -> bytes:
 def _discard(length: int) -> None:
     """Read on without keeping anything: who closes on unread bytes resets, and Pushpin 1.41 makes a 502 of that."""
     left = min(length, DISCARDED)
-    while left and (part := flask.request.environ["wsgi.input"].read(min(left, 65_536))):
-        left -= len(part)
+    with suppress(StillArriving):  # what comes slowly is not waited for
+        while left and (part := flask.request.environ["wsgi.input"].read(min(left, 65_536))):
+            left -= len(part)

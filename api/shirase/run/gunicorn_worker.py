@@ -2,30 +2,35 @@
 
 Gunicorn's main thread accepts, hands over to a pool, is told the end and waits until the other side has closed, all of
 it for each request and one after the other. That cost as much as some handlers, and held up all of them. Here each
-thread accepts, answers and closes; the main thread says that the worker lives, and looks for what is late.
+thread accepts, answers and closes; the main thread reports that the worker lives, and collects what arrives slowly.
 """
 
 import os
 import select
 import socket
 import time
-from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from shirase.run.arrivals import Arrival, Input, Shares
 from shirase.settings import request_timeout
+from shirase.web.arrival import StillArriving
 
 LOOK = 1.0  # seconds between two looks for what is late
 FAILED = 0.1  # seconds until the next try, where there is no file left for a connection
 
 
 class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
-    """Stops reading from whoever has not sent a request whole in ``REQUEST_TIMEOUT``.
+    """No thread waits for a request, and none is waited for longer than ``REQUEST_TIMEOUT``.
 
-    Gunicorn reads without any limit of time. The proxy passes a body on while it still arrives, as soon as it is larger
-    than a buffer of some kilobytes; so a few uploads, a byte a second, would hold all threads of all workers.
+    The proxy passes a body on while it still arrives, as soon as it is larger than a buffer of some kilobytes; so a few
+    uploads, a byte a second, would hold all threads of all workers. Here a request is begun when its head is there, so
+    what is refused by path, method or caller is refused at once. Where the body is needed and has not arrived, the
+    thread turns to something else, the main thread collects, and then the request is begun again.
     """
 
     alive: bool  # gunicorn's own: until it is told to end
@@ -33,20 +38,23 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin with no request under way."""
         super().__init__(*args, **kwargs)
-        self._deadlines: dict[TConn, float] = {}
+        self._shares = Shares()
+        self._parked: dict[int, Arrival] = {}  # by file number
+        self._arrived: SimpleQueue[Arrival] = SimpleQueue()
 
     def run(self) -> None:
         """Answer until told to end, and then what has been accepted, for ``graceful_timeout`` at the most."""
         self._patience = request_timeout(os.environ)  # seconds
+        self._collecting = select.epoll()
+        self._collecting.register(self.PIPE[0], select.EPOLLIN)
+        self._signal = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
         ended, end = socket.socketpair()
         threads = [Thread(target=self._serve, args=(ended,), daemon=True) for _ in range(self.cfg.threads)]
         for thread in threads:
             thread.start()
         while self.alive and self.is_parent_alive():
             self.notify()
-            if select.select([self.PIPE[0]], [], [], LOOK)[0]:  # a signal
-                os.read(self.PIPE[0], 4096)
-            self._end_late()
+            self._collect()
             if not all(thread.is_alive() for thread in threads):
                 # Whatever ended one, such as SystemExit in the application, will end the others too.
                 self.log.critical("a thread has ended: this worker gives way to a new one")
@@ -56,19 +64,25 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
         last = time.monotonic() + self.cfg.graceful_timeout  # which is less than the master's patience
         for thread in threads:
             thread.join(max(0.0, last - time.monotonic()))
+        while (self._parked or not self._arrived.empty()) and time.monotonic() < last:
+            self._collect()
+            self._answer_next()
 
     def _serve(self, ended: socket.socket) -> None:
         """One thread: accept, answer, close."""
         with select.epoll() as waiting:
             waiting.register(ended, select.EPOLLIN)
+            # Of all threads of all workers that wait, one is woken for each connection.
             for listener in self.sockets:
-                # Of all threads of all workers that wait, one is woken for each connection.
                 waiting.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            waiting.register(self._signal, select.EPOLLIN | select.EPOLLEXCLUSIVE)
             listeners = {listener.fileno(): listener for listener in self.sockets}
             while self.alive:
                 for number, _ in waiting.poll():
                     if self.alive and number in listeners:
                         self._accept(listeners[number])
+                    elif self.alive and number == self._signal:
+                        self._answer_next()
 
     def _accept(self, listener: Any) -> None:
         try:
@@ -80,21 +94,50 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
             time.sleep(FAILED)
             return
         conn = TConn(self.cfg, sock, client, listener.getsockname())
-        conn.data_ready = True  # or it is late
-        self._deadlines[conn] = time.monotonic() + self._patience
+        conn.data_ready = True  # or it is parked
+        self._answer(Arrival(conn, sock, time.monotonic() + self._patience))
+
+    def _answer_next(self) -> None:
+        """Answer one that has arrived, unless another thread was quicker."""
         try:
+            os.eventfd_read(self._signal)
+            arrival = self._arrived.get_nowait()
+        except (BlockingIOError, Empty):
+            return
+        self._answer(arrival)
+
+    def _answer(self, arrival: Arrival) -> None:
+        conn: Any = arrival.conn
+        try:
+            conn.initialized, conn.parser = False, None
+            conn.init()
+            source = conn.parser.unreader = Input(arrival, partial(self._shares.claim, arrival))
             self.handle(conn)
+        except StillArriving:
+            arrival.park(bytes(source.arrived))
+            self._parked[arrival.sock.fileno()] = arrival
+            self._collecting.register(arrival.sock, select.EPOLLIN)
+            return
         except Exception:
             self.log.exception("a request could not be answered")
-        finally:
-            self._deadlines.pop(conn, None)
-            conn.close(graceful=True)
+        self._shares.release(arrival)
+        conn.close(graceful=True)
 
-    def _end_late(self) -> None:
+    def _collect(self) -> None:
+        """Read what has arrived of parked requests, and have those answered that are whole or late."""
+        for number, _ in self._collecting.poll(LOOK):
+            if number == self.PIPE[0]:  # a signal
+                os.read(number, 4096)
+            elif (arrival := self._parked.get(number)) and arrival.read():
+                self._resume(number, arrival)
         now = time.monotonic()
-        for conn, deadline in self._deadlines.copy().items():
-            if deadline < now:
-                # The thread that waits for more meets the end. One that has read all and works is not disturbed:
-                # connections serve one request each (see gunicorn_config), so there is nothing more to read.
-                with suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RD)
+        for number, arrival in list(self._parked.items()):
+            if arrival.until < now:
+                arrival.late = True
+                self._resume(number, arrival)
+
+    def _resume(self, number: int, arrival: Arrival) -> None:
+        self._collecting.unregister(number)
+        del self._parked[number]
+        self._arrived.put(arrival)
+        os.eventfd_write(self._signal, 1)

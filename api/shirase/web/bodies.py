@@ -5,8 +5,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from shirase.access.tokens import Identity
 from shirase.errors import TooLarge, TooSlow, UnsupportedMedia
 from shirase.inbox.drafts import invalid
+from shirase.web.arrival import StillArriving
 from shirase.web.call import current, request
 from shirase.web.json_body import MAX_BODY, check_json
 
@@ -16,18 +18,34 @@ LATE = "the body did not arrive whole in time"
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read(model: type[Model]) -> Model:
-    """The body of the request that is being answered.
+def require(caller: Identity | None) -> None:
+    """Wait until the body has arrived: by a thread, or where the server collects it by ending this attempt.
 
     Raises:
         UnsupportedMedia: if it is not declared as JSON.
         TooLarge: if it is over its limit, declared or real.
         TooSlow: if it did not arrive whole.
-        Malformed: if it is not JSON.
-        Invalid: if a field is missing or wrong.
+        RateLimited: if as many of the caller's are on their way as may be.
+        StillArriving: if the server collects it, and begins again.
     """
     if request().media_type != "application/json":
         raise UnsupportedMedia("send the body as Content-Type: application/json")
+    try:
+        request().body()
+    except StillArriving as pending:
+        if caller:
+            pending.claim(caller.user_id)
+        raise
+
+
+def read(model: type[Model]) -> Model:
+    """The body of the request that is being answered, which ``require`` has let pass.
+
+    Raises:
+        TooSlow: if it did not arrive whole.
+        Malformed: if it is not JSON.
+        Invalid: if a field is missing or wrong.
+    """
     raw = request().body()
     # Where no length was declared, gunicorn takes the end that its worker makes for the body's own.
     call = current.get()

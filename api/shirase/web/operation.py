@@ -61,11 +61,9 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
     def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(view)
         def wrapper(**path: Any) -> Response:
-            if described.access == OPERATOR:
-                requests.refuse_from_proxy(request().headers)
-            requests.refuse_upgrade(request().headers)
-            if described.access not in (PUBLIC, OPERATOR, PROXY):
-                path["caller"] = _enter(described)
+            _refuse(described)
+            if caller := _admit(described):
+                path["caller"] = caller
             if path.get("number", 0) > LARGEST_ID:
                 raise NotFound("there is no such notification")
             if described.query:
@@ -80,14 +78,29 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
     return decorate
 
 
+def _refuse(described: Operation) -> None:
+    """Refuse what the operation is not for, whoever asks."""
+    if described.access == OPERATOR:
+        requests.refuse_from_proxy(request().headers)
+    requests.refuse_upgrade(request().headers)
+
+
+def _admit(described: Operation) -> Identity | None:
+    """Who is calling, if anyone is asked, and if they do not do so too often."""
+    caller = None if described.access in (PUBLIC, OPERATOR, PROXY) else _enter(described)
+    if described.body:  # before anything counts: a request whose body is still arriving is begun again
+        bodies.require(caller)
+    if caller and described.rate:
+        _count(described.rate, caller)
+    return caller
+
+
 def _enter(described: Operation) -> Identity:
-    """Who is calling, if they may and do not do so too often."""
+    """Who is calling, if they may."""
     caller = _caller(in_query=described.access == USER_IN_QUERY)
     logs.bind(user=caller.user_id)
     if described.scope and not caller.may(described.scope):
         raise Forbidden(f"the token lacks the scope {described.scope}")
-    if described.rate:
-        _count(described.rate, caller)
     return caller
 
 

@@ -1,0 +1,124 @@
+"""Requests that have not arrived whole: what a worker's main thread collects, so that no other thread waits for it."""
+
+import re
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from threading import Lock
+
+from gunicorn.http.unreader import Unreader
+
+from shirase.errors import TooSlow
+from shirase.web.arrival import StillArriving
+from shirase.web.bodies import LATE
+from shirase.web.json_body import MAX_BODY
+
+# What a thread waits for a request in all: what comes at once, as nearly everything does, is answered at once.
+PATIENCE = 0.05  # seconds
+SHARE = 4  # bodies of one user that a worker collects at a time
+READ = 64 * 1024  # bytes
+MOST = MAX_BODY + READ  # bytes of a request that are collected; more is an answer of 413
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+
+
+class Input(Unreader):  # type: ignore[misc]
+    """What gunicorn's parser reads: what has arrived, then what arrives within ``PATIENCE``, and nothing later."""
+
+    def __init__(self, arrival: "Arrival", claim: Callable[[str], bool]) -> None:
+        """Begin with what has arrived."""
+        super().__init__()
+        self.arrived = bytearray(arrival.arrived)
+        self.unread(arrival.arrived)
+        self._sock = arrival.sock
+        self._claim = claim
+        self._ended, self._late = arrival.ended, arrival.late
+        self._until = time.monotonic() + PATIENCE
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """More of the request; empty at its end.
+
+        Raises:
+            StillArriving: if there is nothing yet.
+            TooSlow: if there will be nothing, as its time is over. An end would be taken for that of the body.
+        """
+        if self._late and b"\r\n\r\n" in self.arrived:
+            raise TooSlow(LATE)
+        if self._ended or self._late:
+            return b""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        if not poll.poll(max(0.0, self._until - time.monotonic()) * 1000):
+            raise StillArriving(self._claim)
+        data = self._sock.recv(max(READ, min(size_hint or 0, MAX_BODY)))
+        self._ended = not data
+        self.arrived += data
+        return data
+
+
+class Arrival:
+    """One connection's request."""
+
+    def __init__(self, conn: object, sock: socket.socket, until: float) -> None:
+        """Begin with nothing; it must have arrived by then (``time.monotonic()``)."""
+        self.conn = conn
+        self.sock = sock
+        self.until = until
+        self.arrived = b""
+        self.ended = False  # nothing more will come
+        self.late = False  # nothing more is waited for
+        self.user: str | None = None  # whose body it is, once that is known
+        self._wanted = 0
+
+    def park(self, arrived: bytes) -> None:
+        """Keep what a thread has read of it."""
+        self.arrived = arrived
+        head, end, _ = arrived.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head + b"\r\n") if end else None
+        self._wanted = len(head) + len(end) + int(length[1]) if length else 0
+
+    def read(self) -> bool:
+        """Take what is there; whether to have the request answered now.
+
+        That is a guess where no length is declared: then the parser finds it incomplete, and it is parked again.
+        """
+        try:
+            data = self.sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        self.arrived += data
+        self.ended = not data or len(self.arrived) > MOST
+        is_whole = len(self.arrived) >= self._wanted if self._wanted else self.arrived.endswith(b"\r\n\r\n")
+        return self.ended or is_whole
+
+
+class Shares:
+    """How many bodies of each user are on their way."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = Lock()
+        self._counts: Counter[str] = Counter()
+
+    def claim(self, arrival: Arrival, user_id: str) -> bool:
+        """Count an arrival as the user's; ``False`` if the user has as many as may be."""
+        with self._lock:
+            if arrival.user is None:
+                if self._counts[user_id] >= SHARE:
+                    return False
+                self._counts[user_id] += 1
+                arrival.user = user_id
+            return True
+
+    def release(self, arrival: Arrival) -> None:
+        """It is over."""
+        with self._lock:
+            if arrival.user is not None:
+                self._counts[arrival.user] -= 1
+                if not self._counts[arrival.user]:
+                    del self._counts[arrival.user]
+                arrival.user = None
