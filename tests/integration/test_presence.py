@@ -18,7 +18,7 @@ from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.proxy.statistics import Heard, parse
 from shirase.relay import presence
-from shirase.relay.presence import LOOKS, LOST, TICK, Presence
+from shirase.relay.presence import LOST, REREADS, TICK, Presence
 from shirase.settings import Settings
 from shirase.store import connections as table
 from shirase.store import registry
@@ -189,7 +189,7 @@ def test_many_unknown_streams_are_read_again_in_turns(
     listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     relay = listen()
-    unknown = [f"unknown-{number}" for number in range(3 * LOOKS)]
+    unknown = [f"unknown-{number}" for number in range(3 * REREADS)]
 
     def all_are_read() -> bool:
         voices[0].say(*unknown)

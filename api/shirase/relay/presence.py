@@ -1,7 +1,8 @@
-"""Presence: keeps the registry of connections equal to what the nodes hold, as their statistics tell it.
+"""Presence: keeps the registry of connections equal to what the nodes hold, by their statistics.
 
-What is announced is entered, what has left is marked as gone, and what is announced though nobody knows it has its
-stream read again, which enters it. So the registry can be lost at any time. Any number of relays may do this at once.
+Announced connections are updated, departed ones are marked as gone, and an announced connection without a row has its
+stream read again, which inserts it. The registry can therefore be lost at any time. Any number of relays may do this
+at once.
 """
 
 import logging
@@ -25,19 +26,19 @@ from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-LISTEN = 0.2  # seconds until the next turn if nothing is said
-GATHER = 0.05  # seconds in which what is said becomes one transaction
+LISTEN = 0.2  # seconds to wait for a message in a turn
+GATHER = 0.05  # seconds whose messages become one transaction
 BATCH = 2000  # connections in one statement
-TICK = 1.0  # seconds between two notes that the nodes are heard
-LOST = 2.0  # seconds without a connection until a node's streams are taken for gone, if no other relay hears it
-HOUSEKEEPING = 30.0  # seconds between two looks for rows that are over
+TICK = 1.0  # seconds between two records of which nodes are received
+LOST = 2.0  # seconds without a connection after which a node's streams count as gone, unless another relay has one
+HOUSEKEEPING = 30.0  # seconds between two checks for expired rows
 COMPARE = 5.0  # seconds between two comparisons of a node with its rows
-TTL = 15.0  # seconds in which a node says everything once (stats_subscription_ttl), until it has said how many
-PATIENCE = 4 / 3  # so many times the TTL a repetition is waited for
-LOOKS = 20  # streams that are read again in one turn: the handlers have other work too
-UNHELD = 2.0  # seconds from an answer until its stream must have been announced; it may come later, and is back then
-UNHEARD = 60.0  # the same while some node is not heard
-LEASE = 900.0  # seconds until a row is gone that nobody vouched for; three times what a handler leaves untouched
+TTL = 15.0  # seconds in which a node repeats everything (stats_subscription_ttl), until its messages state it
+PATIENCE = 4 / 3  # times the TTL to wait for a repetition
+REREADS = 20  # streams that are read again per turn, to limit the load of the handlers
+UNHELD = 2.0  # seconds in which a new stream must be announced; a later announcement restores it
+UNHEARD = 60.0  # the same while a node's statistics are missing
+LEASE = 900.0  # seconds until an unconfirmed row expires; three times the interval of a handler's updates
 LEFT_KEPT, ENDED_KEPT = timedelta(minutes=10), timedelta(days=1)  # how long rows outlive their connections
 FORGET = 5000  # rows removed at a time
 
@@ -46,49 +47,46 @@ FORGET = 5000  # rows removed at a time
 class _Node:
     name: str
     announced: dict[str, float] = field(default_factory=dict)  # connection id: valid until (time.monotonic)
-    arrived: set[str] = field(default_factory=set)  # not yet entered
-    departed: set[str] = field(default_factory=set)  # not yet marked
-    without_row: set[str] = field(default_factory=set)  # announced; entered when they are announced again
-    rereading: set[str] = field(default_factory=set)  # asked to recover, row not seen yet
+    arrived: set[str] = field(default_factory=set)  # not yet written
+    departed: set[str] = field(default_factory=set)  # not yet written
+    without_row: set[str] = field(default_factory=set)  # announced; handled when they are announced again
+    rereading: set[str] = field(default_factory=set)  # being recovered, without a row so far
     instance: str = ""
-    doubted: bool = False  # it holds less than its rows say: compare them at once
-    since: float | None = None  # connected from when on
+    doubted: bool = False  # it holds fewer connections than it has rows: compare at once
+    since: float | None = None  # time of the connection (time.monotonic)
     lost_at: float = field(default_factory=time.monotonic)
     compared_at: float = 0.0
 
 
 class Presence:
-    """What one relay knows of all nodes, and its way into the database."""
+    """What one relay knows of all nodes; writes it to the database."""
 
     def __init__(self, settings: Settings, database: Database, publisher: Publisher) -> None:
-        """Know nothing yet."""
         self._database = database
         self._publisher = publisher
         addresses = dict(zip(publisher.nodes, settings.pushpin_stats_url, strict=False))
         self._nodes = {name: _Node(name) for name in publisher.nodes}
-        self._patience = PATIENCE * TTL  # seconds after which what a node has not said again is not so any more
-        self._deaf = not addresses
-        self._lease = settings.sse_resync_interval + LEASE if self._deaf else LEASE
-        if self._deaf:
-            logger.warning("PUSHPIN_STATS_URL is not set: nobody tells which streams have ended")
+        self._patience = PATIENCE * TTL  # seconds after which an unrepeated announcement expires
+        self._without_statistics = not addresses
+        self._lease = settings.sse_resync_interval + LEASE if self._without_statistics else LEASE
+        if self._without_statistics:
+            logger.warning("PUSHPIN_STATS_URL is not set: the end of a stream is not reported")
         self._statistics = Statistics(addresses)
         self._ticked_at = self._kept_at = 0.0
 
     def __enter__(self) -> Self:
-        """Listen."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop listening."""
         self._statistics.close()
 
     def turn(self) -> None:
-        """Hear what is said and enter it.
+        """Receive messages and write the changes.
 
         Raises:
-            DatabaseUnavailable: what was heard is kept for the next turn.
+            DatabaseUnavailable: the changes are kept for the next turn.
         """
         self._statistics.wait(LISTEN)
         now = time.monotonic()
@@ -98,9 +96,9 @@ class Presence:
             if one.ttl:
                 self._patience = PATIENCE * one.ttl
             _note(self._nodes[one.node], one, now + self._patience)
-        looks = now - self._ticked_at >= TICK and not self._statistics.is_behind  # else a repetition may wait
+        expires = now - self._ticked_at >= TICK and not self._statistics.is_behind  # else a repetition may be queued
         for node in self._nodes.values():
-            if looks:
+            if expires:
                 _expire(node, now)
             self._enter(node)
             self._compare(node, now)
@@ -108,34 +106,34 @@ class Presence:
         self._keep_house(now)
 
     def _notice(self, node: _Node, since: float | None, now: float) -> None:
-        """The line to a node was lost, or is there again: nothing that was said before is believed any more."""
+        """Discard everything known about a node when its connection was lost or restored."""
         if since == node.since:
             return
         if since is None:
-            logger.warning("%s: its statistics are not heard any more", node.name)
+            logger.warning("%s: statistics lost", node.name)
             node.lost_at = now
         else:
-            logger.info("%s: its statistics are heard", node.name)
+            logger.info("%s: statistics received", node.name)
         node.since, node.compared_at, self._ticked_at = since, now, 0.0
         _forget(node)
 
     def _enter(self, node: _Node) -> None:
-        """Write what has changed, in as few statements as there are kinds of change."""
+        """Write the changes, with one statement for each kind."""
         while node.arrived or node.departed:
             arrived, departed = _some(node.arrived), _some(node.departed)
             now = datetime.now(UTC)
             with self._database.transaction(durable=False) as db:
-                look = registry.announced(db, node.name, arrived, now) if arrived else set()
+                unknown = registry.announced(db, node.name, arrived, now) if arrived else set()
                 if departed:
                     registry.departed(db, departed, now)
             node.departed.difference_update(departed)
             node.arrived.difference_update(arrived)
-            self._look_again(node, look)
+            self._read_again(node, unknown)
 
-    def _look_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
-        """Have streams read again: one that was ended gets its end, one that nobody knows is entered."""
+    def _read_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
+        """Have streams read again: an ended one receives its end, an unknown one is inserted."""
         waiting = sorted(connection_ids)
-        some, others = waiting[:LOOKS], waiting[LOOKS:]
+        some, others = waiting[:REREADS], waiting[REREADS:]
         node.without_row.update(others)
         if some:
             node.rereading.update(some)
@@ -143,7 +141,7 @@ class Presence:
             self._publisher.publish_to(node.name, hints)
 
     def _tick(self, now: float) -> None:
-        """Note which nodes are heard; mark what runs out when one is not, and what none of them ever held."""
+        """Record which nodes are received; mark streams of lost nodes, and streams that were never announced."""
         if now - self._ticked_at < TICK:
             return
         at = datetime.now(UTC)
@@ -152,28 +150,25 @@ class Presence:
                 if node.since is None and now - node.lost_at >= LOST:
                     self._give_up(db, node, at)
                 registry.note_node(db, node.name, at, at if node.since is not None else None)
-            if self._settled(now) and not self._deaf:
+            if self._settled(now) and not self._without_statistics:
                 all_heard = all(node.since is not None for node in self._nodes.values())
                 registry.never_announced(db, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
         self._ticked_at = now
 
     def _give_up(self, db: Connection, node: _Node, at: datetime) -> None:
-        """What a node held is gone, unless another relay still hears it."""
+        """Mark a node's streams as gone, unless another relay receives its statistics."""
         _, heard_at = registry.nodes_heard(db).get(node.name, (at, None))
         if heard_at is None or at - heard_at > timedelta(seconds=LOST):
             gone = registry.node_lost(db, node.name, at)
             if gone:
-                logger.warning("%s: nobody hears it, so its %d streams are taken for gone", node.name, gone)
+                logger.warning("%s: no relay receives its statistics, so its %d streams count as gone", node.name, gone)
 
     def _settled(self, now: float) -> bool:
-        """Whether every node has had the time to say all that it holds, or to be heard again."""
+        """Whether every node has had time to repeat everything, or to be received again."""
         return all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values())
 
     def _compare(self, node: _Node, now: float) -> None:
-        """Hold what the node has said against its rows, once it has said everything.
-
-        A row that is missing is looked for when its stream is heard the next time: only then it is known which it is.
-        """
+        """Compare a node's announcements with its rows, once it has repeated everything."""
         settled = node.since is not None and now - node.since >= self._patience
         if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
             return
@@ -189,7 +184,7 @@ class Presence:
         node.compared_at, node.doubted = now, False
 
     def _keep_house(self, now: float) -> None:
-        """Vouch for what is held, and forget what ended long ago; a row that nobody vouches for runs out."""
+        """Confirm the rows of held streams, expire unconfirmed ones, and delete those that ended long ago."""
         if now - self._kept_at < HOUSEKEEPING:
             return
         at = datetime.now(UTC)
@@ -204,20 +199,20 @@ class Presence:
 
 
 def run(settings: Settings, database: Database, stop: threading.Event) -> None:
-    """Keep the registry true until told to stop; an outage of the database is waited out."""
+    """Maintain the registry until ``stop`` is set, across outages of the database."""
     with Presence(settings, database, Publisher(settings)) as presence:
         while not stop.wait(GATHER):
             try:
                 presence.turn()
             except DatabaseUnavailable as exc:
-                logger.warning("the registry waits: %s", exc)
+                logger.warning("the registry is not updated: %s", exc)
                 stop.wait(TICK)
 
 
 def _note(node: _Node, heard: Heard, until: float) -> None:
     if heard.instance != node.instance:
         _forget(node)
-        node.doubted = node.instance != ""  # it does not hold what the one before it held
+        node.doubted = node.instance != ""  # a new process does not hold its predecessor's streams
         node.instance = heard.instance
     connection_id = heard.connection_id
     if not heard.ttl:
@@ -233,7 +228,7 @@ def _note(node: _Node, heard: Heard, until: float) -> None:
 
 
 def _expire(node: _Node, now: float) -> None:
-    """Drop what was not announced again in time: it has left, and the message that said so was lost."""
+    """Drop connections that were not announced again in time: the message of their end was lost."""
     expired = [connection_id for connection_id, until in node.announced.items() if until < now]
     for connection_id in expired:
         del node.announced[connection_id]
