@@ -19,11 +19,16 @@ RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
+COPY deploy/build-requirements.txt deploy/requirements.txt ./deploy/
 COPY pyproject.toml README.md LICENSE ./
 COPY api ./api
 COPY migrations ./migrations
 COPY pushpin ./pushpin
-RUN python3 -m venv /opt/shirase && /opt/shirase/bin/pip install --no-cache-dir .
+# Every package by its hashes, the back ends that build some of them included (.ci/lock makes the lists).
+RUN python3 -m venv /opt/shirase \
+    && pip install --no-cache-dir --require-hashes --only-binary :all: -r deploy/build-requirements.txt \
+    && pip install --no-cache-dir --require-hashes --no-build-isolation -r deploy/requirements.txt \
+    && pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM base AS node
 RUN apt-get update \

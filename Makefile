@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench chaos churn attack cluster audit lint format clean
+.PHONY: help up test check bench chaos churn attack cluster audit lint lock format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -53,6 +53,9 @@ cluster: ## Build the images, run the composition and check it from outside, whe
 audit: ## Ask the registries for known vulnerabilities in what is shipped
 	@.ci/install test
 	.venv/bin/python .ci/audit
+
+lock: ## Write what the container image installs, with hashes (after a change of the dependencies)
+	@.ci/lock
 
 format: ## Format the code
 	.venv/bin/ruff format .

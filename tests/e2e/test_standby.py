@@ -11,6 +11,7 @@ import jwt
 import pytest
 
 from shirase.inbox import cursors
+from shirase.inbox.streams import NEXT_PATH, PATH
 from shirase.proxy import grip, seals
 from shirase.types import START
 from tests.conftest import MakeDatabase
@@ -47,6 +48,15 @@ def _there_again(away: Fragile) -> Iterator[None]:
 def ask(away: Fragile, method: str, path: str, origin: str = LISTED, **options: object) -> httpx.Response:
     headers = {"Origin": origin, **options.pop("headers", {})}  # type: ignore[dict-item]
     return away.service.http.request(method, away.stack.url + path, headers=headers, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/", f"{PATH}/x", f"{PATH}x", f"{PATH}//", f"{NEXT_PATH}/x/y"])
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_a_path_that_no_handler_knows_is_not_found(away: Fragile, path: str, accept: str) -> None:
+    """It begins as a stream's does, and so it comes by way of the standby."""
+    token = away.stack.token("42")
+    answer = ask(away, "GET", path, headers={"Accept": accept, "Authorization": f"Bearer {token}"}, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize("mode", AWAY, ids=lambda mode: mode.name)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -35,7 +36,6 @@ FLASKS = {
 }
 DJANGOS = {
     "django-gunicorn": ("-m", *GUNICORN, "django.core.wsgi:get_wsgi_application()"),
-    "django-uwsgi": (*UWSGI, "--module", "django.core.wsgi:get_wsgi_application()"),
     "django-uvicorn": ("-m", *UVICORN, "--factory", "--lifespan", "off", "django.core.asgi:get_asgi_application"),
 }
 HOSTS = {**FLASKS, **DJANGOS}
@@ -82,9 +82,14 @@ def town(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory, 
             inboxes=[f"/{host}/inbox" for host in HOSTS],
         )
         running = started.enter_context(service(started.enter_context(stack), browsers))
+        run([str(DJANGO_SITE / "manage.py"), "migrate"], environ_of(next(iter(DJANGOS)), stack), DJANGO_SITE)
         for host, place in places.items():
             child = started_host(host, place, environ_of(host, stack), stack.log_dir / f"{host}.log")
             started.callback(child.kill)
+        http = started.enter_context(httpx.Client(trust_env=False))
+        for host, place in places.items():
+            log = stack.log_dir / f"{host}.log"
+            wait_until(partial(answers, http, f"http://{place}/{host}/"), STARTED, log.read_text)
         before = started.enter_context(nginx(directory, STRIPPING.format(url=stack.url)))
         signed = [
             sign_in_to_django(host, environ_of(host, stack)) if host in DJANGOS else sign_in_to_flask(host, before)
@@ -101,22 +106,19 @@ def environ_of(host: str, stack: Stack) -> dict[str, str]:
 
 
 def started_host(host: str, place: str, environ: Mapping[str, str], log: Path) -> Child:
-    if host in DJANGOS:
-        run([str(DJANGO_SITE / "manage.py"), "migrate"], environ, DJANGO_SITE)
     program = str(Path(sys.executable).parent / "uwsgi") if host.endswith("uwsgi") else sys.executable
     words = [word.format(address=place, port=place.rpartition(":")[2]) for word in HOSTS[host]]
     child = Child(host, [program, *words], environ, mark=str(log))
     with log.open("ab") as output:
         child.start(output)
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://{place}/{host}/", trust_env=False).status_code < 500
-        except httpx.TransportError:
-            return False
-
-    wait_until(answers, STARTED, log.read_text)
     return child
+
+
+def answers(http: httpx.Client, url: str) -> bool:
+    try:
+        return http.get(url).status_code < 500
+    except httpx.TransportError:
+        return False
 
 
 def sign_in_to_flask(host: str, before: str) -> tuple[str, str]:
@@ -130,7 +132,7 @@ def sign_in_to_django(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
     return str(number), f"sessionid={session}"
 
 
-@pytest.mark.parametrize("way", [*(f"stripped {host}" for host in HOSTS), "direct gunicorn", "direct django-uwsgi"])
+@pytest.mark.parametrize("way", [*(f"stripped {host}" for host in HOSTS), "direct gunicorn", "direct django-gunicorn"])
 def test_what_was_missed_comes_in_pages_and_the_stream_is_live(town: Town, browsers: Browsers, way: str) -> None:
     prefixed, _, host = way.partition(" ")
     inbox = town.inbox(host, stripped=prefixed == "stripped")
@@ -152,21 +154,24 @@ def test_what_was_missed_comes_in_pages_and_the_stream_is_live(town: Town, brows
     device.close()
 
 
-@pytest.mark.parametrize("query", ["", "?abort", "?page"])
-@pytest.mark.parametrize("host", HOSTS)
-def test_who_is_not_signed_in_gets_401_in_json(town: Town, host: str, query: str) -> None:
-    for path in ("/api/notifications", PATH, "/api/notifications/unread-count"):
-        answer = httpx.get(town.inbox(host, stripped=True) + path + query, trust_env=False)
+@pytest.mark.parametrize("asked", [*HOSTS, "gunicorn?abort", "gunicorn?page"])
+def test_who_is_not_signed_in_gets_401_in_json(town: Town, asked: str) -> None:
+    host, _, query = asked.partition("?")
+    for path in ("/api/notifications", PATH):
+        answer = httpx.get(f"{town.inbox(host, stripped=True)}{path}?{query}", trust_env=False)
         found = (answer.status_code, answer.headers["Content-Type"], "WWW-Authenticate" in answer.headers)
         assert found == (401, "application/problem+json", True), answer.text
 
 
 @pytest.mark.parametrize(
-    ("header", "value"), [("X-Forwarded-Prefix", "//evil.example"), ("SCRIPT_NAME", "/{host}"), ("X-Script-Name", "/x")]
+    ("host", "header", "value"),
+    [
+        *((host, "X-Forwarded-Prefix", "//evil.example") for host in HOSTS),
+        *((host, "SCRIPT_NAME", f"/{host}") for host in ("gunicorn", "django-gunicorn")),
+    ],
 )
-@pytest.mark.parametrize("host", HOSTS)
 def test_no_header_of_a_client_steers_the_link(town: Town, host: str, header: str, value: str) -> None:
-    headers = {"Cookie": town.cookies[host], "Accept": "text/event-stream", header: value.format(host=host)}
+    headers = {"Cookie": town.cookies[host], "Accept": "text/event-stream", header: value}
     address, seen = town.inbox(host, stripped=False) + PATH, 0
     with httpx.stream("GET", address, headers=headers, trust_env=False) as stream:
         if stream.status_code == 404:  # gunicorn trusts SCRIPT_NAME, and serves another path
@@ -214,17 +219,13 @@ def test_any_wrapping_application_runs_under_our_gunicorn_config(town: Town, tmp
     with log.open("ab") as output:
         child.start(output)
 
-    def answers(path: str = "/healthz") -> bool:
-        try:
-            return httpx.get(f"http://{place}{path}", trust_env=False, timeout=5).is_success
-        except httpx.TransportError:
-            return False
-
     try:
-        wait_until(answers, STARTED, log.read_text)
-        for _ in range(3):  # one more than there are threads
-            assert not answers("/exit")
-            wait_until(answers, STARTED, log.read_text)
+        with httpx.Client(trust_env=False) as http:
+            alive = partial(answers, http, f"http://{place}/healthz")
+            wait_until(alive, STARTED, log.read_text)
+            for _ in range(3):  # as many threads as there are, and one more
+                assert not answers(http, f"http://{place}/exit")
+                wait_until(alive, STARTED, log.read_text)
         assert "a thread has ended: this worker gives way to a new one" in log.read_text()
     finally:
         child.kill()

@@ -3,11 +3,14 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import django
+import orjson
 import pytest
 from django.conf import settings as site_settings
 from django.core.checks import run_checks
@@ -15,6 +18,8 @@ from django.db import Error, connections, transaction
 from django.http import HttpResponseRedirect
 from django.test import override_settings
 from django.urls import include, path
+from django.utils import translation
+from django.utils.translation import gettext_lazy
 from sqlalchemy import inspect, make_url, select
 from sqlalchemy.orm import Session
 
@@ -126,6 +131,19 @@ def test_a_commit_stores_and_publishes(database: Database, control: ControlPort)
     assert stored(database) == ["first", "second"]
     assert control.seqs == [1, 2]
     assert left_behind(database) == []
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("user_id", [42, UUID(int=42)])
+def test_what_sites_hand_over_is_stored_in_the_active_language(database: Database, user_id: int | UUID) -> None:
+    monday = gettext_lazy("Monday")
+    with translation.override("de"), transaction.atomic(using=ALIAS):
+        payload = {"price": Decimal("9.90"), "day": monday, "at": {UUID(int=1): date(2026, 11, 26)}}
+        made = notify(user_id=user_id, type="t", title=monday, message=monday, payload=payload)
+    assert stored(database) == ["Montag"]
+    assert (made.user_id, made.content.message) == (str(user_id), "Montag")
+    kept = {"price": "9.90", "day": "Montag", "at": {str(UUID(int=1)): "2026-11-26"}}
+    assert orjson.loads(made.content.payload) == kept
 
 
 @pytest.mark.usefixtures("site")

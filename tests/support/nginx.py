@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 
-from shirase import tls
 from tests.support.certificates import Authority
 from tests.support.loop_thread import wait_until
 from tests.support.stack import free_ports
@@ -51,15 +50,16 @@ def nginx(directory: Path, server: str, authority: Authority | None = None) -> I
     configuration.write_text(CONFIGURATION.format(directory=directory, port=port, server=server, secure=secure))
     with subprocess.Popen([NGINX, "-e", str(log), "-c", str(configuration), "-p", str(directory)]) as process:
         try:
-            wait_until(lambda: _answers(url), STARTED, log.read_text)
+            with httpx.Client(verify=False, trust_env=False) as http:  # noqa: S501 - the certificate is the test's own
+                wait_until(lambda: _answers(http, url), STARTED, log.read_text)
             yield url
         finally:
             process.kill()
 
 
-def _answers(url: str) -> bool:
+def _answers(http: httpx.Client, url: str) -> bool:
     try:
-        httpx.get(f"{url}/healthz", verify=False if url.startswith("https") else tls.context(), trust_env=False)
+        http.get(f"{url}/healthz")
     except httpx.TransportError:
         return False
     return True

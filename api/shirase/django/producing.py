@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Unpack
+from uuid import UUID
 
 from django.db import transaction
 from sqlalchemy import Connection
@@ -24,7 +25,7 @@ from shirase.store import retract as retract_store
 from shirase.types import Draft, Event, Notification, Stored
 
 
-def notify(*, user: Any = None, user_id: str | None = None, **fields: Unpack[KeyedInput]) -> Notification:
+def notify(*, user: Any = None, user_id: str | int | UUID | None = None, **fields: Unpack[KeyedInput]) -> Notification:
     """Create a notification in the transaction that is open on the connection ``SHIRASE["DATABASE"]``, or in its own.
 
     Args:
@@ -57,7 +58,7 @@ def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
 
 
 def broadcast(
-    *, users: Iterable[Any] = (), user_ids: Iterable[str] = (), **fields: Unpack[KeyedInput]
+    *, users: Iterable[Any] = (), user_ids: Iterable[str | int | UUID] = (), **fields: Unpack[KeyedInput]
 ) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]

@@ -29,6 +29,10 @@ keepalive = 0
 # and too much stands on it to be left to one.
 header_map = "drop"
 
+# Gunicorn takes these two from whoever connects from this machine, which the proxy does with what any client sent:
+# `SCRIPT_NAME: /x` would make /x/metrics the path /metrics, which no route of the proxy hides.
+forwarder_headers = ""
+
 graceful_timeout = 5  # no handler waits for anything longer
 timeout = 30
 # Gunicorn's control socket lies in the home directory, where two copies collide; nothing here uses it.

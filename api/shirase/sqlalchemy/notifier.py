@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Unpack
+from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_event
@@ -167,7 +168,9 @@ def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[N
     return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
-def broadcast(session: AnySession, *, user_ids: Iterable[str], **fields: Unpack[KeyedInput]) -> list[Notification]:
+def broadcast(
+    session: AnySession, *, user_ids: Iterable[str | int | UUID], **fields: Unpack[KeyedInput]
+) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
     return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **fields}).drafts())
 
