@@ -1,4 +1,4 @@
-"""The three ways in that README shows: lines of the examples, which tests run, and one that is run here."""
+"""The ways in that README shows: lines of the examples, which tests run, and one that is run here."""
 
 import re
 from contextlib import suppress
@@ -15,7 +15,7 @@ EXAMPLES = ("examples/flask_host.py", "examples/django_site/hiring")
 
 def blocks() -> list[str]:
     readme = (ROOT / "README.md").read_text()
-    section = readme.partition("## Three ways in")[2].partition("\n## ")[0]
+    section = readme.partition(" ways in\n")[2].partition("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
