@@ -14,9 +14,10 @@ from werkzeug.test import TestResponse
 
 from shirase.access.tokens import WRITE
 from shirase.inbox import cursors, events
-from shirase.store import log
+from shirase.store import at_once, keyed, log
 from shirase.store.database import Database
-from shirase.types import START
+from shirase.types import START, Draft
+from tests.support.content import content
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 KEYS = ["k", "a/b", "/a", "a//b/", "a b?c#d%2Fe", "知らせ", "..a", "x" * 255]
@@ -327,3 +328,36 @@ def test_a_repeat_of_a_fold_with_its_idempotency_key_counts_once(api: Api) -> No
         answer = api.client.put("/api/notifications/keys/k", json={**NEW, "fold": True}, headers=headers)
     assert answer.headers["Idempotency-Replayed"] == "true"
     assert api.page()[0]["count"] == 1
+
+
+def test_the_usual_replace_is_one_statement_of_postgresql(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    now = datetime.now(UTC)
+    with database.transaction() as db:
+        keyed.put(db, [Draft(user, content(key="k")) for user in ("a", "b")], now)
+    again = [Draft(user, content(key="k", title="new"), fold=True) for user in ("b", "a")]
+    with database.autocommit() as db:
+        done = at_once.replace_at_once(db, again, now)
+        assert done is not None
+        assert [(one.notification.user_id, one.notification.count) for one in done] == [("b", 2), ("a", 2)]
+        unchanged = at_once.replace_at_once(db, [Draft("a", content(key="k", title="new"))], now)
+        assert unchanged is None
+        assert at_once.replace_at_once(db, [Draft("c", content(key="k"))], now) is None
+        assert [event.kind for event in log.read_events(db, "a", 1, 9, 9, now)] == ["notification", "updated"]
+    database.close()
+
+
+def test_a_replace_that_was_overtaken_does_nothing(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(postgres_url)
+    now = datetime.now(UTC)
+    with database.transaction() as db:
+        keyed.put(db, [Draft("a", content(key="k"))], now)
+    with database.autocommit() as db:
+        before = keyed.present(db, {("a", "k")})
+        keyed_at_once = at_once.replace_at_once(db, [Draft("a", content(key="k", title="first"))], now)
+        assert keyed_at_once is not None
+        monkeypatch.setattr(keyed, "present", lambda *_: before)  # as if the other had come between
+        assert at_once.replace_at_once(db, [Draft("a", content(key="k", title="second"))], now) is None
+        assert log.position(db, "a", now).head == 2
+        assert [event.seq for event in log.read_events(db, "a", 1, 9, 9, now)] == [1, 2]
+    database.close()

@@ -17,7 +17,7 @@ from shirase.errors import DatabaseUnavailable, KeyReused, NotFound, RowsLocked
 from shirase.inbox import events
 from shirase.inbox.batcher import Batcher, RunSeparately
 from shirase.proxy.publisher import Publisher
-from shirase.store import idempotency, keyed, log, missed, traces
+from shirase.store import at_once, idempotency, keyed, log, missed, traces
 from shirase.store.database import Database
 from shirase.types import NOTIFICATION, PUBLISH, Draft, Event, Published, Stored, Trace
 
@@ -107,8 +107,10 @@ def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
         now = datetime.now(UTC)
         try:
             # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
-            with database.transaction(single_statement=not _keyed(drafts)) as db:
-                results = keyed.put(db, drafts, now, patient=len(drafts) == 1)
+            results = _replaced(database, drafts, now)
+            if results is None:
+                with database.transaction(single_statement=not _keyed(drafts)) as db:
+                    results = keyed.put(db, drafts, now, patient=len(drafts) == 1)
         except RowsLocked as exc:
             if len(drafts) > 1:
                 raise RunSeparately from exc
@@ -117,6 +119,14 @@ def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
         return results
 
     return Batcher(create_all, MOST_TOGETHER)
+
+
+def _replaced(database: Database, drafts: Sequence[Draft], now: datetime) -> list[Stored] | None:
+    """What has been replaced in one statement; ``None`` if it takes more."""
+    if not all(draft.content.key for draft in drafts):
+        return None
+    with database.autocommit() as db:
+        return at_once.replace_at_once(db, drafts, now)
 
 
 def _keyed(drafts: Sequence[Draft]) -> bool:

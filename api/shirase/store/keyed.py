@@ -49,10 +49,10 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
     results: dict[int, Stored] = {}
     for numbers in _rounds(drafts):
         chosen = {number: drafts[number] for number in numbers}
-        present = _present(db, {_whose(draft) for draft in chosen.values() if draft.content.key})
-        gone = _remove_expired(db, present, now)
-        fresh = {number: draft for number, draft in chosen.items() if _whose(draft) not in present}
-        again = {number: (draft, present[_whose(draft)]) for number, draft in chosen.items() if number not in fresh}
+        there = present(db, {whose(draft) for draft in chosen.values() if draft.content.key})
+        gone = _remove_expired(db, there, now)
+        fresh = {number: draft for number, draft in chosen.items() if whose(draft) not in there}
+        again = {number: (draft, there[whose(draft)]) for number, draft in chosen.items() if number not in fresh}
         if fresh:
             appended = append_notifications(db, list(fresh.values()), now)
             for number, event in zip(fresh, appended, strict=True):
@@ -66,7 +66,8 @@ def _created(event: Event, before: Iterable[Event] = ()) -> Stored:
     return Stored(event.notification, (*before, event), is_new=True)
 
 
-def _whose(draft: Draft) -> Whose:
+def whose(draft: Draft) -> Whose:
+    """The user and the key."""
     return draft.user_id, draft.content.key or ""
 
 
@@ -98,7 +99,7 @@ def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
     return [found[turn] for turn in sorted(found)]
 
 
-def _present(db: Connection, whose: Iterable[Whose]) -> dict[Whose, Notification]:
+def present(db: Connection, whose: Iterable[Whose]) -> dict[Whose, Notification]:
     """The notifications that have these keys, whether expired or not."""
     given = document({"user_id": user_id, "key": key} for user_id, key in whose)
     found = db.execute(_find(db.dialect.name), {"wanted": given})
@@ -126,7 +127,7 @@ def _remove_expired(db: Connection, present: dict[Whose, Notification], now: dat
 
 
 @dataclass(frozen=True, slots=True)
-class _Update:
+class Update:
     """A present notification, and how it is to be."""
 
     before: Notification
@@ -139,7 +140,7 @@ def _replace(
 ) -> dict[int, Stored]:
     """Give present notifications new contents, in order, at most one a key; what does not change is left as it is."""
     results = {number: Stored(_with_seen(present, seen), (), is_new=False) for number, (_, present) in wanted.items()}
-    updates = {number: made for number, (draft, present) in wanted.items() if (made := _updated(draft, present, now))}
+    updates = {number: made for number, (draft, present) in wanted.items() if (made := updated(draft, present, now))}
     if not updates:
         return results
     positions = _store(db, list(updates.values()), now)
@@ -160,7 +161,7 @@ def _with_seen(one: Notification, seen: Mapping[str, int]) -> Notification:
     return replace(one, is_seen=one.read_at is not None or one.position <= seen[one.user_id])
 
 
-def _updated(draft: Draft, present: Notification, now: datetime) -> _Update | None:
+def updated(draft: Draft, present: Notification, now: datetime) -> Update | None:
     """How the present notification is to be; ``None`` if it is so already."""
     is_unread = present.read_at is None and present.archived_at is None
     actor = draft.content.actor
@@ -181,7 +182,7 @@ def _updated(draft: Draft, present: Notification, now: datetime) -> _Update | No
         read_at=present.read_at if draft.quiet else None,
         archived_at=present.archived_at if draft.quiet else None,
     )
-    return _Update(present, after, rises=not draft.quiet)
+    return Update(present, after, rises=not draft.quiet)
 
 
 def _fold(actor: str | None, present: Notification | None) -> str | None:
@@ -198,25 +199,36 @@ def _fold(actor: str | None, present: Notification | None) -> str | None:
 
 def _change(before: Notification, after: Notification, seen: int) -> Change:
     """What the user is told."""
-    was_unread, was_unseen = _counts(before, seen)
-    is_unread, is_unseen = _counts(after, seen)
-    state = {
-        "is_read": after.read_at is not None,
-        "is_seen": after.is_seen,
-        "read_at": rfc3339(after.read_at) if after.read_at else None,
-        "archived_at": rfc3339(after.archived_at) if after.archived_at else None,
-        "revision": after.revision,  # by which an event that is updated again is known
+    was_unread, was_unseen = counts(before, seen)
+    is_unread, is_unseen = counts(after, seen)
+    return Change(
+        after.user_id,
+        UPDATED,
+        state(after, is_seen=after.is_seen),
+        is_unread - was_unread,
+        is_unseen - was_unseen,
+        after,
+    )
+
+
+def state(one: Notification, *, is_seen: bool) -> dict[str, Any]:
+    """The state as of an ``updated`` event."""
+    return {
+        "is_read": one.read_at is not None,
+        "is_seen": is_seen,
+        "read_at": rfc3339(one.read_at) if one.read_at else None,
+        "archived_at": rfc3339(one.archived_at) if one.archived_at else None,
+        "revision": one.revision,  # by which an event that is updated again is known
     }
-    return Change(after.user_id, UPDATED, state, is_unread - was_unread, is_unseen - was_unseen, after)
 
 
-def _counts(one: Notification, seen: int) -> tuple[int, int]:
+def counts(one: Notification, seen: int) -> tuple[int, int]:
     """Whether it counts as unread, and as unseen."""
     is_unread = one.read_at is None and one.archived_at is None
     return int(is_unread), int(is_unread and one.position > seen)
 
 
-def _store(db: Connection, updates: Sequence[_Update], now: datetime) -> dict[int, int]:
+def _store(db: Connection, updates: Sequence[Update], now: datetime) -> dict[int, int]:
     """Write the new contents; returns the positions of all."""
     values = [
         {
