@@ -1,19 +1,23 @@
 """Pages of other origins in a real browser: what listed ones may do with a user's cookie, and others may not."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
+from shirase.access.tokens import WRITE
 from shirase.store.database import migrate
 from tests.browser.conftest import PATIENCE
 from tests.support.stack import Stack
 
 COOKIE = "session"
+LIMIT = 5  # streams of one user
 # Opens a stream as a page of another origin does, and returns how it ended.
 LISTEN = """([url, withCredentials]) => new Promise((resolve) => {
     const stream = new EventSource(url, { withCredentials });
@@ -26,6 +30,12 @@ LISTEN_ON = """(url) => {
     stream.addEventListener("connected", () => { document.title = "connected"; stream.close(); });
     stream.onerror = () => { document.title = stream.readyState === 2 ? "gave up" : "waits"; };
 }"""
+# Opens so many WebSockets at once, and returns how each ended.
+CONNECT = """([url, count]) => Promise.all(Array.from({ length: count }, () => new Promise((resolve) => {
+    const socket = new WebSocket(url);
+    socket.onopen = () => resolve("opened");
+    socket.onclose = () => resolve("refused");
+})))"""
 FETCH = """async ([url, method, headers]) => {
     try {
         const answer = await fetch(url, { method, headers, credentials: "include" });
@@ -63,7 +73,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     for thread in threads:
         thread.start()
     listed, other = (f"http://127.0.0.1:{server.server_port}" for server in servers)
-    env = {"AUTH_COOKIE": COOKIE, "CORS_ORIGINS": listed}
+    env = {"AUTH_COOKIE": COOKIE, "CORS_ORIGINS": listed, "SSE_MAX_CONNECTIONS_PER_USER": str(LIMIT)}
     try:
         with Stack(database_url, directory, workers=1, env=env) as stack:
             yield Elsewhere(stack, listed, other)
@@ -159,3 +169,36 @@ def test_the_page_to_read_the_document_works_under_its_policy(browser: Browser, 
     page.get_by_text("Idempotency-Key").first.wait_for(timeout=PATIENCE)
     context.close()
     assert complaints == []
+
+
+def test_a_sibling_origin_changes_nothing_with_the_cookie(elsewhere: Elsewhere, at: Any) -> None:
+    """Another port is of the same site, so a cookie with SameSite=Lax is sent."""
+    page = at(elsewhere.other)
+    url = f"{elsewhere.stack.url}/api/notifications/read-all"
+    with page.expect_response(url) as told:
+        page.evaluate(
+            """(url) => void fetch(url, { method: "POST", mode: "no-cors", credentials: "include" })""",
+            url,
+        )
+    assert told.value.status == 403
+
+
+def test_a_websocket_of_another_origin_ends_no_stream(elsewhere: Elsewhere, at: Any) -> None:
+    """A handshake is a GET with the cookie; Chromium sends no Sec-Fetch-Site on it."""
+    token = elsewhere.stack.token("aiko", WRITE)
+    page = at(elsewhere.other)
+    headers = {"Authorization": f"Bearer {token}"}
+    with (
+        httpx.Client(headers=headers, base_url=elsewhere.stack.url, timeout=20) as http,
+        http.stream("GET", "/api/sse/notifications") as own,
+    ):
+        lines = own.iter_lines()
+        assert "event: connected" in itertools.islice(lines, 4)
+        for path in ("/api/sse/notifications", "/api/notifications/poll"):
+            assert (
+                page.evaluate(CONNECT, [elsewhere.stack.url.replace("http", "ws") + path, LIMIT]) == ["refused"] * LIMIT
+            )
+        sent = {"user_id": "aiko", "type": "t", "title": "still here", "message": ""}
+        assert http.post("/api/notifications", json=sent).status_code == 201
+        events = (line for line in lines if line in ("event: notification", "event: closing"))
+        assert next(events) == "event: notification"
