@@ -1,7 +1,7 @@
-"""A JSON Web Key Set by URL (RFC 7517): what an identity provider signs with now.
+"""A JSON Web Key Set by URL (RFC 7517): the current keys of an identity provider.
 
-PyJWT's own client asks again for each unknown ``kid``, forgets its keys when an answer fails, and has no bound on the
-size of one. Whoever sends made-up tokens would decide how often the provider is asked.
+PyJWT's own client fetches again for each unknown ``kid``, forgets its keys when a fetch fails, and has no limit on the
+size of a response. Senders of made-up tokens would decide how often the provider is queried.
 """
 
 import logging
@@ -21,9 +21,9 @@ from shirase.keys import Key, public_key
 
 log = logging.getLogger(__name__)
 
-FRESH = 300.0  # seconds until the set is asked for again
-PAUSE = 10.0  # seconds between two questions at the least, whatever tokens come
-STALE = 86_400.0  # seconds that an old set is used while there is no answer
+FRESH = 300.0  # seconds until the set is fetched again
+PAUSE = 10.0  # seconds at least between two fetches, whatever tokens arrive
+STALE = 86_400.0  # seconds that the last set is used without an answer
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 50
 
@@ -31,7 +31,7 @@ Found = Sequence[tuple[str | None, Key]]
 
 
 class Jwks:
-    """The keys of one URL. Safe to share between threads; asks when a token comes, never by itself."""
+    """The keys of one URL. Safe to share between threads; fetches only when a token is verified."""
 
     def __init__(
         self,
@@ -44,33 +44,33 @@ class Jwks:
         """Prepare, without fetching.
 
         Args:
-            url: where the set is.
-            timeout: seconds that an answer may take.
-            http_hosts: hosts from which it may come over plain http, wherever they are.
-            clock: seconds that only go forward.
+            url: the address of the set.
+            timeout: seconds to wait for an answer.
+            http_hosts: hosts from which plain http is accepted, whatever their addresses.
+            clock: monotonic seconds.
         """
-        self.failure = ""  # why the last fetch that failed did
+        self.failure = ""  # the reason of the last failure
         self._url = url
         self._timeout = timeout
         self._http_hosts = http_hosts
         self._clock = clock
         self._lock = threading.Lock()
         self._known: Found = ()
-        self._attempted = False  # a fetch has ended, whatever came of it
+        self._attempted = False  # a fetch has ended, successfully or not
         self._fetched_at = self._tried_at = float("-inf")
 
     def candidates(self, key_id: str | None) -> Sequence[Key]:
-        """The keys with that ``kid``; without one in the token, all.
+        """Return the keys with that ``kid``, or all keys without one.
 
         Raises:
-            KeysUnavailable: if there is no set and none can be had.
+            KeysUnavailable: if there is no set and none can be fetched.
         """
         if self._age() > FRESH:
             # Without a set callers wait for the first fetch. Once one has failed they do not: an issuer that hangs
             # must not hold every thread.
             self._fetch(wait=not self._attempted)
         found = self._with_id(key_id)
-        if not found and self._known:  # rotated since; only one caller fetches, others answer from the set at hand
+        if not found and self._known:  # perhaps rotated; only one caller fetches, others use the present set
             self._fetch(wait=False)
             found = self._with_id(key_id)
         if self._age() > STALE:
@@ -84,7 +84,7 @@ class Jwks:
         return [key for name, key in self._known if key_id is None or name == key_id]
 
     def _fetch(self, *, wait: bool) -> None:
-        """Fetch, unless that was tried just now; while another thread does, wait for it or go on with the old set."""
+        """Fetch, unless that was tried recently; while another thread does, wait for it or use the last set."""
         if not self._lock.acquire(blocking=wait):
             return
         try:
@@ -118,7 +118,7 @@ class Jwks:
         return body
 
     def _address(self) -> tuple[httpx.URL, dict[str, str]]:
-        """Where to connect. Plain http goes to the very address that was checked: a name may change meanwhile."""
+        """Return where to connect. Plain http uses the address that was checked: the name may change meanwhile."""
         url = httpx.URL(self._url)
         headers = {"Accept": "application/json"}
         if url.scheme == "http" and url.host not in self._http_hosts:
@@ -138,7 +138,7 @@ def _read(body: bytes) -> Found:
 
 
 def _key(entry: dict[str, Any]) -> Key | None:
-    """One key of a set; ``None`` for what is not a public key for signatures, such as one that is shared."""
+    """Read a key of a set; ``None`` unless it is a public key for signatures."""
     if entry.get("kty") not in ("RSA", "EC", "OKP") or entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     try:

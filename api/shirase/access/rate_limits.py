@@ -1,4 +1,4 @@
-"""Rate limits: how often one caller may create, connect and ask for tickets."""
+"""Rate limits: how often a caller may create, connect and request tickets."""
 
 import logging
 import math
@@ -19,21 +19,21 @@ CREATES, CONNECTS, TICKETS = "creates", "connects", "tickets"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Where a caller stands."""
+    """A caller's use of a limit."""
 
     kind: str
     limit: int
     window: int  # seconds
     remaining: int
-    reset: int  # seconds until the count begins anew
+    reset: int  # seconds until the count restarts
     is_over: bool
 
 
 class RateLimits:
-    """Counts by caller, for all workers of this host together."""
+    """Counts by caller, over all workers of this host."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare; the file is opened with the first count."""
+        """Prepare; the file is opened at the first count."""
         chosen = {
             CREATES: settings.rate_limit_creates,
             CONNECTS: settings.rate_limit_connects,
@@ -43,10 +43,10 @@ class RateLimits:
         self._limiter = FixedWindowRateLimiter(SharedCounters(settings.rate_limit_file))
 
     def count(self, kind: str, user_id: str) -> Usage | None:
-        """Count one more of its kind; ``None`` where there is no limit.
+        """Count a request; ``None`` without a limit.
 
-        Should counting fail, nobody is refused: the limits protect the service from its callers' mistakes, and are no
-        lock on any door.
+        If counting fails, the request passes: the limits protect the service from callers' mistakes, and are no access
+        control.
         """
         item = self._items.get(kind)
         if item is None:

@@ -1,6 +1,6 @@
-"""Counters that all workers of one host share, for the library ``limits``, which has none without another server.
+"""Counters shared by all workers of a host, for the library ``limits``, which has none without another server.
 
-A file of SQLite that nobody waits for: nothing in it outlives the moment, so it is never synced to the disk.
+They are in a SQLite file that is never synced to disk, because its content is short-lived.
 """
 
 import random
@@ -13,8 +13,8 @@ from typing import Any
 
 from limits.storage import Storage
 
-WAIT = 0.25  # seconds for another worker's turn, which takes some microseconds
-SWEEP = 0.002  # the share of counts that also remove what has expired
+WAIT = 0.25  # seconds to wait for another worker, which takes microseconds
+SWEEP = 0.002  # the share of counts that also remove expired ones
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counts (key TEXT PRIMARY KEY, count INTEGER NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID
@@ -28,54 +28,54 @@ RETURNING count
 
 
 class SharedCounters(Storage):
-    """Counts in one file, by one connection a process. Safe to share between threads; make it after a fork."""
+    """Counts in one file, with one connection per process. Safe to share between threads; create it after a fork."""
 
     STORAGE_SCHEME = None
 
     def __init__(self, path: str | None) -> None:
-        """Prepare, without opening; without a path, counts are this process's own."""
+        """Prepare, without opening; without a path, the counts are per process."""
         super().__init__()
         self._path = path or ":memory:"
         self._lock = threading.Lock()
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What can go wrong."""
+        """The errors of the storage."""
         return sqlite3.Error
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count, and say how many there are now."""
+        """Increment and return the count."""
         given = {"key": key, "amount": amount, "expiry": expiry, "now": time.time()}
         count: int = self._execute(_COUNT, given)[0][0]
-        if random.random() < SWEEP:  # noqa: S311 - chance spreads work, it protects nothing
+        if random.random() < SWEEP:  # noqa: S311 - only spreads work
             self._execute("DELETE FROM counts WHERE expires_at <= :now", given)
         return count
 
     def get(self, key: str) -> int:
-        """How many there are now."""
+        """Return the count."""
         found = self._find(key)
         return int(found[0]) if found else 0
 
     def get_expiry(self, key: str) -> float:
-        """When the count begins anew (Unix time)."""
+        """Return when the count restarts (Unix time)."""
         found = self._find(key)
         return float(found[1]) if found else time.time()
 
     def check(self) -> bool:
-        """Whether the file can be used."""
+        """Return whether the file is usable."""
         return bool(self._execute("SELECT 1", {}))
 
     def reset(self) -> int:
-        """Forget all counts."""
+        """Delete all counts."""
         return len(self._execute("DELETE FROM counts RETURNING 1", {}))
 
     def clear(self, key: str) -> None:
-        """Forget one count."""
+        """Delete a count."""
         self._execute("DELETE FROM counts WHERE key = :key", {"key": key})
 
     def _find(self, key: str) -> Any:
-        wanted = "SELECT count, expires_at FROM counts WHERE key = :key AND expires_at > :now"
-        found = self._execute(wanted, {"key": key, "now": time.time()})
+        query = "SELECT count, expires_at FROM counts WHERE key = :key AND expires_at > :now"
+        found = self._execute(query, {"key": key, "now": time.time()})
         return found[0] if found else None
 
     def _execute(self, statement: str, given: dict[str, Any]) -> list[Any]:

@@ -1,7 +1,7 @@
-"""Tickets: permission to open one stream, for clients that can only say it in the address.
+"""Tickets: permission to open one stream, for clients that can only send it in the address.
 
-An address ends up in histories and logs. A ticket in it is worth nothing there: it holds for a minute, once, and for
-nothing but reading the stream of one user.
+Addresses end up in histories and logs, where a ticket is worthless: it is valid for a minute, once, and only to read
+the stream of one user.
 """
 
 import secrets
@@ -18,11 +18,11 @@ from shirase.store.database import Database
 
 PURPOSE = "ticket"
 TTL = 60  # seconds
-KEPT = timedelta(seconds=TTL + 3 * LEEWAY)  # how long a used ticket is remembered: longer than any host takes it
+KEPT = timedelta(seconds=TTL + 3 * LEEWAY)  # how long a used ticket is recorded: longer than any host accepts it
 
 
 def issue(settings: Settings, caller: Identity) -> str:
-    """Make a ticket for the caller's own stream. It carries none of the caller's scopes, and ends with the token."""
+    """Issue a ticket for the caller's own stream. It has no scopes, and expires with the token."""
     value = {
         "id": secrets.token_hex(16),
         "user": caller.user_id,
@@ -35,17 +35,17 @@ def issue(settings: Settings, caller: Identity) -> str:
 def redeem(
     database: Database, settings: Settings, ticket: str, *, is_repeat: Callable[[str], bool] = lambda _: False
 ) -> Identity:
-    """Use a ticket up, and say who it was for.
+    """Use a ticket, and return whom it was issued for.
 
     Args:
-        database: where used tickets are remembered, for all workers and hosts alike.
-        settings: the key that it is sealed with.
+        database: where used tickets are recorded, for all workers and hosts.
+        settings: with the key of the seal.
         ticket: as a client sent it.
-        is_repeat: whether the proxy repeats a long poll of that user, which used its ticket up when it began.
+        is_repeat: whether the proxy repeats a long poll, which used its ticket when it began.
 
     Raises:
-        Unauthenticated: if it is not ours, too old, or used.
-        DatabaseUnavailable: if it cannot be known whether it was used.
+        Unauthenticated: if it is forged, expired, or used.
+        DatabaseUnavailable: if it is unknown whether it was used.
     """
     value = tokens.unseal(settings, PURPOSE, ticket)
     if value is None:

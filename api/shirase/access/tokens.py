@@ -1,4 +1,4 @@
-"""Tokens: who a request says it is, proven by a signed JWT (RFC 7519). No HTTP and no database here."""
+"""Tokens: the identity of a caller, by a signed JWT (RFC 7519). No HTTP and no database here."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ __all__ = ["ADMIN", "WRITE"]  # most callers that need a scope need the rest of 
 
 MAX_USER_ID = 255
 LEEWAY = 10  # seconds by which the signer's clock may differ
-REMEMBERED = 256  # tokens whose signature was right, each process
+REMEMBERED = 256  # verified tokens, per process
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -39,19 +39,19 @@ class Identity:
 
 
 def is_user_id(value: str) -> bool:
-    """Any text of 1 to 255 characters without control characters (or lone surrogates, which are not text)."""
+    """Accept any text of 1 to 255 characters without control characters and lone surrogates."""
     return 1 <= len(value) <= MAX_USER_ID and not _CONTROL.search(value)
 
 
 def as_user_id(value: object) -> str | None:
-    """A value as a user id: text as it is, an integer or UUID as its usual text; ``None`` for anything else."""
+    """Convert a value to a user id: text, or an integer or UUID as text; ``None`` for anything else."""
     if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
         value = str(value)
     return value if isinstance(value, str) and is_user_id(value) else None
 
 
 def check_user_id(value: str) -> None:
-    """Let a user id pass.
+    """Check a user id.
 
     Raises:
         Invalid: if it is not one.
@@ -65,7 +65,7 @@ def mint(settings: TokenSettings, user_id: str, *, scope: str = "", ttl: int = 3
     """Sign a token as a host application would: for the command line, the demo and the tests.
 
     Raises:
-        SettingsError: without ``JWT_SECRET``. Whoever has only public keys can check tokens and make none.
+        SettingsError: without ``JWT_SECRET``, since public keys can only verify.
     """
     if not settings.jwt_secret:
         raise SettingsError("JWT_SECRET", "is not set, and nothing else can sign a token: have its issuer sign one")
@@ -81,14 +81,14 @@ def mint(settings: TokenSettings, user_id: str, *, scope: str = "", ttl: int = 3
 
 
 def verify(keys: Keys, settings: TokenSettings, token: str) -> Identity:
-    """Who a token speaks for. The algorithm is ours to say, never the token's (RFC 8725, section 3.1).
+    """Verify a token and return its identity. The algorithm is the key's, never the token's (RFC 8725, section 3.1).
 
     Raises:
         Unauthenticated: if it is forged, expired, for someone else, or has no usable ``sub``.
-        KeysUnavailable: if there are no keys to check it with.
+        KeysUnavailable: if there are no keys to verify it with.
     """
     failure: Exception = jwt.InvalidKeyError()
-    # JSON that is nested by the thousand ends the interpreter's recursion before anything is verified.
+    # Deeply nested JSON exceeds the interpreter's recursion limit before anything is verified.
     unreadable = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
     try:
         for key in keys.candidates(_key_id(token)):
@@ -103,9 +103,9 @@ def verify(keys: Keys, settings: TokenSettings, token: str) -> Identity:
     raise Unauthenticated("the token is not valid: " + _reason(failure)) from failure
 
 
-# A producer sends one token again and again, and to check a signature takes longer than all else about it. What is
-# remembered is right for good, its end apart: the same key and the same text give the same answer. A key that was
-# withdrawn is no candidate any more. Errors are not remembered.
+# A producer sends the same token repeatedly, and verifying its signature is the largest part of the work. Verified
+# signatures are cached by key and text, and expiry is checked on every request. A withdrawn key is not a candidate any
+# more. Errors are not cached.
 
 
 @lru_cache(REMEMBERED)
@@ -138,7 +138,7 @@ def _verified(key: Key, settings: TokenSettings, token: str) -> Identity:
 
 
 def _claim(claims: dict[str, Any], name: str) -> object:
-    """A claim by its name, or by its path: ``realm_access.roles`` is the member of a member unless it is a name."""
+    """Return a claim by name, or else by path: ``realm_access.roles`` reaches into an object."""
     if name in claims:
         return claims[name]
     found: object = claims
@@ -148,20 +148,20 @@ def _claim(claims: dict[str, Any], name: str) -> object:
 
 
 def _words(value: object) -> list[str]:
-    """Scopes are words of one text (RFC 8693, section 4.2), and roles and permissions are lists as a rule."""
+    """Read scopes: words of a text (RFC 8693, section 4.2), or a list, as roles and permissions usually are."""
     if isinstance(value, str):
         return value.split()
     return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
 
 
 def _granted(settings: TokenSettings, scopes: frozenset[str]) -> frozenset[str]:
-    """The token's scopes, where our own two are as the settings name them."""
+    """Return the token's scopes, with our own two under their names in the settings."""
     ours = {WRITE: settings.jwt_write_scopes, ADMIN: settings.jwt_admin_scopes}
     return (scopes - {WRITE, ADMIN}) | {scope for scope, names in ours.items() if names & scopes}
 
 
 def _granting(settings: TokenSettings, scope: str) -> str:
-    """The name by which a token must carry the scope."""
+    """Return the name of the scope in tokens."""
     return min({WRITE: settings.jwt_write_scopes, ADMIN: settings.jwt_admin_scopes}.get(scope, {scope}))
 
 

@@ -54,11 +54,11 @@ class AsyncClient:
         return await self._run(requests.broadcast(user_ids, fields, idempotency_key))
 
     async def get(self, number: int) -> Notification:
-        """One of one's own."""
+        """Get one of the caller's notifications."""
         return await self._run(requests.get(number))
 
     async def unread_count(self) -> int:
-        """How many of one's own are unread."""
+        """Count the caller's unread notifications."""
         return await self._run(requests.unread_count())
 
     async def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
@@ -66,7 +66,7 @@ class AsyncClient:
         return await self._run(requests.put(fields, idempotency_key))
 
     async def retract(self, key: str, *, user_id: str | None = None) -> None:
-        """Take back the notification of this key, from one user or from everyone."""
+        """Retract the notification of this key, from one user or from everyone."""
         return await self._run(requests.retract(key, user_id))
 
     async def schedule(
@@ -76,15 +76,15 @@ class AsyncClient:
         return await self._run(requests.schedule(send_at, fields, idempotency_key))
 
     async def scheduled(self, *, limit: int = 200, after: int | None = None) -> "list[Scheduled]":
-        """What this producer has scheduled and is not sent yet, behind the id ``after``."""
+        """List what this producer scheduled and is not yet sent, after the id ``after``."""
         return await self._run(requests.scheduled(limit, after))
 
     async def cancel(self, scheduled_id: int) -> None:
-        """Take back what is scheduled."""
+        """Cancel a scheduled notification."""
         return await self._run(requests.cancel(scheduled_id))
 
     async def counts(self) -> Counts:
-        """How many of one's own are unread and unseen."""
+        """Count the caller's unread and unseen notifications."""
         return await self._run(requests.counts())
 
     async def read(self, ids: Iterable[int]) -> Updated:
@@ -116,7 +116,7 @@ class AsyncClient:
         return await self._run(requests.seen())
 
     async def delete(self, number: int) -> None:
-        """Remove one of one's own."""
+        """Delete one of the caller's notifications."""
         return await self._run(requests.delete(number))
 
     async def disconnect(self, user_id: str) -> int:
@@ -124,7 +124,7 @@ class AsyncClient:
         return await self._run(requests.disconnect(user_id))
 
     async def trace(self, number: int) -> dict[str, Any]:
-        """What became of a notification."""
+        """Get the history of a notification."""
         return await self._run(requests.trace(number))
 
     async def list(
@@ -138,12 +138,12 @@ class AsyncClient:
         archived: bool | None = None,
         q: str | None = None,
     ) -> Page:
-        """One page of one's own notifications, by the last change that brought each to the top."""
+        """Get a page of the caller's notifications, in the order of the list."""
         filters = {"before": before, "unread": unread, "type": type, "category": category, "archived": archived, "q": q}
         return await self._run(requests.page(limit, **filters))
 
     async def listen(self, cursor: str | None = None) -> AsyncGenerator[StreamEvent, None]:
-        """All events from ``cursor`` on."""
+        """Yield all events after ``cursor``."""
         at = Listening(cursor)
         while not at.over:
             outcome: Outcome = None

@@ -1,4 +1,4 @@
-"""A client in Python: creates, lists and reads notifications over REST, and listens to a stream as a browser does.
+"""The Python client: creates, lists and reads notifications over REST, and listens to a stream like a browser.
 
     with Client("http://127.0.0.1:7999", token) as client:
         client.create(user_id="42", type="interview.scheduled", title="Interview", message="Tomorrow at ten")
@@ -37,7 +37,7 @@ from shirase.fields import AddressedInput, KeyedInput
 __all__ = ["Client", "ClientError", "Counts", "Notification", "Page", "Scheduled", "StreamEvent", "Updated"]
 
 TIMEOUT = 10.0  # seconds for an answer
-SILENCE = 90.0  # seconds without a byte, heartbeats included, after which a stream is taken for dead
+SILENCE = 90.0  # seconds without a byte, heartbeats included, after which a stream counts as dead
 ATTEMPTS = 5  # over about seven seconds
 
 T = TypeVar("T")
@@ -45,15 +45,15 @@ Token = str | Callable[[], str]
 
 
 class Options(TypedDict, total=False):
-    """What a client can be told beyond address and token."""
+    """Options besides address and token."""
 
-    attempts: int  # how often a request is made until it counts as failed
-    timeout: float  # seconds that one attempt may take
+    attempts: int  # how often a request is sent before it fails
+    timeout: float  # seconds to wait in one attempt
     silence: float  # seconds without a byte after which a stream is opened again; more than SSE_KEEPALIVE_TIMEOUT
 
 
 class Way:
-    """The way to a service: where it is, and as whom it is asked."""
+    """The address of a service and the caller's token."""
 
     def __init__(self, url: str, token: Token, options: Options) -> None:
         self._url = httpx.URL(url.rstrip("/"))
@@ -67,7 +67,7 @@ class Way:
         self.stream_timeout = httpx.Timeout(options.get("timeout", TIMEOUT), read=options.get("silence", SILENCE))
 
     def arguments(self, request: Request[Any]) -> dict[str, Any]:
-        """The request as httpx takes it."""
+        """Return the arguments of httpx for a request."""
         token = self._token if isinstance(self._token, str) else self._token()
         return {
             "method": request.method,
@@ -79,28 +79,28 @@ class Way:
 
 
 class Client:
-    """Talks to a Shirase service through its proxy. Safe to share between threads.
+    """Uses a Shirase service through its proxy. Safe to share between threads.
 
-    Every method raises ``ClientError`` if the service refuses, or cannot be reached in several attempts. What creates
-    something is sent under one idempotency key in all attempts, so that it is never created twice.
+    Every method raises ``ClientError`` if the service refuses, or cannot be reached in several attempts. All attempts
+    of a create share one idempotency key, so that nothing is created twice.
     """
 
     def __init__(self, url: str, token: Token, **options: Unpack[Options]) -> None:
         """Prepare, without connecting.
 
         Args:
-            url: the proxy's address, with the prefix at which a host has mounted the routes, if it has.
-            token: a JWT that the service accepts, or what gives one: it is asked before every attempt.
+            url: the proxy's address, with the prefix if an application mounted the routes.
+            token: a JWT that the service accepts, or a function that returns one, called before every attempt.
             options: see ``Options``.
 
         Raises:
-            ValueError: if the address is not one, or there is to be no attempt.
+            ValueError: if the address is invalid, or the number of attempts is zero.
         """
         self._way = Way(url, token, options)
         self._http = httpx.Client(trust_env=False, verify=tls.context())
 
     def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
-        """Create a notification; a key of the caller's own makes repeats harmless beyond this call, too."""
+        """Create a notification; with an ``idempotency_key``, repeats of this call are harmless too."""
         return self._run(requests.create(fields, idempotency_key))
 
     def batch(self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None) -> list[Notification]:
@@ -114,11 +114,11 @@ class Client:
         return self._run(requests.broadcast(user_ids, fields, idempotency_key))
 
     def get(self, number: int) -> Notification:
-        """One of one's own notifications."""
+        """Get one of the caller's notifications."""
         return self._run(requests.get(number))
 
     def unread_count(self) -> int:
-        """How many of one's own are unread."""
+        """Count the caller's unread notifications."""
         return self._run(requests.unread_count())
 
     def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
@@ -126,7 +126,7 @@ class Client:
         return self._run(requests.put(fields, idempotency_key))
 
     def retract(self, key: str, *, user_id: str | None = None) -> None:
-        """Take back the notification of this key, from one user or from everyone."""
+        """Retract the notification of this key, from one user or from everyone."""
         return self._run(requests.retract(key, user_id))
 
     def schedule(
@@ -136,15 +136,15 @@ class Client:
         return self._run(requests.schedule(send_at, fields, idempotency_key))
 
     def scheduled(self, *, limit: int = 200, after: int | None = None) -> "list[Scheduled]":
-        """What this producer has scheduled and is not sent yet, behind the id ``after``."""
+        """List what this producer scheduled and is not yet sent, after the id ``after``."""
         return self._run(requests.scheduled(limit, after))
 
     def cancel(self, scheduled_id: int) -> None:
-        """Take back what is scheduled."""
+        """Cancel a scheduled notification."""
         return self._run(requests.cancel(scheduled_id))
 
     def counts(self) -> Counts:
-        """How many of one's own are unread and unseen."""
+        """Count the caller's unread and unseen notifications."""
         return self._run(requests.counts())
 
     def read(self, ids: Iterable[int]) -> Updated:
@@ -176,15 +176,15 @@ class Client:
         return self._run(requests.seen())
 
     def delete(self, number: int) -> None:
-        """Remove one of one's own."""
+        """Delete one of the caller's notifications."""
         return self._run(requests.delete(number))
 
     def disconnect(self, user_id: str) -> int:
-        """End all streams of a user, as an operator may; returns how many there were."""
+        """End all streams of a user, as an operator; return their number."""
         return self._run(requests.disconnect(user_id))
 
     def trace(self, number: int) -> dict[str, Any]:
-        """What became of a notification, as an operator may ask; see ``GET /api/notifications/ID/trace``."""
+        """Get the history of a notification, as an operator; see ``GET /api/notifications/ID/trace``."""
         return self._run(requests.trace(number))
 
     def list(
@@ -198,14 +198,14 @@ class Client:
         archived: bool | None = None,
         q: str | None = None,
     ) -> Page:
-        """One page of one's own notifications, by the last change that brought each to the top."""
+        """Get a page of the caller's notifications, in the order of the list."""
         filters = {"before": before, "unread": unread, "type": type, "category": category, "archived": archived, "q": q}
         return self._run(requests.page(limit, **filters))
 
     def listen(self, cursor: str | None = None) -> Generator[StreamEvent, None, None]:
-        """All events from ``cursor`` on, for ever: a stream that ends is opened again where it ended.
+        """Yield all events after ``cursor``, for ever: a stream that ends is resumed.
 
-        It ends only when the service ends it for good; the ``closing`` event before says why.
+        It ends only when the service ends it for good, with the reason in the ``closing`` event before.
         """
         at = Listening(cursor)
         while not at.over:
@@ -219,7 +219,7 @@ class Client:
                         answer.read()
                         at.check(outcome := answer)
             except (httpx.TransportError, SSEError):
-                pass  # away, or cut off: the service may be back in a moment
+                pass  # unreachable or cut off: the service may be back in a moment
             if not at.over:
                 time.sleep(at.pause(outcome))
 

@@ -1,6 +1,6 @@
-"""What the Python client asks and how it takes the answers, without a socket: requests, retries, a listener's place.
+"""The Python client without its socket: requests, retries, and a listener's position.
 
-``client.py`` carries this out, once in plain Python and once with ``async``.
+``client.py`` and ``async_client.py`` execute it.
 """
 
 import logging
@@ -20,9 +20,9 @@ from shirase.errors import FieldError
 from shirase.fields import FIELDS
 
 STREAM = "/api/sse/notifications"
-AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)  # statuses that another try may change
+AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)  # statuses that a retry may change
 DELAYS = (0.5, 30.0)  # seconds between two attempts: the first, the longest; each is spread over its upper half
-LONGEST_WAIT = 60.0  # seconds that a Retry-After is followed
+LONGEST_WAIT = 60.0  # seconds of a Retry-After that are respected
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 
 class ClientError(Exception):
-    """The service refused, or could not be reached in as many attempts as there are. ``str(error)`` says why.
+    """The service refused, or could not be reached in all attempts; ``str(error)`` has the reason.
 
-    ``status`` is that of the answer, ``None`` if there was none; ``errors`` are the fields that are wrong. A create
-    that failed for lack of an answer may have taken effect: repeat it with its ``idempotency_key``.
+    ``status`` is the answer's, ``None`` without one; ``errors`` are the wrong fields. A create that got no answer may
+    have taken effect: repeat it with its ``idempotency_key``.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ClientError(Exception):
         errors: tuple[FieldError, ...] = (),
         idempotency_key: str | None = None,
     ) -> None:
-        """Carry what the problem document fields."""
+        """Take the fields of the problem document."""
         super().__init__(message)
         self.status = status
         self.errors = errors
@@ -60,9 +60,9 @@ class Notification(_Declared):  # type: ignore[misc]
 
     id: int
     user_id: str
-    position: int  # in the list, which begins with the highest
+    position: int  # in the list, highest first
     revision: int
-    count: int  # of those that were folded into it
+    count: int  # of the notifications folded into it
     actors: list[dict[str, Any]]
     is_read: bool
     is_seen: bool
@@ -73,7 +73,7 @@ class Notification(_Declared):  # type: ignore[misc]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Notification":
-        """Read what the service sends; fields that a newer one adds are passed over."""
+        """Read the service's JSON, ignoring fields of newer releases."""
         known: dict[str, Any] = {one.name: values.get(one.name) for one in dataclass_fields(cls)}
         times = {name: datetime.fromisoformat(text) for name, text in known.items() if text and name.endswith("_at")}
         return cls(**known | times)
@@ -81,7 +81,7 @@ class Notification(_Declared):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Notifications in the order of the list; ``next_before`` asks for the next page, ``None``: this was the last."""
+    """A page of notifications; ``next_before`` requests the next page, and is ``None`` on the last."""
 
     notifications: list[Notification]
     unread_count: int
@@ -90,7 +90,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """How many were changed, and how many are unread now."""
+    """The number of changed notifications, and the unread count."""
 
     updated: int
     unread_count: int
@@ -98,7 +98,7 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many are unread and unseen, and how many are unread of each category."""
+    """The unread and unseen counts, and the unread count by category."""
 
     unread_count: int
     unseen_count: int
@@ -115,7 +115,7 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event of the stream; ``id`` is the cursor behind it, where it has one."""
+    """An event of the stream; ``id`` is the cursor after it, if it has one."""
 
     event: str
     id: str | None
@@ -123,13 +123,13 @@ class StreamEvent:
 
     @property
     def notification(self) -> Notification | None:
-        """What a ``notification`` or ``updated`` event is about."""
+        """The notification of a ``notification`` or ``updated`` event."""
         return Notification.from_json(self.data) if self.event in ("notification", "updated") else None
 
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """One request, the same in every attempt, and how its answer is read."""
+    """A request, the same in every attempt, with the reader of its answer."""
 
     method: str
     path: str
@@ -151,7 +151,7 @@ Call = Generator[Request[T] | Pause, Outcome, T]
 
 
 def call(request: Request[T], attempts: int) -> Call[T]:
-    """Make a request until it is answered: yields what to do next, is sent what came of it, returns what was fields.
+    """Make a request until it is answered: yields actions, receives their outcomes, returns the result.
 
     Raises:
         ClientError: if it is refused, or after the last attempt.
@@ -162,7 +162,7 @@ def call(request: Request[T], attempts: int) -> Call[T]:
             if outcome.is_success:
                 return request.read(outcome.json() if outcome.content else None)
             if attempt > 1 and request.method == "DELETE" and outcome.status_code == HTTPStatus.NOT_FOUND:
-                return request.read(None)  # an attempt whose answer was lost has removed it
+                return request.read(None)  # an attempt whose answer was lost deleted it
             if attempt == attempts or outcome.status_code not in AGAIN:
                 raise refused(outcome, request)
         elif attempt == attempts:
@@ -172,15 +172,15 @@ def call(request: Request[T], attempts: int) -> Call[T]:
 
 
 def pause(attempt: int, outcome: Outcome, first: float = DELAYS[0]) -> float:
-    """Seconds to wait after an attempt that failed: twice as long each time, spread, or as long as the answer says."""
+    """Return the delay after a failed attempt: doubling and randomised, or the answer's Retry-After."""
     longest = min(first * 2 ** min(attempt - 1, 16), max(DELAYS[1], first))
     fields = outcome.headers.get("Retry-After", "") if isinstance(outcome, httpx.Response) else ""
     asked = min(float(fields), LONGEST_WAIT) if fields.isdecimal() else 0.0
-    return max(random.uniform(longest / 2, longest), asked)  # noqa: S311 - spreads retries, protects nothing
+    return max(random.uniform(longest / 2, longest), asked)  # noqa: S311 - only spreads retries
 
 
 def refused(answer: httpx.Response, request: Request[Any] | None = None) -> ClientError:
-    """What a problem document says, as an error."""
+    """Convert a problem document to an error."""
     errors: tuple[FieldError, ...] = ()
     try:
         problem = answer.json()
@@ -193,7 +193,7 @@ def refused(answer: httpx.Response, request: Request[Any] | None = None) -> Clie
 
 
 def unreachable(reason: httpx.TransportError | None, request: Request[Any] | None = None) -> ClientError:
-    """That no answer came, as an error."""
+    """Convert a missing answer to an error."""
     error = ClientError(f"the service cannot be reached: {reason}", idempotency_key=_key(request))
     error.__cause__ = reason
     return error
@@ -212,24 +212,24 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 class Listening:
-    """Where a listener stands in the stream, and whether and when it opens the stream again."""
+    """A listener's position, and whether and when it reconnects."""
 
     def __init__(self, cursor: str | None) -> None:
-        """Begin behind the cursor, or at the present."""
+        """Begin after the cursor, or at the present."""
         self.over = False
         self._cursor = cursor
-        self._first_delay = 1.0  # seconds, until the stream names another
+        self._first_delay = 1.0  # seconds, until the stream sends a `retry:`
         self._failures = 0
 
     def request(self) -> Request[None]:
-        """What opens the stream where it was left."""
+        """Return the request that resumes the stream."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self._cursor} if self._cursor else {})
         return Request("GET", STREAM, lambda _: None, headers=headers)
 
     def take(self, sent: ServerSentEvent) -> StreamEvent | None:
-        """Note one event; ``None`` for one that a browser would not dispatch (WHATWG HTML, section 9.2.6).
+        """Process an event; ``None`` if a browser would not dispatch it (WHATWG HTML, section 9.2.6).
 
-        One whose data is damaged is logged and passed over: to open the stream again would bring the same one again.
+        One with damaged data is logged and skipped: reconnecting would deliver it again.
         """
         if not sent.data:
             return None
@@ -248,15 +248,15 @@ class Listening:
         return event
 
     def check(self, answer: httpx.Response) -> None:
-        """Look at an answer that is no stream.
+        """Process an answer that is not a stream.
 
         Raises:
-            ClientError: if another attempt would be answered in the same way.
+            ClientError: if another attempt would have the same result.
         """
         if answer.status_code not in AGAIN:
             raise refused(answer)
 
     def pause(self, outcome: Outcome = None) -> float:
-        """Seconds until the stream is opened again."""
+        """Return the seconds until the stream is opened again."""
         self._failures += 1
         return pause(self._failures, outcome, self._first_delay)

@@ -1,8 +1,8 @@
 """Cursors: how a client names the last event it has seen.
 
-A cursor is ``STREAM-EVENT``. The first part is made of the database's own random name and the user's id, so that a
-cursor of another database or another user is recognised as foreign and answered with ``reset`` instead of wrong events.
-The second is the event's id (``EventId``), by whose random tag a log that went back in time is recognised.
+A cursor is ``STREAM-EVENT``. The first part is derived from the database's random name and the user's id, so that a
+cursor of another database or user is recognised, and answered with ``reset`` instead of wrong events. The second is the
+event's id (``EventId``), whose random tag reveals a log that went back in time.
 Only letters, digits, ``-`` and ``.`` are used and it stays short: a ``Last-Event-ID`` over 128 bytes, or with ``<`` in
 it, costs the browser a CORS preflight (WHATWG Fetch, CORS-unsafe request-header byte).
 """
@@ -14,23 +14,23 @@ from shirase.types import EventId
 
 
 def encode(database_name: str, user_id: str, event: EventId) -> str:
-    """The cursor of one event of one user."""
+    """Return the cursor of a user's event."""
     return f"{_stream(database_name, user_id)}-{event}"
 
 
 def unusable(database_name: str, user_id: str) -> str:
-    """A cursor that stands for no place: whoever comes back with it is told to reset."""
+    """Return a cursor of no position: a client that returns with it is reset."""
     return f"{_stream(database_name, user_id)}-reset"
 
 
 def decode(database_name: str, user_id: str, cursor: str) -> EventId | None:
-    """The event that a cursor names, or ``None`` if it is not one of this user's in this database."""
+    """Return the event of a cursor, or ``None`` if it is not this user's in this database."""
     stream, _, event = cursor.partition("-")
     return EventId.parse(event) if stream == _stream(database_name, user_id) else None
 
 
 def _stream(database_name: str, user_id: str) -> str:
-    # Not a secret and no proof of anything: whoever forges one only harms their own replay.
+    # Not a secret: a forged cursor only affects its sender's own replay.
     digest = _keyed(database_name).copy()
     digest.update(user_id.encode())
     return digest.hexdigest()
