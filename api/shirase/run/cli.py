@@ -18,6 +18,7 @@ from shirase import logs, metrics
 from shirase.access import tokens
 from shirase.client.client import Client, ClientError
 from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
+from shirase.inbox import imports
 from shirase.inbox.services import wire
 from shirase.relay import repair
 from shirase.run import node, proxy, supervisor, trace
@@ -28,6 +29,7 @@ from shirase.run.environment import load
 from shirase.run.standby import Standby
 from shirase.settings import ProxySettings, Settings, TokenSettings
 from shirase.store import database, schema
+from shirase.store.database import Database
 from shirase.variables import database_url, is_set, schema_name, secret
 
 DATA_DIR = click.option(
@@ -259,6 +261,23 @@ def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
     click.echo("\n".join(trace.lines(client.trace(number))))
 
 
+@main.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@DATA_DIR
+@_one_line
+def run_import(file: str, data_dir: Path) -> None:
+    """Import notifications that another system has sent, from JSON lines; - reads standard input."""
+    settings = Settings.from_env(load(data_dir), tokens=False)
+    size = 0 if file == "-" else Path(file).stat().st_size  # unknown of standard input
+    with (
+        closing(Database(settings.database_url, settings.database_timeout, settings.database_schema)) as opened,
+        click.open_file(file, "rb") as lines,
+        _progress_bar(size) as bar,
+    ):
+        count = imports.import_lines(opened, lines, settings.retention_days, bar.update)
+    click.echo(f"{count.imported} imported, {count.present} present before, {count.outdated} too old to keep")
+
+
 @main.command("doctor")
 @TOKEN
 @URL
@@ -312,6 +331,11 @@ def _client(environ: dict[str, str], user_id: str, scope: str, *, url: str | Non
         return Client(url or environ.get("SHIRASE_URL") or DEFAULT_URL, token, attempts=ATTEMPTS)
     except ValueError as exc:
         raise ClientError(str(exc)) from exc
+
+
+def _progress_bar(size: int) -> Any:
+    """Of standard input nobody knows how much is left."""
+    return click.progressbar(length=size or sys.maxsize, label="importing", file=sys.stderr, show_percent=bool(size))
 
 
 def _json(value: Any) -> str:

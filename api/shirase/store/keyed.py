@@ -45,7 +45,7 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
     if not any(draft.content.key for draft in drafts):
         appended = append_notifications(db, drafts, now, patient=patient)
         return [_created(event) for event in appended]
-    seen = _lock(db, sorted({draft.user_id for draft in drafts}), None if patient else IMPATIENCE)
+    seen = lock(db, sorted({draft.user_id for draft in drafts}), None if patient else IMPATIENCE)
     results: dict[int, Stored] = {}
     for numbers in _rounds(drafts):
         chosen = {number: drafts[number] for number in numbers}
@@ -71,7 +71,7 @@ def whose(draft: Draft) -> Whose:
     return draft.user_id, draft.content.key or ""
 
 
-def _lock(db: Connection, user_ids: Sequence[str], patience: str | None) -> dict[str, int]:
+def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
     """Lock the users' logs, those of users who have none yet too; for each, up to where everything is seen."""
     seen = log.lock(db, user_ids, patience)
     missing = [user_id for user_id in user_ids if user_id not in seen]

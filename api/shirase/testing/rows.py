@@ -34,6 +34,6 @@ def _cut(db: Connection, user_id: str, first: int) -> None:
         row.seq: row for row in db.execute(select(events).where(events.c.user_id == user_id, events.c.seq >= first - 2))
     }
     head, previous = before.get(first - 1), before.get(first - 2)
-    stood = {"head": first - 1, "unread": head.unread if head else 0}
+    stood = {"head": first - 1, "unread": head.unread if head else 0, "unseen": head.unseen if head else 0}
     stood |= {"tag": head.tag if head else "", "previous_tag": previous.tag if previous else ""}
     db.execute(update(streams).where(streams.c.user_id == user_id).values(**stood))
