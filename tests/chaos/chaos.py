@@ -11,11 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
+from sqlalchemy import select
+
 from shirase.errors import DatabaseUnavailable
+from shirase.store.tables import ScheduledRow
 from tests.chaos.plan import Step, make_plan
 from tests.chaos.producers import GIVE_UP, Account, Producer
 from tests.chaos.scene import NODES, Scene, scene
-from tests.chaos.verdict import Row, Verdict, inbox_of, incomplete, is_complete, judge, last_count, read_log, trace
+from tests.chaos.verdict import (
+    Row,
+    Verdict,
+    first_edition_count,
+    inbox_of,
+    incomplete,
+    is_complete,
+    judge,
+    last_count,
+    read_log,
+    trace,
+)
 from tests.support.loop_thread import wait_until
 
 PRODUCERS = 4
@@ -117,7 +131,14 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
         for producer in producers:
             producer.join(GIVE_UP + 10)
     running.stack.wait_ready()
+    wait_until(lambda: nothing_scheduled(running), SETTLE, lambda: "what was scheduled is not sent")
     wait_complete(running, report, "the end")
+
+
+def nothing_scheduled(running: Scene) -> bool:
+    """Tell whether all that was scheduled has been sent."""
+    with running.service.database.autocommit() as db:
+        return db.execute(select(ScheduledRow.id).limit(1)).first() is None
 
 
 def execute(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
@@ -161,8 +182,10 @@ def compare(running: Scene, report: Report) -> None:
         report.failures.append(trace(report.verdict.wrong[0], logs, devices))
     report.failures += report.account.surprises[:5]
     made = sum(row.kind == "notification" for rows in logs.values() for row in rows)
-    if made != (confirmed := sum(report.account.created.values())):
-        report.failures.append(f"{confirmed} notifications were confirmed, {made} are in the log")
+    confirmed, account = sum(report.account.created.values()), report.account
+    if not confirmed + account.scheduled <= made <= confirmed + account.attempted:
+        expected = f"{confirmed} and {account.scheduled} to {account.attempted} scheduled notifications were confirmed"
+        report.failures.append(f"{expected}, {made} are in the log")
     for user in devices:
         compare_with_rest(running, user, report)
     compare_with_registry(running, report)
@@ -189,11 +212,11 @@ def compare_with_registry(running: Scene, report: Report) -> None:
 
 def compare_with_rest(running: Scene, user: str, report: Report) -> None:
     """Compare what each device would show with the list and the count over REST."""
-    stored: dict[int, bool] = {}
+    stored: dict[int, tuple[bool, int]] = {}
     query: dict[str, int] = {"limit": PAGE}
     while True:
         page = running.service.ask("GET", "/api/notifications", user, params=query).json()
-        stored |= {one["id"]: one["is_read"] for one in page["notifications"]}
+        stored |= {one["id"]: (one["is_read"], one["revision"]) for one in page["notifications"]}
         if page["next_before"] is None:
             break
         query["before"] = page["next_before"]
@@ -203,3 +226,5 @@ def compare_with_rest(running: Scene, user: str, report: Report) -> None:
         if last_count(device) != page["unread_count"]:
             shown = last_count(device)
             report.failures.append(f"device {number} of {user!r} shows {shown} unread, REST {page['unread_count']}")
+        if first_edition_count(device) != page["unread_count"]:
+            report.failures.append(f"device {number} of {user!r} shows another count to a client of the first edition")

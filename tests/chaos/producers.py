@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ RETRY = 0.2  # seconds until a failed request is repeated
 TIMEOUT = 15.0  # seconds to wait for an answer: above the database's own timeout
 GIVE_UP = 120.0  # seconds after which an unanswered request is a failure
 RECENT = 200  # notifications per user that may be marked read or deleted
+KEYS = ["a", "b", "c"]  # of each user
 BATCH, AUDIENCE = 60, 8  # at most; more than 50 events of one user are published differently
 
 
@@ -29,6 +31,8 @@ class Account:
     created: dict[str, int] = field(default_factory=dict)  # notifications created, by idempotency key
     requests: Counter[str] = field(default_factory=Counter)
     repeats: Counter[str] = field(default_factory=Counter)  # by the error or status
+    attempted: int = 0  # to schedule; an answer may be lost
+    scheduled: int = 0  # as far as it was confirmed
     surprises: list[str] = field(default_factory=list)  # answers that must not occur
 
 
@@ -48,10 +52,11 @@ class Producer(threading.Thread):
 
     def run(self) -> None:
         actions = [self.create, self.create_batch, self.broadcast, self.read, self.read_all, self.delete]
+        actions += [self.put, self.fold, self.retract, self.change_state, self.archive_all, self.see, self.schedule]
         with self._http:
             while self._write.wait() and not self._done:
                 time.sleep(self._random.uniform(0, PAUSE))
-                action = self._random.choices(actions, weights=[50, 8, 6, 15, 2, 15])[0]
+                action = self._random.choices(actions, weights=[40, 8, 6, 15, 2, 12, 15, 10, 4, 12, 1, 3, 4])[0]
                 self._account.requests[action.__name__] += 1
                 action()
 
@@ -86,6 +91,50 @@ class Producer(threading.Thread):
         for number in self._some(user)[:2]:
             self._recent[user].remove(number)
             self._send("DELETE", f"/api/notifications/{number}", user)
+
+    def put(self) -> None:
+        self._put(fold=False, quiet=self._random.random() < 0.2)
+
+    def fold(self) -> None:
+        self._put(fold=True, actor={"name": self._random.choice(["Ann", "Bob", "Cy", "Di"])})
+
+    def retract(self) -> None:
+        user, key = self._user(), self._random.choice(KEYS)
+        self._send("DELETE", f"/api/notifications/keys/{key}", "producer", params={"user_id": user})
+
+    def change_state(self) -> None:
+        user = self._user()
+        if ids := self._some(user):
+            what = self._random.choice(["unread", "archive", "unarchive"])
+            self._send("POST", f"/api/notifications/{what}", user, json={"ids": ids})
+
+    def archive_all(self) -> None:
+        self._send("POST", "/api/notifications/archive-all", self._user())
+
+    def see(self) -> None:
+        self._send("POST", "/api/notifications/seen", self._user())
+
+    def schedule(self) -> None:
+        soon = datetime.now(UTC) + timedelta(seconds=self._random.uniform(0.2, 3))
+        body = draft(self._title(), user_id=self._user(), send_at=soon.isoformat())
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        self._account.attempted += 1
+        try:
+            answer = self._http.post(
+                self._random.choice(self._scene.stack.urls) + "/api/notifications",
+                json=body,
+                headers=headers | {"Authorization": f"Bearer {self._scene.stack.token('producer', WRITE)}"},
+            )
+        except httpx.HTTPError:
+            return  # it is not repeated: its time may have come
+        self._account.scheduled += answer.status_code == httpx.codes.ACCEPTED
+
+    def _put(self, **fields: Any) -> None:
+        key = self._random.choice(KEYS)
+        body = draft(self._title(), user_id=self._user(), **fields)
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        answer = self._send("PUT", f"/api/notifications/keys/{key}", "producer", json=body, headers=headers)
+        self._account.created[headers["Idempotency-Key"]] = int(answer.json()["revision"] == 1 if answer else 0)
 
     def _produce(self, path: str, body: dict[str, Any], count: int = 1) -> Any:
         key = secrets.token_hex(8)

@@ -1,5 +1,6 @@
 """Compares every device's events with the database's log."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from shirase.store.database import Database
 from shirase.store.tables import EventRow, NotificationRow
 from tests.support.browser_like import Device, Received
 
+COUNTING = ("connected", "read", "deleted", "updated", "unread", "archived", "unarchived")
 KINDS_OF_LOSS = ("lost", "doubled", "out of order", "disagree", "reset")
 
 
@@ -63,16 +65,19 @@ def read_log(database: Database) -> dict[str, list[Row]]:
         EventRow.notification_id,
         EventRow.created_at,
         EventRow.published_at,
+        EventRow.data,
     )
     rows = (
-        select(*columns, NotificationRow.id)
+        select(*columns, NotificationRow.revision)
         .join(NotificationRow, NotificationRow.id == EventRow.notification_id, isouter=True)
         .order_by(EventRow.user_id, EventRow.seq)
     )
     logs: dict[str, list[Row]] = {}
     with database.autocommit() as db:
-        for user, seq, kind, number, created, published, stored in db.execute(rows):
-            silent = kind == "notification" and stored is None
+        for user, seq, kind, number, created, published, data, newest in db.execute(rows):
+            silent = kind in ("notification", "updated") and newest is None
+            if kind == "updated" and newest is not None:  # one that is updated again need not be sent
+                silent = json.loads(data or "{}")["revision"] < newest
             logs.setdefault(user, []).append(Row(seq, kind, number, created, published, silent))
     return logs
 
@@ -85,14 +90,15 @@ def judge(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> Verdi
         verdict.events += len(rows)
         if [row.seq for row in rows] != list(range(1, len(rows) + 1)):
             verdict.wrong.append(Wrong("out of order", user, -1, None, "the log itself has gaps"))
-        said: dict[int, set[str]] = {}
+        said: dict[tuple[int, int], set[str]] = {}  # by seq and revision: a replay shows the newest
         for number, device in enumerate(of_user):
             verdict.wrong += (Wrong(what, user, number, seq, note) for what, seq, note in _wrongs(rows, device))
             _measure(verdict, rows, device)
             for one in device.log:
                 if one.seq is not None:
-                    said.setdefault(one.seq, set()).add(f"{one.event} {one.data}")
-        verdict.wrong += (Wrong("disagree", user, -1, seq) for seq, texts in said.items() if len(texts) > 1)
+                    revision = one.json.get("revision", 0)
+                    said.setdefault((one.seq, revision), set()).add(f"{one.event} {one.data}")
+        verdict.wrong += (Wrong("disagree", user, -1, seq) for (seq, _), texts in said.items() if len(texts) > 1)
     return verdict
 
 
@@ -147,31 +153,46 @@ def incomplete(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> 
     return "\n".join(lines)
 
 
-def inbox_of(device: Device) -> dict[int, bool]:
-    """Compute the list that a page would show: notification ids, and whether each is read."""
-    inbox: dict[int, bool] = {}
+def inbox_of(device: Device) -> dict[int, tuple[bool, int]]:
+    """Compute the list that a page would show: notification ids, whether each is read, and its revision."""
+    inbox: dict[int, dict[str, Any]] = {}
     for one in device.log:
         content: Any = one.json
-        if one.event == "notification":
-            inbox[content["id"]] = False
-        elif one.event == "read":
-            for number in list(inbox) if content["ids"] == "all" else content["ids"]:
-                if number in inbox:
-                    inbox[number] = True
-        elif one.event == "deleted":
-            for number in content["ids"]:
+        if one.event in ("notification", "updated"):
+            inbox[content["id"]] = dict(content)
+            continue
+        ids = content.get("ids", [])
+        for number in list(inbox) if ids == "all" else ids:
+            if one.event == "deleted":
                 inbox.pop(number, None)
-    return inbox
+            elif number in inbox and one.event in ("read", "unread"):
+                inbox[number]["is_read"] = one.event == "read"
+            elif number in inbox:
+                inbox[number]["archived_at"] = content.get("archived_at")
+    return {
+        number: (shown["is_read"], shown["revision"]) for number, shown in inbox.items() if not shown["archived_at"]
+    }
 
 
 def last_count(device: Device) -> int:
     """Compute the badge that a page would show."""
     count = 0
     for one in device.received:
-        if one.event == "connected" or (one.event in ("read", "deleted")):
-            count = one.json["unread_count"]
-        elif one.event == "notification":
+        if one.event == "notification":
             count += 1
+        elif one.event in COUNTING:
+            count = one.json.get("unread_count", count)
+    return count
+
+
+def first_edition_count(device: Device) -> int:
+    """Compute the badge of a page that ignores the events that came later."""
+    count = 0
+    for one in device.received:
+        if one.event == "notification":
+            count += 1
+        elif one.event in ("connected", "read", "deleted"):
+            count = one.json["unread_count"]
     return count
 
 
