@@ -64,6 +64,13 @@ def test_the_openapi_document_is_valid(app: Flask) -> None:
     assert document["openapi"] == "3.1.0"
 
 
+def test_every_operation_is_documented(app: Flask) -> None:
+    page = (ROOT / "docs/http-api.md").read_text()
+    paths = app.test_client().get("/api/openapi.json").json["paths"]  # type: ignore[index]
+    named = [path.replace("{number}", "ID").replace("{key}", "KEY") for path in paths]
+    assert [path for path in named if path.removeprefix("/api/notifications") not in page] == []
+
+
 def test_every_event_is_in_the_protocol() -> None:
     page = (ROOT / "docs/protocol.md").read_text()
     assert [event for event in EVENTS if f"`{event}`" not in page] == []
