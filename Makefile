@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench chaos churn attack cluster audit lint lock format clean
+.PHONY: help up test check bench chaos churn attack cluster dist audit lint lock format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -49,6 +49,10 @@ attack: ## Try thousands of requests that the OpenAPI document allows and forbid
 cluster: ## Build the images, run the composition and check it from outside, where a container engine can be started
 	@.ci/install test
 	.venv/bin/python -m tests.cluster
+
+dist: ## Build wheel, sdist, npm tarball and SBOM into dist/, twice, and check them
+	@.ci/install test
+	@.ci/dist
 
 audit: ## Ask the registries for known vulnerabilities in what is shipped
 	@.ci/install test
