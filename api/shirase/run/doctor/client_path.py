@@ -22,6 +22,8 @@ ARRIVAL = 10.0  # seconds to wait for a real event
 MOST_SKEW = 5.0  # seconds; tokens and signatures allow ten
 FEWEST_FILES = 10_000  # a stream is an open file; with 1,024 the 990th hangs
 TYPE = "shirase.doctor"
+# A recovery as a client would forge it: the proxy passes this spelling on, and several servers take it for Grip-Last.
+FORGED = {"Grip_Last": "u-ZG9jdG9y; last-id=0, c-0; last-id=0"}
 
 
 class ClientPath:
@@ -76,7 +78,7 @@ class ClientPath:
             ("/api/notifications", HTTPStatus.UNAUTHORIZED, "clients that are not signed in"),
         ):
             try:
-                answer = self._http.get(f"{self._url}{prefix}{path}", headers={"Authorization": ""})
+                answer = self._http.get(f"{self._url}{prefix}{path}", headers={"Authorization": "", **FORGED})
             except httpx.HTTPError as exc:
                 raise Failed(f"{prefix}{path} does not answer: {exc}", "start the application") from exc
             if answer.status_code != status or answer.headers.get("Content-Type") != CONTENT_TYPE:
@@ -116,11 +118,12 @@ class ClientPath:
         return f"{' and '.join(there)} and this machine's agree"
 
     def signing_key(self) -> str:
-        """Check that the handlers accept the proxy's signature, by a request that they answer at once."""
+        """Check that the handlers accept the proxy's signature, and take nothing else for the proxy."""
         self._need_route()
         try:
             # A cursor of no log: the answer is a reset, and nothing is held.
             answer = self._http.get(f"{self._url}/api/notifications/poll", params={"after": "x", "timeout": "1"})
+            forged = self._http.get(f"{self._url}{NEXT_PATH}", headers=FORGED)
         except httpx.HTTPError as exc:
             raise Failed(f"a poll is not answered: {exc}", "see the handlers' log") from exc
         if answer.status_code == HTTPStatus.NOT_IMPLEMENTED:
@@ -131,8 +134,11 @@ class ClientPath:
             raise Failed(f"the handlers do not accept this token: {_detail(answer)}", fix)
         if not answer.is_success:
             raise Failed(f"a poll is answered with {answer.status_code}: {_detail(answer)}", "see the handlers' log")
+        if forged.status_code != HTTPStatus.FORBIDDEN:
+            what = f"a recovery that a client forged is answered with {forged.status_code} instead of 403"
+            raise Failed(what, "route the proxy to this version's handlers, and to nothing that answers in their place")
         self._signed = True
-        return "the handlers accept the proxy's signature"
+        return "the handlers accept the proxy's signature, and no forged recovery"
 
     def files(self) -> str:
         """Check that the proxy may hold many streams open."""
