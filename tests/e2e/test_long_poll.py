@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.support.fragile import PAGE, Fragile
+from tests.conftest import MakeDatabase
+from tests.support.browser_like import Browsers
+from tests.support.fragile import PAGE, Fragile, fragile_service
 from tests.support.loop_thread import wait_until
 from tests.support.service import Service
 
@@ -146,3 +149,39 @@ def test_a_poll_with_a_cursor_from_elsewhere_is_reset(service: Service) -> None:
 
     assert [event["event"] for event in answer["events"]] == ["reset"]
     assert answer["cursor"] == answer["events"][0]["id"]
+
+
+@pytest.mark.parametrize("policy", ["evict-oldest", "reject"])
+def test_polls_and_streams_share_one_limit(
+    make_database: MakeDatabase, tmp_path: Path, browsers: Browsers, pool: ThreadPoolExecutor, policy: str
+) -> None:
+    env = {"SSE_MAX_CONNECTIONS_PER_USER": "3", "SSE_CONNECTION_LIMIT_POLICY": policy}
+    with make_database("sqlite") as url, fragile_service(url, tmp_path, browsers, env) as running:
+        service, alice = running.service, user()
+
+        def held() -> int:
+            found: int = service.ask("GET", "/api/sse/status", alice).json()["user_connections"]
+            return found
+
+        def ask() -> "Future[Any]":
+            return pool.submit(service.ask, "GET", POLL, alice, params={"timeout": LONG}, timeout=2 * LONG)
+
+        polls = []
+        for number in range(3):
+            polls.append(ask())
+            wait_until(lambda number=number: held() == number + 1, LONG, "the poll is not counted")  # type: ignore[misc]
+        wait_until(
+            lambda: sum(POLL.encode() in one for one in running.origin.answered) >= 6, LONG, "not asked again"
+        )  # the proxy repeats each
+        assert not any(each.done() for each in polls)
+        assert held() == 3
+        others = [ask() for _ in range(5)]
+        wait_until(lambda: sum(each.done() for each in [*polls, *others]) == 5, LONG, "nobody gives way")
+        assert policy == "evict-oldest" or all(each.done() for each in others)
+        answers = [each.result() for each in [*polls, *others] if each.done()]
+        assert {(answer.status_code, "Retry-After" in answer.headers) for answer in answers} == {(429, True)}
+        assert held() == 3
+        service.create(alice)
+        for each in [*polls, *others]:
+            assert each.result(2 * LONG).status_code in (200, 429)
+        wait_until(lambda: held() == 0, LONG, "polls that were answered are still counted")

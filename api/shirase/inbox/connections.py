@@ -6,6 +6,7 @@ The rows are a copy of what the proxy holds: ``relay.presence`` corrects them, a
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,11 +15,11 @@ from sqlalchemy import Connection
 
 from shirase import metrics
 from shirase.access.tokens import LEEWAY
-from shirase.errors import TooManyConnections
+from shirase.errors import DatabaseReadOnly, TooManyConnections
 from shirase.proxy import grip, seals, sse
 from shirase.proxy.publisher import Publisher, closing_items
 from shirase.settings import REJECT, Settings
-from shirase.store import connections
+from shirase.store import connections, registry
 from shirase.store.connections import GONE, lock_of
 from shirase.store.database import Database
 from shirase.types import Ended, Position, StreamConnection
@@ -100,6 +101,27 @@ def enter(database: Database, connection: StreamConnection) -> None:
     """Add a connection that is open already, whatever the limit."""
     with database.transaction(durable=False) as db:
         connections.add(db, connection, datetime.now(UTC))
+
+
+def require_standing(database: Database, connection: StreamConnection) -> None:
+    """Let a held long poll be held on.
+
+    Raises:
+        TooManyConnections: if the service has ended it.
+    """
+    with database.autocommit() as db:
+        reason, _ = standing(db, connection)
+    if reason in (CONNECTION_LIMIT, REVOKED):
+        raise TooManyConnections("this long poll was ended: a newer connection took its place, or it was revoked")
+    if reason == GONE:
+        with suppress(DatabaseReadOnly):
+            enter(database, connection)
+
+
+def leave(database: Database, connection: StreamConnection) -> None:
+    """A long poll is about to be answered. The relay would notice it a moment later, when the next one is there."""
+    with suppress(DatabaseReadOnly), database.transaction(durable=False) as db:
+        registry.departed(db, [connection.connection_id], datetime.now(UTC))
 
 
 def closing(reason: str) -> str:

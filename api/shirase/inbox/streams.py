@@ -23,7 +23,7 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.connections import GONE, lock_of
 from shirase.store.database import Database
-from shirase.types import StreamConnection
+from shirase.types import Position, StreamConnection
 
 PATH = "/api/sse/notifications"
 NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
@@ -124,13 +124,20 @@ def poll(
     cursor: str | None,
     timeout: int,
     held: grip.Wait | None = None,
+    counted: tuple[Publisher, StreamConnection] | None = None,
 ) -> Answer:
     """The long poll: what was missed, at once; or nothing, held until there is something or the time is over.
 
     ``held`` is the wait that this request is a repeat of: the proxy repeats it whenever there may be news, and once
-    after about a second in any case.
+    after about a second in any case. A poll that is held counts as one of the user's connections, as a stream does;
+    ``counted`` has what it is counted as, and what tells others that they must give way.
+
+    Raises:
+        TooManyConnections: if the user holds as many as they may, or a newer connection has taken this one's place.
     """
     metrics.POLLS.inc()
+    if held and counted:
+        connections.require_standing(database, counted[1])
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
     missed = replay.read(database, settings, user_id, cursor, replay.position(database, user_id))
@@ -148,18 +155,18 @@ def poll(
     rest = min(wait.until - int(time.time()), timeout)
     too_short = held is not None and rest < SHORTEST_HOLD / 2
     if shown or missed.reached != missed.head or too_short:
+        if held and counted:
+            connections.leave(database, counted[1])
         return Answer(body)
+    if counted and not held:
+        _admit(database, counted[0], settings, counted[1])
     key = grip.sealing_keys(settings)[0]
-    return Answer(body, grip.hold_response(user_id, missed.head, wait, rest, key))
+    connection_id = counted[1].connection_id if counted else None
+    return Answer(body, grip.hold_response(user_id, missed.head, wait, rest, key, connection_id))
 
 
 def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
-    try:
-        with database.transaction(durable=False, lock=lock_of(stream.user_id)) as db:
-            ended, at = connections.admit(db, settings, stream.connection)
-    except DatabaseReadOnly:  # whom nobody can count may listen all the same
-        ended, at = [], replay.position(database, stream.user_id)
-    connections.tell(database, publisher, ended)
+    at = _admit(database, publisher, settings, stream.connection)
     missed = replay.read(database, settings, stream.user_id, cursor, at)
     metrics.CONNECTS.labels("reset" if missed.reset else "new" if cursor is None else "resumed").inc()
     # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
@@ -181,6 +188,17 @@ def _begin(database: Database, publisher: Publisher, settings: Settings, stream:
     )
     answer = _answer(database, settings, stream, missed)
     return Answer(sse.encode(connected) + answer.body, answer.instructions)
+
+
+def _admit(database: Database, publisher: Publisher, settings: Settings, connection: StreamConnection) -> Position:
+    """Count a connection, and end the ones that must give way; where the user's log stands."""
+    try:
+        with database.transaction(durable=False, lock=lock_of(connection.user_id)) as db:
+            ended, at = connections.admit(db, settings, connection)
+    except DatabaseReadOnly:  # whom nobody can count may listen all the same
+        return replay.position(database, connection.user_id)
+    connections.tell(database, publisher, ended)
+    return at
 
 
 def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:

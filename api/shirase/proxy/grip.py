@@ -27,6 +27,7 @@ HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's 
 LATE = 60  # seconds after its end that the repeat of a long poll may come
 
 _WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
+_POLLING_OF_LAST = re.compile(r"(?:^|,)\s*c-([0-9a-f-]{1,100})\s*;")
 _CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})\s*")
 
 
@@ -107,6 +108,12 @@ def parse_wait(header: str, user_id: str, keys: Sequence[bytes]) -> Wait | None:
     return wait
 
 
+def parse_polling(header: str, user_id: str, keys: Sequence[bytes]) -> str | None:
+    """The id of the connection that a long poll of this user, held before, is counted as."""
+    match = _POLLING_OF_LAST.search(header)
+    return match[1] if match and seals.is_connection_of(user_id, match[1], keys) else None
+
+
 def _sealed_of_wait(user_id: str, wait: Wait) -> tuple[str, ...]:
     return "wait", user_id, str(wait.since), str(wait.until)
 
@@ -172,8 +179,12 @@ def continue_at(next_path: str) -> Instructions:
     return Instructions({"Grip-Link": f"<{next_path}>; rel=next"})
 
 
-def hold_response(user_id: str, head: EventId, wait: Wait, timeout: int, key: bytes) -> Instructions:
+def hold_response(
+    user_id: str, head: EventId, wait: Wait, timeout: int, key: bytes, connection_id: str | None = None
+) -> Instructions:
     """Hold a long poll: ask again as soon as there is news, or send this body at the timeout.
+
+    The channel of its connection tells the relay when it is gone, and ends it.
 
     It repeats the request unchanged, with ``Grip-Last``. There the user's own channel says what the proxy has seen,
     news that is to be answered with included; so what the poll waits for is kept beside it, sealed.
@@ -182,6 +193,7 @@ def hold_response(user_id: str, head: EventId, wait: Wait, timeout: int, key: by
     channels = [
         Channel(user_channel(user_id), str(head)),
         Channel(_wait_channel(user_id), f"{wait.since}-{wait.until}-{seal}"),
+        *([Channel(connection_channel(connection_id), "0")] if connection_id else []),
     ]
     return Instructions(
         {

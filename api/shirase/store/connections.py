@@ -42,7 +42,11 @@ _OF_USER = (
     .where(connections.c.user_id == bindparam("new_user_id"), _LIVE)
     .order_by(connections.c.opened_at, connections.c.connection_id)
 )
-_OTHERS = _OF_USER.where(connections.c.connection_id != bindparam("new_connection_id"))
+_OTHERS = _OF_USER.where(
+    connections.c.connection_id != bindparam("new_connection_id"),
+    # A long poll that has just ended at its timeout, before the relay has noticed.
+    or_(connections.c.expires_at.is_(None), connections.c.expires_at > bindparam("now", type_=Moment())),
+)
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
 _ONE = select(literal(1).label("one")).subquery()  # one row, also where nothing joins it
 _LOG = log.streams.c.user_id == bindparam("user_id")

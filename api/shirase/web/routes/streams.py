@@ -1,10 +1,14 @@
 """The stream, its continuation by the proxy, and the long poll."""
 
+import sys
+import time
+
 from shirase.access.rate_limits import CONNECTS
 from shirase.access.tokens import Identity
 from shirase.errors import Forbidden, ProxyRequired
 from shirase.inbox import connections, streams
 from shirase.proxy import grip, sse
+from shirase.types import StreamConnection
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
@@ -57,10 +61,7 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     wired = services()
     _require_proxy()
     cursor = (request().headers.get("Last-Event-ID") or query.cursor or "")[:LONGEST_CURSOR] or None
-    address = request().headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
-    connection = connections.new(
-        wired.settings, caller.user_id, caller.expires_at, request().headers.get("User-Agent", ""), address
-    )
+    connection = _connection(caller, caller.expires_at)
     answer = streams.open_stream(
         wired.database, wired.publisher, wired.settings, connection, cursor, next_path=_next_path()
     )
@@ -98,7 +99,7 @@ def continue_stream(sealed: str) -> Response:
         USER_IN_QUERY,
         {200: ("What happened after the cursor; empty at the timeout", PollView)},
         query=PollQuery,
-        problems=(422, 501),
+        problems=(422, 429, 501),
         rate=CONNECTS,
         held=True,
         description="The proxy rounds a `timeout` of less than 6 seconds to about 1 or 6.",
@@ -108,12 +109,35 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
     wired = services()
     _require_proxy()
-    held = grip.parse_wait(request().headers.get("Grip-Last", ""), caller.user_id, grip.sealing_keys(wired.settings))
-    answer = streams.poll(wired.database, wired.settings, caller.user_id, query.after, query.timeout, held)
+    last, keys = request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings)
+    held = grip.parse_wait(last, caller.user_id, keys)
+    connection_id = grip.parse_polling(last, caller.user_id, keys) if held else None
+    connection = connections.named(connection_id, caller.user_id) if connection_id else _polling(caller, query.timeout)
+    answer = streams.poll(
+        wired.database,
+        wired.settings,
+        caller.user_id,
+        query.after,
+        query.timeout,
+        held,
+        (wired.publisher, connection),
+    )
     response = json_answer(answer.body)
     response.headers.update(answer.headers(request().method))
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _polling(caller: Identity, timeout: int) -> StreamConnection:
+    """What a long poll is counted as: until its timeout, or its token's end if that is earlier."""
+    end = min(int(time.time()) + timeout, caller.expires_at or sys.maxsize)
+    return _connection(caller, end)
+
+
+def _connection(caller: Identity, end: int | None) -> StreamConnection:
+    headers = request().headers
+    address = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
+    return connections.new(services().settings, caller.user_id, end, headers.get("User-Agent", ""), address)
 
 
 def _next_path() -> str:
