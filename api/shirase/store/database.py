@@ -6,10 +6,11 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from select import POLLIN, poll
 from sqlite3 import SQLITE_FULL, SQLITE_READONLY
 from typing import Any
+from weakref import ref
 
 import psycopg
 from alembic import command
@@ -24,7 +25,7 @@ from psycopg.errors import (
     UndefinedColumn,
     UndefinedTable,
 )
-from sqlalchemy import URL, Connection, ExceptionContext, NullPool, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, NullPool, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -41,7 +42,7 @@ RESTS_SINCE = "rests_since"
 
 
 class Database:
-    """Opens transactions. Safe to share between threads; make it after a fork, not before."""
+    """Opens transactions. Safe to share between threads, and to make before a fork."""
 
     def __init__(self, url: str, timeout: float = 10.0, schema: str | None = None) -> None:
         """Prepare, without connecting.
@@ -65,6 +66,7 @@ class Database:
             isolation_level="AUTOCOMMIT",  # we say BEGIN ourselves, where it is needed
             connect_args=_sqlite_arguments(timeout) if self._sqlite else _postgresql_arguments(timeout, schema),
         )
+        os.register_at_fork(after_in_child=partial(_leave_to_parent, ref(self.engine)))
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
@@ -130,6 +132,12 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _leave_to_parent(engine: ref[Engine]) -> None:
+    """Forget the pooled connections in a forked child: two processes that talk on one socket garble each other."""
+    if found := engine():
+        found.dispose(close=False)
 
 
 @contextmanager
