@@ -25,7 +25,7 @@ from shirase import logs
 from shirase.access.tokens import WRITE, mint
 from shirase.flask.app import create_app
 from shirase.settings import Settings
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.support.postgres import cluster
 from tests.support.stack import Stack
 

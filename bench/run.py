@@ -12,7 +12,7 @@ from bench import ceilings, growth, held, measures
 from bench.designs import Design, InMemory, PushpinAlone, Shirase
 from bench.machine import model
 from bench.measures import Figures, Size
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.support.postgres import OPTIONS, Cluster, cluster
 
 # As in production, commits reach the disk. A large WAL keeps checkpoints out of the measurements.

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: on the connection that ``shirase.store.database.migrate_on`` hands over."""
+"""How Alembic reaches the database: in the transaction that ``shirase.store.migrate`` has begun."""
 
 from alembic import context
 from sqlalchemy import inspect
@@ -13,7 +13,7 @@ context.configure(
     target_metadata=Base.metadata,
     version_table=VERSION_TABLE,
     render_as_batch=connection.dialect.name == "sqlite",
-    transaction_per_migration=True,
+    transactional_ddl=True,  # on SQLite too, since the transaction is ours
 )
 with context.begin_transaction():
     if connection.dialect.name == "postgresql":

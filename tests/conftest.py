@@ -17,7 +17,8 @@ from sqlalchemy import text
 from shirase.access import tokens
 from shirase.flask.app import create_app
 from shirase.settings import Settings
-from shirase.store.database import Database, migrate
+from shirase.store.database import Database
+from shirase.store.migrate import migrate
 from tests.support.contract import Contract
 from tests.support.postgres import Cluster, cluster
 

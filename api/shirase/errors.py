@@ -85,6 +85,14 @@ class SchemaMismatch(DatabaseUnavailable):
     """The database answers, but lacks the tables that this release needs."""
 
 
+class DatabaseUnusable(ShiraseError):
+    """The database answers, and is not one that the service can work with."""
+
+
+class MigrationFailed(ShiraseError):
+    """A migration met something that it does not expect; the database is as it was."""
+
+
 class ProxyMissing(ShiraseError):
     """Pushpin is not installed on this machine."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from shirase.addresses import require_private
+from shirase.database_url import SCHEMA_NAME, read
 from shirase.errors import SettingsError
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar (RFC 9110 section 5.6.2)
@@ -195,28 +196,31 @@ def database_url(environ: Mapping[str, str]) -> str:
     """``DATABASE_URL``, with ``DATABASE_PASSWORD`` as its password if that is set.
 
     Raises:
-        SettingsError: if there is no address, or it has no place for the password.
+        SettingsError: if there is no address, it cannot be used, or it has no place for the password.
     """
     url, password = secret(environ, "DATABASE_URL"), secret(environ, "DATABASE_PASSWORD")
     if url is None:
         raise SettingsError("DATABASE_URL", "is not set")
-    if password is None:
-        return url
-    match = re.fullmatch(r"(postgres[a-z0-9+]*://[^:@/?]+)(@.*)", url, re.DOTALL)
-    if match is None:
-        raise SettingsError("DATABASE_PASSWORD", "needs a DATABASE_URL like postgresql://USER@HOST/NAME")
-    return f"{match[1]}:{quote(password, safe='')}{match[2]}"
+    if password is not None:
+        match = re.fullmatch(r"(postgres[a-z0-9+]*://[^:@/?]+)(@.*)", url, re.DOTALL)
+        if match is None:
+            raise SettingsError("DATABASE_PASSWORD", "needs a DATABASE_URL like postgresql://USER@HOST/NAME")
+        url = f"{match[1]}:{quote(password, safe='')}{match[2]}"
+    read(url)
+    return url
 
 
 def schema_name(environ: Mapping[str, str]) -> str | None:
-    """``DATABASE_SCHEMA``: a name that PostgreSQL takes without quotes, and none of its own.
+    """``DATABASE_SCHEMA``, or the ``?schema=`` of ``DATABASE_URL``: a name that PostgreSQL takes without quotes.
 
     Raises:
-        SettingsError: if it is something else.
+        SettingsError: if it is something else, or the two are different.
     """
-    name = optional(environ, "DATABASE_SCHEMA")
-    if name and (not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) or name.startswith("pg_")):
+    name, of_url = optional(environ, "DATABASE_SCHEMA"), read(database_url(environ)).schema
+    if name and not SCHEMA_NAME.fullmatch(name):
         raise SettingsError(
             "DATABASE_SCHEMA", f"must be 1 to 63 of a-z, 0-9 and _, not beginning with a digit or pg_, not {name!r}"
         )
-    return name
+    if name and of_url and name != of_url:
+        raise SettingsError("DATABASE_SCHEMA", f"is {name!r}, and DATABASE_URL says ?schema={of_url}")
+    return name or of_url

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from shirase.settings import DEMO_KEY_PREFIX
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.browser.client_page import BUILT, EMPTY_PAGE
 from tests.browser.demo_page import DemoPage
 from tests.browser.host import serve

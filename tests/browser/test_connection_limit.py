@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from shirase.access.tokens import ADMIN
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.browser.conftest import PATIENCE
 from tests.browser.demo_page import create
 from tests.support.loop_thread import wait_until

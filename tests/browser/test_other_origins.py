@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from shirase.access.tokens import WRITE
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.browser.conftest import PATIENCE
 from tests.support.stack import Stack
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.support.browser_like import Browsers, Device
 from tests.support.forwarder import Forwarder
 from tests.support.postgres import Cluster, cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from tests.support.browser_like import Browsers
 from tests.support.service import Service, draft, service
 from tests.support.stack import Stack

@@ -12,7 +12,8 @@ from statistics import median
 from sqlalchemy import select
 
 from shirase.access.tokens import ADMIN
-from shirase.store.database import Database, migrate
+from shirase.store.database import Database
+from shirase.store.migrate import migrate
 from shirase.store.tables import ConnectionRow
 from tests.support.browser_like import Browsers, Device
 from tests.support.loop_thread import wait_until

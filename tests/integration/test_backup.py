@@ -19,7 +19,7 @@ def commands(program: str) -> str:
 
 
 def rows(url: str) -> dict[str, list[tuple[object, ...]]]:
-    engine = create_engine(parse_url(url))
+    engine = create_engine(parse_url(url).url)
     with engine.connect() as connection:
         found = {
             name: sorted(
@@ -32,7 +32,7 @@ def rows(url: str) -> dict[str, list[tuple[object, ...]]]:
 
 
 def change(url: str) -> None:
-    engine = create_engine(parse_url(url))
+    engine = create_engine(parse_url(url).url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE shirase_database_name SET name = 'changed'"))
         connection.execute(text("DELETE FROM shirase_version"))

@@ -22,6 +22,7 @@ from shirase.settings import Settings
 from shirase.store import database as databases
 from shirase.store import idempotency, log
 from shirase.store.database import Database
+from shirase.store.migrate import migrate
 from tests.support.control_port import ControlPort, control_port
 from tests.support.forwarder import Forwarder, Mode
 from tests.support.loop_thread import LoopThread, wait_until
@@ -191,7 +192,7 @@ def test_waiting_for_a_connection_ends_at_the_timeout(app: Flask) -> None:
     "call",
     [
         lambda database: inbox.unread_count(database, "42"),
-        lambda database: databases.migrate(str(database.engine.url)),
+        lambda database: migrate(str(database.engine.url)),
     ],
 )
 def test_nothing_but_its_own_error_leaves_the_database(

@@ -53,7 +53,7 @@ def settings(settings: Settings, control: ControlPort) -> Settings:
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     """The host's own engine, without our settings."""
-    made = create_engine(parse_url(settings.database_url))
+    made = create_engine(parse_url(settings.database_url).url)
     Base.metadata.create_all(made)
     yield made
     made.dispose()
@@ -234,7 +234,7 @@ def test_a_joined_session_publishes_only_after_the_outer_commit(
 
 def test_a_commit_in_two_phases(postgres_url: str, settings: Settings, control: ControlPort) -> None:
     settings = replace(settings, database_url=postgres_url)
-    engine, database, notifier = create_engine(parse_url(postgres_url)), Database(postgres_url), Notifier(settings)
+    engine, database, notifier = create_engine(parse_url(postgres_url).url), Database(postgres_url), Notifier(settings)
     Base.metadata.create_all(engine)
     with Session(engine, twophase=True) as session:
         notifier.attach(session)
@@ -344,7 +344,7 @@ def test_a_session_without_a_notifier_is_told_so(engine: Engine) -> None:
 
 
 def test_without_a_transaction_there_is_no_notification(postgres_url: str, settings: Settings) -> None:
-    engine = create_engine(parse_url(postgres_url), isolation_level="AUTOCOMMIT")
+    engine = create_engine(parse_url(postgres_url).url, isolation_level="AUTOCOMMIT")
     notifier = Notifier(replace(settings, database_url=postgres_url))
     session = Session(engine)
     notifier.attach(session)

@@ -17,7 +17,8 @@ from shirase.relay import repair
 from shirase.settings import Settings
 from shirase.sqlalchemy import Notifier, broadcast, notify
 from shirase.store import log
-from shirase.store.database import Database, migrate, parse_url
+from shirase.store.database import Database, parse_url
+from shirase.store.migrate import migrate
 from shirase.store.tables import VERSION_TABLE, Base
 from tests.support.control_port import ControlPort, control_port
 from tests.support.postgres import Cluster
@@ -35,7 +36,7 @@ def control() -> Iterator[ControlPort]:
 def services(postgres: Cluster, control: ControlPort) -> Iterator[Services]:
     """Connect to a host's database that has tables of the same names."""
     url = postgres.create("test_schema_of_its_own")
-    engine = create_engine(parse_url(url))
+    engine = create_engine(parse_url(url).url)
     with engine.begin() as connection:
         for table in Base.metadata.tables:
             connection.execute(text(f"CREATE TABLE {table} (of_the_host text)"))
@@ -74,7 +75,7 @@ def test_migrating_again_changes_nothing(services: Services) -> None:
 
 
 def test_a_hosts_session_writes_into_the_schema(services: Services, control: ControlPort) -> None:
-    engine = create_engine(parse_url(services.settings.database_url))
+    engine = create_engine(parse_url(services.settings.database_url).url)
     notifier = Notifier(services.settings)
     with Session(engine) as session:
         notifier.attach(session)

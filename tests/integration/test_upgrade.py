@@ -11,7 +11,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
-from shirase.store.database import configuration
+from shirase.store.migrate import configuration
 from shirase.store.schema import read_known
 from tests.support.stack import free_ports
 

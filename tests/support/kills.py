@@ -17,7 +17,8 @@ from statistics import median
 import httpx
 from sqlalchemy import text
 
-from shirase.store.database import Database, migrate
+from shirase.store.database import Database
+from shirase.store.migrate import migrate
 from tests.support.browser_like import Browsers
 from tests.support.hosts import INBOXES, Host, django_host, fastapi_host, flask_host, mounts
 from tests.support.postgres import cluster

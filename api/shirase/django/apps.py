@@ -18,7 +18,7 @@ from shirase.inbox.notifications import create_batcher
 from shirase.inbox.services import Services
 from shirase.keys import FixedKeys
 from shirase.proxy.publisher import Publisher
-from shirase.store.database import migrate_on
+from shirase.store.migrate import migrate_on
 from shirase.store.tables import Base, DatabaseNameRow
 
 

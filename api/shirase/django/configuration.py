@@ -54,7 +54,7 @@ def read() -> Site:
         raise SettingsError("GRIP_URL", "has no key")
     environ = {name: _text(value) for name, value in given.items() if name not in OWN}
     environ |= {
-        "DATABASE_URL": "django",  # connections are the site's own
+        "DATABASE_URL": "postgresql:///",  # never opened: connections are the site's own
         "GRIP_URL": " ".join(map(_url, nodes)),
         "PUSHPIN_SIG_KEY": "base64:" + _base64(nodes[0].get("verify_key") or nodes[0]["key"]),
     }

@@ -28,7 +28,8 @@ from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
 from shirase.run.standby import Standby
 from shirase.settings import ProxySettings, Settings, TokenSettings
-from shirase.store import database, schema
+from shirase.store import migrate as migrations
+from shirase.store import schema
 from shirase.store.database import Database
 from shirase.variables import database_url, is_set, schema_name, secret
 
@@ -152,8 +153,8 @@ def migrate(*, check: bool, data_dir: Path) -> None:
     environ = load(data_dir)
     url, name = database_url(environ), schema_name(environ)
     if not check:
-        database.migrate(url, name)
-    with closing(database.Database(url, schema=name)) as opened, opened.autocommit() as db:
+        migrations.migrate(url, name)
+    with closing(Database(url, schema=name)) as opened, opened.autocommit() as db:
         state = schema.read(db, name)
     click.echo(str(state))
     sys.exit(0 if state.is_usable else 1)

@@ -24,7 +24,7 @@ from shirase.run.restarts import RestartedChild
 from shirase.run.routes import Routes
 from shirase.run.standby import Standby
 from shirase.settings import TOKEN_KEYS, ProxySettings, Settings
-from shirase.store.database import migrate
+from shirase.store.migrate import migrate
 from shirase.variables import is_set
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open

@@ -7,7 +7,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from shirase.store.database import configuration
+from shirase.store.migrate import configuration
 from shirase.store.tables import VERSION_TABLE
 
 

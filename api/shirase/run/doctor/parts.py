@@ -13,13 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.access.jwks import Jwks
 from shirase.addresses import resolve
-from shirase.errors import DatabaseUnavailable, KeysUnavailable
+from shirase.errors import DatabaseUnavailable, DatabaseUnusable, KeysUnavailable
 from shirase.proxy.publisher import Publisher
 from shirase.run.doctor.findings import Check, Failed, Skipped
 from shirase.settings import Settings, TokenSettings
 from shirase.store import registry
 from shirase.store import schema as schemas
 from shirase.store.database import Database
+from shirase.store.migrate import check_encoding
+from shirase.store.sessions import is_behind_pooler, not_in_force
 
 TIMEOUT = 5.0  # seconds to wait for the database
 BEATS = 6.0  # seconds to wait for a sign of life of a relay, which writes one every second
@@ -50,6 +52,7 @@ class Parts:
         """Return the checks, each after those it depends on."""
         return [
             ("database", self.database),
+            ("session", self.session),
             ("schema", self.schema),
             ("writable", self.writable),
             ("control port", self.control_port),
@@ -73,10 +76,27 @@ class Parts:
         try:
             with self._database.autocommit() as db:
                 release = db.execute(text(f"SELECT {query}")).scalar_one()
+                if dialect.name != "sqlite":
+                    check_encoding(db)
         except DatabaseUnavailable as exc:
-            raise Failed(f"no answer: {_reason(exc.__cause__)}", "start it, or correct DATABASE_URL") from exc
+            raise Failed(f"no answer: {_reason(exc.__cause__ or exc)}", "start it, or correct DATABASE_URL") from exc
+        except DatabaseUnusable as exc:
+            raise Failed(str(exc), "dump it, and restore the dump into such a one") from exc
         self._answers = True
         return f"{'SQLite' if dialect.name == 'sqlite' else 'PostgreSQL'} {release} answers"
+
+    def session(self) -> str:
+        """Check that the timeouts, the isolation level and the schema of our sessions are ours."""
+        self._need_database()
+        if self._database.engine.dialect.name == "sqlite":
+            return "SQLite needs no settings"
+        with self._autocommit() as db:
+            wrong = not_in_force(db, self._database.sessions.settings)
+            through = " through a pooler" if is_behind_pooler(db) else ""
+        if wrong:
+            fix = "say ?pgbouncer=true in DATABASE_URL if a pooler stands before the database"
+            raise Failed(f"not in force: {', '.join(wrong)}", fix)
+        return f"timeouts and isolation level are in force{through}"
 
     def schema(self) -> str:
         """Check that all migrations have been applied."""

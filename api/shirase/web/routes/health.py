@@ -32,7 +32,8 @@ def healthz() -> Response:
         "Whether the database and the control port answer",
         OPERATOR,
         {200: ("They do", "application/json")},
-        description="On the origin, not through the proxy. 503 names what is away in `away`: `database`, `schema` if"
+        description="On the origin, not through the proxy. 503 names what is away in `away`: `database` if it does not"
+        " answer or takes no changes, `schema` if"
         " the migrations have not run, or control addresses. With several proxy nodes one that answers is enough;"
         " the others are named in `away` all the same.",
     )
@@ -69,6 +70,8 @@ def _database_state() -> tuple[list[str], str]:
         try:
             with database.autocommit() as db:
                 state = schema.read(db, settings.database_schema)
+            if state.is_usable and not database.accepts_writes():
+                return ["database"], "the database can be read and not written"
         except (DatabaseUnavailable, SQLAlchemyError):
             return ["database"], "no answer from: database"
     return ([], "") if state.is_usable else (["schema"], str(state))
