@@ -23,7 +23,7 @@ def test_a_damaged_event_is_logged_and_passed_over(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "知\u2028"])
-def test_line_breaks_of_unicode_reach_a_reader_that_breaks_at_them(text: str) -> None:
+def test_a_reader_that_breaks_lines_at_u2028_gets_whole_events(text: str) -> None:
     json = f'{{"title":"{text}"}}'
     encoded = sse.encode(sse.Event("notification", sse.unbroken(json), "1"))
     assert encoded.splitlines() == encoded.split("\n")[:-1]
