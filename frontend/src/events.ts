@@ -16,18 +16,58 @@ export interface Notification {
   url: string | null;
   /** A picture, as an address of the same kinds. */
   icon: string | null;
+  /** Who it is about. */
+  actor: Actor | null;
+  /** Buttons that lead somewhere. */
+  actions: { label: string; url: string; primary?: boolean }[];
+  category: string | null;
+  priority: "low" | "normal" | "high";
+  /** Its producer's name for what it is about: a later one of the same key replaces it. */
+  key: string | null;
+  /** Its place in the list, which begins with the highest. */
+  position: number;
+  /** 1, and one more at each change of content. */
+  revision: number;
+  /** How many were folded into it, and the latest three actors, newest first. */
+  count: number;
+  actors: Actor[];
+  is_seen: boolean;
+  archived_at: string | null;
+  updated_at: string;
+}
+
+/** Who a notification is about. */
+export interface Actor {
+  name: string;
+  image?: string | null;
+}
+
+/** The counts as of an event's own place in the log. */
+export interface Counts {
+  unread_count: number;
+  unseen_count: number;
 }
 
 /** What each kind of event carries. */
 export interface EventData {
   /** The stream begins; `unread_count` is the count at the event's own cursor. */
-  connected: { user_id: string; status: "connected"; connection_id: string; unread_count: number };
+  connected: { user_id: string; status: "connected"; connection_id: string } & Counts;
   /** One was created: the unread count rises by one. */
   notification: Notification;
-  /** Some were marked read, on any device; `unread_count` is the new count. */
-  read: { ids: number[] | "all"; unread_count: number };
-  /** Some were removed; `unread_count` is the new count. */
-  deleted: { ids: number[]; unread_count: number };
+  /** One was replaced or folded: the whole of it, and the new counts. */
+  updated: Notification & Counts;
+  /** Some were marked read, on any device. */
+  read: { ids: number[] | "all"; read_at: string | null } & Counts;
+  /** Some were marked unread again. */
+  unread: { ids: number[] } & Counts;
+  /** Some were archived. */
+  archived: { ids: number[] | "all"; archived_at: string } & Counts;
+  /** Some were brought back from the archive. */
+  unarchived: { ids: number[] } & Counts;
+  /** Everything up to here is seen. */
+  seen: { unseen_count: number };
+  /** Some were removed. */
+  deleted: { ids: number[] } & Counts;
   /** Nothing happened, and the connection lives. */
   heartbeat: { type: "heartbeat" };
   /** Events were missed that are not kept any longer: fetch the list again. An inbox does it by itself. */
@@ -49,7 +89,12 @@ export type StreamEvent = { [Name in EventName]: EventOf<Name> }[EventName];
 export const EVENT_NAMES: readonly EventName[] = [
   "connected",
   "notification",
+  "updated",
   "read",
+  "unread",
+  "archived",
+  "unarchived",
+  "seen",
   "deleted",
   "heartbeat",
   "reset",

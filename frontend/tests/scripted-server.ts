@@ -89,6 +89,18 @@ export function createScriptedServer() {
         expires_at: null,
         url: null,
         icon: null,
+        actor: null,
+        actions: [],
+        category: null,
+        priority: "normal",
+        key: null,
+        position: id,
+        revision: 1,
+        count: 1,
+        actors: [],
+        is_seen: false,
+        archived_at: null,
+        updated_at: "2026-11-23T21:00:00Z",
       };
       notifications.set(id, created);
       append("notification", created);
@@ -150,7 +162,7 @@ export function createScriptedServer() {
     const events = missed === "reset" ? [] : missed;
     const cursor = missed === "reset" ? "c-unusable" : `c-${seq - events.length}`;
     const connected = { user_id: server.userId, status: "connected", connection_id: `n-${streams.length}` } as const;
-    stream.send("connected", { ...connected, unread_count: unreadAt(events) }, cursor);
+    stream.send("connected", { ...connected, unread_count: unreadAt(events), unseen_count: 0 }, cursor);
     if (missed === "reset") stream.send("reset", { reason: "too old" }, `c-${seq}`);
     for (const { id, event, data } of events) stream.send(event, data as never, id);
   }

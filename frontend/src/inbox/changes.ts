@@ -28,7 +28,7 @@ export function createChanges(list: NotificationList): Changes {
   const changes = new Set<Change>();
 
   function begin(kind: Change["kind"], ids: readonly number[] | "all"): Change {
-    const newest = list.all()[0]?.id ?? 0;
+    const newest = Math.max(0, ...list.all().map((one) => one.id));
     const covers = ids === "all" ? (id: number) => id <= newest : (id: number) => ids.includes(id);
     const change = { kind, covers, all: ids === "all", done: false };
     changes.add(change);

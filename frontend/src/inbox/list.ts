@@ -1,4 +1,4 @@
-import type { Notification, StreamEvent } from "../events.js";
+import type { EventData, Notification, StreamEvent } from "../events.js";
 
 /** A page of the list, as REST answers. */
 export interface Page {
@@ -43,19 +43,35 @@ export function createNotificationList(): NotificationList {
 
   function apply({ event, data }: StreamEvent): void {
     if (event === "notification") items.set(data.id, data);
-    else if (event === "read") markRead(data.ids === "all" ? [...items.keys()] : data.ids);
-    else if (event === "deleted") for (const id of data.ids) items.delete(id);
+    else if (event === "updated") update(data);
+    else if (event === "read") mark(named(data.ids), true);
+    else if (event === "unread") mark(data.ids, false);
+    else if (event === "archived" || event === "deleted") remove(named(data.ids));
   }
 
-  function markRead(ids: number[]): void {
+  function named(ids: number[] | "all"): number[] {
+    return ids === "all" ? [...items.keys()] : ids;
+  }
+
+  function update({ unread_count: _unread, unseen_count: _unseen, ...one }: EventData["updated"]): void {
+    if ((items.get(one.id)?.revision ?? 0) > one.revision) return;
+    if (one.archived_at === null) items.set(one.id, one);
+    else items.delete(one.id);
+  }
+
+  function mark(ids: number[], isRead: boolean): void {
     for (const id of ids) {
       const one = items.get(id);
-      if (one && !one.is_read) items.set(id, { ...one, is_read: true });
+      if (one && one.is_read !== isRead) items.set(id, { ...one, is_read: isRead });
     }
   }
 
+  function remove(ids: number[]): void {
+    for (const id of ids) items.delete(id);
+  }
+
   return {
-    all: () => [...items.values()].sort((a, b) => b.id - a.id),
+    all: () => [...items.values()].sort((a, b) => b.position - a.position),
     get before() {
       return before;
     },
