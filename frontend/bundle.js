@@ -19,8 +19,8 @@ export const DEMO_DIRECTORY = here("../api/shirase/flask/demo/static");
 export const OLDEST = ["chrome105", "firefox115", "safari16"];
 
 /** The look of the components, as it is shipped. */
-export async function styles() {
-  const made = await build({ entryPoints: [here("src/react/styles.css")], target: OLDEST, write: false });
+export async function styles(more = {}) {
+  const made = await build({ entryPoints: [here("src/react/styles.css")], target: OLDEST, write: false, ...more });
   return made.outputFiles[0].text;
 }
 
@@ -44,6 +44,19 @@ export async function bundle(entry, more = {}) {
     ...more,
   });
   return made.outputFiles[0].text;
+}
+
+/** The custom elements: the React components on Preact, which is in the file, so that a page needs nothing else. */
+export async function elements() {
+  return bundle("src/elements/index.tsx", {
+    target: OLDEST,
+    alias: {
+      react: "preact/compat",
+      "react/jsx-runtime": "preact/jsx-runtime",
+      "react-dom/client": "preact/compat/client",
+    },
+    define: { STYLES: JSON.stringify(await styles({ minify: true })), "process.env.NODE_ENV": '"production"' },
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -48,6 +48,25 @@ export interface Counts {
   unseen_count: number;
 }
 
+/**
+ * The payloads by type. Declare yours, and `isOfType` knows them:
+ *
+ * `declare module "shirase" { interface Payloads { "interview.scheduled": { room: string } } }`
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: hosts fill it
+export interface Payloads {}
+
+/** A notification of a type whose payload is declared. */
+export type NotificationOf<Type extends keyof Payloads> = Notification & { type: Type; payload: Payloads[Type] };
+
+/** Whether a notification is of a type. Its payload is taken for what is declared, since producers are trusted so far. */
+export function isOfType<Type extends keyof Payloads>(
+  notification: Notification,
+  type: Type,
+): notification is NotificationOf<Type> {
+  return notification.type === type;
+}
+
 /** What each kind of event carries. */
 export interface EventData {
   /** The stream begins; `unread_count` is the count at the event's own cursor. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import type { Plugin } from "esbuild";
 import { expect, test } from "vitest";
@@ -33,15 +33,6 @@ test.each(DEMO_ENTRIES)("the committed build of %s is that of its source", async
 
 test("the demo has the components' styles as they are shipped", async () => {
   expect(readFileSync(`${DEMO_DIRECTORY}/shirase.css`, "utf8")).toBe(await styles());
-});
-
-test("every subpath of the package has a source", () => {
-  const { exports } = JSON.parse(read("../package.json")) as { exports: Record<string, { default: string } | string> };
-  const sources = Object.values(exports)
-    .map((target) => (typeof target === "object" ? target.default : target))
-    .filter((target) => target.startsWith("./dist/"))
-    .map((target) => target.replace("./dist/", "../src/").replace(/\.js$/, ".ts"));
-  expect(sources.filter((source) => !existsSync(new URL(source, import.meta.url)))).toEqual([]);
 });
 
 test("the one dependency places the panel; no registry is named", () => {

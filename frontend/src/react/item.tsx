@@ -94,7 +94,7 @@ function Removed({ notification, state, restore }: NotificationItemProps): React
 }
 
 /** A link if there is a safe address, a button if somebody wants to know of a choice, and otherwise text. */
-function Title({ notification, markAsRead, linkTo = payloadUrl, onSelect }: NotificationItemProps): ReactNode {
+function Title({ notification, markAsRead, linkTo = ownUrl, onSelect }: NotificationItemProps): ReactNode {
   const closePanel = useContext(CloseContext);
   const address = safeLink(linkTo(notification));
   const select = (event: MouseEvent) => {
@@ -118,6 +118,6 @@ function Title({ notification, markAsRead, linkTo = payloadUrl, onSelect }: Noti
   );
 }
 
-function payloadUrl({ payload }: Notification): unknown {
-  return payload["url"];
+function ownUrl({ url, payload }: Notification): unknown {
+  return url ?? payload["url"];
 }

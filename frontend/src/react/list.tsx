@@ -14,7 +14,7 @@ export interface NotificationListProps {
   className?: string;
   /** What to show below a notification's message. Nothing by default. */
   children?: (notification: Notification) => ReactNode;
-  /** Where a notification leads; `payload.url` by default. Only `http`, `https` and relative addresses become links. */
+  /** Where a notification leads; its `url`, or its payload's, by default. Only `http`, `https` and relative addresses become links. */
   linkTo?: (notification: Notification) => unknown;
   /** A title was chosen. It is marked read too. Prevent the event's default to stay on the page. */
   onSelect?: (notification: Notification, event: React.MouseEvent) => void;

@@ -1,0 +1,23 @@
+// Builds the package into dist/: modules and CommonJS with types for both, the stylesheet, and the elements.
+import { execFileSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { elements, styles } from "./bundle.js";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const tsc = (...options) =>
+  execFileSync(process.execPath, [here("node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json", ...options], {
+    cwd: here("."),
+    stdio: "inherit",
+  });
+
+rmSync(here("dist"), { recursive: true, force: true });
+tsc();
+tsc("--module", "commonjs", "--moduleResolution", "node10", "--verbatimModuleSyntax", "false", "--outDir", "dist/cjs");
+writeFileSync(here("dist/cjs/package.json"), '{ "type": "commonjs" }\n');
+
+rmSync(here("dist/cjs/elements"), { recursive: true }); // which are modules alone: pages load them
+writeFileSync(here("dist/react/styles.css"), await styles());
+for (const path of ["dist", "dist/cjs"]) writeFileSync(here(`${path}/react/styles.css.d.ts`), "export {};\n");
+
+writeFileSync(here("dist/elements/index.js"), await elements());

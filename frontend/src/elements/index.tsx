@@ -1,0 +1,127 @@
+import type { ReactNode } from "react";
+import { createRoot, type Root } from "react-dom/client";
+import { fetchToken } from "../index.js";
+import {
+  NotificationBell,
+  NotificationList,
+  NotificationsProvider,
+  type NotificationsProviderProps,
+  type PanelAlign,
+} from "../react/index.js";
+
+declare const STYLES: string; // the stylesheet, which the build puts in
+
+/** What an element takes as its `options`, beside what its attributes say: all that `NotificationsProvider` takes. */
+export type ElementOptions = Partial<Omit<NotificationsProviderProps, "children">>;
+
+const ATTRIBUTES = ["user", "url", "token-url", "cookies", "locale", "align"];
+
+// On a server there are no elements; there the module does nothing.
+const Element = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
+
+/**
+ * What the elements have in common: a shadow tree with the components in it, and their stylesheet.
+ *
+ * Nothing is opened before `user` and one of `token-url`, `cookies` and `options` say who is calling. Without a `user`
+ * it asks to sign in, by an event `sign-in`.
+ */
+abstract class NotificationElement extends Element {
+  static readonly observedAttributes = ATTRIBUTES;
+  #options: ElementOptions = {};
+  #root: Root | null = null;
+  #getToken: { address: string; get: ReturnType<typeof fetchToken> } | null = null;
+
+  /** Options that are functions or objects, such as `getToken` and `labels`. */
+  get options(): ElementOptions {
+    return this.#options;
+  }
+
+  set options(options: ElementOptions) {
+    this.#options = options;
+    this.#render();
+  }
+
+  connectedCallback(): void {
+    const shadow = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+    if (shadow.childNodes.length === 0) addStyles(shadow);
+    const at = shadow.appendChild(document.createElement("div"));
+    this.#root = createRoot(at);
+    this.#render();
+  }
+
+  disconnectedCallback(): void {
+    this.#root?.unmount();
+    this.#root = null;
+    this.shadowRoot?.lastElementChild?.remove();
+  }
+
+  attributeChangedCallback(): void {
+    this.#render();
+  }
+
+  protected abstract content(select: (notification: unknown, event: { preventDefault(): void }) => void): ReactNode;
+
+  protected tell(name: string, detail: unknown): boolean {
+    return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
+  }
+
+  #render(): void {
+    if (!this.#root) return;
+    const text = (name: string) => this.getAttribute(name) ?? undefined;
+    const options: Record<string, unknown> = {
+      user: this.getAttribute("user"),
+      url: text("url"),
+      locale: text("locale"),
+      cookies: this.hasAttribute("cookies") || undefined,
+      getToken: this.#tokenFrom(text("token-url")),
+      onSignIn: () => this.tell("sign-in", null),
+      ...this.#options,
+    };
+    // A title was chosen: whoever prevents the event keeps the user on the page.
+    const select = (notification: unknown, event: { preventDefault(): void }) => {
+      if (!this.tell("select", notification)) event.preventDefault();
+    };
+    this.#root.render(<NotificationsProvider {...options}>{this.content(select)}</NotificationsProvider>);
+  }
+
+  #tokenFrom(address: string | undefined): ReturnType<typeof fetchToken> | undefined {
+    if (address === undefined) return undefined;
+    if (this.#getToken?.address !== address) this.#getToken = { address, get: fetchToken(address) };
+    return this.#getToken.get;
+  }
+}
+
+/** `<shirase-bell user="…" token-url="/my-token" align="end">`: the bell. Dispatches `toggle`, `select` and `sign-in`. */
+export class ShiraseBell extends NotificationElement {
+  protected content(select: Parameters<NotificationElement["content"]>[0]): ReactNode {
+    return (
+      <NotificationBell
+        align={(this.getAttribute("align") ?? "end") as PanelAlign}
+        onOpenChange={(open) => this.tell("toggle", { open })}
+      >
+        <NotificationList onSelect={select} />
+      </NotificationBell>
+    );
+  }
+}
+
+/** `<shirase-list user="…" token-url="/my-token">`: the list. Dispatches `select` and `sign-in`. */
+export class ShiraseList extends NotificationElement {
+  protected content(select: Parameters<NotificationElement["content"]>[0]): ReactNode {
+    return <NotificationList onSelect={select} />;
+  }
+}
+
+function addStyles(shadow: ShadowRoot): void {
+  try {
+    const sheet = new CSSStyleSheet(); // which a Content-Security-Policy allows
+    sheet.replaceSync(STYLES);
+    shadow.adoptedStyleSheets = [sheet];
+  } catch {
+    shadow.appendChild(document.createElement("style")).textContent = STYLES;
+  }
+}
+
+for (const [name, element] of Object.entries({ "shirase-bell": ShiraseBell, "shirase-list": ShiraseList })) {
+  if (globalThis.customElements && !customElements.get(name)) customElements.define(name, element);
+}
