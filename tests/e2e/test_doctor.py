@@ -25,6 +25,7 @@ from tests.support.stack import free_ports
 BOUND = 60.0
 ALL = {
     "database",
+    "session",
     "schema",
     "writable",
     "control port",

@@ -20,7 +20,7 @@ from shirase import Notifier, Settings, notify
 from shirase.fastapi import notify as notify_async
 from shirase.store.database import parse_url
 
-URL = parse_url(os.environ["DATABASE_URL"])
+URL = parse_url(os.environ["DATABASE_URL"]).url
 NOTIFIER = Notifier(Settings.from_env(os.environ, tokens=False))
 SESSIONS = sessionmaker(create_engine(URL, pool_size=1))
 NOTIFIER.attach(SESSIONS)
