@@ -103,7 +103,7 @@ def test_a_schema_of_its_own_works_through_it(postgres: Cluster) -> None:
     postgres.drop("test_pooled_schema")
 
 
-def test_a_pooler_that_allows_no_transaction_is_refused_in_a_line(postgres: Cluster) -> None:
+def test_a_pooler_without_transactions_is_refused_in_a_line(postgres: Cluster) -> None:
     direct = postgres.create("test_pooled_statements", "shirase_template")
     with pooled(direct, "statement") as url:
         with pytest.raises(DatabaseUnusable, match=NEEDS_TRANSACTIONS):

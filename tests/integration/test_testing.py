@@ -173,9 +173,9 @@ class InATransactionTestCase(Both, TransactionTestCase):
 class WithoutTheRecorder(TransactionTestCase):
     def one_unread(self):
         from shirase.django.apps import shirase
-        from shirase.inbox import notifications
+        from shirase.inbox import inbox
         notify(user_id="42", title="T", **FIELDS)
-        assert notifications.unread_count(shirase().database, "42") == 1
+        assert inbox.unread_count(shirase().database, "42") == 1
 
     test_first = one_unread
     test_second = one_unread
