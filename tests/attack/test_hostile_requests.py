@@ -41,7 +41,7 @@ def test_no_id_gets_a_byte_into_what_the_proxy_is_told(client: FlaskClient, head
         answer = check(client.get(path, headers=headers(user)))
         if tokens.is_user_id(user):
             channels = answer.headers["Grip-Channel"].split(", ")
-            assert len(channels) == 2
+            assert len(channels) == (2 if path == STREAM else 3)  # a poll also has one that seals what it waits for
             assert channels[0].partition(";")[0] == grip.user_channel(user)
         else:
             assert answer.status_code == 401
@@ -95,5 +95,7 @@ def test_other_methods_and_their_disguises_change_nothing(app: Flask, client: Fl
         path = rule.rule.replace("<int:number>", "1").replace("<sealed>", "x").replace("<path:name>", "x")
         path = path.replace("<path:filename>", "x")
         for method in ("PUT", "PATCH", "TRACE", "CONNECT", "PROPFIND", "X"):
+            if method in (rule.methods or ()):
+                continue
             answer = client.open(path, method=method, headers=headers("42") | disguises)
             assert answer.status_code in (404, 405), (method, path)
