@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench chaos churn attack cluster dist audit lint lock format clean
+.PHONY: help up test check nextjs bench chaos churn attack cluster dist audit lint lock format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -21,6 +21,11 @@ test: ## Install what is missing, then run all tests (WORKERS=2 at a time)
 	.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: test lint ## Run all tests and every other check
+
+nextjs: ## Install Next.js (Node.js 20.9), build and start its example, and drive it in a real browser
+	@.ci/install test
+	cd examples/nextjs && npm ci --loglevel=error
+	.venv/bin/pytest -q tests/browser/test_nextjs.py
 
 lint: ## Check format, lint, types and layers
 	@.ci/install test

@@ -27,7 +27,7 @@ from shirase.web.blueprint import Endpoint, by_path, with_braces
 from shirase.web.operation import PROXY
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
 
-__all__ = ["Notifier", "broadcast", "notify", "notify_many", "retract", "router"]
+__all__ = ["Notifier", "Settings", "broadcast", "notify", "notify_many", "retract", "router"]
 
 
 def router(settings: Settings, *, identify: Callable[..., Any] | params.Depends | None = None) -> APIRouter:

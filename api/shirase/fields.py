@@ -140,10 +140,13 @@ class KeyedInput(NotificationInput):
     quiet: NotRequired[bool]
 
 
+UserId = str | int | UUID  # an integer or a UUID counts as its text
+
+
 class AddressedInput(KeyedInput):
     """The same for one user."""
 
-    user_id: str | int | UUID
+    user_id: UserId
 
 
 DEFAULTS: Mapping[str, Any] = {"payload": {}, "actions": [], "priority": "normal"}

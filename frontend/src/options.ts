@@ -29,7 +29,7 @@ export interface StreamOptions extends Credentials {
   /** Where the service is, without `/api`: `https://push.example.com`. The page's own origin by default. */
   url?: string;
   /** The user's id. Tabs share a connection only if it is given, and a stream of anyone else is refused. */
-  user?: string;
+  user?: string | number;
   /** Whether tabs of one `user` share one connection, where the browser can (Web Locks, BroadcastChannel). `true`. */
   shareTabs?: boolean;
   /** Whether to connect at once; otherwise `connect()` does it. `true`. */
@@ -103,7 +103,7 @@ const LONGEST_POLL = 60_000; // the service's own limit
 export function completeOptions(options: StreamOptions): Settings {
   if (!options.getToken && !options.getTicket && !options.cookies)
     fail("one of getToken, getTicket and cookies is needed");
-  const settings: Record<string, unknown> = { user: options.user };
+  const settings: Record<string, unknown> = { user: userId(options.user) };
   for (const [name, standard] of Object.entries(DEFAULTS)) {
     const value = options[name as keyof typeof DEFAULTS] ?? standard;
     const longest = name === "pollTimeout" ? LONGEST_POLL : LONGEST;
@@ -118,6 +118,16 @@ export function completeOptions(options: StreamOptions): Settings {
   }
   settings["silence"] = 2 * (settings["heartbeat"] as number) + GRACE;
   return settings as unknown as Settings;
+}
+
+/**
+ * A user's id as text: an integer counts as its decimal text, as it does at the service.
+ *
+ * @throws TypeError if it is a number that is no integer.
+ */
+export function userId(user: string | number | undefined): string | undefined {
+  if (typeof user === "number" && !Number.isSafeInteger(user)) fail("user must be text or an integer");
+  return user === undefined ? undefined : String(user);
 }
 
 function fail(what: string): never {

@@ -10,7 +10,9 @@ const config = ts.parseJsonConfigFileContent(
   ts.sys,
   here(".."),
 );
-const ENTRIES = ["../src/index.ts", "../src/inbox/index.ts", "../src/react/index.ts"].map(here);
+const ENTRIES = ["index.ts", "inbox/index.ts", "react/index.ts", "testing/index.ts", "testing/react.tsx"].map((path) =>
+  here(`../src/${path}`),
+);
 
 const PAGES = ["README.md", "MIGRATING.md"];
 
@@ -36,7 +38,7 @@ test("every export is documented", () => {
   expect(undocumented(EXPORTS)).toEqual([]);
 });
 
-test.each(["StreamOptions", "NotificationStream", "Inbox", "InboxOptions", "InboxSnapshot"])(
+test.each(["StreamOptions", "NotificationStream", "Inbox", "InboxOptions", "InboxSnapshot", "FakeService"])(
   "every member of %s is documented",
   (name) => {
     const members = typeOf(name).getProperties();
@@ -78,6 +80,8 @@ test("the examples of the pages compile", () => {
         shirase: [here("../src/index.ts")],
         "shirase/inbox": [here("../src/inbox/index.ts")],
         "shirase/react": [here("../src/react/index.ts")],
+        "shirase/testing": [here("../src/testing/index.ts")],
+        "shirase/testing/react": [here("../src/testing/react.tsx")],
       },
     });
     const problems = ts.getPreEmitDiagnostics(examples);

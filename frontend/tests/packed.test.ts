@@ -33,7 +33,7 @@ test("publint finds nothing", async () => {
   );
 });
 
-const ENTRIES = ["shirase", "shirase/inbox", "shirase/display", "shirase/react"];
+const ENTRIES = ["", "/inbox", "/display", "/react", "/testing", "/testing/react"].map((entry) => `shirase${entry}`);
 
 test.each(["require", "import"])("node loads every entry by %s, and opens nothing", async (how) => {
   const load = (entry: string) => (how === "require" ? `require("${entry}")` : `await import("${entry}")`);
@@ -49,6 +49,8 @@ import { createNotificationStream, fetchToken, isOfType, type Notification } fro
 import { createInbox } from "shirase/inbox";
 import { asStore, relativeTime } from "shirase/display";
 import { NotificationBell } from "shirase/react";
+import { createFakeService } from "shirase/testing";
+import { FakeNotificationsProvider } from "shirase/testing/react";
 import "shirase/react/styles.css";
 
 declare module "shirase" {
@@ -62,7 +64,8 @@ export function room(notification: Notification): string {
 }
 const inbox = createInbox(createNotificationStream({ getToken: fetchToken("/my-token") }));
 asStore(inbox).subscribe(({ unreadCount }) => unreadCount);
-export { NotificationBell };
+createFakeService({ user: 42 }).notify({ title: "Interview" });
+export { FakeNotificationsProvider, NotificationBell };
 `;
 test.each([
   ["node10", "app.ts", "commonjs"],

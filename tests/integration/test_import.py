@@ -49,7 +49,7 @@ def command(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def listed(database: Database, user: str = "42") -> list[tuple[str, bool]]:
-    found, _, _ = inbox.page(database, user, limit=200)
+    found = inbox.page(database, user, limit=200).notifications
     return [(one.content.title, one.read_at is not None) for one in found]
 
 

@@ -46,6 +46,18 @@ def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, 
         assert inbox.unread_count(database, user) == wanted[user]
 
 
+def test_nothing_lies_between_a_page_and_its_cursor(database: Database, publisher: Publisher) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        writing = [pool.submit(create, database, publisher, ["a"]) for _ in range(60)]
+        while not all(task.done() for task in writing):
+            page = inbox.page(database, "a", limit=100)
+            position = int(page.cursor.rpartition("-")[2].partition(".")[0])
+            assert page.unread == position <= len(page.notifications)
+    page = inbox.page(database, "a", limit=100)
+    assert (page.unread, len(page.notifications)) == (60, 60)
+    assert page.cursor.rpartition("-")[2].startswith("60.")
+
+
 def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publisher: Publisher) -> None:
     with ThreadPoolExecutor(9) as pool:
         writing = [pool.submit(create, database, publisher, ["a", "b"]) for _ in range(80)]

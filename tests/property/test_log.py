@@ -317,7 +317,7 @@ class LogMachine(RuleBasedStateMachine):
         found: Shown = {}
         before: int | None = None
         while True:
-            page, _, before = inbox.page(self.database, user, limit=limit, before=before, archived=archived)
+            page, _, before, _ = inbox.page(self.database, user, limit=limit, before=before, archived=archived)
             assert not found.keys() & {one.id for one in page}, "a notification is on two pages"
             found |= {one.id: (one.revision, one.read_at is None, one.archived_at is not None) for one in page}
             if before is None:

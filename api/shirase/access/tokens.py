@@ -61,7 +61,7 @@ def check_user_id(value: str) -> None:
         raise Invalid(FieldError("user_id", message))
 
 
-def mint(settings: TokenSettings, user_id: str, *, scope: str = "", ttl: int = 3600) -> str:
+def mint(settings: TokenSettings, user_id: str | int, *, scope: str = "", ttl: int = 3600) -> str:
     """Sign a token as a host application would: for the command line, the demo and the tests.
 
     Raises:
@@ -70,7 +70,7 @@ def mint(settings: TokenSettings, user_id: str, *, scope: str = "", ttl: int = 3
     if not settings.jwt_secret:
         raise SettingsError("JWT_SECRET", "is not set, and nothing else can sign a token: have its issuer sign one")
     now = int(time.time())
-    claims: dict[str, str | int] = {settings.jwt_user_claim: user_id, "iat": now, "exp": now + ttl}
+    claims: dict[str, str | int] = {settings.jwt_user_claim: str(user_id), "iat": now, "exp": now + ttl}
     if scope:
         claims[settings.jwt_scope_claims[0]] = " ".join(_granting(settings, one) for one in scope.split())
     if settings.jwt_issuer:

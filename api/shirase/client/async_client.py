@@ -24,7 +24,7 @@ from shirase.client.protocol import (
     StreamEvent,
     Updated,
 )
-from shirase.fields import AddressedInput, KeyedInput
+from shirase.fields import AddressedInput, KeyedInput, UserId
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class AsyncClient:
         return await self._run(requests.create_batch(wanted, idempotency_key))
 
     async def broadcast(
-        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]
+        self, user_ids: Iterable[UserId], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]
     ) -> int:
         """Create the same for many users."""
         return await self._run(requests.broadcast(user_ids, fields, idempotency_key))
@@ -65,7 +65,7 @@ class AsyncClient:
         """Create the user's notification of this ``key``, or replace the present one."""
         return await self._run(requests.put(fields, idempotency_key))
 
-    async def retract(self, key: str, *, user_id: str | None = None) -> None:
+    async def retract(self, key: str, *, user_id: UserId | None = None) -> None:
         """Retract the notification of this key, from one user or from everyone."""
         return await self._run(requests.retract(key, user_id))
 
@@ -119,7 +119,7 @@ class AsyncClient:
         """Delete one of the caller's notifications."""
         return await self._run(requests.delete(number))
 
-    async def disconnect(self, user_id: str) -> int:
+    async def disconnect(self, user_id: UserId) -> int:
         """End all streams of a user."""
         return await self._run(requests.disconnect(user_id))
 

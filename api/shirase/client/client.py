@@ -32,7 +32,7 @@ from shirase.client.protocol import (
     StreamEvent,
     Updated,
 )
-from shirase.fields import AddressedInput, KeyedInput
+from shirase.fields import AddressedInput, KeyedInput, UserId
 
 __all__ = ["Client", "ClientError", "Counts", "Notification", "Page", "Scheduled", "StreamEvent", "Updated"]
 
@@ -108,7 +108,7 @@ class Client:
         return self._run(requests.create_batch(wanted, idempotency_key))
 
     def broadcast(
-        self, user_ids: Iterable[str], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]
+        self, user_ids: Iterable[UserId], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]
     ) -> int:
         """Create the same for each of 1 to 10,000 distinct users, all or nothing; returns how many."""
         return self._run(requests.broadcast(user_ids, fields, idempotency_key))
@@ -125,7 +125,7 @@ class Client:
         """Create the user's notification of this ``key``, or replace the present one."""
         return self._run(requests.put(fields, idempotency_key))
 
-    def retract(self, key: str, *, user_id: str | None = None) -> None:
+    def retract(self, key: str, *, user_id: UserId | None = None) -> None:
         """Retract the notification of this key, from one user or from everyone."""
         return self._run(requests.retract(key, user_id))
 
@@ -179,7 +179,7 @@ class Client:
         """Delete one of the caller's notifications."""
         return self._run(requests.delete(number))
 
-    def disconnect(self, user_id: str) -> int:
+    def disconnect(self, user_id: UserId) -> int:
         """End all streams of a user, as an operator; return their number."""
         return self._run(requests.disconnect(user_id))
 

@@ -81,11 +81,15 @@ class Notification(_Declared):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of notifications; ``next_before`` requests the next page, and is ``None`` on the last."""
+    """A page of notifications; ``next_before`` requests the next page, and is ``None`` on the last.
+
+    ``listen(cursor)`` goes on from it: nothing is missed in between.
+    """
 
     notifications: list[Notification]
     unread_count: int
     next_before: int | None
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True)

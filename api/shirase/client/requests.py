@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 
 from shirase.client.protocol import Counts, Notification, Page, Request, Scheduled, Updated
-from shirase.fields import AddressedInput, KeyedInput
+from shirase.fields import AddressedInput, KeyedInput, UserId
 
 ROOT = "/api/notifications"
 SCHEDULED = "/api/scheduled"
@@ -27,7 +27,7 @@ def create_batch(wanted: Iterable[AddressedInput], key: str | None) -> Request[l
     return _post("/batch", _notifications, {"notifications": list(wanted)}, key or secrets.token_hex(16))
 
 
-def broadcast(user_ids: Iterable[str], fields: KeyedInput, key: str | None) -> Request[int]:
+def broadcast(user_ids: Iterable[UserId], fields: KeyedInput, key: str | None) -> Request[int]:
     """Create the same for many users."""
     body = {**fields, "user_ids": list(user_ids)}
     return _post("/broadcast", lambda answer: int(answer["created"]), body, key or secrets.token_hex(16))
@@ -57,9 +57,9 @@ def delete(number: int) -> Request[None]:
     return Request("DELETE", f"{ROOT}/{number:d}", lambda _: None)
 
 
-def disconnect(user_id: str) -> Request[int]:
+def disconnect(user_id: UserId) -> Request[int]:
     """End a user's streams."""
-    query = {"user_id": user_id}
+    query = {"user_id": str(user_id)}
     return Request("DELETE", "/api/sse/connections", lambda answer: int(answer["closed"]), query=query)
 
 
@@ -82,9 +82,9 @@ def put(fields: AddressedInput, idempotency_key: str | None) -> Request[Notifica
     )
 
 
-def retract(key: str, user_id: str | None) -> Request[None]:
+def retract(key: str, user_id: UserId | None) -> Request[None]:
     """Remove the notification of a key."""
-    query = {} if user_id is None else {"user_id": user_id}
+    query = {} if user_id is None else {"user_id": str(user_id)}
     return Request("DELETE", f"{ROOT}/keys/{quote(key, safe='')}", lambda _: None, query=query)
 
 
@@ -131,7 +131,7 @@ def _notifications(answer: Any) -> list[Notification]:
 
 
 def _page(answer: Any) -> Page:
-    return Page(_notifications(answer), answer["unread_count"], answer["next_before"])
+    return Page(_notifications(answer), answer["unread_count"], answer["next_before"], answer["cursor"])
 
 
 def _updated(answer: Any) -> Updated:

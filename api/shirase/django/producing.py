@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Unpack
-from uuid import UUID
 
 from django.db import transaction
 from sqlalchemy import Connection
 
-from shirase.fields import AddressedInput, KeyedInput
+from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.notifications import publish_places
 from shirase.store import keyed
@@ -25,7 +24,7 @@ from shirase.store import retract as retract_store
 from shirase.types import Draft, Event, Notification, Stored
 
 
-def notify(*, user: Any = None, user_id: str | int | UUID | None = None, **fields: Unpack[KeyedInput]) -> Notification:
+def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[KeyedInput]) -> Notification:
     """Create a notification in the transaction that is open on the connection ``SHIRASE["DATABASE"]``, or in its own.
 
     Args:
@@ -43,7 +42,7 @@ def notify(*, user: Any = None, user_id: str | int | UUID | None = None, **field
     return _append([check(NewEntry, {"user_id": wanted, **fields}).draft()])[0]
 
 
-def retract(*, user: Any = None, user_id: str | None = None, key: str) -> None:
+def retract(*, user: Any = None, user_id: UserId | None = None, key: str) -> None:
     """Take back the user's notification of this key, if there is one; arguments and errors as of ``notify``."""
     if (user is None) == (user_id is None):
         raise TypeError("retract() takes either user or user_id")
@@ -58,7 +57,7 @@ def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
 
 
 def broadcast(
-    *, users: Iterable[Any] = (), user_ids: Iterable[str | int | UUID] = (), **fields: Unpack[KeyedInput]
+    *, users: Iterable[Any] = (), user_ids: Iterable[UserId] = (), **fields: Unpack[KeyedInput]
 ) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]

@@ -20,7 +20,7 @@ from shirase.types import Draft
 BATCH = 1_000  # lines of a transaction
 MAX_LINE = 64 * 1024  # bytes
 
-SourceId = Annotated[str, Field(min_length=1, max_length=240)] | Annotated[int, Field(ge=0)]
+SourceId = Annotated[str, Field(min_length=1, max_length=240)] | Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class ImportedEntry(NewEntry):
@@ -60,7 +60,7 @@ def import_lines(
     numbered = enumerate(lines, 1)
     while batch := list(islice(numbered, BATCH)):
         now = datetime.now(UTC)
-        entries = [(_read(number, line, now), line) for number, line in batch if line.strip()]
+        entries = [_read(number, line, now) for number, line in batch if line.strip()]
         kept = dict(_kept(entries, now - timedelta(days=retention_days), now, seen))
         count.outdated += len(entries) - len(kept)
         if kept:
@@ -73,15 +73,16 @@ def import_lines(
     return count
 
 
-def _read(number: int, line: bytes, now: datetime) -> ImportedEntry:
+def _read(number: int, line: bytes, now: datetime) -> tuple[ImportedEntry, Any]:
+    """The line, checked, and as it was."""
     if len(line) > MAX_LINE:
         raise Invalid(FieldError(f"line {number}", f"must have at most {MAX_LINE} bytes"))
     try:
         fields: Any = orjson.loads(line)
         if isinstance(fields, dict) and _is_over(fields.get("expires_at"), now):
-            fields["expires_at"] = None  # a create refuses such a time; here the line is left out, as one of the past
-            fields["created_at"] = "0001-01-01T00:00:00Z"
-        return ImportedEntry.model_validate_json(orjson.dumps(fields), strict=True)
+            # A create refuses such a time; here the line is left out, as one of the past.
+            line = orjson.dumps(fields | {"expires_at": None, "created_at": "0001-01-01T00:00:00Z"})
+        return ImportedEntry.model_validate_json(line, strict=True), fields
     except orjson.JSONDecodeError as exc:
         raise Invalid(FieldError(f"line {number}", f"is not JSON: {exc}")) from exc
     except ValidationError as exc:
@@ -97,22 +98,22 @@ def _is_over(value: Any, now: datetime) -> bool:
 
 
 def _kept(
-    entries: Iterable[tuple[ImportedEntry, bytes]], oldest: datetime, now: datetime, seen: Counter[str]
+    entries: Iterable[tuple[ImportedEntry, Any]], oldest: datetime, now: datetime, seen: Counter[str]
 ) -> Iterator[tuple[tuple[str, str], tuple[Draft, ImportedEntry]]]:
     """By user and key; of two with one key in one transaction the later."""
-    for entry, line in entries:
+    for entry, fields in entries:
         if not oldest < entry.created_at:
             continue
         entry.created_at = min(entry.created_at, now)
-        key = entry.key or _key(entry, line, seen)
+        key = entry.key or _key(entry, fields, seen)
         yield (entry.user_id, key), (Draft(entry.user_id, entry.content(key=key)), entry)
 
 
-def _key(entry: ImportedEntry, line: bytes, seen: Counter[str]) -> str:
+def _key(entry: ImportedEntry, fields: Any, seen: Counter[str]) -> str:
     """The id in the other system; without one, what the line says and how often it was said before it."""
     if entry.id is not None:
         return f"import:{entry.id}"
-    digest = hashlib.sha256(orjson.dumps(orjson.loads(line), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    digest = hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
     seen[digest] += 1
     return f"import:{digest}:{seen[digest]}"
 

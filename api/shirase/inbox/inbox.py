@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 
 from shirase.errors import NotFound
 from shirase.fields import rfc3339
-from shirase.inbox import notifications
+from shirase.inbox import cursors, notifications
 from shirase.proxy.publisher import Publisher
 from shirase.store import inbox, log, states
 from shirase.store.changes import Change, append_changes, with_count
 from shirase.store.database import Database
 from shirase.types import ARCHIVED, DELETED, READ, SEEN, UNARCHIVED, UNREAD, Notification
+
+ATTEMPTS = 3  # to read a page and its position as of one moment; the last one's position is older than its page
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class Counts:
     by_category: Mapping[str, int]  # unread
 
 
+class Page(NamedTuple):
+    """One page of a user's list, with the counts and the cursor of the same moment."""
+
+    notifications: list[Notification]
+    unread: int
+    next_before: int | None  # where the next page begins, if there is one
+    cursor: str  # a stream behind it tells all that the page does not show yet
+
+
 class Updated(NamedTuple):
     """How many notifications a request changed, and how many are unread now."""
 
@@ -36,10 +47,8 @@ class Updated(NamedTuple):
     unread: int
 
 
-def page(
-    database: Database, user_id: str, *, limit: int, before: int | None = None, **filters: Any
-) -> tuple[list[Notification], int, int | None]:
-    """One page of a user's list, the unread count, and where the next page begins (``None``: there is none).
+def page(database: Database, user_id: str, *, limit: int, before: int | None = None, **filters: Any) -> Page:
+    """One page of a user's list.
 
     Args:
         database: where they are stored.
@@ -50,10 +59,16 @@ def page(
     """
     now = datetime.now(UTC)
     with database.autocommit() as db:
-        found = inbox.page(db, user_id, now, limit=limit + 1, before=before, **filters)
-        count = log.position(db, user_id, now).unread
+        after = log.position(db, user_id, now)
+        for _ in range(ATTEMPTS):  # until nothing happened in between: each statement reads what is committed by then
+            at = after
+            found = inbox.page(db, user_id, now, limit=limit + 1, before=before, **filters)
+            after = log.position(db, user_id, now)
+            if after.last == at.last:
+                break
     shown = found[:limit]
-    return shown, count, shown[-1].position if len(found) > limit else None
+    next_before = shown[-1].position if len(found) > limit else None
+    return Page(shown, at.unread, next_before, cursors.encode(database.name, user_id, at.last))
 
 
 def get(database: Database, user_id: str, number: int) -> Notification:

@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session
 
-from shirase.fields import AddressedInput, KeyedInput
+from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.sqlalchemy import notifier
 from shirase.sqlalchemy.notifier import Notifier
 from shirase.types import Notification
@@ -35,7 +35,7 @@ async def notify(session: AnyAsyncSession, **fields: Unpack[AddressedInput]) -> 
     return await _own(session).run_sync(create)
 
 
-async def retract(session: AnyAsyncSession, *, user_id: str, key: str) -> None:
+async def retract(session: AnyAsyncSession, *, user_id: UserId, key: str) -> None:
     """Take back the user's notification of this key, if there is one."""
 
     def remove(own: Session) -> None:
@@ -54,7 +54,7 @@ async def notify_many(session: AnyAsyncSession, inputs: Iterable[AddressedInput]
 
 
 async def broadcast(
-    session: AnyAsyncSession, *, user_ids: Iterable[str], **fields: Unpack[KeyedInput]
+    session: AnyAsyncSession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]
 ) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users."""
 

@@ -18,14 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Unpack
-from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
-from shirase.fields import AddressedInput, KeyedInput
+from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.services import wire
@@ -156,7 +155,7 @@ def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notificatio
     return _append(session, [check(NewEntry, fields).draft()])[0]
 
 
-def retract(session: AnySession, *, user_id: str, key: str) -> None:
+def retract(session: AnySession, *, user_id: UserId, key: str) -> None:
     """Take back the user's notification of this key, if there is one; errors as ``notify``."""
     wanted = check(Retraction, {"user_id": user_id, "key": key})
     own, notifier = _attached(session)
@@ -168,9 +167,7 @@ def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[N
     return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
-def broadcast(
-    session: AnySession, *, user_ids: Iterable[str | int | UUID], **fields: Unpack[KeyedInput]
-) -> list[Notification]:
+def broadcast(session: AnySession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
     return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **fields}).drafts())
 

@@ -1,25 +1,30 @@
-"""Storing what another system has sent before: with its own times, each once, however often it is imported."""
+"""Storing what another system has sent before: with its own times, each once, however often it is imported.
 
-from collections.abc import Mapping, Sequence
+A transaction writes each table with one statement, and no row twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Executable, update
+import orjson
+from sqlalchemy import Connection, func, insert, select
 
-from shirase.fields import rfc3339
+from shirase.fields import FIELDS, rfc3339
 from shirase.store import keyed, log, tables
-from shirase.store.append import append_notifications
-from shirase.store.changes import Change, append_changes
-from shirase.store.sql import document, rows
-from shirase.store.tables import Moment
-from shirase.types import PUBLISH, READ, Draft, Event, Published
+from shirase.store.advance import End, advance, new_tag
+from shirase.store.append import NEXT_ID
+from shirase.types import NOTIFICATION, PUBLISH, READ, Draft
 
+events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 Times = tuple[datetime, datetime | None]  # created, read
+Whose = keyed.Whose
+Row = dict[str, Any]
 
 
-def store(db: Connection, drafts: Sequence[Draft], times: Mapping[tuple[str, str], Times], now: datetime) -> int:
+def store(db: Connection, drafts: Sequence[Draft], times: Mapping[Whose, Times], now: datetime) -> int:
     """Store those of these drafts whose key the user does not have; returns how many that were.
 
     No device is notified of them one by one: their events count as published, and a stream that is open gets them with
@@ -36,33 +41,73 @@ def store(db: Connection, drafts: Sequence[Draft], times: Mapping[tuple[str, str
     fresh = [draft for draft in drafts if keyed.whose(draft) not in there]
     if not fresh:
         return 0
-    appended = append_notifications(db, fresh, now)
-    read: dict[str, list[int]] = {}
-    changed = []
-    for draft, event in zip(fresh, appended, strict=True):
-        created_at, read_at = times[keyed.whose(draft)]
-        assert event.notification  # noqa: S101 - an append has one
-        row = {"id": event.notification.id, "created_at": rfc3339(created_at)}
-        changed.append(row | ({"read_at": rfc3339(read_at)} if read_at else {}))
-        if read_at:
-            read.setdefault(draft.user_id, []).append(event.notification.id)
-    db.execute(_set_times(db.dialect.name), {"times": document(changed)})
-    appended += _mark_read(db, read, now)
-    published = [Published(event, frozenset()) for event in appended]
-    log.mark_published(db, published, now, way=PUBLISH, committed_at=None)
+    numbered: dict[str, list[tuple[Draft, bool]]] = {}  # by user: in order, each with whether it was read
+    for draft in fresh:
+        numbered.setdefault(draft.user_id, []).append((draft, times[keyed.whose(draft)][1] is not None))
+    tag = new_tag()
+    ends = advance(db, [_step(user_id, own) for user_id, own in numbered.items()], tag)
+    hidden = log.hidden(db, list(numbered), now)
+    ids = dict(zip(map(keyed.whose, fresh), _ids(db, len(fresh), ends), strict=True))
+    rows: list[Row] = []
+    entries: list[Row] = []
+    for user_id, own in numbered.items():
+        first = ends[user_id].head - _step(user_id, own)["events"] + 1
+        rows += [_row(draft, ids, seq, times) for seq, (draft, _) in enumerate(own, first)]
+        places = [(ids[keyed.whose(draft)], is_read) for draft, is_read in own]
+        entries += _entries(user_id, places, ends[user_id], hidden.get(user_id, (0, 0)), tag, now)
+    db.execute(insert(notifications), rows)
+    db.execute(insert(events), entries)
     return len(fresh)
 
 
-def _mark_read(db: Connection, read: Mapping[str, list[int]], now: datetime) -> list[Event]:
-    changes = [
-        Change(user_id, READ, {"ids": ids, "read_at": rfc3339(now)}, -len(ids), -len(ids))
-        for user_id, ids in sorted(read.items())
+def _step(user_id: str, own: Sequence[tuple[Draft, bool]]) -> Row:
+    left = sum(not is_read for _, is_read in own)
+    return {"user_id": user_id, "events": len(own) + (left < len(own)), "unread": left, "unseen": left}
+
+
+def _ids(db: Connection, count: int, ends: Mapping[str, End]) -> Iterable[int]:
+    if db.dialect.name != "sqlite":
+        return sorted(db.scalars(select(NEXT_ID).select_from(func.generate_series(1, count))))
+    first = next(iter(ends.values())).last_id + 1
+    return range(first, first + count)
+
+
+def _row(draft: Draft, ids: Mapping[Whose, int], seq: int, times: Mapping[Whose, Times]) -> Row:
+    whose = keyed.whose(draft)
+    created_at, read_at = times[whose]
+    return {
+        "id": ids[whose],
+        "position": ids[whose],
+        "user_id": draft.user_id,
+        "seq": seq,
+        "created_at": created_at,
+        "read_at": read_at,
+        **{name: draft.content.columns.get(name) for name in FIELDS},
+    }
+
+
+def _entries(
+    user_id: str, places: Sequence[tuple[int, bool]], end: End, hidden: tuple[int, int], tag: str, now: datetime
+) -> list[Row]:
+    """A user's events, each with the counts as of its own place: all are new, then some are read."""
+    read = [number for number, is_read in places if is_read]
+    left = len(places) - len(read)
+    unread, unseen = end.unread - left, end.unseen - left  # before
+    happened: list[Row] = [
+        {"kind": NOTIFICATION, "notification_id": number, "data": None, "unread": unread + n, "unseen": unseen + n}
+        for n, (number, _) in enumerate(places, 1)
     ]
-    return append_changes(db, changes, now) if changes else []
-
-
-@cache
-def _set_times(dialect: str) -> Executable:
-    times = rows(dialect, "times", {"id": BigInteger(), "created_at": Moment(), "read_at": Moment()})
-    statement = update(notifications).where(notifications.c.id == times.c.id)
-    return statement.values(created_at=times.c.created_at, read_at=times.c.read_at)
+    if read:
+        counts = {"unread_count": end.unread - hidden[0], "unseen_count": end.unseen - hidden[1]}
+        data = orjson.dumps({"ids": read, "read_at": rfc3339(now)} | counts).decode()
+        happened.append(
+            {"kind": READ, "notification_id": None, "data": data, "unread": end.unread, "unseen": end.unseen}
+        )
+    published = {"created_at": now, "published_at": now, "way": PUBLISH, "nodes": "", "attempts": 1, "connections": 0}
+    first = end.head - len(happened) + 1
+    return [
+        {"user_id": user_id, "seq": seq, "tag": tag, "previous_tag": tag if seq > first else end.previous_tag}
+        | one
+        | published
+        for seq, one in enumerate(happened, first)
+    ]

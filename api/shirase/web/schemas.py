@@ -119,6 +119,7 @@ class PageView(BaseModel):
     notifications: list[NotificationView]
     unread_count: int
     next_before: int | None
+    cursor: Annotated[str, Field(description="A stream behind it tells all that happens after this answer.")]
 
 
 class UnreadView(BaseModel):

@@ -4,6 +4,7 @@ import { createListeners } from "../listeners.js";
 import type { NotificationStream } from "../types.js";
 import { createUnreadCounter } from "../unread.js";
 import { createChanges } from "./changes.js";
+import { firstPage } from "./initial.js";
 import { createNotificationList, type Page } from "./list.js";
 import type { Inbox, InboxOptions, InboxSnapshot } from "./types.js";
 
@@ -19,7 +20,7 @@ const PART = 1_000; // ids that the service takes in one request
  *
  * @throws TypeError naming an option that is wrong.
  */
-export function createInbox(stream: NotificationStream, { pageSize = 30 }: InboxOptions = {}): Inbox {
+export function createInbox(stream: NotificationStream, { pageSize = 30, initial }: InboxOptions = {}): Inbox {
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 200) {
     throw new TypeError("shirase: pageSize must be an integer from 1 to 200");
   }
@@ -36,6 +37,15 @@ export function createInbox(stream: NotificationStream, { pageSize = 30 }: Inbox
   let covered = false; // whether the events since the last such fetch began are all told to us
   let snapshot: InboxSnapshot | null = null;
   let closed = false;
+
+  if (initial) {
+    const page = firstPage(initial, pageSize);
+    generation = 1;
+    covered = stream.cursor === initial.cursor; // what happened in between would be missed otherwise
+    list.replace(page, []);
+    count(page, []);
+    status = "ready";
+  }
 
   const ends = [stream.listen(follow), stream.subscribe(begin)];
   let timer = setTimeout(begin, PATIENCE, true);

@@ -1,2 +1,2 @@
 export { createInbox } from "./inbox.js";
-export type { Inbox, InboxOptions, InboxSnapshot } from "./types.js";
+export type { Inbox, InboxOptions, InboxSnapshot, InitialInbox } from "./types.js";

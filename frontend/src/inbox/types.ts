@@ -16,10 +16,22 @@ export interface InboxSnapshot {
   readonly error: unknown;
 }
 
+/** The newest page, as a server fetched it: `GET /api/notifications`. */
+export interface InitialInbox {
+  readonly notifications: readonly Notification[];
+  readonly unreadCount: number;
+  /** The answer's `cursor`: the stream goes on behind it. */
+  readonly cursor: string;
+  /** The answer's `next_before`; by default there are older ones if the page is full. */
+  readonly nextBefore?: number | null;
+}
+
 /** What `createInbox` takes beside the stream. */
 export interface InboxOptions {
   /** How many notifications a page has, 1 to 200. 30. */
   pageSize?: number;
+  /** What is there already. Nothing is fetched then: the stream, begun behind its `cursor`, tells the rest. */
+  initial?: InitialInbox;
 }
 
 /** A user's notifications, kept true by the stream. `createInbox` makes it. */

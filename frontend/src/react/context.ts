@@ -1,8 +1,9 @@
 "use client";
 import { createContext, useContext } from "react";
 import type { Labels } from "../display/index.js";
-import type { Inbox } from "../inbox/index.js";
+import type { Inbox, InboxSnapshot } from "../inbox/index.js";
 import type { NotificationStream } from "../types.js";
+import type { Navigate } from "./navigate.js";
 
 /** One user's stream, and the inbox over it. */
 export interface Client {
@@ -14,6 +15,10 @@ export interface Client {
 export interface Provided {
   /** `null` on the server, before the first effect, and while nobody is signed in. */
   readonly client: Client | null;
+  /** What is shown while there is no client: what a server fetched. */
+  readonly first: InboxSnapshot | undefined;
+  /** Follows links within the page's origin. */
+  readonly navigate: Navigate | undefined;
   /** Whether there is no user. */
   readonly isSignedOut: boolean;
   /** Signs the user in and opens again what was closed for want of it; `undefined` if the page cannot. */

@@ -1,26 +1,49 @@
 "use client";
 import { useCallback, useSyncExternalStore } from "react";
-import type { Notification } from "../events.js";
+import { safeLink } from "../display/index.js";
+import { goTo, type Navigate } from "./navigate.js";
 
 /** Whether notifications may be shown on the desktop; `default` means that the user was not asked yet. */
 export type DesktopPermission = NotificationPermission | "unsupported";
 
 const listeners = new Set<() => void>();
 
+/** What can be shown on the desktop: a notification, or words of the page's own. */
+export interface DesktopMessage {
+  title: string;
+  message?: string;
+  /** A picture: a relative, `http` or `https` address. */
+  icon?: string | null;
+  /** Where a click leads: an address of the same kinds. By default the payload's `url`. */
+  url?: string | null;
+  payload?: Record<string, unknown>;
+  /** Of two with one id the later replaces the earlier, in all tabs. */
+  id?: number;
+}
+
 /**
- * Show one on the desktop, if the user has permitted it.
+ * Show something on the desktop, if the user has permitted it.
  *
- * Each is shown once, however many tabs ask: its id is its tag. Clicking it brings this page to the front.
+ * A notification is shown once, however many tabs ask: its id is its tag. A click brings this page to the front, and
+ * opens the `url` if there is a safe one.
  *
  * @returns whether it was shown.
  */
-export function showOnDesktop({ id, title, message }: Notification): boolean {
+export function showOnDesktop(shown: DesktopMessage, navigate?: Navigate): boolean {
   if (permission() !== "granted") return false;
+  const { title, message = "", id } = shown;
+  const icon = safeLink(shown.icon);
+  const address = safeLink(shown.url ?? shown.payload?.["url"]);
   try {
-    const shown = new globalThis.Notification(title, { body: message, tag: `shirase-${id}` });
-    shown.onclick = () => {
+    const note = new globalThis.Notification(title, {
+      body: message,
+      ...(id !== undefined && { tag: `shirase-${id}` }),
+      ...(icon !== undefined && { icon }),
+    });
+    note.onclick = () => {
       window.focus();
-      shown.close();
+      note.close();
+      if (address !== undefined) goTo(address, navigate);
     };
     return true;
   } catch {

@@ -2,9 +2,12 @@
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ENGLISH, type Labels } from "../display/index.js";
 import type { Notification } from "../events.js";
+import { firstSnapshot } from "../inbox/initial.js";
 import { type Client, NotificationsContext } from "./context.js";
 import { showOnDesktop } from "./desktop.js";
+import { type Navigate, useNavigate } from "./navigate.js";
 import { type ClientOptions, useClient } from "./use-client.js";
+import { useInitial } from "./use-initial.js";
 
 const BURST = 400; // milliseconds in which those that arrive are announced as one
 const RECENT = 60_000; // older ones were missed, not new: they do not come up on the desktop
@@ -25,6 +28,11 @@ export interface NotificationsProviderProps extends ClientOptions {
   announce?: boolean;
   /** Whether what arrives while the page is hidden comes up on the desktop, if the user has permitted it. `false`. */
   desktop?: boolean;
+  /**
+   * Follows the components' links within the page's origin, such as `router.push`. Without it the browser does. On the
+   * desktop it follows clicks too.
+   */
+  navigate?: Navigate;
 }
 
 /**
@@ -33,21 +41,34 @@ export interface NotificationsProviderProps extends ClientOptions {
  * With another `user` the former stream is closed and nothing of the former user's is left; `user={null}` opens none.
  */
 export function NotificationsProvider(props: NotificationsProviderProps): ReactNode {
-  const { children, labels, locale, onSignIn, announce = true, desktop = false, ...options } = props;
-  const client = useClient(options);
+  const {
+    children,
+    labels,
+    locale,
+    onSignIn,
+    announce = true,
+    desktop = false,
+    navigate: followedBy,
+    ...options
+  } = props;
+  const initial = useInitial(options);
+  const client = useClient(options, initial);
+  const { pageSize } = options;
+  const first = useMemo(() => initial && firstSnapshot(initial, pageSize), [initial, pageSize]);
+  const navigate = useNavigate(followedBy);
   const words = useMemo(() => ({ ...ENGLISH, ...labels }), [labels]);
   const isSignedOut = options.user === null;
   const signIn = useSignIn(onSignIn, client);
   const provided = useMemo(
-    () => ({ client, isSignedOut, signIn, labels: words, locale }),
-    [client, isSignedOut, signIn, words, locale],
+    () => ({ client, first, navigate, isSignedOut, signIn, labels: words, locale }),
+    [client, first, navigate, isSignedOut, signIn, words, locale],
   );
   useEffect(() => {
     if (!client || !desktop) return;
     return client.stream.on("notification", (notification) => {
-      if (document.hidden && isRecent(notification)) showOnDesktop(notification);
+      if (document.hidden && isRecent(notification)) showOnDesktop(notification, navigate);
     });
-  }, [client, desktop]);
+  }, [client, desktop, navigate]);
   return (
     <NotificationsContext.Provider value={provided}>
       {children}

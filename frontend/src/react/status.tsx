@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import type { StreamState } from "../state.js";
 import { classNames } from "./class-names.js";
 import { useProvided } from "./context.js";
-import { useNotificationSSE } from "./hooks.js";
+import { useNotificationSSE } from "./use-notification-sse.js";
 
 /** What `SSEConnectionStatus` takes. */
 export interface SSEConnectionStatusProps {

@@ -1,11 +1,11 @@
 "use client";
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
-import { createInbox, type InboxOptions } from "../inbox/index.js";
+import { createInbox, type InboxOptions, type InitialInbox } from "../inbox/index.js";
 import { createNotificationStream, type GetCredential, type StreamOptions } from "../index.js";
 import type { Client } from "./context.js";
 
 /** What a client is made of. `user: null` means that nobody is signed in: nothing is opened then. */
-export type ClientOptions = Omit<StreamOptions, "user"> & InboxOptions & { user?: string | null };
+export type ClientOptions = Omit<StreamOptions, "user"> & InboxOptions & { user?: string | number | null };
 
 // On the server there is nothing to lay out, and React 18 says so with a warning.
 const useBeforeEffects = typeof window === "undefined" ? useEffect : useLayoutEffect;
@@ -18,7 +18,7 @@ const useBeforeEffects = typeof window === "undefined" ? useEffect : useLayoutEf
  * @returns `null` until the first effect. Never one that was made for other options: what one user has is not shown to
  * the next, not for a single frame.
  */
-export function useClient(options: ClientOptions): Client | null {
+export function useClient(options: ClientOptions, initial: InitialInbox | undefined): Client | null {
   const latest = useRef(options);
   useBeforeEffects(() => {
     latest.current = options;
@@ -28,20 +28,21 @@ export function useClient(options: ClientOptions): Client | null {
   useEffect(() => {
     if (identity === null) return;
     const { pageSize } = latest.current;
-    const stream = createNotificationStream(streamOptions(latest));
-    const inbox = createInbox(stream, pageSize === undefined ? {} : { pageSize });
+    const stream = createNotificationStream({ ...streamOptions(latest), ...(initial && { cursor: initial.cursor }) });
+    const inbox = createInbox(stream, { ...(pageSize !== undefined && { pageSize }), ...(initial && { initial }) });
     setMade({ identity, client: { stream, inbox } });
     return () => {
       inbox.close();
       stream.close();
     };
-  }, [identity]);
+  }, [identity, initial]);
   return made !== null && made.identity === identity ? made.client : null;
 }
 
-/** Equal for options that make the same client. */
-function identify(options: ClientOptions): string {
-  const plain = Object.entries(options).filter(([, value]) => value !== undefined && !isPart(value));
+/** Equal for options that make the same client: a user's id may be text or an integer. */
+export function identify(options: ClientOptions): string {
+  const given = options.user == null ? options : { ...options, user: String(options.user) };
+  const plain = Object.entries(given).filter(([, value]) => value !== undefined && !isPart(value));
   const functions = [options.getToken, options.getTicket].map((given) => given !== undefined);
   return JSON.stringify([plain.sort(), functions]);
 }
@@ -51,8 +52,9 @@ function isPart(value: unknown): boolean {
   return typeof value === "function" || typeof value === "object";
 }
 
-function streamOptions(latest: { readonly current: ClientOptions }): StreamOptions {
-  const { user, pageSize: _, getToken, getTicket, ...rest } = latest.current;
+/** What a stream is made of. Its functions call the latest ones. */
+export function streamOptions(latest: { readonly current: ClientOptions }): StreamOptions {
+  const { user, pageSize: _, initial: _initial, getToken, getTicket, ...rest } = latest.current;
   const options: StreamOptions = rest;
   if (user != null) options.user = user;
   if (getToken) options.getToken = (asked) => (latest.current.getToken ?? refuse)(asked);

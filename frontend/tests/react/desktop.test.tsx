@@ -1,7 +1,7 @@
 import { screen } from "@testing-library/react";
 import { userEvent } from "@testing-library/user-event";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { useDesktopNotifications, useNotifications } from "../../src/react/index.js";
+import { type ShowNotification, useDesktopNotifications, useNotifications } from "../../src/react/index.js";
 import { renderApp } from "./app.js";
 
 // The browser's part, which jsdom does not have. What it decides is that a permission is given once.
@@ -12,8 +12,12 @@ class Desktop {
     Desktop.permission = "granted";
     return Desktop.permission;
   });
+  static notes: Desktop[] = [];
+  onclick = () => {};
+  close = vi.fn();
   constructor(title: string, options: NotificationOptions) {
     Desktop.shown.push([title, options]);
+    Desktop.notes.push(this);
   }
 }
 
@@ -21,6 +25,7 @@ beforeEach(() => {
   vi.stubGlobal("Notification", Desktop);
   Desktop.permission = "default";
   Desktop.shown = [];
+  Desktop.notes = [];
   Desktop.requestPermission.mockClear();
 });
 afterEach(() => vi.unstubAllGlobals());
@@ -88,4 +93,28 @@ test("showNotification tells whether it was shown", async () => {
   await userEvent.click(screen.getByRole("button"));
   expect(outcomes).toEqual([false, true]);
   expect(Desktop.shown).toEqual([["Hello", { body: "", tag: "shirase-1" }]]);
+});
+
+test("showNotification takes words, an icon, and an address that a click opens", async () => {
+  const navigate = vi.fn();
+  let show: ShowNotification = () => false;
+  function Show() {
+    show = useNotifications().showNotification;
+    return null;
+  }
+  await renderApp(<Show />, { navigate });
+  const focus = vi.spyOn(window, "focus").mockImplementation(() => {});
+  Desktop.permission = "granted";
+  show("Interview", "Tomorrow at ten");
+  show({ title: "With an icon", icon: "/bell.png", url: "/interviews/1" });
+  show({ title: "Unsafe", icon: "javascript:alert(1)", url: "javascript:alert(1)" });
+  expect(Desktop.shown).toEqual([
+    ["Interview", { body: "Tomorrow at ten" }],
+    ["With an icon", { body: "", icon: "/bell.png" }],
+    ["Unsafe", { body: "" }],
+  ]);
+  for (const note of Desktop.notes) note.onclick();
+  expect(navigate.mock.calls).toEqual([["/interviews/1"]]);
+  expect(focus).toHaveBeenCalledTimes(3);
+  focus.mockRestore();
 });

@@ -12,6 +12,20 @@ import {
 import { createScriptedServer } from "../scripted-server.js";
 import { talkTo } from "./app.js";
 
+test("a server's first paint is full with what it fetched", () => {
+  const service = createScriptedServer();
+  const initial = { notifications: [service.create("Before")], unreadCount: 1, cursor: "c-1" };
+  const html = renderToString(
+    <NotificationsProvider {...talkTo(service)} initial={initial}>
+      <NotificationBell />
+      <NotificationList />
+    </NotificationsProvider>,
+  );
+  expect(html).toContain("Before");
+  expect(html).toContain("Notifications, 1 unread");
+  expect(service.asked).toEqual([]);
+});
+
 const server = createScriptedServer();
 const app = (
   <StrictMode>

@@ -44,8 +44,8 @@ def _changing(summary: str, counted: str, body: type[BaseModel] | None = None) -
     )
 )
 def index(caller: Identity, query: PageQuery) -> Response:
-    """One page, with the unread count."""
-    shown, count, next_before = inbox.page(
+    """One page, with the unread count and where a stream goes on from."""
+    page = inbox.page(
         services().database,
         caller.user_id,
         limit=query.limit,
@@ -56,8 +56,15 @@ def index(caller: Identity, query: PageQuery) -> Response:
         archived=query.archived == "true",
         words=query.q,
     )
-    found = [events.notification_fields(one) for one in shown]
-    return json_answer({"notifications": found, "unread_count": count, "next_before": next_before})
+    found = [events.notification_fields(one) for one in page.notifications]
+    return json_answer(
+        {
+            "notifications": found,
+            "unread_count": page.unread,
+            "next_before": page.next_before,
+            "cursor": page.cursor,
+        }
+    )
 
 
 @blueprint.get("/unread-count")
