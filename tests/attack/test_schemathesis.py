@@ -38,7 +38,7 @@ class Attack:
     def attempt(self, case: Any) -> None:
         answer = case.call(headers=self._headers)
         self.tried[f"{case.operation.label} {answer.status_code}"] += 1
-        # An empty array or object is serialised as nothing and a lone surrogate is dropped: the case is another one then.
+        # An empty array or object is serialised as nothing, a lone surrogate is dropped: it is another case then.
         on_the_wire = parse_qs(urlsplit(answer.request.url).query, keep_blank_values=True)
         query = case.query or {}
         vanished = (query.keys() - on_the_wire.keys()) | {
