@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { transform } from "esbuild";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { OLDEST } from "../bundle.js";
+import { runInPage } from "./frameworks.js";
 
 vi.setConfig({ testTimeout: 240_000 }); // compilers, on a busy machine
 
@@ -83,6 +84,22 @@ test.each([
     (error) => error.stdout,
   );
   expect(problems).toBe("");
+});
+
+test.each(["vue", "svelte"] as const)("what docs/bell.md shows for %s builds and runs", async (framework) => {
+  const { window, bell } = await runInPage(framework, host, ["one", "two"]);
+  const badge = () => bell.shadowRoot?.querySelector(".shirase-badge")?.textContent;
+  await vi.waitFor(() => expect(badge()).toBe("2"));
+  expect(bell.getAttribute("user")).toBe("aiko");
+  if (framework === "svelte") {
+    await vi.waitFor(() => expect(window.document.querySelector("p")?.textContent).toBe("2 unread"));
+  } else {
+    bell.shadowRoot?.querySelector<HTMLElement>(".shirase-bell-button")?.click();
+    const link = () => bell.shadowRoot?.querySelector<HTMLElement>(".shirase-link");
+    await vi.waitFor(() => expect(link()?.textContent).toBe("two"));
+    link()?.click();
+    expect(window["went"]).toBe("/two");
+  }
 });
 
 test("every map points to a source that is packed", () => {
