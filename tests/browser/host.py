@@ -11,6 +11,13 @@ SLACK = 0.05  # seconds to stop
 
 
 class _Files(SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        """Add what docs/bell.md puts on a token's answer."""
+        if self.path.endswith("/my-token"):
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("Vary", "*")
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 

@@ -54,5 +54,6 @@ def test_private_answers_are_neither_cached_nor_executed(client: FlaskClient, to
     for path in ("/api/notifications", "/api/notifications/unread-count", "/api/notifications/1", "/api/sse/status"):
         answer = client.get(path, headers=bearer)
         assert answer.headers["Cache-Control"] == "no-store", path
+        assert answer.headers.get_all("Vary") == ["*"], path  # for the caches of service workers
         assert answer.headers["Content-Security-Policy"] == DATA, path
         assert answer.mimetype in ("application/json", "application/problem+json")

@@ -20,8 +20,11 @@ def headers(media_type: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def harden(response: Response) -> None:
-    """Put them on an answer."""
+    """Put them on an answer, whose other headers are complete."""
     always, unless_set = headers(response.media_type)
     response.headers.update(always)
     for name, value in unless_set.items():
         response.headers.setdefault(name, value)
+    if "no-store" in response.headers["Cache-Control"]:
+        # A service worker's cache knows no Cache-Control; this it must refuse. It implies `Vary: Origin`.
+        response.headers["Vary"] = "*"

@@ -14,7 +14,8 @@ REQUEST_HEADERS = (
     *("X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags", "uber-trace-id"),
     *("x-datadog-origin", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-trace-id", "x-datadog-tags"),
 )
-ANSWER_HEADERS = "Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id"
+# Without Vary, WebKit's caches do not know that they must refuse the answer.
+ANSWER_HEADERS = "Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, Vary"
 MAX_AGE = 7200  # seconds that a preflight's answer is kept: the most that Chromium allows
 
 

@@ -47,8 +47,8 @@ def finish(response: Response, call: Call, operation: str) -> None:
     """Add what every answer carries, count it and log it."""
     request = call.request
     response.headers.update(call.headers)
-    browser_headers.harden(response)
     response.headers.update(cors.headers(call.services.settings, request.headers.get("Origin"), request.method))
+    browser_headers.harden(response)
     response.headers["X-Request-Id"] = call.request_id
     seconds = time.perf_counter() - call.started
     metrics.REQUESTS.labels(operation, response.status).inc()

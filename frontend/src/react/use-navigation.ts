@@ -22,7 +22,11 @@ export function useNavigation(isActive: boolean, act: () => void): void {
       [navigation(), "currententrychange"],
     ];
     for (const [target, type] of sources) target?.addEventListener(type, tell);
+    // Without that API, a router is heard by what it draws for the new address.
+    const drawn = navigation() ? null : new MutationObserver(tell);
+    drawn?.observe(document, { childList: true, subtree: true });
     return () => {
+      drawn?.disconnect();
       for (const [target, type] of sources) target?.removeEventListener(type, tell);
     };
   }, [isActive]);
