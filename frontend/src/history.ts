@@ -1,5 +1,5 @@
+import { createCounter } from "./counter.js";
 import type { EventData, StreamEvent } from "./events.js";
-import { createUnreadCounter } from "./unread.js";
 
 const REMEMBERED = 500; // events, so that a tab which was away can be told what it missed
 
@@ -17,7 +17,7 @@ export interface History {
 /** The history of a tab that begins at `cursor`. */
 export function createHistory(start?: string): History {
   const entries = new Map<string, StreamEvent | null>(); // by cursor, in the log's order
-  const unread = createUnreadCounter();
+  const counter = createCounter();
   let cursor: string | null = null;
   let connected: EventData["connected"] | null = null;
   if (start !== undefined) remember(start, null);
@@ -30,7 +30,7 @@ export function createHistory(start?: string): History {
       remember(event.id, event);
     }
     if (event.event === "connected") connected = event.data;
-    unread.apply(event);
+    counter.apply(event);
     return true;
   }
 
@@ -47,8 +47,13 @@ export function createHistory(start?: string): History {
       return ids.slice(ids.indexOf(known) + 1).flatMap((id) => entries.get(id) ?? []);
     }
     const begin: StreamEvent[] = [];
-    if (connected && unread.count !== null) {
-      begin.push({ event: "connected", id: cursor, data: { ...connected, unread_count: unread.count } });
+    const { unread, unseen } = counter;
+    if (connected && unread >= 0) {
+      begin.push({
+        event: "connected",
+        id: cursor,
+        data: { ...connected, unread_count: unread, unseen_count: unseen },
+      });
     }
     if (known === null) return begin;
     return [...begin, { event: "reset", id: cursor, data: { reason: "forgotten" } }];

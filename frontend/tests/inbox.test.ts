@@ -238,6 +238,8 @@ test.each([
   ["markAsRead", (inbox: ReturnType<typeof createInbox>) => inbox.markAsRead([1])],
   ["markAllAsRead", (inbox: ReturnType<typeof createInbox>) => inbox.markAllAsRead()],
   ["remove", (inbox: ReturnType<typeof createInbox>) => inbox.remove(1)],
+  ["archive", (inbox: ReturnType<typeof createInbox>) => inbox.archive([1])],
+  ["archiveAll", (inbox: ReturnType<typeof createInbox>) => inbox.archiveAll()],
 ])("%s is taken back if it is refused", async (_, act) => {
   server.create("One");
   server.create("Two");

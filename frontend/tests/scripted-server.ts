@@ -1,6 +1,7 @@
-import type { EventData, EventName, Notification } from "../src/events.js";
+import type { Counts, EventData, EventName, Notification } from "../src/events.js";
+import { createScriptedInbox } from "./scripted-inbox.js";
 
-type LogEntry = { id: string; event: EventName; data: unknown };
+type LogEntry = { id: string; event: EventName; data: unknown; counts: Counts };
 
 /** One EventSource that the client has opened. */
 export interface OpenStream {
@@ -24,27 +25,24 @@ export interface OpenStream {
  */
 export function createScriptedServer() {
   const log: LogEntry[] = [];
-  const notifications = new Map<number, Notification>();
+  const inbox = createScriptedInbox(append);
   const streams: OpenStream[] = [];
   const asked: string[] = [];
   const waiting = new Set<() => void>();
   const usedTickets = new Set<string>();
   let seq = 0;
-  let numbers = 0;
   let tickets = 0;
 
-  const server = {
+  const script = {
     /** Every stream that was opened, the newest last. */
     streams,
     /** Every request: `STREAM` or a method, and the path. */
     asked,
-    notifications,
     /** What happens to a stream that is opened. `silent` is a middlebox that holds everything back. */
     onStream: "serve" as "serve" | "silent" | "break" | number,
     /** What happens to any other request. A number is the status of a refusal, `hang` never answers. */
     onRequest: "serve" as "serve" | "break" | "hang" | number,
     retryAfter: "",
-    userId: "aiko",
     accepts: (_credential: string) => true,
     /** Cursors before this are not kept any longer. */
     keptFrom: 0,
@@ -53,16 +51,9 @@ export function createScriptedServer() {
     /** How many milliseconds an event of a stream is under way. One does not overtake another. */
     eventLag: () => 0,
 
-    get unread() {
-      return [...notifications.values()].filter((one) => !one.is_read).length;
-    },
     /** Where the log ends. */
     get head() {
       return seq;
-    },
-    /** How many notifications there ever were. */
-    get created() {
-      return numbers;
     },
     get open() {
       return streams.filter((stream) => !stream.closed);
@@ -73,57 +64,9 @@ export function createScriptedServer() {
       return latest;
     },
     count: (prefix: string) => asked.filter((line) => line.startsWith(prefix)).length,
-
-    create(title = "A notification"): Notification {
-      const id = ++numbers;
-      const created: Notification = {
-        id,
-        user_id: server.userId,
-        type: "test",
-        title,
-        message: "",
-        payload: {},
-        is_read: false,
-        read_at: null,
-        created_at: "2026-11-23T21:00:00Z",
-        expires_at: null,
-        url: null,
-        icon: null,
-        actor: null,
-        actions: [],
-        category: null,
-        priority: "normal",
-        key: null,
-        position: id,
-        revision: 1,
-        count: 1,
-        actors: [],
-        is_seen: false,
-        archived_at: null,
-        updated_at: "2026-11-23T21:00:00Z",
-      };
-      notifications.set(id, created);
-      append("notification", created);
-      return created;
-    },
-
-    read(ids: number[] | "all"): number {
-      const unread = [...notifications.values()].filter(
-        (one) => !one.is_read && (ids === "all" || ids.includes(one.id)),
-      );
-      for (const one of unread) notifications.set(one.id, { ...one, is_read: true, read_at: "2026-11-23T21:00:01Z" });
-      if (unread.length > 0) {
-        append("read", { ids: ids === "all" ? ids : unread.map((one) => one.id), unread_count: server.unread });
-      }
-      return unread.length;
-    },
-
-    remove(id: number): boolean {
-      const found = notifications.delete(id);
-      if (found) append("deleted", { ids: [id], unread_count: server.unread });
-      return found;
-    },
   };
+  const server = Object.defineProperties(script, Object.getOwnPropertyDescriptors(inbox)) as typeof script &
+    typeof inbox;
 
   /** Bring back an older state of the database. */
   function restore(head: number): void {
@@ -132,7 +75,7 @@ export function createScriptedServer() {
   }
 
   function append(event: EventName, data: unknown): void {
-    const entry = { id: `c-${++seq}`, event, data };
+    const entry = { id: `c-${++seq}`, event, data, counts: inbox.counts() };
     log.push(entry);
     for (const stream of server.open) {
       if (stream.begun) stream.send(entry.event, entry.data as never, entry.id);
@@ -146,14 +89,17 @@ export function createScriptedServer() {
     return Number.isNaN(from) || from > seq || from < server.keptFrom ? "reset" : log.slice(from);
   }
 
-  /** The count at a cursor: what the events after it undo. */
-  function unreadAt(missed: LogEntry[]): number {
-    const before = log.slice(0, log.length - missed.length);
-    let count = 0;
-    for (const { event, data } of before) {
-      count = event === "notification" ? count + 1 : (data as EventData["read"]).unread_count;
-    }
-    return count;
+  /** The counts at a cursor: those after the last event before what was missed. */
+  function countsAt(missed: LogEntry[]): Counts {
+    return log.at(-1 - missed.length)?.counts ?? { unread_count: 0, unseen_count: 0 };
+  }
+
+  /** What a replay tells of an event: of a notification its newest revision, once, and nothing if it is gone. */
+  function replayed({ event, data }: LogEntry): unknown {
+    if (event !== "notification" && event !== "updated") return data;
+    const present = inbox.notifications.get((data as Notification).id);
+    if (event === "notification") return present && inbox.show(present);
+    return present?.revision === (data as Notification).revision ? data : undefined;
   }
 
   function begin(stream: OpenStream): void {
@@ -162,9 +108,12 @@ export function createScriptedServer() {
     const events = missed === "reset" ? [] : missed;
     const cursor = missed === "reset" ? "c-unusable" : `c-${seq - events.length}`;
     const connected = { user_id: server.userId, status: "connected", connection_id: `n-${streams.length}` } as const;
-    stream.send("connected", { ...connected, unread_count: unreadAt(events), unseen_count: 0 }, cursor);
+    stream.send("connected", { ...connected, ...countsAt(events) }, cursor);
     if (missed === "reset") stream.send("reset", { reason: "too old" }, `c-${seq}`);
-    for (const { id, event, data } of events) stream.send(event, data as never, id);
+    for (const entry of events) {
+      const data = replayed(entry);
+      if (data) stream.send(entry.event, data as never, entry.id);
+    }
   }
 
   function refuses(credential: string | null): boolean {
@@ -265,35 +214,38 @@ export function createScriptedServer() {
   }
 
   function rest(method: string, url: URL, body: Record<string, unknown>): Response {
+    const ids = body["ids"] as number[];
+    const changed = (updated: number) => json(200, { updated, unread_count: inbox.unread });
     switch (`${method} ${url.pathname}`) {
       case "GET /api/notifications":
-        return json(200, page(url.searchParams));
+        return json(200, inbox.page(url.searchParams));
       case "GET /api/notifications/unread-count":
-        return json(200, { unread_count: server.unread });
+        return json(200, { unread_count: inbox.unread });
+      case "GET /api/notifications/counts":
+        return json(200, { ...inbox.counts(), by_category: inbox.byCategory });
       case "POST /api/notifications/read":
-        return json(200, { updated: server.read(body["ids"] as number[]), unread_count: server.unread });
+        return changed(server.read(ids));
       case "POST /api/notifications/read-all":
-        return json(200, { updated: server.read("all"), unread_count: server.unread });
+        return changed(server.read("all"));
+      case "POST /api/notifications/unread":
+        return changed(inbox.markUnread(ids));
+      case "POST /api/notifications/archive":
+        return changed(inbox.archive(ids));
+      case "POST /api/notifications/archive-all":
+        return changed(inbox.archive("all"));
+      case "POST /api/notifications/unarchive":
+        return changed(inbox.unarchive(ids));
+      case "POST /api/notifications/seen":
+        inbox.see();
+        return json(200, { unseen_count: 0 });
       case "POST /api/sse/tickets":
         return json(201, { ticket: `ticket-${++tickets}`, expires_in: 60 });
       default: {
         const id = /^\/api\/notifications\/(\d+)$/.exec(url.pathname)?.[1];
         if (method !== "DELETE" || !id) return problem(404);
-        return server.remove(Number(id)) ? new Response(null, { status: 204 }) : problem(404);
+        return inbox.remove(Number(id)) ? new Response(null, { status: 204 }) : problem(404);
       }
     }
-  }
-
-  function page(query: URLSearchParams) {
-    const limit = Number(query.get("limit") ?? 50);
-    const before = Number(query.get("before") ?? Number.POSITIVE_INFINITY);
-    const older = [...notifications.values()].filter((one) => one.id < before).sort((a, b) => b.id - a.id);
-    const shown = older.slice(0, limit);
-    return {
-      notifications: shown,
-      unread_count: server.unread,
-      next_before: older.length > limit ? (shown.at(-1)?.id ?? null) : null,
-    };
   }
 
   function poll(query: URLSearchParams, signal: AbortSignal | null | undefined): Promise<Response> {
@@ -304,8 +256,14 @@ export function createScriptedServer() {
       const answer = (late: boolean) => {
         const missed = after(cursor);
         const reset = [{ id: `c-${seq}`, event: "reset", data: { reason: "too old" } }];
-        const events = missed === "reset" ? reset : missed;
-        if (events.length === 0 && !late) return;
+        const events =
+          missed === "reset"
+            ? reset
+            : missed.flatMap((entry) => {
+                const data = replayed(entry);
+                return data ? { id: entry.id, event: entry.event, data } : [];
+              });
+        if (missed.length === 0 && !late) return;
         waiting.delete(wake);
         clearTimeout(timer);
         resolve(json(200, { events, cursor: `c-${seq}` }));

@@ -1,66 +1,82 @@
-import type { Notification } from "../events.js";
-import type { NotificationList } from "./list.js";
+import type { Counter } from "../counter.js";
+import type { EventData, Notification, StreamEvent } from "../events.js";
+import { type ByCategory, type CountsSnapshot, recount } from "./counts.js";
+import { after, type Kind } from "./view.js";
 
 /** Something that was asked of the service, and is shown before the stream tells of it. */
 export interface Change {
-  readonly kind: "read" | "remove";
+  readonly kind: Kind;
   /** Whether it is about this notification. */
   covers(id: number): boolean;
   /** Whether it is about all there were. */
   readonly all: boolean;
   /** Whether the service has answered. */
   done: boolean;
+  /** Whether no event is to come of it: nothing was changed, or what is loaded is newer. */
+  silent: boolean;
 }
 
 /** What is under way. */
 export interface Changes {
-  begin(kind: Change["kind"], ids: readonly number[] | "all"): Change;
+  begin(kind: Kind, ids: readonly number[] | "all"): Change;
   /** Take it back: the service has refused. */
   drop(change: Change): void;
-  /** Forget what the service has done and the list shows by itself. */
-  settle(): void;
-  /** The list and the count with all of it done. */
-  overlay(notifications: Notification[], unread: number | null): [Notification[], number | null];
+  /** What is loaded was fetched anew. */
+  renew(): void;
+  /** Forget what the service has done and what is loaded shows by itself, or what this event tells. */
+  settle(event?: StreamEvent): void;
+  /** A notification with all of it done; `undefined` if it is gone. */
+  overlay(one: Notification): Notification | undefined;
+  /** The counts with all of it done. */
+  count(byCategory: ByCategory): CountsSnapshot;
 }
 
-/** Nothing is under way. */
-export function createChanges(list: NotificationList): Changes {
+/** Nothing is under way. `items` are the notifications that are loaded, as the service has told them. */
+export function createChanges(items: ReadonlyMap<number, Notification>, counter: Counter): Changes {
   const changes = new Set<Change>();
 
-  function begin(kind: Change["kind"], ids: readonly number[] | "all"): Change {
-    const newest = Math.max(0, ...list.all().map((one) => one.id));
-    const covers = ids === "all" ? (id: number) => id <= newest : (id: number) => ids.includes(id);
-    const change = { kind, covers, all: ids === "all", done: false };
+  function begin(kind: Kind, ids: readonly number[] | "all"): Change {
+    const newest = Math.max(0, ...items.keys());
+    const all = ids === "all";
+    const covers = all ? (id: number) => id <= newest : (id: number) => ids.includes(id);
+    const change = { kind, covers, all, done: false, silent: false };
     changes.add(change);
     return change;
   }
 
-  function settle(): void {
+  function settle(event?: StreamEvent): void {
+    const { ids = "all" } = (event?.data ?? {}) as Partial<EventData["read"]>;
     for (const change of changes) {
-      const isShown = (one: Notification) => change.covers(one.id) && (change.kind === "remove" || !one.is_read);
-      if (change.done && !list.all().some(isShown)) changes.delete(change);
+      const isTold = change.kind === event?.event && (ids === "all" || ids.some(change.covers));
+      if (isTold || (change.done && (change.silent || isShown(change)))) changes.delete(change);
     }
   }
 
-  function covered(kind: Change["kind"], id: number): boolean {
-    return [...changes].some((change) => change.kind === kind && change.covers(id));
+  function isShown({ kind, covers }: Change): boolean {
+    if (kind === "seen") return !counter.unseen;
+    return ![...items.values()].some((one) => covers(one.id) && after(kind, one) !== one);
   }
 
-  function overlay(notifications: Notification[], unread: number | null): [Notification[], number | null] {
-    if (changes.size === 0) return [notifications, unread];
-    const shown = notifications
-      .filter((one) => !covered("remove", one.id))
-      .map((one) => (one.is_read || !covered("read", one.id) ? one : { ...one, is_read: true }));
-    if (unread === null) return [shown, null];
-    const left = countUnread(shown);
-    // What came after "all" is new, and so it is loaded. Otherwise there may be unread ones that are not.
-    if ([...changes].some((change) => change.all)) return [shown, left];
-    return [shown, Math.max(0, unread - (countUnread(notifications) - left))];
+  function overlay(one: Notification): Notification | undefined {
+    let shown: Notification | undefined = one;
+    for (const { kind, covers } of changes) if (shown && covers(one.id)) shown = after(kind, shown);
+    return shown;
   }
 
-  return { begin, drop: (change) => changes.delete(change), settle, overlay };
-}
+  function count(byCategory: ByCategory): CountsSnapshot {
+    const all = new Set([...changes].map((change) => change.all && change.kind));
+    return recount(counter, byCategory, changes.size > 0 ? items.values() : [], overlay, all);
+  }
 
-function countUnread(notifications: Notification[]): number {
-  return notifications.filter((one) => !one.is_read).length;
+  return {
+    begin,
+    drop: (change) => changes.delete(change),
+    renew: () => {
+      for (const change of changes) change.silent = true;
+      settle();
+    },
+    settle,
+    overlay,
+    count,
+  };
 }

@@ -1,4 +1,4 @@
-import type { Page } from "./list.js";
+import type { Page } from "./items.js";
 import type { InboxSnapshot, InitialInbox } from "./types.js";
 
 /** The first page, as REST would answer it. */
@@ -18,6 +18,8 @@ export function firstSnapshot(initial: InitialInbox, pageSize = 30): InboxSnapsh
     status: "ready",
     notifications: Object.freeze(notifications),
     unreadCount: unread_count,
+    unseenCount: null,
+    byCategory: null,
     hasMore: next_before !== null,
     isLoadingMore: false,
     error: null,

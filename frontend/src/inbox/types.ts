@@ -1,13 +1,13 @@
 import type { Notification } from "../events.js";
+import type { CountsSnapshot } from "./counts.js";
+import type { InboxFilter } from "./view.js";
 
-/** What an inbox looks like at one moment. Never changed: each change makes a new one. */
-export interface InboxSnapshot {
+/** What an inbox looks like at one moment. Never changed: each change makes a new one. The counts are of all. */
+export interface InboxSnapshot extends CountsSnapshot {
   /** `loading` until the list was first fetched; `failed` if that failed, until it succeeds. */
   readonly status: "loading" | "ready" | "failed";
   /** The notifications loaded so far, newest first. */
   readonly notifications: readonly Notification[];
-  /** How many are unread, of all and not only of the loaded; `null` until it is known. */
-  readonly unreadCount: number | null;
   /** Whether there are older ones to load. */
   readonly hasMore: boolean;
   /** Whether older ones are being loaded. */
@@ -27,14 +27,21 @@ export interface InitialInbox {
 }
 
 /** What `createInbox` takes beside the stream. */
-export interface InboxOptions {
+export interface InboxOptions extends InboxFilter {
   /** How many notifications a page has, 1 to 200. 30. */
   pageSize?: number;
+  /** Whether the snapshot has the counts by category, which one request after an event keeps true. `false`. */
+  byCategory?: boolean;
   /** What is there already. Nothing is fetched then: the stream, begun behind its `cursor`, tells the rest. */
   initial?: InitialInbox;
 }
 
-/** A user's notifications, kept true by the stream. `createInbox` makes it. */
+/**
+ * A user's notifications, kept true by the stream. `createInbox` makes it.
+ *
+ * What changes them is shown at once, in all inboxes over the stream. If the service refuses, it is taken back, and the
+ * promise rejects.
+ */
 export interface Inbox {
   /** The same object until something changes, as `useSyncExternalStore` wants it. */
   getSnapshot(): InboxSnapshot;
@@ -42,12 +49,22 @@ export interface Inbox {
   subscribe(listener: () => void): () => void;
   /** Load the next page of older ones. Does nothing at the end of the list, or while one is being loaded. */
   loadMore(): Promise<void>;
-  /** Mark any number read. Shown at once, and taken back if the service refuses; then it rejects. */
+  /** Mark any number read. */
   markAsRead(ids: readonly number[]): Promise<void>;
-  /** Mark all read, also those that are not loaded. Shown at once, and taken back if refused; then it rejects. */
+  /** Mark any number unread again. */
+  markAsUnread(ids: readonly number[]): Promise<void>;
+  /** Mark all of this inbox read, also those that are not loaded. */
   markAllAsRead(): Promise<void>;
+  /** Take any number out of the list and the counts. `unarchive` undoes it. */
+  archive(ids: readonly number[]): Promise<void>;
+  /** Bring any number back from the archive, to where they were. */
+  unarchive(ids: readonly number[]): Promise<void>;
+  /** Archive all of this inbox, also those that are not loaded. */
+  archiveAll(): Promise<void>;
+  /** Everything up to now counts as seen: the user has looked at the list. Asks for nothing if nothing is unseen. */
+  markAsSeen(): Promise<void>;
   /**
-   * Remove one. Shown at once, and taken back if the service refuses; then it rejects.
+   * Remove one.
    *
    * With `undoFor` the service is asked so many milliseconds later, or at `flush()`; until then `restore(id)` undoes it.
    */

@@ -12,6 +12,8 @@ const NOTHING: InboxSnapshot = {
   status: "loading",
   notifications: [],
   unreadCount: null,
+  unseenCount: null,
+  byCategory: null,
   hasMore: false,
   isLoadingMore: false,
   error: null,

@@ -1,5 +1,4 @@
 "use client";
-import { computePosition, flip, offset, shift, size } from "@floating-ui/dom";
 import { type ReactNode, type RefObject, useEffect, useLayoutEffect, useRef } from "react";
 
 const GAP = 6; // pixels between the bell and its panel
@@ -22,9 +21,9 @@ export function Panel({ id, label, anchor, align, children }: PanelProps): React
   const panel = useRef<HTMLDivElement>(null);
 
   useLayoutEffect(() => {
-    const floating = panel.current as HTMLDivElement;
-    floating.showPopover?.();
-    return place(anchor.current as HTMLElement, floating, align);
+    const opened = panel.current as HTMLDivElement;
+    opened.showPopover?.();
+    return place(anchor.current as HTMLElement, opened, align);
   }, [anchor, align]);
 
   useEffect(() => {
@@ -38,21 +37,21 @@ export function Panel({ id, label, anchor, align, children }: PanelProps): React
   );
 }
 
-/** Keep a panel beside its anchor. Returns the function that ends it. */
+/** Keep a panel beside its anchor, inside the window. Returns the function that ends it. */
 function place(anchor: HTMLElement, panel: HTMLElement, align: PanelAlign): () => void {
-  const placement = align === "center" ? "bottom" : (`bottom-${align}` as const);
-  const limit = size({
-    padding: MARGIN,
-    apply({ availableWidth, availableHeight }) {
-      panel.style.maxWidth = `${availableWidth}px`;
-      panel.style.maxHeight = `min(32em, ${availableHeight}px)`;
-    },
-  });
-  const middleware = [offset(GAP), flip({ padding: MARGIN, crossAxis: false }), shift({ padding: MARGIN }), limit];
-  const update = async () => {
-    const { x, y } = await computePosition(anchor, panel, { strategy: "fixed", placement, middleware });
-    panel.style.left = `${x}px`;
-    panel.style.top = `${y}px`;
+  const update = (event?: unknown) => {
+    if (event instanceof Event && panel.contains(event.target as Node)) return; // the panel itself scrolls
+    const { clientWidth: width, clientHeight: height } = document.documentElement;
+    const { left, right, top, bottom } = anchor.getBoundingClientRect();
+    const [above, below] = [top - GAP - MARGIN, height - bottom - GAP - MARGIN];
+    panel.style.maxWidth = `${width - 2 * MARGIN}px`;
+    const isAbove = panel.scrollHeight > below && above > below;
+    panel.style.maxHeight = `min(32em, ${Math.max(0, isAbove ? above : below)}px)`;
+    const { offsetWidth, offsetHeight } = panel;
+    const isLeft = (align === "start") === (getComputedStyle(anchor).direction === "ltr");
+    const x = align === "center" ? (left + right - offsetWidth) / 2 : isLeft ? left : right - offsetWidth;
+    const y = isAbove ? top - GAP - offsetHeight : bottom + GAP;
+    move(panel, Math.max(MARGIN, Math.min(x, width - MARGIN - offsetWidth)), Math.max(MARGIN, y));
   };
   const observer = globalThis.ResizeObserver && new ResizeObserver(update);
   for (const each of [anchor, panel]) observer?.observe(each);
@@ -64,4 +63,11 @@ function place(anchor: HTMLElement, panel: HTMLElement, align: PanelAlign): () =
     window.removeEventListener("scroll", update, true);
     window.removeEventListener("resize", update);
   };
+}
+
+/** Put an element somewhere in the window. Without a top layer (older browsers) it may lie in one that is transformed. */
+function move(element: HTMLElement, x: number, y: number): void {
+  const { left, top } = element.getBoundingClientRect();
+  element.style.left = `${(Number.parseFloat(element.style.left) || 0) + x - left}px`;
+  element.style.top = `${(Number.parseFloat(element.style.top) || 0) + y - top}px`;
 }

@@ -1,0 +1,60 @@
+import type { Counter } from "../counter.js";
+import type { Notification } from "../events.js";
+import type { Changes } from "./changes.js";
+import type { Kind } from "./view.js";
+
+/** What a badge and tabs show. `null` while it is not known. */
+export interface CountsSnapshot {
+  /** How many are unread. */
+  readonly unreadCount: number | null;
+  /** How many are unread and came to the top after the user last looked. */
+  readonly unseenCount: number | null;
+  /** The unread ones of each category that has any; `null` unless an inbox has asked for it. */
+  readonly byCategory: ByCategory;
+}
+
+/** Counts by category. */
+export type ByCategory = Readonly<Record<string, number>> | null;
+
+/** The counts with all that is under way done, of which some may be about `all` notifications. */
+export function recount(
+  { unread, unseen }: Counter,
+  byCategory: ByCategory,
+  items: Iterable<Notification>,
+  overlay: Changes["overlay"],
+  all: ReadonlySet<Kind | false>,
+): CountsSnapshot {
+  // What came after "all" is new, and so it is loaded. Otherwise there may be others that are not.
+  const isUnreadLoaded = all.has("read") || all.has("archived");
+  const isUnseenLoaded = isUnreadLoaded || all.has("seen");
+  let [unreadSum, unseenSum] = [isUnreadLoaded ? 0 : unread, isUnseenLoaded ? 0 : unseen];
+  let categories = isUnreadLoaded ? byCategory && {} : byCategory;
+  for (const one of items) {
+    const shown = overlay(one);
+    const more = countOf(shown) - (isUnreadLoaded ? 0 : countOf(one));
+    unreadSum += more;
+    unseenSum += unseenOf(shown) - (isUnseenLoaded ? 0 : unseenOf(one));
+    categories = addTo(categories, one, more);
+  }
+  return { unreadCount: toCount(unreadSum), unseenCount: toCount(unseenSum), byCategory: categories };
+}
+
+/** What a notification adds to the unread count. */
+function countOf(one: Notification | undefined): number {
+  return one?.is_read === false && one.archived_at === null ? 1 : 0;
+}
+
+function unseenOf(one: Notification | undefined): number {
+  return one?.is_seen ? 0 : countOf(one);
+}
+
+function toCount(sum: number): number | null {
+  return Number.isNaN(sum) ? null : Math.max(0, sum);
+}
+
+function addTo(counts: ByCategory, { category }: Notification, more: number): ByCategory {
+  if (!counts || category === null || more === 0) return counts;
+  const { [category]: before = 0, ...others } = counts;
+  const next = (Object.hasOwn(counts, category) ? before : 0) + more; // one may be called "constructor"
+  return next > 0 ? { ...others, [category]: next } : others;
+}

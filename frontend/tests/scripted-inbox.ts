@@ -1,0 +1,195 @@
+import type { EventName, Notification } from "../src/events.js";
+
+const THEN = "2026-11-23T21:00:00Z";
+const LATER = "2026-11-23T21:00:01Z";
+
+type Ids = number[] | "all";
+
+/** What the service stores for one user, and does to it. `append` is told of every event, with the counts after it. */
+export function createScriptedInbox(append: (event: EventName, data: object) => void) {
+  const notifications = new Map<number, Notification>();
+  let numbers = 0; // of ids and of places, which share one sequence
+  let seenTo = 0;
+
+  const isUnread = (one: Notification) => !one.is_read && one.archived_at === null;
+  const isSeen = (one: Notification) => one.is_read || one.position <= seenTo;
+  const all = () => [...notifications.values()];
+  const counts = () => ({
+    unread_count: all().filter(isUnread).length,
+    unseen_count: all().filter((one) => isUnread(one) && !isSeen(one)).length,
+  });
+
+  let userId = "aiko";
+
+  const inbox = {
+    get userId() {
+      return userId;
+    },
+    set userId(id: string) {
+      userId = id;
+    },
+    notifications,
+    get unread() {
+      return counts().unread_count;
+    },
+    counts,
+    /** How many numbers were given: no id is greater. */
+    get created() {
+      return numbers;
+    },
+    get byCategory() {
+      const found: Record<string, number> = {};
+      for (const one of all().filter(isUnread)) {
+        if (one.category !== null) found[one.category] = (found[one.category] ?? 0) + 1;
+      }
+      return found;
+    },
+    /** It as the service shows it. */
+    show: (one: Notification): Notification => ({ ...one, is_seen: isSeen(one) }),
+
+    create(title = "A notification", given: Partial<Notification> = {}): Notification {
+      const created: Notification = {
+        ...BLANK,
+        id: ++numbers,
+        position: numbers,
+        user_id: userId,
+        title,
+        ...given,
+      };
+      notifications.set(created.id, created);
+      append("notification", created);
+      return created;
+    },
+
+    /** Create, replace or fold by key. */
+    put(key: string, title: string, { fold = false, quiet = false, ...given }: PutOptions = {}): Notification {
+      const present = all().find((one) => one.key === key);
+      if (!present) return inbox.create(title, { key, ...given });
+      const before = counts().unread_count;
+      const next: Notification = {
+        ...present,
+        ...given,
+        title,
+        revision: present.revision + 1,
+        count: fold && isUnread(present) ? present.count + 1 : 1,
+        position: quiet ? present.position : ++numbers,
+        is_read: quiet && present.is_read,
+        read_at: quiet ? present.read_at : null,
+        archived_at: quiet ? present.archived_at : null,
+      };
+      notifications.set(next.id, next);
+      append("updated", { ...inbox.show(next), ...counts() });
+      tellFirstEdition(before);
+      return next;
+    },
+
+    retract(key: string): void {
+      for (const one of all().filter((one) => one.key === key)) inbox.remove(one.id);
+    },
+
+    read(ids: Ids): number {
+      const changed = pick(ids, (one) => !one.is_read);
+      for (const one of changed) notifications.set(one.id, { ...one, is_read: true, read_at: LATER });
+      if (changed.length > 0) append("read", { ids: named(ids, changed), read_at: LATER, ...counts() });
+      return changed.length;
+    },
+
+    markUnread(ids: number[]): number {
+      return change(ids, "unread", (one) => one.is_read, { is_read: false, read_at: null });
+    },
+
+    archive(ids: Ids): number {
+      return change(ids, "archived", (one) => one.archived_at === null, { archived_at: LATER });
+    },
+
+    unarchive(ids: number[]): number {
+      return change(ids, "unarchived", (one) => one.archived_at !== null, { archived_at: null });
+    },
+
+    see(): void {
+      const before = counts().unseen_count;
+      seenTo = Math.max(seenTo, ...all().map((one) => one.position));
+      if (before > 0) append("seen", { unseen_count: 0 });
+    },
+
+    remove(id: number): boolean {
+      const found = notifications.delete(id);
+      if (found) append("deleted", { ids: [id], ...counts() });
+      return found;
+    },
+
+    page(query: URLSearchParams) {
+      const limit = Number(query.get("limit") ?? 50);
+      const before = Number(query.get("before") ?? Number.POSITIVE_INFINITY);
+      const words = (query.get("q") ?? "").toLowerCase().split(/\s+/);
+      const found = all()
+        .filter((one) => one.position < before)
+        .filter((one) => (one.archived_at !== null) === (query.get("archived") === "true"))
+        .filter((one) => !(query.get("unread") && one.is_read))
+        .filter((one) => !query.get("category") || one.category === query.get("category"))
+        .filter((one) => words.every((word) => `${one.title}\n${one.message}`.toLowerCase().includes(word)))
+        .sort((a, b) => b.position - a.position);
+      const shown = found.slice(0, limit).map(inbox.show);
+      return {
+        notifications: shown,
+        unread_count: counts().unread_count,
+        next_before: found.length > limit ? (shown.at(-1)?.position ?? null) : null,
+      };
+    },
+  };
+
+  function change(
+    ids: Ids,
+    event: EventName,
+    which: (one: Notification) => boolean,
+    to: Partial<Notification>,
+  ): number {
+    const before = counts().unread_count;
+    const changed = pick(ids, which);
+    for (const one of changed) notifications.set(one.id, { ...one, ...to });
+    if (changed.length > 0) {
+      append(event, { ids: named(ids, changed), ...(to.archived_at && { archived_at: to.archived_at }), ...counts() });
+      tellFirstEdition(before);
+    }
+    return changed.length;
+  }
+
+  function tellFirstEdition(before: number): void {
+    if (counts().unread_count !== before) append("read", { ids: [], read_at: null, ...counts() });
+  }
+
+  function pick(ids: Ids, which: (one: Notification) => boolean): Notification[] {
+    return all().filter((one) => (ids === "all" || ids.includes(one.id)) && which(one));
+  }
+
+  return inbox;
+}
+
+type PutOptions = Partial<Notification> & { fold?: boolean; quiet?: boolean };
+
+function named(ids: Ids, changed: Notification[]): Ids {
+  return ids === "all" ? ids : changed.map((one) => one.id);
+}
+
+const BLANK: Omit<Notification, "id" | "position" | "user_id" | "title"> = {
+  type: "test",
+  message: "",
+  payload: {},
+  is_read: false,
+  read_at: null,
+  created_at: THEN,
+  expires_at: null,
+  url: null,
+  icon: null,
+  actor: null,
+  actions: [],
+  category: null,
+  priority: "normal",
+  key: null,
+  revision: 1,
+  count: 1,
+  actors: [],
+  is_seen: false,
+  archived_at: null,
+  updated_at: THEN,
+};
