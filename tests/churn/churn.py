@@ -12,6 +12,7 @@ from statistics import median
 from sqlalchemy import select
 
 from shirase.access.tokens import ADMIN
+from shirase.proxy.seals import connection_name
 from shirase.store.database import Database
 from shirase.store.migrate import migrate
 from shirase.store.tables import ConnectionRow
@@ -187,7 +188,8 @@ class Crowd:
 def registered(database: Database) -> set[str]:
     """Read the registry's rows of open connections."""
     with database.autocommit() as db:
-        return set(db.scalars(select(ConnectionRow.connection_id).where(ConnectionRow.ended_at.is_(None))))
+        ids = db.scalars(select(ConnectionRow.connection_id).where(ConnectionRow.ended_at.is_(None)))
+        return {connection_name(one) for one in ids}
 
 
 def compare_with_api(running: Service, crowd: Crowd, report: Report) -> None:

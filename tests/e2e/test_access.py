@@ -108,6 +108,6 @@ def test_no_grip_header_reaches_a_client(service: Service) -> None:
 
     assert answer.status_code == 200
     assert not [name for name in names if name.startswith("grip")]
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "no-store, no-transform"
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert "gunicorn" not in answer.headers["Server"]

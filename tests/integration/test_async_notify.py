@@ -22,7 +22,7 @@ from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database, parse_url
 from tests.support.control_port import ControlPort, control_port
-from tests.support.loop_thread import wait_until
+from tests.support.loop_thread import run_async, wait_until
 
 DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg")
 Sessions = async_sessionmaker[AsyncSession]
@@ -72,7 +72,7 @@ def run(settings: Settings, driver: str, test: Callable[[Sessions], Awaitable[No
         async with host(settings, driver) as sessions:
             await test(sessions)
 
-    asyncio.run(within())
+    run_async(within())
 
 
 def stored(database: Database) -> list[str]:

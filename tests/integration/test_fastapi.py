@@ -1,6 +1,5 @@
 """The routes inside FastAPI and Starlette applications, in this process: sign-ins, prefixes and errors."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from shirase.access.tokens import WRITE, Identity
 from shirase.fastapi import router
 from shirase.settings import Settings
 from shirase.starlette import routes
+from tests.support.loop_thread import run_async
 
 LIST, STREAM = "/inbox/api/notifications", "/inbox/api/sse/notifications"
 
@@ -84,7 +84,7 @@ class Client:
             async with httpx.AsyncClient(transport=self._transport, base_url="http://host") as http:
                 return await http.request(method, path, **options)
 
-        return asyncio.run(send())
+        return run_async(send())
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.ask("GET", path, **options)

@@ -23,7 +23,7 @@ from shirase import Notifier, Settings, notify
 from shirase.fastapi import notify as notify_async
 from shirase.store.database import parse_url
 
-URL = parse_url(os.environ["DATABASE_URL"])
+URL = parse_url(os.environ["DATABASE_URL"]).url
 SETTINGS = Settings.from_env(os.environ, tokens=False)
 FIELDS = dict(type="interview.scheduled", message="")
 

@@ -42,6 +42,7 @@ def town(url: str, data_dir: Path, browsers: Browsers, packages: Path | None) ->
             "SSE_QUEUE_SIZE": str(PAGE),
             "GRIP_URL": control.url,
             "PUBLISH_TIMEOUT": "1",
+            "SSE_MAX_CONNECTIONS_PER_USER": "8",
         },
         mounts={prefix: way.address for prefix, way in ways.items()},
         inboxes=INBOXES,

@@ -34,14 +34,16 @@ def _user_id(value: str) -> str:
 
 
 def _id_as_text(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)  # to JSON Schema 2.0 is an integer
     return str(value) if isinstance(value, int | UUID) and not isinstance(value, bool) else value
 
 
+_UserIdText = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID, json_schema_extra=NO_CONTROL)]
 UserIdField = Annotated[
-    str,
-    Field(min_length=1, max_length=MAX_USER_ID, json_schema_extra=NO_CONTROL),
+    _UserIdText,
     AfterValidator(_user_id),
-    BeforeValidator(_id_as_text, json_schema_input_type=str | int),
+    BeforeValidator(_id_as_text, json_schema_input_type=_UserIdText | int),
 ]
 
 

@@ -97,21 +97,25 @@ def parse_last(header: str, keys: Sequence[bytes]) -> Last | None:
 
 
 def parse_wait(header: str, user_id: str, keys: Sequence[bytes]) -> Wait | None:
-    """What ``Grip-Last`` reports of a long poll of this user that we had held before; ``None`` if it is no such."""
-    match = _WAIT_OF_LAST.search(header)
-    since = EventId.parse(match[2]) if match and match[1] == _wait_channel(user_id) else None
-    if match is None or since is None:
-        return None
-    wait = Wait(since, int(match[3]))
-    if wait.until + LATE < time.time() or not seals.is_sealed(match[4], keys, *_sealed_of_wait(user_id, wait)):
-        return None
-    return wait
+    """What ``Grip-Last`` reports of a long poll of this user that we had held before; ``None`` if it is no such.
+
+    A server that takes ``Grip_Last`` for the same puts what the client sent beside what the proxy sent, in either
+    order. So the first that we sealed counts, wherever it is.
+    """
+    for channel, since, until, sealed in _WAIT_OF_LAST.findall(header):
+        event = EventId.parse(since)
+        if event is None or channel != _wait_channel(user_id) or int(until) + LATE < time.time():
+            continue
+        wait = Wait(event, int(until))
+        if seals.is_sealed(sealed, keys, *_sealed_of_wait(user_id, wait)):
+            return wait
+    return None
 
 
 def parse_polling(header: str, user_id: str, keys: Sequence[bytes]) -> str | None:
     """The id of the connection that a long poll of this user, held before, is counted as."""
-    match = _POLLING_OF_LAST.search(header)
-    return match[1] if match and seals.is_connection_of(user_id, match[1], keys) else None
+    found: list[str] = _POLLING_OF_LAST.findall(header)
+    return next((one for one in found if seals.is_connection_of(user_id, one, keys)), None)
 
 
 def _sealed_of_wait(user_id: str, wait: Wait) -> tuple[str, ...]:
