@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shirase.errors import Invalid, SettingsError, ShiraseError
     from shirase.flask.app import create_app, create_blueprint
     from shirase.settings import Settings
-    from shirase.sqlalchemy import Notifier, broadcast, notify, notify_many, retract
+    from shirase.sqlalchemy import Notifier, announce, broadcast, notify, notify_many, retract
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SettingsError",
     "ShiraseError",
     "__version__",
+    "announce",
     "broadcast",
     "create_app",
     "create_blueprint",
@@ -39,7 +40,7 @@ _MODULES = {
     "shirase.errors": ("Invalid", "SettingsError", "ShiraseError"),
     "shirase.flask.app": ("create_app", "create_blueprint"),
     "shirase.settings": ("Settings",),
-    "shirase.sqlalchemy": ("Notifier", "broadcast", "notify", "notify_many", "retract"),
+    "shirase.sqlalchemy": ("Notifier", "announce", "broadcast", "notify", "notify_many", "retract"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

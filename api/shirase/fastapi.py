@@ -21,16 +21,21 @@ from starlette.responses import Response
 
 from shirase.errors import FieldError, Invalid
 from shirase.settings import Settings
-from shirase.sqlalchemy.asyncio import Notifier, broadcast, notify, notify_many, retract
-from shirase.starlette import METHODS, Methods, Operations, settled
+from shirase.sqlalchemy.asyncio import Notifier, announce, broadcast, notify, notify_many, retract
+from shirase.starlette import METHODS, Methods, Operations, Topics, named, settled
 from shirase.web.blueprint import Endpoint, by_path, with_braces
 from shirase.web.operation import PROXY
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
 
-__all__ = ["Notifier", "Settings", "broadcast", "notify", "notify_many", "retract", "router"]
+__all__ = ["Notifier", "Settings", "announce", "broadcast", "notify", "notify_many", "retract", "router"]
 
 
-def router(settings: Settings, *, identify: Callable[..., Any] | params.Depends | None = None) -> APIRouter:
+def router(
+    settings: Settings,
+    *,
+    identify: Callable[..., Any] | params.Depends | None = None,
+    topics: Topics | None = None,
+) -> APIRouter:
     """The stream, the long poll and the inbox, for ``app.include_router(…, prefix="/inbox")``.
 
     Args:
@@ -38,12 +43,13 @@ def router(settings: Settings, *, identify: Callable[..., Any] | params.Depends 
         identify: the application's own sign-in, as a dependency that gives a user's id, an ``Identity`` with scopes,
             or ``None`` if nobody has signed in. A function of one parameter without annotation gets the request.
             Without it, tokens count as they do at the service.
+        topics: which topics the signed-in user of a request has: a function or a coroutine function of the request.
     """
     operations = Operations(settings)
     dependency = _dependency(identify) if identify else None
     made = APIRouter(route_class=_route_class(operations), tags=["Notifications"])
     for path, methods in by_path(FOR_HOSTS if identify else FOR_TOKENS).items():
-        handler = _handler(operations, methods, dependency)
+        handler = _handler(operations, methods, dependency, topics)
         for method, endpoint in methods.items():
             _add(made, path, [method], handler, endpoint)
         _add(made, path, [one for one in METHODS if one not in methods], handler, None)
@@ -64,7 +70,9 @@ def _add(router: APIRouter, path: str, methods: list[str], handler: Any, endpoin
     )
 
 
-def _handler(operations: Operations, methods: Methods, dependency: Any) -> Callable[..., Coroutine[Any, Any, Response]]:
+def _handler(
+    operations: Operations, methods: Methods, dependency: Any, topics: Topics | None
+) -> Callable[..., Coroutine[Any, Any, Response]]:
     if dependency is None:
 
         async def by_token(request: Request) -> Response:
@@ -74,7 +82,7 @@ def _handler(operations: Operations, methods: Methods, dependency: Any) -> Calla
         return by_token
 
     async def by_host(request: Request, who: Any = dependency) -> Response:
-        return await operations.answer(methods, request, lambda _: who)
+        return await operations.answer(methods, request, await settled(named(who, topics, request)))
 
     by_host.methods = methods  # type: ignore[attr-defined]
     return by_host

@@ -79,6 +79,7 @@ def _future(value: datetime) -> datetime:
 
 # The patterns in ``json_schema_extra`` document what the validators enforce.
 Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
+Topic = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
 Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]

@@ -62,6 +62,12 @@ RECOVERIES = Counter("shirase_recoveries_total", "Times that the proxy read a he
 REPLAYED = Counter("shirase_replayed_events_total", "Events sent from the log: to who reconnects, recovers or polls.")
 RESETS = Counter("shirase_resets_total", "Times that a client was told to fetch its list again.")
 
+ANNOUNCED = Counter("shirase_announcements_created_total", "Announcements that were committed.")
+SPREAD = Counter(
+    "shirase_relay_spread_notifications_total",
+    "Notifications that the relay made of announcements: for who is connected.",
+)
+
 RELAY_REPAIRED = Counter("shirase_relay_repaired_events_total", "Events that the relay published.")
 RELAY_HINTED = Counter("shirase_relay_hinted_streams_total", "Streams that the relay had a node read again.", ["node"])
 RELAY_REMOVED = Counter(

@@ -9,7 +9,7 @@ Each operation runs in a thread of a small pool of its own: neither the database
 the event loop, and no operation takes a thread that the application's own code needs.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shirase.access import tokens
 from shirase.access.tokens import Identity
 from shirase.errors import ShiraseError, TooSlow
 from shirase.inbox.services import Services, wire
@@ -37,6 +38,7 @@ from shirase.web.respond import respond
 
 Who = Identity | str | int | None
 SignIn = Callable[[Request], Who | Awaitable[Who]]
+Topics = Callable[[Request], Iterable[str] | Awaitable[Iterable[str] | None] | None]
 Methods = Mapping[str, Endpoint]  # the endpoints of one path
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -45,19 +47,21 @@ THREADS = 16  # as many as the database's pool has connections
 DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
 
 
-def routes(settings: Settings, *, identify: SignIn | None = None) -> list[Route]:
+def routes(settings: Settings, *, identify: SignIn | None = None, topics: Topics | None = None) -> list[Route]:
     """The routes, to mount below any prefix.
 
     Args:
         settings: the same as those of the proxy and the relay.
         identify: who a request is from, by the application's own sign-in: a function or a coroutine function of the
             request; without it, by a token as the service does.
+        topics: which topics the signed-in user of a request has, by a function of the same kinds.
     """
     operations = Operations(settings)
 
     def route(path: str, methods: Methods) -> Route:
         async def answer(request: Request) -> Response:
-            return await operations.answer(methods, request, await _sign_in(identify, request) if identify else None)
+            who = await settled(_who(identify, topics, request)) if identify else None
+            return await operations.answer(methods, request, who)
 
         return Route(with_braces(path, typed=True), answer, methods=METHODS)
 
@@ -102,19 +106,30 @@ class Operations:
         return too_large() if size > MAX_BODY else b"".join(parts)
 
 
-async def _sign_in(identify: SignIn, request: Request) -> HostSignIn:
-    """What the host finds out of a request, as a function that says so at once."""
-    if iscoroutinefunction(identify):
-        return await settled(identify(request))
-    return await settled(to_thread.run_sync(identify, request))
+async def _who(identify: SignIn, topics: Topics | None, request: Request) -> Any:
+    """Whom the host finds by a request."""
+    return await named(await called(identify, request), topics, request)
+
+
+async def called(function: Callable[[Request], Any], request: Request) -> Any:
+    """What a function or a coroutine function of the host's returns."""
+    found = await (function(request) if iscoroutinefunction(function) else to_thread.run_sync(function, request))
+    while isawaitable(found):  # of a function that returns a coroutine, such as a lambda
+        found = await found
+    return found
+
+
+async def named(found: Any, topics: Topics | None, request: Request) -> Any:
+    """Whom the host has found, with the topics that it names. Only requests that read need them."""
+    if topics is None or found is None or request.method != "GET":
+        return found
+    return tokens.name_topics(found, await called(topics, request))
 
 
 async def settled(found: Awaitable[Any]) -> HostSignIn:
     """What was found, or the error that was raised, for when the operation asks."""
     try:
         who = await found
-        while isawaitable(who):  # of a function that returns a coroutine, such as a lambda
-            who = await who
     except Exception as exc:  # noqa: BLE001 - it is raised again where it is answered
         return partial(_raise, refusal(exc))
     return lambda _: who

@@ -16,6 +16,7 @@ ARCHIVED = "archived"
 UNARCHIVED = "unarchived"
 SEEN = "seen"
 
+EVERYONE = "everyone"  # the topic that every user has
 LARGEST_ID = 2**63 - 1  # that a database can look for
 
 
@@ -27,6 +28,8 @@ class Draft:
     content: Content
     fold: bool = False  # count it to the present one while that is unread
     quiet: bool = False  # leave the present one read, and where it is in the list
+    announcement_id: int | None = None  # that it is taken over from
+    created_at: datetime | None = None  # if not now: when it was announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Notification:
     updated_at: datetime | None = None  # when the content last changed, if it did
     count: int = 1
     actors: str | None = None  # the latest that were folded into it, as JSON
+    announcement_id: int | None = None  # that it was taken over from
     is_seen: bool = False
 
 
@@ -105,6 +109,20 @@ class Stored:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A notification for everyone of a topic, and how many users it has reached."""
+
+    id: int
+    topic: str
+    draft: Draft  # whose user is nobody
+    created_at: datetime
+    for_newcomers: bool = False  # also for users who appear, or get the topic, later
+    spread_at: datetime | None = None  # when everyone who was connected had it
+    reached: int = 0
+    read: int = 0
+
+
 PUBLISH = "publish"  # the ways to the proxy
 RELAY = "relay"
 
@@ -147,6 +165,8 @@ class Position:
     unread: int
     tag: str = ""  # of the event at the head
     unseen: int = 0
+    has_news: bool = False  # an announcement may concern the user that is not in the log yet
+    is_known: bool = True  # the user has a log, though it may be empty
 
     @property
     def last(self) -> EventId:
@@ -163,6 +183,7 @@ class StreamConnection:
     expires_at: datetime | None = None  # the end of the token that opened it
     user_agent: str = ""
     address: str = ""
+    claimed: str | None = None  # digest of the topics that the token names, if it names any
 
 
 @dataclass(frozen=True, slots=True)

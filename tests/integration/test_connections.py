@@ -63,7 +63,7 @@ def live(database: Database, user: str = USER) -> list[str]:
 
 
 def recover(database: Database, settings: Settings, connection_id: str) -> streams.Answer:
-    return streams.recover(database, settings, grip.Last(USER, connection_id, START))
+    return streams.recover(database, Publisher(settings), settings, grip.Last(USER, connection_id, START))
 
 
 def said(answer: streams.Answer) -> tuple[str, dict[str, Any]]:

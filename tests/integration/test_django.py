@@ -16,8 +16,8 @@ from django.conf import settings as site_settings
 from django.core.checks import run_checks
 from django.db import Error, connections, transaction
 from django.http import HttpResponseRedirect
-from django.test import override_settings
-from django.urls import include, path
+from django.test import RequestFactory, override_settings
+from django.urls import include, path, resolve
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 from sqlalchemy import inspect, make_url, select
@@ -28,7 +28,7 @@ from shirase.fields import AddressedInput
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
-from shirase.store import log
+from shirase.store import announcements, log
 from shirase.store.database import Database
 from shirase.store.tables import Base, NotificationRow
 from tests.support.control_port import ControlPort, control_port
@@ -56,7 +56,7 @@ django.setup()
 URLS.urlpatterns = [path("inbox/", include("shirase.django.urls"))]  # type: ignore[attr-defined]
 NO_URLS.urlpatterns = []  # type: ignore[attr-defined]
 
-from shirase.django import broadcast, notify, notify_many  # noqa: E402 - needs Django's settings
+from shirase.django import announce, broadcast, notify, notify_many  # noqa: E402 - needs Django's settings
 from shirase.django.apps import shirase  # noqa: E402
 
 
@@ -232,6 +232,30 @@ def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> 
     postgres.drop(name)
 
 
+@pytest.mark.usefixtures("site")
+def test_an_announcement_exists_with_the_commit_alone(database: Database) -> None:
+    with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
+        announce(topic="a", **SAID)
+        raise ZeroDivisionError
+    with transaction.atomic(using=ALIAS):
+        made = announce(topic="a", for_newcomers=True, **SAID)
+    with database.autocommit() as db:
+        assert [one.id for one in announcements.page(db, 9)] == [made.id]
+
+
+def test_a_site_names_the_topics_of_a_user(database_url: str, control: ControlPort, database: Database) -> None:
+    user = SimpleNamespace(pk=42, is_authenticated=True, groups=["team:a"])
+    chosen = options(control, TOPICS=lambda user: user.groups)
+    with connected(database_url), override_settings(**chosen, MIDDLEWARE=[], ALLOWED_HOSTS=["testserver"]):
+        announce(topic="team:a", for_newcomers=True, **SAID)
+        asked = RequestFactory().get("/inbox/api/notifications")
+        asked.user = user
+        match = resolve("/inbox/api/notifications")
+        answer = match.func(asked, *match.args, **match.kwargs)
+    assert [one["title"] for one in orjson.loads(answer.content)["notifications"]] == ["t"]
+    assert stored(database) == ["t"]
+
+
 def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: ARG001
     assert [one.id for one in run_checks(tags=["shirase"])] == []
 
@@ -246,6 +270,7 @@ def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: 
         ({"SHIRASE": {"SSE_QUEUE_SICE": 1}}, "shirase.E003"),
         ({"SHIRASE": {"DATABASE_URL": "sqlite:////x"}}, "shirase.E003"),
         ({"SHIRASE": {"USER_ID": "no.where"}}, "shirase.E003"),
+        ({"SHIRASE": {"TOPICS": "no.where"}}, "shirase.E003"),
         ({"GRIP_URL": "http://127.0.0.1:1?key=short"}, "shirase.E003"),
         ({"MIDDLEWARE": [AUTHENTICATION]}, "shirase.E004"),
         ({"MIDDLEWARE": [GRIP]}, "shirase.E005"),

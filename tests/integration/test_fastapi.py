@@ -53,9 +53,9 @@ def by_function(request: Request) -> Awaitable[Any]:
     return by_coroutine(request)
 
 
-def in_fastapi(settings: Settings, identify: Any) -> FastAPI:
+def in_fastapi(settings: Settings, identify: Any, topics: Any = None) -> FastAPI:
     app = FastAPI()
-    app.include_router(router(settings, identify=identify), prefix="/inbox")
+    app.include_router(router(settings, identify=identify, topics=topics), prefix="/inbox")
     return app
 
 

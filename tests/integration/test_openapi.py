@@ -65,6 +65,16 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("DELETE", keyed)
     ask("POST", "/api/notifications/read-all")
     ask("GET", "/api/notifications/unread-count")
+    announcement = {"topic": "everyone", **CONTENT}
+    for _ in range(2):
+        one = ask("POST", "/api/announcements", announcement, **{"Idempotency-Key": "four"})
+    ask("POST", "/api/announcements", {**announcement, **later})
+    ask("GET", "/api/announcements")
+    ask("GET", f"/api/announcements/{one['id']}")
+    ask("DELETE", f"/api/announcements/{one['id']}")
+    ask("POST", "/api/topics/a/members", {"add": ["42"]})
+    ask("GET", "/api/topics/a/members")
+    ask("DELETE", "/api/topics/a")
     ask("GET", "/api/openapi.json")
     for path in ("/healthz", "/readyz", "/metrics"):
         client.get(path)

@@ -63,7 +63,7 @@ def test_a_held_stream_that_carried_what_was_lost_is_reset(
     database: Database, settings: Settings, regrown: int
 ) -> None:
     for event in rewind(database, regrown):
-        answer = streams.recover(database, settings, grip.Last(USER, "0a1b", event.id))
+        answer = streams.recover(database, Publisher(settings), settings, grip.Last(USER, "0a1b", event.id))
         (reset,) = parse(answer.body).events
         assert (reset.event, reset.id) == ("reset", cursor(database, USER, 5 + regrown))
         assert f"prev-id={event_id(database, USER, 5 + regrown)}," in answer.headers("GET")["Grip-Channel"]

@@ -137,11 +137,13 @@ def test_a_recovery_replays_without_a_second_connected(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 3)
-    answer = streams.recover(database, settings, grip.Last(USER, "0a1b", event_id(database, USER, 1)))
+    answer = streams.recover(
+        database, Publisher(settings), settings, grip.Last(USER, "0a1b", event_id(database, USER, 1))
+    )
     assert [event.id for event in events(answer.body)] == [cursor(database, 2), cursor(database, 3)]
     third = event_id(database, USER, 3)
     assert answer.headers("GET")["Grip-Channel"] == f"{grip.user_channel(USER)}; prev-id={third}, c-0a1b; prev-id=0"
-    assert streams.recover(database, settings, grip.Last(USER, "0a1b", third)).body == ""
+    assert streams.recover(database, Publisher(settings), settings, grip.Last(USER, "0a1b", third)).body == ""
 
 
 def test_a_recovery_without_a_database_holds_and_retries(
@@ -150,11 +152,13 @@ def test_a_recovery_without_a_database_holds_and_retries(
     create(database, publisher, 2)
     last = grip.Last(USER, "0a1b", event_id(database, USER, 1))
     away = Database("postgresql://nobody@127.0.0.1:1/none")
-    answer = streams.recover(away, settings, last)
+    answer = streams.recover(away, Publisher(settings), settings, last)
     away.close()
     assert (answer.body, answer.headers("GET")["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={grip.AGAIN}")
     assert answer.headers("GET")["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id={last.event},")
-    assert [event.id for event in events(streams.recover(database, settings, last).body)] == [cursor(database, 2)]
+    assert [event.id for event in events(streams.recover(database, Publisher(settings), settings, last).body)] == [
+        cursor(database, 2)
+    ]
 
 
 def test_a_page_that_we_did_not_name_is_refused(database: Database, settings: Settings) -> None:

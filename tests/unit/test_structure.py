@@ -52,7 +52,12 @@ def test_every_private_route_needs_a_token_or_the_proxy(app: Flask) -> None:
     client = app.test_client()
     public = set()
     for endpoint in endpoints(app):
-        path = endpoint.path.replace("<int:number>", "1").replace("<sealed>", "x").replace("<path:key>", "k")
+        path = (
+            endpoint.path.replace("<int:number>", "1")
+            .replace("<sealed>", "x")
+            .replace("<path:key>", "k")
+            .replace("<topic>", "t")
+        )
         if client.open(path, method=endpoint.method).status_code not in (401, 403):
             public.add(path)
     assert public == {"/healthz", "/readyz", "/metrics", "/api/openapi.json"}
@@ -67,7 +72,7 @@ def test_the_openapi_document_is_valid(app: Flask) -> None:
 def test_every_operation_is_documented(app: Flask) -> None:
     page = (ROOT / "docs/http-api.md").read_text()
     paths = app.test_client().get("/api/openapi.json").json["paths"]  # type: ignore[index]
-    named = [path.replace("{number}", "ID").replace("{key}", "KEY") for path in paths]
+    named = [path.replace("{number}", "ID").replace("{key}", "KEY").replace("{topic}", "TOPIC") for path in paths]
     assert [path for path in named if path.removeprefix("/api/notifications") not in page] == []
 
 

@@ -3,8 +3,10 @@
 import hashlib
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +23,9 @@ __all__ = ["ADMIN", "WRITE"]  # most callers that need a scope need the rest of 
 MAX_USER_ID = 255
 LEEWAY = 10  # seconds by which the signer's clock may differ
 REMEMBERED = 256  # verified tokens, per process
+MAX_TOPICS = 200  # that a token may name
 
+_TOPIC = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -32,6 +36,7 @@ class Identity:
     user_id: str
     scopes: frozenset[str] = frozenset()
     expires_at: int | None = None  # Unix time
+    topics: frozenset[str] | None = None  # that the token names; None if it has no such claim
 
     def may(self, scope: str) -> bool:
         """Whether the token carries the scope."""
@@ -134,7 +139,7 @@ def _verified(key: Key, settings: TokenSettings, token: str) -> Identity:
     if user_id is None:
         raise Unauthenticated(f"the token's {settings.jwt_user_claim} is not a user id")
     scopes = frozenset(scope for name in settings.jwt_scope_claims for scope in _words(_claim(claims, name)))
-    return Identity(user_id, _granted(settings, scopes), int(claims["exp"]))
+    return Identity(user_id, _granted(settings, scopes), int(claims["exp"]), _topics(claims))
 
 
 def _claim(claims: dict[str, Any], name: str) -> object:
@@ -145,6 +150,25 @@ def _claim(claims: dict[str, Any], name: str) -> object:
     for part in name.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     return found
+
+
+def _topics(claims: dict[str, Any]) -> frozenset[str] | None:
+    return as_topics(_words(claims["topics"])) if "topics" in claims else None
+
+
+def name_topics(found: object, names: Iterable[object] | str | None) -> object:
+    """Whom a host has found, a user's id or an ``Identity``, with the topics that the host names."""
+    user_id = as_user_id(found)
+    identity = Identity(user_id) if user_id is not None else found
+    if names is None or not isinstance(identity, Identity):
+        return found
+    return replace(identity, topics=as_topics(names.split() if isinstance(names, str) else names))
+
+
+def as_topics(names: Iterable[object]) -> frozenset[str]:
+    """The names of topics among these, the first ``MAX_TOPICS`` of them. What is no name reaches nobody."""
+    found = (name for name in names if isinstance(name, str) and _TOPIC.fullmatch(name))
+    return frozenset(islice(found, MAX_TOPICS))
 
 
 def _words(value: object) -> list[str]:

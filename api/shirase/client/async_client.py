@@ -13,6 +13,7 @@ from shirase import tls
 from shirase.client import protocol, requests
 from shirase.client.client import Options, Token, Way
 from shirase.client.protocol import (
+    Announcement,
     Counts,
     Listening,
     Notification,
@@ -52,6 +53,31 @@ class AsyncClient:
     ) -> int:
         """Create the same for many users."""
         return await self._run(requests.broadcast(user_ids, fields, idempotency_key))
+
+    async def announce(
+        self,
+        topic: str = "everyone",
+        *,
+        for_newcomers: bool = False,
+        idempotency_key: str | None = None,
+        **fields: Unpack[KeyedInput],
+    ) -> Announcement:
+        """Announce something to everyone of a topic, whatever their number."""
+        return await self._run(requests.announce(topic, fields, idempotency_key, for_newcomers=for_newcomers))
+
+    async def announcement(self, number: int) -> Announcement:
+        """Get an announcement, with how many users it has reached."""
+        return await self._run(requests.announcement(number))
+
+    async def delete_announcement(self, number: int) -> None:
+        """Delete an announcement from every inbox that has it."""
+        return await self._run(requests.delete_announcement(number))
+
+    async def change_members(
+        self, topic: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> tuple[int, int]:
+        """Change a topic's members, at most 10,000 at a time; returns how many were added and removed."""
+        return await self._run(requests.change_members(topic, add, remove))
 
     async def get(self, number: int) -> Notification:
         """Get one of the caller's notifications."""

@@ -20,6 +20,7 @@ from httpx_sse import EventSource, SSEError
 from shirase import tls
 from shirase.client import protocol, requests
 from shirase.client.protocol import (
+    Announcement,
     ClientError,
     Counts,
     Listening,
@@ -34,7 +35,17 @@ from shirase.client.protocol import (
 )
 from shirase.fields import AddressedInput, KeyedInput, UserId
 
-__all__ = ["Client", "ClientError", "Counts", "Notification", "Page", "Scheduled", "StreamEvent", "Updated"]
+__all__ = [
+    "Announcement",
+    "Client",
+    "ClientError",
+    "Counts",
+    "Notification",
+    "Page",
+    "Scheduled",
+    "StreamEvent",
+    "Updated",
+]
 
 TIMEOUT = 10.0  # seconds for an answer
 SILENCE = 90.0  # seconds without a byte, heartbeats included, after which a stream counts as dead
@@ -112,6 +123,29 @@ class Client:
     ) -> int:
         """Create the same for each of 1 to 10,000 distinct users, all or nothing; returns how many."""
         return self._run(requests.broadcast(user_ids, fields, idempotency_key))
+
+    def announce(
+        self,
+        topic: str = "everyone",
+        *,
+        for_newcomers: bool = False,
+        idempotency_key: str | None = None,
+        **fields: Unpack[KeyedInput],
+    ) -> Announcement:
+        """Announce something to everyone of a topic, whatever their number."""
+        return self._run(requests.announce(topic, fields, idempotency_key, for_newcomers=for_newcomers))
+
+    def announcement(self, number: int) -> Announcement:
+        """Get an announcement, with how many users it has reached."""
+        return self._run(requests.announcement(number))
+
+    def delete_announcement(self, number: int) -> None:
+        """Delete an announcement from every inbox that has it."""
+        return self._run(requests.delete_announcement(number))
+
+    def change_members(self, topic: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[int, int]:
+        """Change a topic's members, at most 10,000 at a time; returns how many were added and removed."""
+        return self._run(requests.change_members(topic, add, remove))
 
     def get(self, number: int) -> Notification:
         """Get one of the caller's notifications."""

@@ -118,6 +118,28 @@ class Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """An announcement, and how many users it has reached."""
+
+    id: int
+    topic: str
+    type: str
+    title: str
+    created_at: datetime
+    expires_at: datetime | None
+    reached: int
+    read: int
+    waiting: int | None  # connected users for whom it was not considered yet, where that was asked for
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Announcement":
+        """Read the service's JSON, ignoring the other fields."""
+        known: dict[str, Any] = {one.name: values.get(one.name) for one in dataclass_fields(cls)}
+        times = {name: datetime.fromisoformat(text) for name, text in known.items() if text and name.endswith("_at")}
+        return cls(**known | times)
+
+
+@dataclass(frozen=True, slots=True)
 class StreamEvent:
     """An event of the stream; ``id`` is the cursor after it, if it has one."""
 

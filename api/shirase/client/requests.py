@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 import orjson
 
-from shirase.client.protocol import Counts, Notification, Page, Request, Scheduled, Updated
+from shirase.client.protocol import Announcement, Counts, Notification, Page, Request, Scheduled, Updated
 from shirase.fields import AddressedInput, KeyedInput, UserId
 
 ROOT = "/api/notifications"
 SCHEDULED = "/api/scheduled"
+ANNOUNCEMENTS = "/api/announcements"
 
 T = TypeVar("T")
 
@@ -31,6 +32,34 @@ def broadcast(user_ids: Iterable[UserId], fields: KeyedInput, key: str | None) -
     """Create the same for many users."""
     body = {**fields, "user_ids": list(user_ids)}
     return _post("/broadcast", lambda answer: int(answer["created"]), body, key or secrets.token_hex(16))
+
+
+def announce(topic: str, fields: KeyedInput, key: str | None, *, for_newcomers: bool) -> Request[Announcement]:
+    """Announce something to everyone of a topic."""
+    body = {**fields, "topic": topic, "for_newcomers": for_newcomers}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_hex(16)}
+    return Request("POST", ANNOUNCEMENTS, Announcement.from_json, orjson.dumps(body), headers=headers)
+
+
+def announcement(number: int) -> Request[Announcement]:
+    """One announcement."""
+    return Request("GET", f"{ANNOUNCEMENTS}/{number:d}", Announcement.from_json)
+
+
+def delete_announcement(number: int) -> Request[None]:
+    """Remove an announcement."""
+    return Request("DELETE", f"{ANNOUNCEMENTS}/{number:d}", lambda _: None)
+
+
+def change_members(topic: str, add: Iterable[str], remove: Iterable[str]) -> Request[tuple[int, int]]:
+    """Change the members of a topic."""
+    return Request(
+        "POST",
+        f"/api/topics/{quote(topic, safe='')}/members",
+        lambda answer: (int(answer["added"]), int(answer["removed"])),
+        orjson.dumps({"add": list(add), "remove": list(remove)}),
+        headers={"Content-Type": "application/json"},
+    )
 
 
 def page(limit: int, **filters: str | int | bool | None) -> Request[Page]:

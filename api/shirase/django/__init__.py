@@ -1,5 +1,5 @@
 """Shirase inside a Django site: an application with the stream, the inbox and ``notify``. See docs/django.md."""
 
-from shirase.django.producing import broadcast, notify, notify_many
+from shirase.django.producing import announce, broadcast, notify, notify_many, retract
 
-__all__ = ["broadcast", "notify", "notify_many"]
+__all__ = ["announce", "broadcast", "notify", "notify_many", "retract"]

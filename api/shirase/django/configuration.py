@@ -4,12 +4,13 @@ GRIP_URL = "http://127.0.0.1:8001?key=…"   # the control port, and the key tha
 SHIRASE = {
     "DATABASE": "default",               # the connection with the tables; PostgreSQL or SQLite
     "USER_ID": "site.users.shirase_id",  # a user to its id; by default the primary key as text
+    "TOPICS": "site.users.topics",       # a user to the names of its topics, besides those that it is a member of
     # and any setting of the service by its own name, such as DATABASE_SCHEMA or SSE_KEEPALIVE_TIMEOUT
 }
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +22,7 @@ from gripcontrol import parse_grip_uri
 from shirase.errors import SettingsError
 from shirase.settings import Settings
 
-OWN = ("DATABASE", "USER_ID")
+OWN = ("DATABASE", "USER_ID", "TOPICS")
 DERIVED = ("DATABASE_URL", "GRIP_URL", "PUSHPIN_SIG_KEY")
 KNOWN = {field.name.upper() for field in fields(Settings)} - set(DERIVED)
 
@@ -33,6 +34,7 @@ class Site:
     settings: Settings
     alias: str
     user_id: Callable[[Any], str]
+    topics: Callable[[Any], Iterable[str]] | None
 
 
 def read() -> Site:
@@ -59,7 +61,9 @@ def read() -> Site:
         "PUSHPIN_SIG_KEY": "base64:" + _base64(nodes[0].get("verify_key") or nodes[0]["key"]),
     }
     settings = Settings.from_env(environ, tokens=False)
-    return Site(settings, str(given.get("DATABASE", "default")), _user_id(given.get("USER_ID")))
+    user_id = _function("USER_ID", given.get("USER_ID"), "a user to its id") or primary_key
+    topics = _function("TOPICS", given.get("TOPICS"), "a user to the names of its topics")
+    return Site(settings, str(given.get("DATABASE", "default")), user_id, topics)
 
 
 def proxies() -> list[dict[str, Any]]:
@@ -74,16 +78,16 @@ def primary_key(user: Any) -> str:
     return str(user.pk)
 
 
-def _user_id(given: Any) -> Callable[[Any], str]:
+def _function(name: str, given: Any, what: str) -> Callable[[Any], Any] | None:
     if given is None:
-        return primary_key
+        return None
     try:
         found = import_string(given) if isinstance(given, str) else given
     except ImportError as exc:
-        raise SettingsError("SHIRASE['USER_ID']", str(exc)) from exc
+        raise SettingsError(f"SHIRASE[{name!r}]", str(exc)) from exc
     if not callable(found):
-        raise SettingsError("SHIRASE['USER_ID']", "must be a function, or where one is: a user to its id")
-    wanted: Callable[[Any], str] = found
+        raise SettingsError(f"SHIRASE[{name!r}]", f"must be a function, or where one is: {what}")
+    wanted: Callable[[Any], Any] = found
     return wanted
 
 

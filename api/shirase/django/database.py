@@ -101,7 +101,13 @@ class DjangoDatabase(Database):
             raise
 
     @contextmanager
-    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Connection]:  # noqa: ARG002 - Django's are its options
+    def _begun(
+        self,
+        first: Sequence[str],
+        *,
+        durable: bool,  # noqa: ARG002 - Django's are its options
+        patient: bool,  # noqa: ARG002
+    ) -> Iterator[Connection]:
         with self._opened() as joined:  # begun by Django
             if first and not self._sqlite:
                 joined.exec_driver_sql("; ".join(first))

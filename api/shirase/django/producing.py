@@ -17,11 +17,11 @@ from django.db import transaction
 from sqlalchemy import Connection
 
 from shirase.fields import AddressedInput, KeyedInput, UserId
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
+from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.notifications import publish_places
-from shirase.store import keyed
+from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
-from shirase.types import Draft, Event, Notification, Stored
+from shirase.types import EVERYONE, Announcement, Draft, Event, Notification, Stored
 
 
 def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[KeyedInput]) -> Notification:
@@ -62,6 +62,19 @@ def broadcast(
     """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]
     return _append(check(NewBroadcast, {"user_ids": ids, **fields}).drafts())
+
+
+def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Unpack[KeyedInput]) -> Announcement:
+    """Announce something to everyone of a topic, whatever their number; transaction and errors as of ``notify``.
+
+    Other announcements wait until the transaction ends.
+    """
+    wanted = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
+    application = _shirase()
+    with transaction.atomic(using=application.site.alias, savepoint=False), application.database.within() as db:
+        return announcements.add(
+            db, wanted.topic, wanted.draft(), datetime.now(UTC), for_newcomers=wanted.for_newcomers
+        )
 
 
 def _append(drafts: list[Draft]) -> list[Notification]:

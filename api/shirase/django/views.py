@@ -4,7 +4,7 @@ What the proxy is to do with an answer, the service's own code writes: in what d
 ``mode=idle``, without which they stop for good after a slow client.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -20,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from shirase.access import tokens
 from shirase.django.apps import shirase
 from shirase.errors import TooLarge, TooSlow
+from shirase.web.auth import with_topics
 from shirase.web.blueprint import Endpoint
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call
@@ -44,7 +45,7 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
         call = Call(
             shirase().services,
             _read_request(request, depth + sum(str(value).count("/") for value in parameters.values())),
-            _signed_in,
+            with_topics(_signed_in, _topics),
         )
         answer = respond(methods, call, parameters)
         # Compressed by a middleware, the beginning of a stream would not fit to what the proxy appends.
@@ -71,6 +72,11 @@ def _signed_in(request: HttpRequest) -> str | None:
     if found is None:
         raise TypeError(f"SHIRASE['USER_ID'] must give 1 to 255 characters without control characters, not {given!r}")
     return found
+
+
+def _topics(request: HttpRequest) -> Iterable[str] | None:
+    topics = shirase().site.topics
+    return topics(request.user) if topics else None
 
 
 def _read_request(request: HttpRequest, depth: int) -> Request:

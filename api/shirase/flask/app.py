@@ -11,7 +11,8 @@ from shirase.flask.demo import routes as demo
 from shirase.inbox.services import Services, wire
 from shirase.settings import Settings
 from shirase.web import http, problems
-from shirase.web.call import Call, HostSignIn
+from shirase.web.auth import with_topics
+from shirase.web.call import Call, HostSignIn, HostTopics
 from shirase.web.json_body import MAX_BODY
 from shirase.web.openapi import document_of
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS, SERVICE
@@ -32,7 +33,9 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) -> Blueprint:
+def create_blueprint(
+    settings: Settings, *, identify: HostSignIn | None = None, topics: HostTopics | None = None
+) -> Blueprint:
     """What users ask of the service, as a part of another application: the stream, the long poll and the inbox.
 
     Mount it with ``app.register_blueprint(…, url_prefix="/inbox")``: below the prefix all paths are those of the
@@ -42,7 +45,9 @@ def create_blueprint(settings: Settings, *, identify: HostSignIn | None = None) 
     Args:
         settings: the same as those of the proxy and the relay.
         identify: who a request is from, by the application's own sign-in; without it, by a token as the service does.
+        topics: which topics the signed-in user of a request has, besides those that the user is a member of.
     """
+    identify = with_topics(identify, topics) if identify else None
     made = Blueprint("shirase", __name__)
     wired = wire(settings)
     made.record_once(lambda state: state.app.extensions.update(shirase=wired))

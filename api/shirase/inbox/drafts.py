@@ -19,12 +19,13 @@ from pydantic import (
 
 from shirase.access.tokens import MAX_USER_ID, is_user_id
 from shirase.errors import FieldError, Invalid
-from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Future, Key
+from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Future, Key, Topic
 from shirase.plain import as_json, as_text
-from shirase.types import Draft
+from shirase.types import EVERYONE, Draft
 
 MAX_BATCH = 1000
 MAX_BROADCAST = 10_000
+MAX_MEMBERS = 10_000  # of a topic that are changed at once
 
 
 def _user_id(value: str) -> str:
@@ -92,10 +93,9 @@ class NewContent(_Content, _declared()):  # type: ignore[misc]
     """The fields that a producer sends."""
 
 
-class _ToOne(_Content):
-    """For one user, now or later."""
+class _ForLater(_Content):
+    """Now or later."""
 
-    user_id: UserIdField
     send_at: Annotated[Future, Field(description="When to send it, if not now.")] | None = None
 
     @field_validator("send_at")
@@ -107,16 +107,20 @@ class _ToOne(_Content):
         return value
 
 
-class NewNotification(_ToOne, NewContent):
+class NewNotification(_ForLater, NewContent):
     """A notification to create."""
+
+    user_id: UserIdField
 
     def draft(self) -> Draft:
         """The same for the layers below."""
         return Draft(self.user_id, self.content(), self.fold, self.quiet)
 
 
-class NewKeyed(_ToOne, _declared("key")):  # type: ignore[misc]
+class NewKeyed(_ForLater, _declared("key")):  # type: ignore[misc]
     """The notification of a key, to create or to replace."""
+
+    user_id: UserIdField
 
     def draft(self, key: str) -> Draft:
         """The same for the layers below."""
@@ -152,6 +156,64 @@ class NewBroadcast(NewContent):
         """The same for the layers below: one a distinct user, all with the one content."""
         content = self.content()
         return [Draft(user_id, content, self.fold, self.quiet) for user_id in dict.fromkeys(self.user_ids)]
+
+
+class _Announced(NewContent):
+    topic: Annotated[Topic, Field(description="`everyone`, or a topic that users are members of.")]
+    for_newcomers: Annotated[
+        bool, Field(description="Whether users who appear, or join the topic, later get it too.")
+    ] = False
+
+    def draft(self) -> Draft:
+        """The same for the layers below."""
+        return Draft("", self.content(), self.fold, self.quiet)
+
+
+class NewAnnouncement(_ForLater, _Announced):
+    """A notification for everyone of a topic."""
+
+
+class NewAnnouncementNow(_Announced):
+    """The same in a host's own transaction."""
+
+
+class MemberChange(Request):
+    """Who joins a topic, and who leaves it."""
+
+    add: Annotated[list[UserIdField], Field(max_length=MAX_MEMBERS)] = []
+    remove: Annotated[list[UserIdField], Field(max_length=MAX_MEMBERS)] = []
+
+    @field_validator("remove")
+    @classmethod
+    def _one_or_the_other(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        added = info.data.get("add", [])
+        if not set(value).isdisjoint(added):
+            raise ValueError("must have no user who is in add too")
+        if len(value) + len(added) > MAX_MEMBERS:
+            raise ValueError(f"must have at most {MAX_MEMBERS} users, together with add")
+        return value
+
+
+class TopicOnly(Request):
+    """A topic, by itself."""
+
+    topic: Topic
+
+    @field_validator("topic")
+    @classmethod
+    def _has_members(cls, value: str) -> str:
+        if value == EVERYONE:
+            raise ValueError("everyone has this topic, and nobody joins or leaves it")
+        return value
+
+
+def check_topic(topic: str) -> str:
+    """Check the topic of an address.
+
+    Raises:
+        Invalid: if it is none that has members.
+    """
+    return str(check(TopicOnly, {"topic": topic}).topic)
 
 
 class KeyOnly(Request):

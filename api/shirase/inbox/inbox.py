@@ -17,7 +17,7 @@ from shirase.proxy.publisher import Publisher
 from shirase.store import inbox, log, states
 from shirase.store.changes import Change, append_changes, with_count
 from shirase.store.database import Database
-from shirase.types import ARCHIVED, DELETED, READ, SEEN, UNARCHIVED, UNREAD, Notification
+from shirase.types import ARCHIVED, DELETED, READ, SEEN, UNARCHIVED, UNREAD, Notification, Position
 
 ATTEMPTS = 3  # to read a page and its position as of one moment; the last one's position is older than its page
 
@@ -47,7 +47,15 @@ class Updated(NamedTuple):
     unread: int
 
 
-def page(database: Database, user_id: str, *, limit: int, before: int | None = None, **filters: Any) -> Page:
+def page(
+    database: Database,
+    user_id: str,
+    *,
+    limit: int,
+    before: int | None = None,
+    at: Position | None = None,
+    **filters: Any,
+) -> Page:
     """One page of a user's list.
 
     Args:
@@ -55,11 +63,12 @@ def page(database: Database, user_id: str, *, limit: int, before: int | None = N
         user_id: whose.
         limit: notifications on the page.
         before: where the page begins, as the page before returned it.
+        at: where the user's log stands, if that is known.
         filters: as ``store.inbox.page`` takes them.
     """
     now = datetime.now(UTC)
     with database.autocommit() as db:
-        after = log.position(db, user_id, now)
+        at = after = at or log.position(db, user_id, now)
         for _ in range(ATTEMPTS):  # until nothing happened in between: each statement reads what is committed by then
             at = after
             found = inbox.page(db, user_id, now, limit=limit + 1, before=before, **filters)
@@ -84,17 +93,19 @@ def get(database: Database, user_id: str, number: int) -> Notification:
     return found
 
 
-def unread_count(database: Database, user_id: str) -> int:
-    """How many a user has not read."""
-    with database.autocommit() as db:
-        return log.position(db, user_id, datetime.now(UTC)).unread
+def unread_count(database: Database, user_id: str, at: Position | None = None) -> int:
+    """How many a user has not read; ``at`` is where the user's log stands, if that is known."""
+    if at is None:
+        with database.autocommit() as db:
+            at = log.position(db, user_id, datetime.now(UTC))
+    return at.unread
 
 
-def counts(database: Database, user_id: str) -> Counts:
-    """How many a user has not read, and not seen."""
+def counts(database: Database, user_id: str, at: Position | None = None) -> Counts:
+    """How many a user has not read, and not seen; ``at`` is where the user's log stands, if that is known."""
     now = datetime.now(UTC)
     with database.autocommit() as db:
-        at = log.position(db, user_id, now)
+        at = at or log.position(db, user_id, now)
         return Counts(at.unread, at.unseen, inbox.unread_by_category(db, user_id, now))
 
 

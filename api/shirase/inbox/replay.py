@@ -33,10 +33,10 @@ class Replay:
         return self.events[-1].id if self.events else self.start
 
 
-def position(database: Database, user_id: str) -> Position:
+def position(database: Database, user_id: str, claimed: str | None = None) -> Position:
     """The position of a user's log. Every event up to the head that it reports has been committed."""
     with database.autocommit() as db:
-        return log.position(db, user_id, datetime.now(UTC))
+        return log.position(db, user_id, datetime.now(UTC), claimed)
 
 
 def read(database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position) -> Replay:

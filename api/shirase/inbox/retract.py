@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from shirase.inbox import notifications
 from shirase.proxy.publisher import Publisher
-from shirase.store import retention, retract, scheduled
+from shirase.store import announcements, retention, retract, scheduled
 from shirase.store.database import Database
 
 BATCH = 500  # users in one transaction
@@ -18,9 +18,10 @@ def retract_from(database: Database, publisher: Publisher, key: str, user_id: st
 
 
 def retract_from_everyone(database: Database, publisher: Publisher, key: str) -> None:
-    """Remove every notification of this key, and what is scheduled under it, some users at a time."""
+    """Remove every notification of this key, some users at a time, and what is scheduled or announced under it."""
     with database.transaction() as db:
         scheduled.cancel_key(db, key, None)
+        announcements.retract_key(db, key, datetime.now(UTC))
     while True:
         with database.autocommit() as db:
             due = retract.of_key(db, key, BATCH)

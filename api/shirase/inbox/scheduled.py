@@ -2,12 +2,13 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 from shirase.errors import NotFound, RowsLocked
 from shirase.inbox import notifications
 from shirase.inbox.notifications import Once
 from shirase.proxy.publisher import Publisher
-from shirase.store import keyed, scheduled
+from shirase.store import announcements, keyed, scheduled
 from shirase.store.database import Database
 from shirase.store.scheduled import Scheduled
 from shirase.types import Draft, Stored
@@ -18,8 +19,10 @@ BATCH = 500  # sent in one transaction
 BATCHES = 20  # before the relay looks for other work
 
 
-def schedule(database: Database, owner: str, draft: Draft, send_at: datetime, once: Once | None) -> tuple[str, bool]:
-    """Keep a draft until its time.
+def schedule(
+    database: Database, owner: str, draft: Draft, send_at: datetime, once: Once | None, **announced: Any
+) -> tuple[str, bool]:
+    """Keep a draft until its time; of an announcement with its ``topic``, and whether it is ``for_newcomers``.
 
     Returns:
         The id as text, and whether it is that of an earlier request with the same idempotency key.
@@ -32,7 +35,7 @@ def schedule(database: Database, owner: str, draft: Draft, send_at: datetime, on
         earlier = notifications.claim(db, once, now)
         if earlier is not None:
             return earlier, True
-        number = str(scheduled.add(db, owner, draft, send_at, now))
+        number = str(scheduled.add(db, owner, draft, send_at, now, **announced))
         notifications.keep(db, once, number)
     return number, False
 
@@ -77,9 +80,12 @@ def _send(database: Database, publisher: Publisher, ids: list[int]) -> int:
     results: list[Stored] = []
     with database.transaction() as db:
         taken = scheduled.take(db, ids)
-        alive = [one.draft for one in taken if not _is_over(one, now)]
-        if alive:
-            results = keyed.put(db, alive, now, patient=False)
+        alive = [one for one in taken if not _is_over(one, now)]
+        if drafts := [one.draft for one in alive if one.topic is None]:
+            results = keyed.put(db, drafts, now, patient=False)
+        for one in alive:
+            if one.topic is not None:
+                announcements.add(db, one.topic, one.draft, now, for_newcomers=one.for_newcomers)
     notifications.publish_stored(database, publisher, results)
     return len(taken)
 

@@ -6,9 +6,9 @@ one answer, the events after a cursor and where to hold.
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -16,13 +16,14 @@ import orjson
 from shirase import logs, metrics
 from shirase.access import tokens
 from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, TooManyConnections
-from shirase.inbox import connections, cursors, events, replay
+from shirase.inbox import announcements, connections, cursors, events, replay
 from shirase.inbox.replay import Replay
 from shirase.proxy import grip, seals, sse
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store.connections import GONE, lock_of
 from shirase.store.database import Database
+from shirase.store.topics import digest
 from shirase.types import Position, StreamConnection
 
 PATH = "/api/sse/notifications"
@@ -66,16 +67,19 @@ def open_stream(
     cursor: str | None,
     *,
     next_path: str = NEXT_PATH,
+    topics: Collection[str] | None = None,
 ) -> Answer:
     """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed.
+
+    ``topics`` are those that the user's token names, if it does.
 
     Raises:
         TooManyConnections: if the user holds as many as they may, and the policy is to reject one more.
     """
-    stream = _Stream(connection, next_path)
+    stream = _Stream(replace(connection, claimed=digest(topics)), next_path)
     logs.bind(connection=seals.connection_name(connection.connection_id))
     try:
-        return _begin(database, publisher, settings, stream, cursor)
+        return _begin(database, publisher, settings, stream, cursor, topics)
     except DatabaseUnavailable:
         metrics.CONNECTS.labels("deferred").inc()
         # A native EventSource stops for good at any status but 200. So the stream opens, empty, and the proxy asks
@@ -95,7 +99,7 @@ def continue_stream(
     stream = _Stream(connection, next_path)
     logs.bind(user=connection.user_id, connection=page["connection"])
     if page["begun"]:
-        return _go_on(database, settings, stream, page["cursor"])
+        return _go_on(database, publisher, settings, stream, page["cursor"])
     with database.autocommit() as db:  # the proxy may repeat this request after its answer was lost
         ended, _ = connections.standing(db, connection)
     if ended not in (None, GONE):
@@ -106,13 +110,15 @@ def continue_stream(
         return _end(connections.CONNECTION_LIMIT)
 
 
-def recover(database: Database, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH) -> Answer:
+def recover(
+    database: Database, publisher: Publisher, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH
+) -> Answer:
     """What the proxy missed of a stream it holds, and the hold anew."""
     metrics.RECOVERIES.inc()
     logs.bind(user=last.user_id, connection=seals.connection_name(last.connection_id))
     stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
     try:
-        return _go_on(database, settings, stream, cursors.encode(database.name, last.user_id, last.event))
+        return _go_on(database, publisher, settings, stream, cursors.encode(database.name, last.user_id, last.event))
     except DatabaseUnavailable:
         return Answer("", grip.hold_on(last, next_path=next_path, keepalive=settings.sse_keepalive_timeout))
 
@@ -125,12 +131,14 @@ def poll(
     timeout: int,
     held: grip.Wait | None = None,
     counted: tuple[Publisher, StreamConnection] | None = None,
+    at: Position | None = None,
 ) -> Answer:
     """The long poll: what was missed, at once; or nothing, held until there is something or the time is over.
 
     ``held`` is the wait that this request is a repeat of: the proxy repeats it whenever there may be news, and once
     after about a second in any case. A poll that is held counts as one of the user's connections, as a stream does;
-    ``counted`` has what it is counted as, and what tells others that they must give way.
+    ``counted`` has what it is counted as, and what tells others that they must give way. ``at`` is where the user's log
+    stands, if that is known.
 
     Raises:
         TooManyConnections: if the user holds as many as they may, or a newer connection has taken this one's place.
@@ -140,7 +148,7 @@ def poll(
         connections.require_standing(database, counted[1])
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
-    missed = replay.read(database, settings, user_id, cursor, replay.position(database, user_id))
+    missed = replay.read(database, settings, user_id, cursor, at or replay.position(database, user_id))
     shown = [entry for event in missed.events if (entry := events.to_poll(database.name, event))]
     if missed.reset:
         shown = [
@@ -165,8 +173,16 @@ def poll(
     return Answer(body, grip.hold_response(user_id, missed.head, wait, rest, key, connection_id))
 
 
-def _begin(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str | None) -> Answer:
+def _begin(
+    database: Database,
+    publisher: Publisher,
+    settings: Settings,
+    stream: _Stream,
+    cursor: str | None,
+    topics: Collection[str] | None = None,
+) -> Answer:
     at = _admit(database, publisher, settings, stream.connection)
+    at = announcements.arrive(database, publisher, stream.user_id, topics, at, patient=True)
     missed = replay.read(database, settings, stream.user_id, cursor, at)
     metrics.CONNECTS.labels("reset" if missed.reset else "new" if cursor is None else "resumed").inc()
     # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
@@ -201,7 +217,7 @@ def _admit(database: Database, publisher: Publisher, settings: Settings, connect
     return at
 
 
-def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str) -> Answer:
+def _go_on(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str) -> Answer:
     """What follows in a stream that has begun, if it may go on."""
     with database.autocommit() as db:
         ended, at = connections.standing(db, stream.connection)
@@ -210,6 +226,7 @@ def _go_on(database: Database, settings: Settings, stream: _Stream, cursor: str)
             connections.enter(database, stream.connection)
     elif ended:
         return _end(ended)
+    at = announcements.arrive(database, publisher, stream.user_id, None, at, patient=True)
     return _answer(database, settings, stream, replay.read(database, settings, stream.user_id, cursor, at))
 
 

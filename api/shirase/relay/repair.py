@@ -19,8 +19,9 @@ from shirase.errors import DatabaseUnavailable
 from shirase.inbox import connections, events, notifications, scheduled
 from shirase.proxy.publisher import Publisher
 from shirase.relay import presence
+from shirase.relay.announcements import Spreader, remove_retracted
 from shirase.settings import Settings
-from shirase.store import log, missed, pending, retention, used_tickets
+from shirase.store import announcements, log, missed, pending, retention, used_tickets
 from shirase.store.database import Database
 from shirase.types import RELAY
 
@@ -60,10 +61,11 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
     pause = PAUSE
     attempts: Attempts = {}
     bursts: Bursts = {}
+    spreader = Spreader(settings)
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - only desynchronises relays
         try:
-            complete, attempts, bursts = _check(database, publisher, attempts, bursts)
+            complete, attempts, bursts = _check(database, publisher, spreader, attempts, bursts)
             if time.monotonic() >= next_housekeeping:
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
@@ -75,13 +77,15 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
 
 
 def _check(
-    database: Database, publisher: Publisher, attempts: Attempts, bursts: Bursts
+    database: Database, publisher: Publisher, spreader: Spreader, attempts: Attempts, bursts: Bursts
 ) -> tuple[bool, Attempts, Bursts]:
     """Do what is due. Returns whether all of it was possible, and the arguments of the next call."""
     with database.autocommit() as db:
         if not pending.anything(db, datetime.now(UTC)):
             return True, {}, {}
     scheduled.send_due(database, publisher)
+    spreader.spread(database, publisher)
+    remove_retracted(database, publisher)
     repaired = repair(database, publisher, attempts, YOUNG)
     bursts = end_bursts(database, publisher, bursts)
     remove_expired(database, publisher)
@@ -175,9 +179,10 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
             events_gone = retention.remove_events(db, before, BATCH)
             keys_gone = retention.remove_keys(db, now - KEYS_KEPT, BATCH)
             tickets_gone = used_tickets.remove(db, now - TICKETS_KEPT, BATCH)
+            announcements_gone = announcements.remove_old(db, before, BATCH)
         metrics.RELAY_REMOVED.labels("events").inc(events_gone)
         metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
-        if not gone + events_gone + keys_gone + tickets_gone:
+        if not gone + events_gone + keys_gone + tickets_gone + announcements_gone:
             return True
     return False
 

@@ -21,7 +21,7 @@ from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
 from shirase.inbox import imports
 from shirase.inbox.services import wire
 from shirase.relay import repair
-from shirase.run import node, proxy, supervisor, trace
+from shirase.run import announcing, node, proxy, supervisor, trace
 from shirase.run.data_directory import make_private
 from shirase.run.doctor import client_path, parts
 from shirase.run.doctor.findings import examine
@@ -172,38 +172,72 @@ def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
     click.echo(tokens.mint(TokenSettings.from_env(load(data_dir)), user_id, scope=scope, ttl=ttl))
 
 
+def _content(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what a notification or an announcement says."""
+    for option in reversed(
+        (
+            click.option("--type", "type_", required=True, help="Such as interview.scheduled."),
+            click.option("--title", required=True),
+            click.option("--message", required=True),
+            click.option("--payload", default="{}", show_default=True, help="A JSON object."),
+            click.option("--key", help="Replace the user's present notification of this key."),
+            click.option("--fold", is_flag=True, help="With --key: count it to the present one while that is unread."),
+            click.option("--quiet", is_flag=True, help="With --key: leave the present one read, and where it is."),
+            click.option("--url", "link", help="Where the notification leads: a path, or an http(s) address."),
+            click.option("--icon", help="A picture, as an address of the same kinds."),
+            click.option("--category", help="Such as orders."),
+            click.option("--priority", type=click.Choice(["low", "normal", "high"])),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @USER
-@click.option("--type", "type_", required=True, help="Such as interview.scheduled.")
-@click.option("--title", required=True)
-@click.option("--message", required=True)
-@click.option("--payload", default="{}", show_default=True, help="A JSON object.")
-@click.option("--key", help="Replace the user's present notification of this key.")
-@click.option("--fold", is_flag=True, help="With --key: count it to the present one while that is unread.")
-@click.option("--quiet", is_flag=True, help="With --key: leave the present one read, and where it is.")
-@click.option("--url", "link", help="Where the notification leads: a path, or an http(s) address.")
-@click.option("--icon", help="A picture, as an address of the same kinds.")
-@click.option("--category", help="Such as orders.")
-@click.option("--priority", type=click.Choice(["low", "normal", "high"]))
+@_content
 @click.option("--send-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Such as 2027-01-01T09:00:00+0000.")
 @TOKEN
 @SERVICE
 @DATA_DIR
 @_one_line
-def send(*, payload: str, send_at: datetime | None, data_dir: Path, **given: Any) -> None:
+def send(*, send_at: datetime | None, data_dir: Path, service: str | None, token: str | None, **given: Any) -> None:
     """Create a notification through the API."""
+    fields = _fields(given)
+    with _client(load(data_dir), "shirase-send", tokens.WRITE, url=service, token=token) as client:
+        if send_at:
+            click.echo(_json(client.schedule(send_at, **fields)))
+        else:
+            click.echo(_json(client.create(**fields)))
+
+
+@main.command()
+@click.option("--topic", default="everyone", show_default=True, help="Everyone of this topic.")
+@click.option("--for-newcomers", is_flag=True, help="Also for users who appear, or join the topic, later.")
+@_content
+@click.option("--wait", default=30.0, show_default=True, help="Seconds to show the progress; 0 shows none.")
+@TOKEN
+@SERVICE
+@DATA_DIR
+@_one_line
+def announce(*, wait: float, data_dir: Path, service: str | None, token: str | None, **given: Any) -> None:
+    """Announce something to everyone of a topic, and show how many users it reaches."""
+    with _client(load(data_dir), "shirase-announce", tokens.WRITE, url=service, token=token) as client:
+        made = client.announce(**_fields(given))
+        if wait > 0:
+            made = announcing.follow(client, made, wait, lambda line: click.echo(f"\r{line} ", nl=False, err=True))
+            click.echo(f"\n{announcing.outcome(made)}", err=True)
+        click.echo(_json(made))
+
+
+def _fields(given: dict[str, Any]) -> Any:
+    """The fields of a notification, from the options."""
     try:
-        parsed = orjson.loads(payload)
+        payload = orjson.loads(given["payload"])
     except ValueError as exc:
         raise Invalid(FieldError("--payload", f"is not JSON: {exc}")) from exc
-    where = {"url": given.pop("service"), "token": given.pop("token")}
-    given = {"url" if name == "link" else name: value for name, value in given.items()}
-    fields: Any = {name.rstrip("_"): value for name, value in given.items() if value not in (None, False)}
-    with _client(load(data_dir), "shirase-send", tokens.WRITE, **where) as client:
-        if send_at:
-            click.echo(_json(client.schedule(send_at, payload=parsed, **fields)))
-        else:
-            click.echo(_json(client.create(payload=parsed, **fields)))
+    named = {"url" if name == "link" else name.rstrip("_"): value for name, value in given.items()}
+    return {name: value for name, value in named.items() if value not in (None, False)} | {"payload": payload}
 
 
 @main.command()
@@ -252,14 +286,17 @@ def disconnect(*, user_id: str, data_dir: Path, **where: Any) -> None:
 
 @main.command("trace")
 @click.argument("number", metavar="ID", type=click.IntRange(0, 2**63 - 1))
+@click.option("--announcement", is_flag=True, help="The ID is that of an announcement.")
 @TOKEN
 @URL
 @DATA_DIR
 @_one_line
-def run_trace(*, number: int, data_dir: Path, **where: Any) -> None:
-    """Say what became of a notification, step by step."""
-    client = _client(load(data_dir), "shirase-trace", tokens.ADMIN, **where)
-    click.echo("\n".join(trace.lines(client.trace(number))))
+def run_trace(*, number: int, announcement: bool, data_dir: Path, **where: Any) -> None:
+    """Say what became of a notification, step by step, or of an announcement."""
+    scope = tokens.WRITE if announcement else tokens.ADMIN
+    client = _client(load(data_dir), "shirase-trace", scope, **where)
+    found = announcing.lines(client.announcement(number)) if announcement else trace.lines(client.trace(number))
+    click.echo("\n".join(found))
 
 
 @main.command("import")

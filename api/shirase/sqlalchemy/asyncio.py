@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.sqlalchemy import notifier
 from shirase.sqlalchemy.notifier import Notifier
-from shirase.types import Notification
+from shirase.types import EVERYONE, Announcement, Notification
 
-__all__ = ["Notifier", "broadcast", "notify", "notify_many", "retract"]
+__all__ = ["Notifier", "announce", "broadcast", "notify", "notify_many", "retract"]
 
 AnyAsyncSession = AsyncSession | async_scoped_session[Any]
 
@@ -60,6 +60,17 @@ async def broadcast(
 
     def create(own: Session) -> list[Notification]:
         return notifier.broadcast(own, user_ids=user_ids, **fields)
+
+    return await _own(session).run_sync(create)
+
+
+async def announce(
+    session: AnyAsyncSession, *, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Unpack[KeyedInput]
+) -> Announcement:
+    """Announce something to everyone of a topic, whatever their number."""
+
+    def create(own: Session) -> Announcement:
+        return notifier.announce(own, topic=topic, for_newcomers=for_newcomers, **fields)
 
     return await _own(session).run_sync(create)
 

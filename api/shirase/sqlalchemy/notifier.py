@@ -26,14 +26,14 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionm
 
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox import notifications
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewEntry, Retraction, check
+from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.sqlalchemy.background import BackgroundPublisher, Place
-from shirase.store import keyed
+from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
 from shirase.store.database import join
-from shirase.types import Draft, Event, Notification
+from shirase.types import EVERYONE, Announcement, Draft, Event, Notification
 
 NOTIFIER = "shirase"  # where a session's info keeps its notifier
 PENDING = "shirase.pending"  # and what waits for its commit
@@ -82,6 +82,13 @@ class Notifier:
         with self._joined(session) as db:
             appended = retract_store.retract(db, user_id, key, datetime.now(UTC))
         self._note(session, appended)
+
+    def announce(self, session: Session, wanted: NewAnnouncementNow) -> Announcement:
+        """Store an announcement in the session's transaction; the relay spreads it after the commit."""
+        with self._joined(session) as db:
+            return announcements.add(
+                db, wanted.topic, wanted.draft(), datetime.now(UTC), for_newcomers=wanted.for_newcomers
+            )
 
     @property
     def schema(self) -> str | None:
@@ -170,6 +177,18 @@ def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[N
 def broadcast(session: AnySession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]) -> list[Notification]:
     """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
     return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **fields}).drafts())
+
+
+def announce(
+    session: AnySession, *, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Unpack[KeyedInput]
+) -> Announcement:
+    """Announce something to everyone of a topic in the session's transaction, whatever their number; as ``notify``.
+
+    Other announcements wait until the transaction ends.
+    """
+    wanted = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
+    own, notifier = _attached(session)
+    return notifier.announce(own, wanted)
 
 
 def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Text,
     bindparam,
+    func,
     insert,
     literal_column,
     select,
@@ -23,19 +24,23 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import tables
-from shirase.store.sql import document, rows
+from shirase.store.sql import document, rows, setting
 from shirase.store.tables import Moment, Tag, UserId
 from shirase.types import Event
 
 streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
+announcements = tables.Base.metadata.tables["shirase_announcements"]
 
+IMPATIENCE = "100ms"  # that a lock may take where there is another way
 NOW = bindparam("now", type_=Moment())
 TAG = bindparam("tag", type_=Tag)
 # SQLite's own: an id is never given twice, also after the newest notification was deleted.
 LAST_ID = literal_column(
     "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'shirase_notifications')", Integer()
 )
+# A user who appears now gets what is announced after this one.
+LATEST = select(func.coalesce(func.max(announcements.c.id), 0)).scalar_subquery()
 _STEP = {"user_id": UserId, "events": BigInteger(), "unread": Integer(), "unseen": Integer()}
 _ENTRY = {
     "user_id": UserId,
@@ -83,11 +88,31 @@ def _advance_by_steps(dialect: str) -> Executable:
     return statement
 
 
+def appear(db: Connection, user_ids: Iterable[str], *, patient: bool = True) -> None:
+    """Begin the logs of users who have none yet.
+
+    It waits where another transaction has just begun one of them; unless ``patient``, it soon fails (``RowsLocked``).
+    """
+    given = document({"user_id": user_id} for user_id in sorted(user_ids))
+    db.execute(_appear(db.dialect.name, patient=patient), {"appearing": given})
+
+
+@cache
+def _appear(dialect: str, *, patient: bool) -> Executable:
+    new = rows(dialect, "appearing", {"user_id": UserId})
+    own_settings = [] if patient or dialect == "sqlite" else [setting("lock_timeout", IMPATIENCE)]
+    source = select(new.c.user_id, literal_column("0"), literal_column("0"), LATEST).where(true(), *own_settings)
+    module: Any = sqlite if dialect == "sqlite" else postgresql
+    begin = module.insert(streams).from_select(["user_id", "head", "unread", "appeared"], source)
+    statement: Executable = begin.on_conflict_do_nothing()
+    return statement
+
+
 def advancing(module: Any, steps: FromClause) -> Any:
     """The statement that moves logs forward by these steps, in the order of ids, so that no two writers deadlock."""
     # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
-    new = select(*(steps.c[name] for name in _STEP), TAG).where(true()).order_by(steps.c.user_id)
-    statement = module.insert(streams).from_select(["user_id", "head", "unread", "unseen", "tag"], new)
+    new = select(*(steps.c[name] for name in _STEP), TAG, LATEST).where(true()).order_by(steps.c.user_id)
+    statement = module.insert(streams).from_select(["user_id", "head", "unread", "unseen", "tag", "appeared"], new)
     statement = statement.on_conflict_do_update(
         index_elements=["user_id"],
         set_={

@@ -9,28 +9,29 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Executable, Integer, case, func, insert, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Executable, Integer, case, func, insert, literal, select
 from sqlalchemy import Sequence as IdSequence
 from sqlalchemy.dialects import postgresql
 
 from shirase.fields import FIELDS, Content, rfc3339
 from shirase.store import tables
-from shirase.store.advance import NOW, TAG, advance, advancing, insert_events, new_tag
+from shirase.store.advance import IMPATIENCE, NOW, TAG, advance, advancing, insert_events, new_tag
 from shirase.store.sql import document, rows, setting
-from shirase.store.tables import UserId, column_type
+from shirase.store.tables import Moment, UserId, column_type
 from shirase.types import NOTIFICATION, Draft, Event, EventId, Notification
 
 events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
-IMPATIENCE = "100ms"  # that a lock may take where there is another way
 # Ids and positions in the list are of one sequence, so that a position of a new notification is its id.
 NEXT_ID = IdSequence("shirase_notifications_id_seq").next_value()
 
 # Every statement is built once: to build one takes 20 times as long as to run it.
 CONTENT = {name: column_type(field) for name, field in FIELDS.items()}
 _PLACE = {"user_id": UserId, "k": Integer(), "ord": Integer()}
-_STORED = ("id", "position", "user_id", "seq", "created_at", *FIELDS)
+_STORED = ("id", "position", "user_id", "seq", "created_at", "announcement_id", *FIELDS)
+_SAID = {"k": Integer(), "announced_at": Moment(), "announcement_id": BigInteger(), **CONTENT}
+_OF_CONTENT = [name for name in _SAID if name != "k"]
 
 
 def append_notifications(
@@ -44,14 +45,14 @@ def append_notifications(
         now: when they are created.
         patient: whether to wait for a log that someone else holds. Else it fails soon (``RowsLocked``).
     """
-    contents: dict[int, tuple[int, Content]] = {}
+    contents: dict[int, tuple[int, Draft]] = {}
     left = Counter(draft.user_id for draft in drafts)
     places: list[dict[str, Any]] = []
     for order, draft in enumerate(drafts):
-        k, _ = contents.setdefault(id(draft.content), (len(contents), draft.content))
+        k, _ = contents.setdefault(id(draft.content), (len(contents), draft))
         left[draft.user_id] -= 1
         places.append({"user_id": draft.user_id, "after": left[draft.user_id], "k": k, "ord": order})
-    said = document({"k": k, **content_row(content)} for k, content in contents.values())
+    said = document(_said_row(k, draft) for k, draft in contents.values())
     tag = new_tag()
     if db.dialect.name == "sqlite":  # which has one writer at a time anyway
         return _store_in_three(db, drafts, places, said, tag, now)
@@ -64,6 +65,13 @@ def append_notifications(
     return appended
 
 
+def _said_row(k: int, draft: Draft) -> dict[str, Any]:
+    row = {"k": k, **content_row(draft.content)}
+    if draft.announcement_id is not None and draft.created_at:
+        row |= {"announcement_id": draft.announcement_id, "announced_at": rfc3339(draft.created_at)}
+    return row
+
+
 def content_row(content: Content) -> dict[str, Any]:
     """The columns of a content as a row of a parameter (``rows``); NULL is left out."""
     return {
@@ -74,7 +82,14 @@ def content_row(content: Content) -> dict[str, Any]:
 
 
 def _event(draft: Draft, number: int, ids: tuple[EventId, EventId], counts: tuple[int, int], now: datetime) -> Event:
-    stored = Notification(number, draft.user_id, draft.content, now, position=number)
+    stored = Notification(
+        number,
+        draft.user_id,
+        draft.content,
+        draft.created_at or now,
+        position=number,
+        announcement_id=draft.announcement_id,
+    )
     own, previous = ids
     unread, unseen = counts
     return Event(draft.user_id, own, previous, NOTIFICATION, unread, now, None, stored, unseen)
@@ -101,7 +116,7 @@ def _store_in_three(
 
 @cache
 def _append_at_once(*, patient: bool) -> Executable:
-    said = rows("postgresql", "said", {"k": Integer(), **CONTENT})
+    said = rows("postgresql", "said", _SAID)
     given = rows("postgresql", "place", {**_PLACE, "after": BigInteger()})
     place = select(given).cte("places")  # taken apart once, though it is used twice
     one = func.count()
@@ -112,7 +127,7 @@ def _append_at_once(*, patient: bool) -> Executable:
     steps = counted.cte("steps")
     ended = advancing(postgresql, steps).cte("ended")
     ordered = (
-        select(place.c.user_id, (ended.c.head - place.c.after).label("seq"), *(said.c[name] for name in FIELDS))
+        select(place.c.user_id, (ended.c.head - place.c.after).label("seq"), *(said.c[n] for n in _OF_CONTENT))
         .join_from(place, ended, place.c.user_id == ended.c.user_id)
         .join(said, place.c.k == said.c.k)
         .order_by(place.c.ord)
@@ -122,7 +137,7 @@ def _append_at_once(*, patient: bool) -> Executable:
     row = numbered.c
     stored = (
         insert(notifications)
-        .from_select(_STORED, select(row.id, row.id, row.user_id, row.seq, NOW, *(row[name] for name in FIELDS)))
+        .from_select(_STORED, select(row.id, row.id, row.user_id, row.seq, *_content_columns(row)))
         .returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
         .cte("stored")
     )
@@ -148,10 +163,15 @@ def _append_at_once(*, patient: bool) -> Executable:
     return insert(events).from_select(list(entry), entries).returning(*returned)
 
 
+def _content_columns(columns: Any) -> list[ColumnElement[Any]]:
+    created_at = func.coalesce(columns.announced_at, NOW)
+    return [created_at, columns.announcement_id, *(columns[name] for name in FIELDS)]
+
+
 @cache
 def _insert_notifications() -> Executable:
-    said = rows("sqlite", "said", {"k": Integer(), **CONTENT})
+    said = rows("sqlite", "said", _SAID)
     place = rows("sqlite", "place", {**_PLACE, "seq": BigInteger(), "id": BigInteger()})
-    columns = [place.c.id, place.c.id, place.c.user_id, place.c.seq, NOW, *(said.c[name] for name in FIELDS)]
+    columns = [place.c.id, place.c.id, place.c.user_id, place.c.seq, *_content_columns(said.c)]
     source = select(*columns).join_from(place, said, place.c.k == said.c.k)
     return insert(notifications).from_select(_STORED, source.order_by(place.c.ord))

@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from shirase.fields import FIELDS, rfc3339
 from shirase.store import keyed, tables
-from shirase.store.advance import new_tag
-from shirase.store.append import IMPATIENCE, content_row
+from shirase.store.advance import IMPATIENCE, new_tag
+from shirase.store.append import content_row
 from shirase.store.keyed import Update
 from shirase.store.sql import document
 from shirase.types import UPDATED, Draft, Event, EventId, Notification, Stored
@@ -32,7 +32,8 @@ _SET = ", ".join(f"{name} = new.{name}" for name in FIELDS)
 def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> list[Stored] | None:
     """Replace the present notifications of these keys; ``None``, and nothing done, where it takes more than that.
 
-    That is: a notification is new or has expired, nothing changes, a user has several, or the unread count changes.
+    That is: a notification is new or has expired, nothing changes, a user has several, the unread count changes, or it
+    was taken over from an announcement.
     """
     if db.dialect.name == "sqlite" or len({draft.user_id for draft in drafts}) < len(drafts):
         return None
@@ -63,7 +64,8 @@ def _is_usual(one: Update, now: datetime) -> bool:
     expires_at = one.before.content.expires_at
     counted_before, _ = keyed.counts(one.before, 0)
     counted_after, _ = keyed.counts(one.after, 0)
-    return counted_before == counted_after and (expires_at is None or expires_at > now)
+    is_alive = expires_at is None or expires_at > now
+    return counted_before == counted_after and is_alive and one.before.announcement_id is None
 
 
 def _row(one: Update, seen: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import log, tables
@@ -48,15 +48,14 @@ _OTHERS = _OF_USER.where(
     or_(connections.c.expires_at.is_(None), connections.c.expires_at > bindparam("now", type_=Moment())),
 )
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
-_ONE = select(literal(1).label("one")).subquery()  # one row, also where nothing joins it
-_LOG = log.streams.c.user_id == bindparam("user_id")
 _ENTER = (  # one round trip; SQLite cannot write in a CTE
     select(func.array(_OTHERS.scalar_subquery()), *log.POSITION)
-    .select_from(_ONE.outerjoin(log.streams, _LOG))
+    .select_from(log.ONE.outerjoin(log.streams, log.OF_USER))
     .add_cte(_ADD["postgresql"].cte("entering"))
 )
+_ITSELF = connections.c.connection_id == bindparam("connection_id")
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
-    _ONE.outerjoin(connections, connections.c.connection_id == bindparam("connection_id")).outerjoin(log.streams, _LOG)
+    log.ONE.outerjoin(connections, _ITSELF).outerjoin(log.streams, log.OF_USER)
 )
 
 
@@ -83,12 +82,12 @@ def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[st
     Returns:
         The user's other live connections, oldest first, and where the user's log stands.
     """
-    given = {**_given(new, now), "user_id": new.user_id}
+    given = {**_given(new, now), "user_id": new.user_id, "claimed": new.claimed}
     if db.dialect.name == "postgresql":
         others, *at = db.execute(_ENTER, given).one()
-        return others, _position(*at)
+        return others, log.read_position(*at)
     add(db, new, now)
-    return list(db.scalars(_OTHERS, given)), log.position(db, new.user_id, now)
+    return list(db.scalars(_OTHERS, given)), log.position(db, new.user_id, now, new.claimed)
 
 
 def add(db: Connection, new: StreamConnection, now: datetime) -> None:
@@ -116,14 +115,9 @@ def standing(
         The reason of its end (``None`` while it is live) and when it was last seen, or ``None`` if there is no row; and
         the position, as ``log.position`` returns it.
     """
-    given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now}
+    given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now, "claimed": None}
     reason, last_seen, *at = db.execute(_STANDING, given).one()
-    return None if last_seen is None else (reason, last_seen), _position(*at)
-
-
-def _position(head: int | None, unread: int | None, tag: str | None, unseen: int | None) -> Position:
-    """Where a log stands; a user who never got anything has no row."""
-    return Position(head or 0, unread or 0, tag or "", unseen or 0)
+    return None if last_seen is None else (reason, last_seen), log.read_position(*at)
 
 
 def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:

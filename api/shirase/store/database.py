@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from sqlite3 import SQLITE_FULL, SQLITE_READONLY
+from sqlite3 import SQLITE_BUSY, SQLITE_FULL, SQLITE_READONLY
 from typing import Any
 from weakref import ref
 
@@ -25,6 +25,7 @@ from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, RowsLocked, Sc
 from shirase.store.sessions import Sessions, is_behind_pooler
 from shirase.store.tables import DatabaseNameRow
 
+IMPATIENCE = 100  # milliseconds that a lock may take where there is another way
 POOL_SIZE = 8  # one connection a thread of a worker
 
 
@@ -44,6 +45,7 @@ class Database:
         """
         address = parse_url(url, schema)
         self._sqlite = address.url.get_backend_name() == "sqlite"
+        self._timeout = timeout
         options: dict[str, Any] = {"connect_args": {"timeout": timeout}}
         if not self._sqlite:
             self.sessions = Sessions(address, timeout, schema or address.schema)
@@ -65,7 +67,12 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, *, durable: bool = True, lock: int | None = None, single_statement: bool = False
+        self,
+        *,
+        durable: bool = True,
+        lock: int | None = None,
+        single_statement: bool = False,
+        patient: bool = True,
     ) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back if an exception leaves it.
 
@@ -76,6 +83,7 @@ class Database:
             single_statement: each statement is complete by itself and sets what it needs by ``setting``. PostgreSQL
                 then commits each one without the round trips of BEGIN and COMMIT. SQLite needs several statements for
                 the same work, so it still runs one transaction.
+            patient: whether to wait for SQLite's one write lock as long as may be; else it soon fails (``RowsLocked``).
         """
         if single_statement and not self._sqlite:
             with self._opened() as db:
@@ -83,7 +91,7 @@ class Database:
             return
         first = [] if durable else ["SET LOCAL synchronous_commit TO off"]
         first += [] if lock is None else [f"SELECT pg_advisory_xact_lock({lock:d})"]
-        with self._begun(first, durable=durable) as db:
+        with self._begun(first, durable=durable, patient=patient) as db:
             yield db
 
     @contextmanager
@@ -107,19 +115,33 @@ class Database:
                 connection.commit()
 
     @contextmanager
-    def _begun(self, first: Sequence[str], *, durable: bool) -> Iterator[Connection]:
+    def _begun(self, first: Sequence[str], *, durable: bool, patient: bool) -> Iterator[Connection]:
         """A transaction that PostgreSQL begins with these statements; SQLite has one writer at a time anyway."""
         with named_errors(), self.engine.connect() as db:
             if self._sqlite:
                 # Said each time, for the connection is used for the one and for the other.
                 db.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 # One that reads first and writes later can fail half-way; this one takes the lock at once.
-                db.exec_driver_sql("BEGIN IMMEDIATE")
+                self._begin_sqlite(db, patient=patient)
             else:
                 begin = self.sessions.begin_through_pooler if is_behind_pooler(db) else "BEGIN"
                 db.exec_driver_sql("; ".join([begin, *first]))  # one round trip
             yield db
             db.commit()
+
+    def _begin_sqlite(self, db: Connection, *, patient: bool) -> None:
+        if patient:
+            db.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        db.exec_driver_sql(f"PRAGMA busy_timeout={IMPATIENCE}")
+        try:
+            db.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as exc:
+            if getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY:
+                raise RowsLocked("someone else writes to the database") from exc
+            raise
+        finally:
+            db.exec_driver_sql(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")
 
     def accepts_writes(self) -> bool:
         """Whether what is written now would be taken; ``DatabaseUnavailable`` if the database does not answer."""

@@ -13,7 +13,7 @@ from shirase.types import Notification
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 streams = tables.Base.metadata.tables["shirase_streams"]
 
-STATE = ("created_at", "read_at", "archived_at", *log.CHANGING)
+STATE = ("created_at", "read_at", "archived_at", "announcement_id", *log.CHANGING)
 
 
 def page(

@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import BigInteger, Connection, Executable, Integer, String, Text, case, func, select, text, update
 
 from shirase.fields import FIELDS, rfc3339
-from shirase.store import log, retention, tables
-from shirase.store.advance import LAST_ID, NOW, advance
-from shirase.store.append import CONTENT, IMPATIENCE, NEXT_ID, append_notifications, content_row
+from shirase.store import announcements, log, retention, tables
+from shirase.store.advance import IMPATIENCE, LAST_ID, NOW, appear
+from shirase.store.append import CONTENT, NEXT_ID, append_notifications, content_row
 from shirase.store.changes import Change, append_changes, with_count
 from shirase.store.inbox import notification_of
 from shirase.store.sql import document, rows
@@ -28,7 +28,14 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 MOST_ACTORS = 3  # that are kept of those who were folded into one
 USE_ID = text("UPDATE sqlite_sequence SET seq = :last WHERE name = 'shirase_notifications'")
-_REVISION = {"revision": Integer(), "count": Integer(), "actors": Text(), "read_at": Moment(), "archived_at": Moment()}
+_REVISION = {
+    "revision": Integer(),
+    "count": Integer(),
+    "actors": Text(),
+    "read_at": Moment(),
+    "archived_at": Moment(),
+    "announcement_id": BigInteger(),
+}
 
 Whose = tuple[str, str]  # user and key
 
@@ -76,8 +83,7 @@ def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -
     seen = log.lock(db, user_ids, patience)
     missing = [user_id for user_id in user_ids if user_id not in seen]
     if missing:
-        new = [{"user_id": user_id, "events": 0, "unread": 0, "unseen": 0} for user_id in missing]
-        advance(db, new, "")
+        appear(db, missing)
         seen |= log.lock(db, missing, patience)
     return seen
 
@@ -144,6 +150,7 @@ def _replace(
     if not updates:
         return results
     positions = _store(db, list(updates.values()), now)
+    announcements.note_gone(db, [one.before for one in updates.values()])
     changes: list[Change] = []
     for number, one in updates.items():
         after = _with_seen(replace(one.after, position=positions[one.after.id]), seen)
@@ -181,6 +188,7 @@ def updated(draft: Draft, present: Notification, now: datetime) -> Update | None
         updated_at=now,
         read_at=present.read_at if draft.quiet else None,
         archived_at=present.archived_at if draft.quiet else None,
+        announcement_id=draft.announcement_id,
     )
     return Update(present, after, rises=not draft.quiet)
 
@@ -239,6 +247,7 @@ def _store(db: Connection, updates: Sequence[Update], now: datetime) -> dict[int
             "actors": one.after.actors,
             "read_at": rfc3339(one.after.read_at) if one.after.read_at else None,
             "archived_at": rfc3339(one.after.archived_at) if one.after.archived_at else None,
+            "announcement_id": one.after.announcement_id,
             **content_row(one.after.content),
         }
         for one in updates

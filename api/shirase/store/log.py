@@ -23,7 +23,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
+    literal,
     or_,
     select,
     tuple_,
@@ -32,6 +34,7 @@ from sqlalchemy import (
 
 from shirase.fields import FIELDS
 from shirase.store import tables
+from shirase.store.advance import LATEST
 from shirase.store.sql import among, document, rows, setting
 from shirase.store.tables import Moment, Tag, UserId, content_of
 from shirase.types import UPDATED, Event, EventId, Notification, Position, Published
@@ -52,14 +55,24 @@ _HIDDEN = select(func.count()).where(
     notifications.c.user_id == bindparam("user_id"), COUNTED, notifications.c.expires_at <= _NOW
 )
 _HIDDEN_UNSEEN = _HIDDEN.where(notifications.c.position > streams.c.seen).correlate(streams)
-# Of a log; takes ``user_id`` and ``now``.
+_KNOWN_CLAIM = func.coalesce(streams.c.claimed, "")
+# Whether an announcement may concern the user that was not considered yet.
+HAS_NEWS = or_(
+    func.coalesce(streams.c.announced, 0) < LATEST,
+    func.coalesce(streams.c.topics_changed, false()),
+    func.coalesce(bindparam("claimed", type_=String()), _KNOWN_CLAIM) != _KNOWN_CLAIM,
+)
+# Of a log; takes ``user_id``, ``now`` and ``claimed``.
 POSITION = (
     streams.c.head,
     streams.c.unread - _HIDDEN.scalar_subquery(),
     streams.c.tag,
     streams.c.unseen - _HIDDEN_UNSEEN.scalar_subquery(),
+    HAS_NEWS,
 )
-_POSITION = select(*POSITION).where(streams.c.user_id == bindparam("user_id"))
+ONE = select(literal(1).label("one")).subquery()  # one row, also where nothing joins it
+OF_USER = streams.c.user_id == bindparam("user_id")
+_POSITION = select(*POSITION).select_from(ONE.outerjoin(streams, OF_USER))
 
 
 def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
@@ -93,10 +106,17 @@ def hidden(db: Connection, user_ids: Sequence[str], now: datetime) -> dict[str, 
     return {user_id: (int(unread), int(unseen)) for user_id, unread, unseen in found}
 
 
-def position(db: Connection, user_id: str, now: datetime) -> Position:
-    """Where a log stands; a user who never got anything stands at the start."""
-    found = db.execute(_POSITION, {"user_id": user_id, "now": now}).one_or_none()
-    return Position(*found) if found else Position(0, 0)
+def position(db: Connection, user_id: str, now: datetime, claimed: str | None = None) -> Position:
+    """Where a log stands; a user who never got anything stands at the start.
+
+    ``claimed`` is the digest of the topics that the user's token names, if it names any (``topics.digest``).
+    """
+    return read_position(*db.execute(_POSITION, {"user_id": user_id, "now": now, "claimed": claimed}).one())
+
+
+def read_position(head: int | None, unread: int | None, tag: str | None, unseen: int | None, has_news: Any) -> Position:
+    """The columns of ``POSITION``, which are NULL for a user without a log."""
+    return Position(head or 0, unread or 0, tag or "", unseen or 0, bool(has_news), is_known=head is not None)
 
 
 def read_events(db: Connection, user_id: str, first: int, last: int, limit: int, now: datetime) -> list[Event]:

@@ -11,6 +11,7 @@ connections = tables.Base.metadata.tables["shirase_connections"]
 events = tables.Base.metadata.tables["shirase_events"]
 missed = tables.Base.metadata.tables["shirase_missed"]
 scheduled = tables.Base.metadata.tables["shirase_scheduled"]
+announcements = tables.Base.metadata.tables["shirase_announcements"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 _ONE, _NOW = select(literal(1)), bindparam("now", type_=Moment())
@@ -20,6 +21,8 @@ _ANYTHING = select(
         _ONE.select_from(missed).exists(),
         _ONE.where(notifications.c.expires_at <= _NOW).exists(),
         _ONE.where(scheduled.c.send_at <= _NOW).exists(),
+        _ONE.where(announcements.c.spread_at.is_(None)).exists(),
+        _ONE.where(announcements.c.retracted_at.is_not(None)).exists(),
         _ONE.where(connections.c.expires_at <= _NOW, connections.c.ended_at.is_(None)).exists(),
         _ONE.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None)).exists(),
     )
@@ -27,7 +30,7 @@ _ANYTHING = select(
 
 
 def anything(db: Connection, now: datetime) -> bool:
-    """Whether an event is unpublished, a node missed an event, a row has expired, or a closing was not delivered.
+    """Whether an event is unpublished, a node missed one, a row has expired, a closing or announcement is on its way.
 
     The relay then runs the individual queries to find out what is due.
     """

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, delete, select, tuple_
 
-from shirase.store import log, states, tables
+from shirase.store import announcements, log, states, tables
 from shirase.store.changes import Change, append_changes
 from shirase.store.sql import among
 from shirase.types import DELETED, Event
@@ -40,7 +40,8 @@ def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> lis
         delete(notifications)
         .where(among(db.dialect.name, notifications.c.id, [number for number, _ in due]))
         .returning(*states.STATE)
-    )
+    ).all()
+    announcements.note_gone(db, gone)
     of_user: dict[str, list[Any]] = {}
     for row in gone:
         of_user.setdefault(row.user_id, []).append(row)

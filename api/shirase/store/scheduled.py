@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-import orjson
 from sqlalchemy import ColumnElement, Connection, CursorResult, delete, insert, select
 
-from shirase.fields import FIELDS, Content
-from shirase.store import tables
-from shirase.store.append import content_row
+from shirase.store import kept, tables
 from shirase.store.sql import among
 from shirase.types import Draft
 
@@ -25,13 +22,24 @@ class Scheduled:
     draft: Draft
     send_at: datetime
     created_at: datetime
+    topic: str | None = None  # of an announcement
+    for_newcomers: bool = False
 
 
-def add(db: Connection, owner: str, draft: Draft, send_at: datetime, now: datetime) -> int:
-    """Keep a draft until its time; returns its id."""
-    kept = {"content": content_row(draft.content), "fold": draft.fold, "quiet": draft.quiet}
+def add(
+    db: Connection,
+    owner: str,
+    draft: Draft,
+    send_at: datetime,
+    now: datetime,
+    *,
+    topic: str | None = None,
+    for_newcomers: bool = False,
+) -> int:
+    """Keep a draft until its time, or with a topic an announcement; returns its id."""
     row = {"owner": owner, "user_id": draft.user_id, "key": draft.content.key, "send_at": send_at, "created_at": now}
-    adding = insert(scheduled).values(**row, draft=orjson.dumps(kept).decode()).returning(scheduled.c.id)
+    row |= {"topic": topic, "for_newcomers": for_newcomers}
+    adding = insert(scheduled).values(**row, draft=kept.encode(draft)).returning(scheduled.c.id)
     number: int = db.execute(adding).scalar_one()
     return number
 
@@ -71,11 +79,5 @@ def _delete(db: Connection, *which: ColumnElement[bool]) -> int:
 
 
 def _scheduled(row: Any) -> Scheduled:
-    kept = orjson.loads(row.draft)
-    columns = {
-        name: datetime.fromisoformat(value) if FIELDS[name].kind == "time" else value
-        for name, value in kept["content"].items()
-        if name in FIELDS
-    }
-    draft = Draft(row.user_id, Content(columns), fold=kept["fold"], quiet=kept["quiet"])
-    return Scheduled(row.id, draft, row.send_at, row.created_at)
+    draft = kept.decode(row.draft, row.user_id)
+    return Scheduled(row.id, draft, row.send_at, row.created_at, row.topic, row.for_newcomers)

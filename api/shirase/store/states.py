@@ -7,13 +7,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
-from shirase.store import tables
+from shirase.store import announcements, tables
 from shirase.store.sql import among
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 streams = tables.Base.metadata.tables["shirase_streams"]
 
-STATE = tuple(notifications.c[name] for name in ("id", "user_id", "position", "read_at", "archived_at"))
+STATE = tuple(
+    notifications.c[name] for name in ("id", "user_id", "position", "read_at", "archived_at", "announcement_id")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,10 @@ def mark_seen(db: Connection, user_id: str) -> int:
 
 def remove(db: Connection, user_id: str, number: int, now: datetime, *, seen: int) -> Changed:
     """Delete one; returns nothing if the user has no such."""
-    gone = db.execute(delete(notifications).where(_of(user_id, now), notifications.c.id == number).returning(*STATE))
-    return removed(gone.all(), seen)
+    wanted = delete(notifications).where(_of(user_id, now), notifications.c.id == number)
+    gone = db.execute(wanted.returning(*STATE)).all()
+    announcements.note_gone(db, gone)
+    return removed(gone, seen)
 
 
 def removed(rows: Sequence[Any], seen: int) -> Changed:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, String, Text, TypeDecorator, text
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, Integer, String, Text, TypeDecorator, false, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
@@ -90,6 +90,11 @@ class StreamRow(Base):
     previous_tag: Mapped[str] = mapped_column(Tag, server_default="")  # of the head before the latest append
     unseen: Mapped[int] = mapped_column(Integer, server_default="0")
     seen: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Ids of announcements: the last when the user appeared, and the last that was taken over or passed over.
+    appeared: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    announced: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    topics_changed: Mapped[bool] = mapped_column(Boolean, server_default=false())  # so that older ones may concern it
+    claimed: Mapped[str | None] = mapped_column(String(16))  # digest of the topics that the user's latest token named
 
 
 class EventRow(Base):
@@ -158,6 +163,7 @@ class NotificationRow(Base):
     updated_at: Mapped[datetime | None] = mapped_column(Moment)  # when the content last changed, if it did
     count: Mapped[int] = mapped_column(Integer, server_default="1")
     actors: Mapped[str | None] = mapped_column(Text)  # the latest that were folded into it, as JSON
+    announcement_id: Mapped[int | None] = mapped_column(BigInteger)  # that it was taken over from
 
     __table_args__ = (
         *(Column(name, column_type(field), nullable=field.nullable) for name, field in FIELDS.items()),
@@ -169,6 +175,13 @@ class NotificationRow(Base):
         ),
         _partial_index("shirase_notifications_unread", "user_id", "position", where="read_at IS NULL"),
         _partial_index("shirase_notifications_of_key", "key", "user_id", where="key IS NOT NULL", unique=True),
+        _partial_index(
+            "shirase_notifications_of_announcement",
+            "announcement_id",
+            "user_id",
+            where="announcement_id IS NOT NULL",
+            unique=True,
+        ),
         _partial_index("shirase_notifications_expiring", "expires_at", where="expires_at IS NOT NULL"),
         _partial_index(
             "shirase_notifications_expiring_unread",
@@ -258,7 +271,9 @@ class ScheduledRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     owner: Mapped[str] = mapped_column(UserId)  # the producer
-    user_id: Mapped[str] = mapped_column(UserId)
+    user_id: Mapped[str] = mapped_column(UserId)  # empty for an announcement
+    topic: Mapped[str | None] = mapped_column(String(100))  # of an announcement
+    for_newcomers: Mapped[bool] = mapped_column(Boolean, server_default=false())
     key: Mapped[str | None] = mapped_column(String(255))
     draft: Mapped[str] = mapped_column(Text)  # the columns of its content, as JSON
     send_at: Mapped[datetime] = mapped_column(Moment)
@@ -270,3 +285,51 @@ class ScheduledRow(Base):
         _partial_index("shirase_scheduled_of_key", "key", "user_id", where="key IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
+
+
+class AnnouncementRow(Base):
+    """A notification for everyone of a topic. Users who have it got it from here, one by one.
+
+    Ids are in the order of commits: whoever announces holds a lock until the commit (``announcements.add``).
+    """
+
+    __tablename__ = "shirase_announcements"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    topic: Mapped[str] = mapped_column(String(100))
+    for_newcomers: Mapped[bool] = mapped_column(Boolean)
+    draft: Mapped[str] = mapped_column(Text)  # the columns of its content, as JSON
+    key: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    spread_at: Mapped[datetime | None] = mapped_column(Moment)  # when everyone who was connected had it
+    retracted_at: Mapped[datetime | None] = mapped_column(Moment)
+    # Those of its notifications that are not there any more, and how many of them were read.
+    gone: Mapped[int] = mapped_column(Integer, server_default="0")
+    gone_read: Mapped[int] = mapped_column(Integer, server_default="0")
+
+    __table_args__ = (
+        _partial_index("shirase_announcements_spreading", "id", where="spread_at IS NULL"),
+        _partial_index("shirase_announcements_retracted", "id", where="retracted_at IS NOT NULL"),
+        _partial_index("shirase_announcements_of_key", "key", where="key IS NOT NULL"),
+        Index("shirase_announcements_created_at", "created_at"),  # for their removal
+        {"sqlite_autoincrement": True},
+    )
+
+
+class TopicMemberRow(Base):
+    """A user's topic: by membership, by the claim of the user's token, or by both.
+
+    A row with neither remembers what a user took over who has left.
+    """
+
+    __tablename__ = "shirase_topic_members"
+
+    topic: Mapped[str] = mapped_column(String(100), primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    member: Mapped[bool] = mapped_column(Boolean)
+    claimed: Mapped[bool] = mapped_column(Boolean)
+    joined: Mapped[int] = mapped_column(BigInteger)  # the last announcement before, of any topic
+    mark: Mapped[int | None] = mapped_column(BigInteger)  # the last that was considered, if not ``announced``
+
+    __table_args__ = (Index("shirase_topic_members_of_user", "user_id", "topic"),)

@@ -1,12 +1,14 @@
 """Who is calling: where a request may carry its token, and what follows from it."""
 
+from typing import Any
+
 from shirase.access import tickets, tokens
 from shirase.access.tokens import Identity
 from shirase.errors import Unauthenticated
 from shirase.inbox.services import Services
 from shirase.proxy import grip
 from shirase.settings import Settings
-from shirase.web.call import HostSignIn
+from shirase.web.call import HostSignIn, HostTopics
 from shirase.web.http import Request
 from shirase.web.site_check import refuse_other_pages, require_own_page
 
@@ -58,6 +60,18 @@ def identify_by_host(request: Request, services: Services, identify: HostSignIn)
     if (user_id := tokens.as_user_id(found)) is not None:
         return Identity(user_id)
     raise TypeError(f"identify() must return a user's id, an Identity or None, not {found!r}")
+
+
+def with_topics(identify: HostSignIn, topics: HostTopics | None) -> HostSignIn:
+    """The host's sign-in, with the topics that the host names for the user. Only requests that read need them."""
+    if topics is None:
+        return identify
+
+    def signed_in(asked: Any) -> Any:
+        found = identify(asked)
+        return tokens.name_topics(found, topics(asked)) if found is not None and asked.method == "GET" else found
+
+    return signed_in
 
 
 def cookie(request: Request, settings: Settings) -> str | None:

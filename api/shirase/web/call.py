@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,8 @@ from shirase.web.http import Request
 
 # Who a request of the host's framework is from: a user's id, an Identity with scopes, or None if nobody signed in.
 HostSignIn = Callable[[Any], Identity | str | int | UUID | None]
+# Which topics the user of a request has; ``None`` says nothing about it.
+HostTopics = Callable[[Any], Iterable[str] | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,10 @@ from shirase.web.operation import OPERATOR, PROXY, PUBLIC, USER_IN_QUERY, Operat
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
 ALWAYS = (400, 500, 503)
-TEXT_PARAMETERS = {"key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY}}
+TEXT_PARAMETERS = {
+    "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
+    "key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY},
+}
 
 
 def document_of(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:

@@ -1,6 +1,17 @@
 """Which operations there are: those of the service, and those that a host's application mounts."""
 
-from shirase.web.routes import connections, health, inbox, keyed, notifications, scheduled, streams, tickets
+from shirase.web.routes import (
+    announcements,
+    connections,
+    health,
+    inbox,
+    keyed,
+    notifications,
+    scheduled,
+    streams,
+    tickets,
+    topics,
+)
 
 FOR_HOSTS = (
     *streams.blueprint.endpoints,
@@ -9,6 +20,8 @@ FOR_HOSTS = (
     *inbox.blueprint.endpoints,
     *keyed.blueprint.endpoints,
     *scheduled.blueprint.endpoints,
+    *announcements.blueprint.endpoints,
+    *topics.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)
 SERVICE = (*FOR_TOKENS, *health.blueprint.endpoints)

@@ -15,10 +15,26 @@ from pydantic import (
 )
 
 from shirase.fields import FIELDS, NO_NUL, Actor, Category, Type, no_nul
-from shirase.inbox.drafts import NewBatch, NewBroadcast, NewKeyed, NewNotification, Request, UserIdField
+from shirase.inbox.drafts import (
+    MemberChange,
+    NewAnnouncement,
+    NewBatch,
+    NewBroadcast,
+    NewKeyed,
+    NewNotification,
+    Request,
+    UserIdField,
+)
 from shirase.types import LARGEST_ID
 
-__all__ = ["NewBatch", "NewBroadcast", "NewKeyed", "NewNotification"]  # described with the others
+__all__ = [
+    "MemberChange",
+    "NewAnnouncement",
+    "NewBatch",
+    "NewBroadcast",
+    "NewKeyed",
+    "NewNotification",
+]  # described with the others
 
 CACHE_BUSTER = re.compile(r"_\w*|cb|ts?|timestamp|rand(om)?|no_?cache|cache_?bust(er)?", re.IGNORECASE)
 
@@ -74,7 +90,9 @@ class ScheduledView(BaseModel):
 class ScheduledNotificationView(_Declared, ScheduledView):  # type: ignore[misc]
     """What waits for its time, whole."""
 
-    user_id: str
+    user_id: Annotated[str | None, Field(description="Null for an announcement.")]
+    topic: Annotated[str | None, Field(description="Of an announcement.")]
+    for_newcomers: bool
     created_at: AwareDatetime
     fold: bool
     quiet: bool
@@ -85,6 +103,46 @@ class ScheduledListView(BaseModel):
 
     scheduled: list[ScheduledNotificationView]
     next_after: int | None
+
+
+class AnnouncementView(_Declared):  # type: ignore[misc]
+    """An announcement, and how many users it has reached."""
+
+    id: int
+    topic: str
+    for_newcomers: bool
+    fold: bool
+    quiet: bool
+    created_at: AwareDatetime
+    reached: Annotated[int, Field(description="How many users have got it.")]
+    read: Annotated[int, Field(description="How many of them have read it.")]
+
+
+class AnnouncementDetailView(AnnouncementView):
+    """The same, and whether it is still on its way to open streams."""
+
+    waiting: Annotated[int, Field(description="Connected users for whom it was not considered yet.")]
+
+
+class AnnouncementsView(BaseModel):
+    """One page of the announcements, the latest first."""
+
+    announcements: list[AnnouncementView]
+    next_before: int | None
+
+
+class MembersChangedView(BaseModel):
+    """How many users joined a topic, and how many left it."""
+
+    added: int
+    removed: int
+
+
+class MembersView(BaseModel):
+    """One page of a topic's members, in the order of their ids."""
+
+    members: list[str]
+    next_after: str | None
 
 
 class CountsView(BaseModel):
@@ -211,6 +269,20 @@ class ScheduledQuery(Query):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     after: NotificationId | None = None
+
+
+class AnnouncementsQuery(Query):
+    """Which part of the announcements."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: NotificationId | None = None
+
+
+class MembersQuery(Query):
+    """Which part of the members."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    after: UserIdField | None = None
 
 
 class PollQuery(OpenQuery):

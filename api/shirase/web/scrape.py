@@ -26,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shirase.errors import DatabaseUnavailable
 from shirase.proxy.control import Http
 from shirase.settings import Settings
-from shirase.store import log, missed, registry
+from shirase.store import announcements, log, missed, registry
 from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ class _Asked(Collector):
             behind = {node: missed.count(db, node) for node in self._nodes}
             held = registry.held(db)
             heard = registry.nodes_heard(db)
+            behind_users, announced_at = announcements.lag(db)
         now = datetime.now(UTC)
         open_now = {node: held.get(node, 0) for node in self._nodes} | {UNANNOUNCED: held.get(None, 0)}
         looked = [looked_at for looked_at, _ in heard.values()]
@@ -114,6 +115,16 @@ class _Asked(Collector):
                 "shirase_oldest_unpublished_event_age_seconds",
                 "Age of the oldest of them; 0 if there is none.",
                 _age(oldest, now) if oldest else 0.0,
+            ),
+            GaugeMetricFamily(
+                "shirase_announcement_waiting_users",
+                "Connected users for whom an announcement was not considered yet.",
+                behind_users,
+            ),
+            GaugeMetricFamily(
+                "shirase_announcement_lag_seconds",
+                "Age of the oldest announcement that some of them lack; 0 if there is none.",
+                _age(announced_at, now) if announced_at else 0.0,
             ),
             _by_node("shirase_missed_streams", "Streams that a node has to be told to read again.", behind),
             _by_node("shirase_open_connections", "Streams that are held open, as the registry has it.", open_now),

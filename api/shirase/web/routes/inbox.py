@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from shirase.access.tokens import Identity
-from shirase.inbox import events, inbox
+from shirase.inbox import announcements, events, inbox
+from shirase.types import Position
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
@@ -50,6 +51,7 @@ def index(caller: Identity, query: PageQuery) -> Response:
         caller.user_id,
         limit=query.limit,
         before=query.before,
+        at=_arrive(caller),
         unread=None if query.unread is None else query.unread == "true",
         type_=query.type,
         category=query.category,
@@ -71,14 +73,14 @@ def index(caller: Identity, query: PageQuery) -> Response:
 @operation(Operation("Count one's unread notifications", USER, {200: ("The count", UnreadView)}))
 def unread_count(caller: Identity) -> Response:
     """The number for the badge."""
-    return json_answer({"unread_count": inbox.unread_count(services().database, caller.user_id)})
+    return json_answer({"unread_count": inbox.unread_count(services().database, caller.user_id, _arrive(caller))})
 
 
 @blueprint.get("/counts")
 @operation(Operation("Count one's unread and unseen notifications", USER, {200: ("The counts", CountsView)}))
 def counts(caller: Identity) -> Response:
     """The numbers for badges and tabs."""
-    found = inbox.counts(services().database, caller.user_id)
+    found = inbox.counts(services().database, caller.user_id, _arrive(caller))
     return json_answer(
         {"unread_count": found.unread, "unseen_count": found.unseen, "by_category": dict(found.by_category)}
     )
@@ -151,6 +153,12 @@ def delete(caller: Identity, number: int) -> Response:
     wired = services()
     inbox.delete(wired.database, wired.publisher, caller.user_id, number)
     return Response(status=204)
+
+
+def _arrive(caller: Identity) -> Position:
+    """Have the caller take over what was announced; where the caller's log stands then."""
+    wired = services()
+    return announcements.arrive(wired.database, wired.publisher, caller.user_id, caller.topics)
 
 
 def _updated(change: Callable[..., inbox.Updated], caller: Identity, *arguments: Any) -> Response:

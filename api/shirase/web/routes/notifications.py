@@ -159,15 +159,23 @@ def create_all(
 def create_one(caller: Identity, draft: Draft, send_at: datetime | None) -> Response:
     """Store and publish one notification, or keep it until its time."""
     if send_at:
-        return _schedule(caller, draft, send_at)
+        return schedule(caller, draft, send_at)
     answer = create_all(caller, [draft], lambda made: events.notification_fields(made[0].notification), replaces=True)
-    path = f"{request().prefix}/api/notifications/{orjson.loads(answer.data)['id']}"
-    answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
+    locate(answer, "/api/notifications")
     return answer
 
 
-def _schedule(caller: Identity, draft: Draft, send_at: datetime) -> Response:
-    number, replayed = scheduled.schedule(services().database, caller.user_id, draft, send_at, once(caller))
+def locate(answer: Response, root: str) -> None:
+    """Say where the created thing is."""
+    path = f"{request().prefix}{root}/{orjson.loads(answer.data)['id']}"
+    answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
+
+
+def schedule(caller: Identity, draft: Draft, send_at: datetime, **announced: Any) -> Response:
+    """Keep a notification or an announcement until its time."""
+    number, replayed = scheduled.schedule(
+        services().database, caller.user_id, draft, send_at, once(caller), **announced
+    )
     answer = json_answer({"scheduled_id": int(number), "send_at": rfc3339(send_at)}, 202)
     if replayed:
         answer.headers["Idempotency-Replayed"] = "true"

@@ -6,7 +6,7 @@ import time
 from shirase.access.rate_limits import CONNECTS
 from shirase.access.tokens import Identity
 from shirase.errors import Forbidden, ProxyRequired
-from shirase.inbox import connections, streams
+from shirase.inbox import announcements, connections, streams
 from shirase.proxy import grip, sse
 from shirase.types import StreamConnection
 from shirase.web.blueprint import Blueprint
@@ -63,7 +63,13 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
     cursor = (request().headers.get("Last-Event-ID") or query.cursor or "")[:LONGEST_CURSOR] or None
     connection = _connection(caller, caller.expires_at)
     answer = streams.open_stream(
-        wired.database, wired.publisher, wired.settings, connection, cursor, next_path=_next_path()
+        wired.database,
+        wired.publisher,
+        wired.settings,
+        connection,
+        cursor,
+        next_path=_next_path(),
+        topics=caller.topics,
     )
     return _stream(answer)
 
@@ -76,7 +82,8 @@ def recover() -> Response:
     last = grip.parse_last(request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings))
     if not _is_from_proxy() or last is None:
         raise Forbidden(NOT_THE_PROXY)
-    return _stream(streams.recover(wired.database, wired.settings, last, next_path=_next_path()))
+    answer = streams.recover(wired.database, wired.publisher, wired.settings, last, next_path=_next_path())
+    return _stream(answer)
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
@@ -121,6 +128,7 @@ def poll(caller: Identity, query: PollQuery) -> Response:
         query.timeout,
         held,
         (wired.publisher, connection),
+        announcements.arrive(wired.database, wired.publisher, caller.user_id, caller.topics, patient=True),
     )
     response = json_answer(answer.body)
     response.headers.update(answer.headers(request().method))

@@ -3,6 +3,7 @@
 from shirase.access import tickets
 from shirase.access.rate_limits import TICKETS
 from shirase.access.tokens import Identity
+from shirase.inbox import announcements
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
@@ -25,5 +26,8 @@ blueprint = Blueprint("tickets")
 )
 def create_ticket(caller: Identity) -> Response:
     """A ticket of the caller's own."""
-    ticket = {"ticket": tickets.issue(services().settings, caller), "expires_in": tickets.TTL}
+    wired = services()
+    if caller.topics is not None:  # a ticket in an address has no room for them
+        announcements.arrive(wired.database, wired.publisher, caller.user_id, caller.topics)
+    ticket = {"ticket": tickets.issue(wired.settings, caller), "expires_in": tickets.TTL}
     return json_answer(ticket, 201, Cache_Control="no-store")

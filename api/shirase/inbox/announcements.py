@@ -1,0 +1,201 @@
+"""Announcements: made at once whatever the number of users, and taken over by each user who looks or is connected."""
+
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from shirase import metrics
+from shirase.errors import DatabaseReadOnly, NotFound, RowsLocked
+from shirase.inbox import notifications, replay
+from shirase.inbox.notifications import Once
+from shirase.proxy.publisher import Publisher
+from shirase.store import announcements, retention, topics
+from shirase.store.advance import IMPATIENCE, appear
+from shirase.store.database import Database
+from shirase.store.take_over import TakenOver, take_over
+from shirase.types import Announcement, Draft, Position
+
+logger = logging.getLogger(__name__)
+
+SPREAD = 1000  # connected users at a time
+BATCH = 500  # notifications removed in one transaction
+BATCHES = 20  # of them before others have their turn
+NOT_FOUND = "there is no such announcement: it was deleted, is older than what is kept, or never was"
+
+
+def announce(
+    database: Database,
+    topic: str,
+    draft: Draft,
+    *,
+    for_newcomers: bool,
+    once: Once | None,
+    answer: Callable[[Announcement], str],
+) -> tuple[str, bool]:
+    """Make an announcement.
+
+    Returns:
+        The answer, and whether it is that of an earlier request with the same idempotency key.
+
+    Raises:
+        KeyReused, KeyInProgress: as by ``notifications.create``.
+    """
+    now = datetime.now(UTC)
+    with database.transaction() as db:
+        earlier = notifications.claim(db, once, now)
+        if earlier is not None:
+            return earlier, True
+        body = answer(announcements.add(db, topic, draft, now, for_newcomers=for_newcomers))
+        notifications.keep(db, once, body)
+    metrics.ANNOUNCED.inc()
+    return body, False
+
+
+def find(database: Database, number: int) -> tuple[Announcement, int]:
+    """One announcement with how many users it has reached, and how many connected users it was not considered for.
+
+    Raises:
+        NotFound: if it was deleted, is older than what is kept, or never was.
+    """
+    with database.autocommit() as db:
+        found = announcements.find(db, number)
+        waiting = announcements.waiting(db, number) if found else 0
+    if found is None:
+        raise NotFound(NOT_FOUND)
+    return found, waiting
+
+
+def page(database: Database, limit: int, before: int | None) -> tuple[list[Announcement], int | None]:
+    """Announcements, the latest first, and where the next page begins."""
+    with database.autocommit() as db:
+        found = announcements.page(db, limit + 1, before)
+    shown = found[:limit]
+    return shown, shown[-1].id if len(found) > limit else None
+
+
+def retract(database: Database, publisher: Publisher, number: int) -> None:
+    """Delete an announcement: nobody takes it over from now on, and it leaves the inboxes that have it.
+
+    The relay goes on where that are more than some thousand.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    with database.transaction() as db:
+        if not announcements.retract(db, number, datetime.now(UTC)):
+            raise NotFound(NOT_FOUND)
+    remove(database, publisher, number)
+
+
+def remove(database: Database, publisher: Publisher, number: int) -> int:
+    """Take a retracted announcement out of inboxes, some batches of them; returns out of how many."""
+    done = 0
+    for _ in range(BATCHES):
+        with database.autocommit() as db:
+            due = announcements.taken_over(db, number, BATCH)
+        if not due:
+            with database.transaction() as db:
+                announcements.forget(db, number)
+            break
+        with database.transaction() as db:
+            appended = retention.remove(db, due, datetime.now(UTC))
+        notifications.publish(database, publisher, appended, datetime.now(UTC))
+        done += len(due)
+    return done
+
+
+def arrive(
+    database: Database,
+    publisher: Publisher,
+    user_id: str,
+    named: Collection[str] | None,
+    at: Position | None = None,
+    *,
+    patient: bool = False,
+) -> Position:
+    """Have a user take over what was announced; returns where the user's log stands then.
+
+    A database that takes no writes leaves the log as it was; so does a log that someone else holds, unless ``patient``.
+
+    Args:
+        database: where logs are.
+        publisher: what tells the user's devices.
+        user_id: whose.
+        named: the topics that the user's token names, if it does.
+        at: where the log stands, if that was read already.
+        patient: whether to wait for the log, since nobody will look again soon.
+    """
+    if at is None:
+        at = replay.position(database, user_id, topics.digest(named))
+    if not at.has_news:
+        if not at.is_known:
+            _begin_log(database, user_id)
+        return at
+    with suppress(DatabaseReadOnly, *([] if patient else [RowsLocked])):
+        while not _take_over(database, publisher, user_id, named, patient=patient).complete:
+            pass
+    return replay.position(database, user_id)
+
+
+def _take_over(
+    database: Database, publisher: Publisher, user_id: str, named: Collection[str] | None, *, patient: bool
+) -> TakenOver:
+    patience = None if patient else IMPATIENCE
+    with database.transaction(patient=patient) as db:
+        taken = take_over(db, [user_id], datetime.now(UTC), claimed=named, patience=patience)
+    notifications.publish_stored(database, publisher, taken.stored)
+    return taken
+
+
+def spread(database: Database, publisher: Publisher) -> int:
+    """Have connected users take over what was announced; returns how many still lack some: their logs are locked."""
+    while True:
+        with database.autocommit() as db:
+            behind = announcements.behind(db, SPREAD)
+        if not behind:
+            return 0
+        for user_id, is_known in behind:
+            if not is_known:
+                _begin_log(database, user_id)
+        with database.transaction() as db:
+            users = [user_id for user_id, _ in behind]
+            taken = take_over(db, users, datetime.now(UTC), patience=IMPATIENCE, skip_locked=True)
+        notifications.publish_stored(database, publisher, taken.stored)
+        metrics.SPREAD.inc(len(taken.stored))
+        if not taken.users:
+            logger.info("the logs of %d connected users are locked: announcements wait", len(behind))
+            return len(behind)
+
+
+def _begin_log(database: Database, user_id: str) -> None:
+    """Note that a user has appeared, unless someone else just begins the log."""
+    with (
+        suppress(DatabaseReadOnly, RowsLocked),
+        database.transaction(single_statement=True, durable=False, patient=False) as db,
+    ):
+        appear(db, [user_id], patient=False)
+
+
+def change_members(database: Database, topic: str, add: Collection[str], remove: Collection[str]) -> tuple[int, int]:
+    """Change who has a topic; returns how many were added and removed."""
+    with database.transaction() as db:
+        return topics.change(db, topic, add, remove)
+
+
+def members(database: Database, topic: str, limit: int, after: str) -> tuple[list[str], str | None]:
+    """A topic's members in the order of their ids, and behind whom the next page begins."""
+    with database.autocommit() as db:
+        found = topics.page(db, topic, limit + 1, after)
+    return found[:limit], found[limit - 1] if len(found) > limit else None
+
+
+def delete_topic(database: Database, topic: str) -> None:
+    """Remove every member, some at a time."""
+    while True:
+        with database.autocommit() as db:
+            found = topics.page(db, topic, SPREAD)
+        if not found:
+            return
+        with database.transaction() as db:
+            topics.delete(db, topic, found)

@@ -1,0 +1,193 @@
+"""Announcements: a notification for everyone of a topic, stored once until a user takes it over (``take_over``)."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, CursorResult, case, delete, func, insert, select, text, update
+
+from shirase.store import kept, tables
+from shirase.store.advance import LATEST, streams
+from shirase.store.sql import among
+from shirase.types import Announcement, Draft
+
+announcements = tables.Base.metadata.tables["shirase_announcements"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+connections = tables.Base.metadata.tables["shirase_connections"]
+
+# The advisory lock under which announcements are committed: the order of their ids is that of their commits, so that
+# none appears below the mark of a user.
+_LOCK = text("SELECT pg_advisory_xact_lock(7163384711632545841)")
+_ALIVE = announcements.c.retracted_at.is_(None)
+
+
+def add(db: Connection, topic: str, draft: Draft, now: datetime, *, for_newcomers: bool) -> Announcement:
+    """Store an announcement; whoever else announces waits until this transaction ends."""
+    if db.dialect.name != "sqlite":
+        db.execute(_LOCK)
+    content = draft.content
+    row = {"topic": topic, "for_newcomers": for_newcomers, "draft": kept.encode(draft), "key": content.key}
+    adding = insert(announcements).values(**row, created_at=now, expires_at=content.expires_at)
+    number: int = db.execute(adding.returning(announcements.c.id)).scalar_one()
+    return Announcement(number, topic, draft, now, for_newcomers=for_newcomers)
+
+
+def find(db: Connection, number: int) -> Announcement | None:
+    """One announcement, unless it was retracted."""
+    row = db.execute(select(announcements).where(announcements.c.id == number, _ALIVE)).one_or_none()
+    return None if row is None else _with_counts(db, [row])[0]
+
+
+def page(db: Connection, limit: int, before: int | None = None) -> list[Announcement]:
+    """Announcements, the latest first."""
+    wanted = select(announcements).where(_ALIVE)
+    if before is not None:
+        wanted = wanted.where(announcements.c.id < before)
+    return _with_counts(db, db.execute(wanted.order_by(announcements.c.id.desc()).limit(limit)).all())
+
+
+def contents(db: Connection, ids: Collection[int]) -> Mapping[int, Announcement]:
+    """Those of these that are not retracted, and cannot be until the transaction ends."""
+    these = among(db.dialect.name, announcements.c.id, ids)
+    wanted = select(announcements).where(these, _ALIVE).order_by(announcements.c.id)
+    found = db.execute(wanted.with_for_update(read=True, key_share=True))  # FOR KEY SHARE
+    return {row.id: _announcement(row) for row in found}
+
+
+def retract(db: Connection, number: int, now: datetime) -> bool:
+    """Have nobody take it over from now on; false if there is none. Waits for those who are just taking it over."""
+    return bool(_retract(db, now, announcements.c.id == number))
+
+
+def retract_key(db: Connection, key: str, now: datetime) -> list[int]:
+    """The same for all of a key; returns their ids."""
+    return _retract(db, now, announcements.c.key == key)
+
+
+def _retract(db: Connection, now: datetime, which: Any) -> list[int]:
+    wanted = select(announcements.c.id).where(which, _ALIVE).order_by(announcements.c.id)
+    ids = list(db.scalars(wanted.with_for_update()))
+    if ids:
+        these = among(db.dialect.name, announcements.c.id, ids)
+        db.execute(update(announcements).where(these).values(retracted_at=now))
+    return ids
+
+
+def retracted(db: Connection, limit: int) -> list[int]:
+    """Announcements that are retracted, and may still be in inboxes."""
+    wanted = select(announcements.c.id).where(announcements.c.retracted_at.is_not(None))
+    return list(db.scalars(wanted.order_by(announcements.c.id).limit(limit)))
+
+
+def taken_over(db: Connection, number: int, limit: int) -> list[tuple[int, str]]:
+    """Notifications of an announcement, as (id, user)."""
+    wanted = select(notifications.c.id, notifications.c.user_id).where(notifications.c.announcement_id == number)
+    return [(one, user_id) for one, user_id in db.execute(wanted.order_by(notifications.c.user_id).limit(limit))]
+
+
+def forget(db: Connection, number: int) -> None:
+    """Delete a retracted announcement that is in no inbox any more."""
+    gone = announcements.c.retracted_at.is_not(None)
+    db.execute(delete(announcements).where(announcements.c.id == number, gone))
+
+
+def remove_old(db: Connection, before: datetime, limit: int) -> int:
+    """Delete announcements that were made before this time."""
+    old = select(announcements.c.id).where(announcements.c.created_at < before)
+    old = old.order_by(announcements.c.created_at).limit(limit)
+    return cast(CursorResult[Any], db.execute(delete(announcements).where(announcements.c.id.in_(old)))).rowcount
+
+
+def note_gone(db: Connection, rows: Iterable[Any]) -> None:
+    """Count notifications that are no more, or no more of their announcement: it reached these users all the same.
+
+    ``rows`` have ``announcement_id`` and ``read_at``. The caller's users are locked; announcements come after them.
+    """
+    known = [(row.announcement_id, row.read_at is not None) for row in rows if row.announcement_id is not None]
+    gone, read = Counter(number for number, _ in known), Counter(number for number, is_read in known if is_read)
+    for number in sorted(gone):
+        counts = {"gone": announcements.c.gone + gone[number], "gone_read": announcements.c.gone_read + read[number]}
+        db.execute(update(announcements).where(announcements.c.id == number).values(**counts))
+
+
+def spreading(db: Connection) -> list[int]:
+    """Announcements that have not been given to everyone who is connected."""
+    wanted = select(announcements.c.id).where(announcements.c.spread_at.is_(None))
+    return list(db.scalars(wanted.order_by(announcements.c.id)))
+
+
+def mark_spread(db: Connection, ids: Collection[int], now: datetime) -> None:
+    """Record that everyone who is connected has these."""
+    these = among(db.dialect.name, announcements.c.id, ids)
+    db.execute(update(announcements).where(these).values(spread_at=now))
+
+
+def spread_again(db: Connection, topic: str) -> None:
+    """Have the relay look for users who have just got this topic and are connected."""
+    concerned = (announcements.c.topic == topic) & announcements.c.for_newcomers & _ALIVE
+    db.execute(update(announcements).where(concerned).values(spread_at=None))
+
+
+def behind(db: Connection, limit: int) -> list[tuple[str, bool]]:
+    """Connected users who may lack an announcement, the most recently active first; and whether each has a log."""
+    wanted = (
+        select(connections.c.user_id, func.count(streams.c.user_id))
+        .join(streams, streams.c.user_id == connections.c.user_id, isouter=True)
+        .where(connections.c.ended_at.is_(None), _BEHIND)
+        .group_by(connections.c.user_id)
+        .order_by(func.max(connections.c.last_seen).desc())
+    )
+    return [(user_id, bool(known)) for user_id, known in db.execute(wanted.limit(limit))]
+
+
+_BEHIND = (func.coalesce(streams.c.announced, 0) < LATEST) | func.coalesce(streams.c.topics_changed, False)
+
+
+def waiting(db: Connection, number: int) -> int:
+    """How many connected users have not considered an announcement."""
+    wanted = (
+        select(func.count(connections.c.user_id.distinct()))
+        .join(streams, streams.c.user_id == connections.c.user_id, isouter=True)
+        .where(connections.c.ended_at.is_(None), func.coalesce(streams.c.announced, 0) < number)
+    )
+    return db.execute(wanted).scalar_one()
+
+
+def lag(db: Connection) -> tuple[int, datetime | None]:
+    """How many connected users lack an announcement, and since when the oldest of those announcements is there."""
+    if not spreading(db):
+        return 0, None
+    wanted = (
+        select(
+            func.count(connections.c.user_id.distinct()),
+            func.min(case((streams.c.topics_changed, 0), else_=func.coalesce(streams.c.announced, 0))),
+        )
+        .join(streams, streams.c.user_id == connections.c.user_id, isouter=True)
+        .where(connections.c.ended_at.is_(None), _BEHIND)
+    )
+    users, lowest = db.execute(wanted).one()
+    oldest = select(func.min(announcements.c.created_at)).where(
+        announcements.c.spread_at.is_(None), announcements.c.id > (lowest or 0)
+    )
+    return users, db.execute(oldest).scalar_one() if users else None
+
+
+def _with_counts(db: Connection, rows: Sequence[Any]) -> list[Announcement]:
+    these = among(db.dialect.name, notifications.c.announcement_id, [row.id for row in rows])
+    counting = select(notifications.c.announcement_id, func.count(), func.count(notifications.c.read_at))
+    counted = db.execute(counting.where(these).group_by(notifications.c.announcement_id))
+    found = {number: (reached, read) for number, reached, read in counted}
+    shown = []
+    for row in rows:
+        reached, read = found.get(row.id, (0, 0))
+        shown.append(replace(_announcement(row), reached=reached + row.gone, read=read + row.gone_read))
+    return shown
+
+
+def _announcement(row: Any) -> Announcement:
+    draft = kept.decode(row.draft, "")
+    return Announcement(
+        row.id, row.topic, draft, row.created_at, for_newcomers=row.for_newcomers, spread_at=row.spread_at
+    )

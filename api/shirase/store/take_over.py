@@ -1,0 +1,175 @@
+"""Taking over announcements: they become notifications in users' own logs, under the users' locks, once.
+
+Each user has a mark, the last announcement that was considered. What is newer and of the user's topics is appended, and
+the mark moves in the same transaction: to repeat it does nothing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Connection, case, literal, select, update
+
+from shirase.store import announcements, keyed, tables, topics
+from shirase.store.advance import appear
+from shirase.store.sql import among, setting
+from shirase.store.topics import Membership
+from shirase.types import EVERYONE, Draft, Stored
+
+rows = tables.Base.metadata.tables["shirase_announcements"]
+streams = tables.Base.metadata.tables["shirase_streams"]
+
+CONSIDERED = 1000  # announcements at a time
+PAIRS = 1000  # notifications at a time, or those of one announcement if they are more
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What was appended."""
+
+    stored: Sequence[Stored]
+    users: int  # who were considered: those whose logs someone else holds may have been passed over
+    complete: bool  # else there may be more: ask again
+
+
+def take_over(
+    db: Connection,
+    user_ids: Collection[str],
+    now: datetime,
+    *,
+    claimed: Collection[str] | None = None,
+    patience: str | None = None,
+    skip_locked: bool = False,
+) -> TakenOver:
+    """Append to these users' logs what was announced to them and they do not have.
+
+    Args:
+        db: a transaction that writes.
+        user_ids: whose; who has no log yet appears now, unless locked logs are passed over.
+        now: when.
+        claimed: the topics that the token of the one user names, if it does.
+        patience: how long PostgreSQL waits for a lock, if not as long as it may (``RowsLocked``).
+        skip_locked: whether to pass over those whose logs someone else holds.
+    """
+    marks = _lock(db, user_ids, patience, skip_locked=skip_locked)
+    if not marks:
+        return TakenOver((), 0, complete=True)
+    if claimed is not None:
+        marks = _claim(db, marks, claimed)
+    changed = [user_id for user_id, mark in marks.items() if mark.topics_changed]
+    lowest = min(mark.announced for mark in marks.values())
+    found, complete = _considered(db, min(lowest, topics.lowest_mark(db, changed)) if changed else lowest)
+    of_topics = topics.of_users(db, marks, {one.topic for one in found} - {EVERYONE})
+    wanted, upto = _first_of(found, marks, of_topics, now)
+    complete = complete and (not found or upto == found[-1].id)
+    stored = _append(db, wanted, now)
+    if upto:
+        _advance(db, marks, upto)
+    if changed:
+        _settle(db, changed, upto, complete=complete)
+    return TakenOver(stored, len(marks), complete)
+
+
+class Mark(NamedTuple):
+    """How far a user has considered announcements."""
+
+    user_id: str
+    appeared: int
+    announced: int
+    topics_changed: bool
+    claimed: str | None
+
+
+Marks = Mapping[str, Mark]
+
+
+def _lock(db: Connection, user_ids: Collection[str], patience: str | None, *, skip_locked: bool) -> Marks:
+    """Lock the users' logs; returns how far each has considered announcements."""
+    found = _lock_known(db, user_ids, patience, skip_locked=skip_locked)
+    if not skip_locked and (missing := set(user_ids) - set(found)):
+        appear(db, missing)
+        found |= _lock_known(db, missing, patience, skip_locked=False)
+    return found
+
+
+def _lock_known(
+    db: Connection, user_ids: Collection[str], patience: str | None, *, skip_locked: bool
+) -> dict[str, Mark]:
+    wanted = select(*(streams.c[name] for name in Mark._fields)).where(
+        among(db.dialect.name, streams.c.user_id, user_ids)
+    )
+    if patience and db.dialect.name != "sqlite":
+        wanted = wanted.where(setting("lock_timeout", patience))
+    found = db.execute(wanted.order_by(streams.c.user_id).with_for_update(skip_locked=skip_locked))
+    return {row.user_id: Mark(*row) for row in found}
+
+
+def _claim(db: Connection, marks: Marks, named: Collection[str]) -> Marks:
+    """Record the topics that the one user's token names, if they are others than those of the token before."""
+    [(user_id, mark)] = marks.items()
+    if topics.digest(named) == (mark.claimed or ""):
+        return marks
+    topics.claim(db, user_id, named)
+    return {user_id: mark._replace(topics_changed=True)}
+
+
+def _considered(db: Connection, after: int) -> tuple[Sequence[Any], bool]:
+    """Announcements behind this one, in order, and whether these are all; the last shows how far they were read."""
+    columns = [rows.c[name] for name in ("id", "topic", "for_newcomers", "expires_at", "retracted_at")]
+    wanted = select(*columns).where(rows.c.id > after).order_by(rows.c.id).limit(CONSIDERED)
+    found = db.execute(wanted).all()
+    return found, len(found) < CONSIDERED
+
+
+def _first_of(
+    found: Sequence[Any], marks: Marks, of_topics: dict[tuple[str, str], Membership], now: datetime
+) -> tuple[list[tuple[int, str]], int]:
+    """Who gets which, not too many at a time, as (announcement, user); and the last announcement of these."""
+    wanted: list[tuple[int, str]] = []
+    upto = 0
+    for one in found:
+        users = [user_id for user_id, mark in marks.items() if _is_for(one, mark, of_topics, now)]
+        if wanted and len(wanted) + len(users) > PAIRS:
+            break
+        wanted += [(one.id, user_id) for user_id in sorted(users)]
+        upto = one.id
+    return wanted, upto
+
+
+def _is_for(one: Any, mark: Mark, of_topics: dict[tuple[str, str], Membership], now: datetime) -> bool:
+    if one.retracted_at or (one.expires_at and one.expires_at <= now):
+        return False
+    if one.topic == EVERYONE:
+        since, considered = mark.appeared, mark.announced
+    elif found := of_topics.get((mark.user_id, one.topic)):
+        since, considered = found[0], mark.announced if found[1] is None else found[1]
+    else:
+        return False
+    return bool(one.id > considered and (one.id > since or one.for_newcomers))
+
+
+def _append(db: Connection, wanted: Sequence[tuple[int, str]], now: datetime) -> Sequence[Stored]:
+    if not wanted:
+        return ()
+    contents = announcements.contents(db, {number for number, _ in wanted})
+    drafts = [
+        Draft(user_id, one.draft.content, one.draft.fold, one.draft.quiet, one.id, one.created_at)
+        for number, user_id in wanted
+        if (one := contents.get(number))
+    ]
+    return keyed.put(db, drafts, now) if drafts else ()
+
+
+def _advance(db: Connection, user_ids: Collection[str], upto: int) -> None:
+    these = among(db.dialect.name, streams.c.user_id, user_ids)
+    further = case((streams.c.announced > upto, streams.c.announced), else_=literal(upto, BigInteger()))
+    db.execute(update(streams).where(these).values(announced=further))
+
+
+def _settle(db: Connection, user_ids: Collection[str], upto: int, *, complete: bool) -> None:
+    """Record how far announcements were considered for topics that users got lately."""
+    topics.advance_marks(db, user_ids, upto, complete=complete)
+    if complete:
+        these = among(db.dialect.name, streams.c.user_id, user_ids)
+        db.execute(update(streams).where(these).values(topics_changed=False))

@@ -1,0 +1,550 @@
+"""Announcements become notifications of whoever is connected, connects, lists or counts; nobody else has a row."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from shirase.inbox import announcements, connections, inbox, notifications, retract, streams
+from shirase.proxy.publisher import Publisher
+from shirase.relay import announcements as relay
+from shirase.relay import repair
+from shirase.settings import Settings
+from shirase.store import announcements as store
+from shirase.store import connections as registry
+from shirase.store import keyed, log, pending, take_over, topics
+from shirase.store.database import Database
+from shirase.types import EVERYONE, Announcement, Draft
+from tests.support.content import content
+from tests.support.event_stream import parse
+
+Announce = Callable[..., Announcement]
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Publisher:
+    return Publisher(settings)
+
+
+@pytest.fixture
+def announce(database: Database) -> Announce:
+    def make(title: str = "A", topic: str = EVERYONE, *, for_newcomers: bool = False, **fields: Any) -> Announcement:
+        draft = Draft("", content(title=title, **fields))
+        with database.transaction() as db:
+            return store.add(db, topic, draft, datetime.now(UTC), for_newcomers=for_newcomers)
+
+    return make
+
+
+def know(database: Database, *users: str) -> None:
+    """These users have appeared."""
+    with database.transaction() as db:
+        keyed.lock(db, sorted(users))
+
+
+def titles(database: Database, publisher: Publisher, user: str, named: set[str] | None = None) -> list[str]:
+    """The user's list, oldest first, as a GET shows it."""
+    at = announcements.arrive(database, publisher, user, named)
+    shown, unread, *_ = inbox.page(database, user, limit=200, at=at)
+    assert unread == sum(one.read_at is None for one in shown)
+    return [one.content.title for one in reversed(shown)]
+
+
+def opened(database: Database, publisher: Publisher, settings: Settings, user: str) -> dict[str, Any]:
+    connection = connections.new(settings, user, None, "", "")
+    answer = streams.open_stream(database, publisher, settings, connection, None)
+    found: dict[str, Any] = parse(answer.body).events[0].json()
+    return found
+
+
+def rows(database: Database, table: str) -> int:
+    with database.autocommit() as db:
+        return int(db.execute(text(f"SELECT count(*) FROM shirase_{table}")).scalar_one())  # noqa: S608
+
+
+def test_nobody_has_a_row_before_they_look(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "42", "43")
+    announce("A")
+    assert (rows(database, "notifications"), rows(database, "events")) == (0, 0)
+    assert titles(database, publisher, "42") == ["A"]
+    assert (rows(database, "notifications"), rows(database, "events")) == (1, 1)
+
+
+def test_each_look_takes_over_what_is_newer_once(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "42")
+    announce("A")
+    announce("B")
+    assert titles(database, publisher, "42") == ["A", "B"]
+    [first, _] = inbox.page(database, "42", limit=9)[0]
+    inbox.delete(database, publisher, "42", first.id)
+    announce("C")
+    assert titles(database, publisher, "42") == titles(database, publisher, "42") == ["A", "C"]
+
+
+def test_a_connect_counts_what_was_announced(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    know(database, "42")
+    announce("A")
+    announce("B")
+    found = opened(database, publisher, settings, "42")
+    assert (found["unread_count"], found["unseen_count"]) == (2, 2)
+
+
+def test_a_resumed_stream_replays_what_was_announced(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    first = connections.new(settings, "42", None, "", "")
+    cursor = parse(streams.open_stream(database, publisher, settings, first, None).body).events[0].id
+    announce("A")
+    answer = streams.open_stream(database, publisher, settings, connections.new(settings, "42", None, "", ""), cursor)
+    kinds = [(one.event, one.json().get("title")) for one in parse(answer.body).events]
+    assert kinds == [("connected", None), ("notification", "A")]
+
+
+def test_who_appears_later_gets_only_what_is_for_newcomers(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    announce("old")
+    announce("welcome", for_newcomers=True)
+    assert titles(database, publisher, "lists") == ["welcome"]
+    assert opened(database, publisher, settings, "connects")["unread_count"] == 1
+    notifications.create(database, publisher, [Draft("notified", content(title="own"))], answer=lambda _: "")
+    assert titles(database, publisher, "notified") == ["own", "welcome"]
+    announce("new")
+    assert titles(database, publisher, "lists") == ["welcome", "new"]
+
+
+@pytest.mark.parametrize("way", ["list", "connect", "member"])
+def test_whoever_asked_once_is_known(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce, way: str
+) -> None:
+    if way == "list":
+        titles(database, publisher, "42")
+    elif way == "connect":
+        opened(database, publisher, settings, "42")
+    else:
+        announcements.change_members(database, "t", ["42"], [])
+    announce("A")
+    assert titles(database, publisher, "42") == ["A"]
+
+
+def test_a_topic_is_for_its_members(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "42", "43")
+    assert announcements.change_members(database, "a", ["42"], []) == (1, 0)
+    announce("A", "a")
+    assert (titles(database, publisher, "42"), titles(database, publisher, "43")) == (["A"], [])
+
+
+def test_who_joins_gets_what_comes_after(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "absent", "present")
+    announce("before", "a")
+    announce("always", "a", for_newcomers=True)
+    assert titles(database, publisher, "present") == []
+    announcements.change_members(database, "a", ["absent", "present"], [])
+    announce("after", "a")
+    assert titles(database, publisher, "absent") == titles(database, publisher, "present") == ["always", "after"]
+
+
+def test_who_leaves_keeps_what_is_there(database: Database, publisher: Publisher, announce: Announce) -> None:
+    announcements.change_members(database, "a", ["42"], [])
+    announce("A", "a", for_newcomers=True)
+    assert titles(database, publisher, "42") == ["A"]
+    assert announcements.change_members(database, "a", [], ["42"]) == (0, 1)
+    announce("B", "a")
+    assert titles(database, publisher, "42") == ["A"]
+    announcements.change_members(database, "a", ["42"], [])
+    assert titles(database, publisher, "42") == ["A"]  # not again
+    announce("C", "a")
+    assert titles(database, publisher, "42") == ["A", "C"]
+
+
+def test_a_token_names_topics(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "42", "43")
+    announce("A", "a")
+    announce("B", "b")
+    assert titles(database, publisher, "42", {"a"}) == ["A"]
+    assert titles(database, publisher, "42", {"a", "b"}) == ["A", "B"]
+    announce("C", "a")
+    assert titles(database, publisher, "42", set()) == ["A", "B"]
+    assert titles(database, publisher, "42", {"a"}) == ["A", "B", "C"]
+    assert titles(database, publisher, "42", None) == ["A", "B", "C"]
+    announce("D", "a")
+    assert titles(database, publisher, "42", None) == ["A", "B", "C", "D"]  # a token without the claim says nothing
+    assert titles(database, publisher, "43", None) == []
+
+
+def test_a_claim_and_a_membership_are_one_topic(database: Database, publisher: Publisher, announce: Announce) -> None:
+    announcements.change_members(database, "a", ["42"], [])
+    announce("A", "a")
+    assert titles(database, publisher, "42", {"a"}) == ["A"]
+    announcements.change_members(database, "a", [], ["42"])
+    announce("B", "a")
+    assert titles(database, publisher, "42", {"a"}) == ["A", "B"]
+    announcements.change_members(database, "a", ["42"], [])
+    assert titles(database, publisher, "42", set()) == ["A", "B"]
+    announce("C", "a")
+    assert titles(database, publisher, "42", set()) == ["A", "B", "C"]
+
+
+def test_a_deleted_topic_has_no_members(database: Database, publisher: Publisher, announce: Announce) -> None:
+    announcements.change_members(database, "a", [f"u{number:02}" for number in range(25)], [])
+    assert announcements.members(database, "a", 20, "")[1] == "u19"
+    assert announcements.members(database, "a", 20, "u19") == ([f"u{number}" for number in range(20, 25)], None)
+    announcements.delete_topic(database, "a")
+    assert announcements.members(database, "a", 20, "") == ([], None)
+    announce("A", "a")
+    assert titles(database, publisher, "u01") == []
+
+
+def test_the_content_arrives_whole(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "42")
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    fields = {"payload": '{"x":[1]}', "actor": '{"name":"Ann"}', "category": "ops", "priority": "high", "url": "/x"}
+    made = announce("A", expires_at=later, **fields)
+    announcements.arrive(database, publisher, "42", None)
+    [shown] = inbox.page(database, "42", limit=9)[0]
+    assert {name: shown.content.columns[name] for name in fields} == fields
+    assert (shown.content.columns["expires_at"], shown.created_at) == (later, made.created_at)
+    assert inbox.counts(database, "42").by_category == {"ops": 1}
+
+
+def test_one_of_a_key_replaces_the_one_before(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "42")
+    first = announce("tonight", key="maintenance")
+    assert titles(database, publisher, "42") == ["tonight"]
+    second = announce("tomorrow", key="maintenance")
+    assert titles(database, publisher, "42") == ["tomorrow"]
+    assert [announcements.find(database, one.id)[0].reached for one in (first, second)] == [1, 1]
+    retract.retract_from_everyone(database, publisher, "maintenance")
+    know(database, "43")
+    assert titles(database, publisher, "42") == titles(database, publisher, "43") == []
+
+
+def test_reached_and_read_are_exact(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "1", "2", "3", "4")
+    made = announce("A")
+    for user in "123":
+        titles(database, publisher, user)
+    inbox.mark_read(database, publisher, "1", None)
+    inbox.mark_read(database, publisher, "2", None)
+    found, _ = announcements.find(database, made.id)
+    assert (found.reached, found.read) == (3, 2)
+    for user in "13":  # who deletes it was reached all the same
+        inbox.delete(database, publisher, user, inbox.page(database, user, limit=1)[0][0].id)
+    [found], _ = announcements.page(database, 10, None)
+    assert (found.reached, found.read) == (3, 2)
+
+
+def test_a_deleted_one_leaves_every_inbox(database: Database, publisher: Publisher, announce: Announce) -> None:
+    users = [f"u{number}" for number in range(7)]
+    know(database, *users)
+    made, kept = announce("A"), announce("B")
+    for user in users[:5]:
+        titles(database, publisher, user)
+    announcements.retract(database, publisher, made.id)
+    assert {user: titles(database, publisher, user) for user in users} == {user: ["B"] for user in users}
+    assert [one.id for one in announcements.page(database, 10, None)[0]] == [kept.id]
+    with database.autocommit() as db:
+        events = log.read_events(db, "u0", 1, 9, 9, datetime.now(UTC))
+    assert [one.kind for one in events] == ["notification", "notification", "deleted"]
+
+
+def test_the_relay_finishes_what_a_deletion_left(
+    database: Database, publisher: Publisher, announce: Announce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [f"u{number}" for number in range(7)]
+    know(database, *users)
+    made = announce("A")
+    for user in users:
+        titles(database, publisher, user)
+    monkeypatch.setattr(announcements, "BATCH", 1)
+    monkeypatch.setattr(announcements, "BATCHES", 3)
+    announcements.retract(database, publisher, made.id)
+    assert rows(database, "notifications") == 4
+    for _ in range(3):
+        with database.autocommit() as db:
+            assert pending.anything(db, datetime.now(UTC))
+        relay.remove_retracted(database, publisher)
+    assert (rows(database, "notifications"), rows(database, "announcements")) == (0, 0)
+
+
+def test_an_expired_one_is_not_taken_over(database: Database, publisher: Publisher, announce: Announce) -> None:
+    know(database, "1", "2")
+    announce("A", expires_at=datetime.now(UTC) + timedelta(seconds=1))
+    assert titles(database, publisher, "1") == ["A"]
+    with database.transaction() as db:
+        for table in ("announcements", "notifications"):
+            db.execute(text(f"UPDATE shirase_{table} SET expires_at = :past"), {"past": "2001-01-01 00:00:00.000000Z"})  # noqa: S608
+    assert titles(database, publisher, "1") == titles(database, publisher, "2") == []
+    repair.remove_expired(database, publisher)
+    [found], _ = announcements.page(database, 10, None)
+    assert found.reached == 1
+
+
+def test_old_ones_are_removed(database: Database, publisher: Publisher, settings: Settings, announce: Announce) -> None:
+    know(database, "1")
+    announce("A")
+    with database.transaction() as db:
+        past = {"past": "2001-01-01 00:00:00.000000Z"}
+        db.execute(text("UPDATE shirase_announcements SET created_at = :past"), past)
+    repair.keep_house(settings, database, publisher)
+    assert titles(database, publisher, "1") == []
+    assert rows(database, "announcements") == 0
+
+
+def test_more_than_fit_at_once_arrive_in_order(
+    database: Database, publisher: Publisher, announce: Announce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(take_over, "CONSIDERED", 7)
+    monkeypatch.setattr(take_over, "PAIRS", 3)
+    know(database, "absent", "joins")
+    expected = [f"T{number:02}" for number in range(30)]
+    for number, title in enumerate(expected):
+        announce(title, "a" if number % 2 else EVERYONE, for_newcomers=True)
+    assert titles(database, publisher, "absent") == expected[::2]
+    announcements.change_members(database, "a", ["absent", "joins"], [])
+    assert titles(database, publisher, "joins") == expected
+    assert titles(database, publisher, "absent") == expected[::2] + expected[1::2]
+
+
+# --- the relay
+
+
+@pytest.fixture
+def spreader(settings: Settings) -> relay.Spreader:
+    return relay.Spreader(settings)
+
+
+def test_the_relay_gives_it_to_who_is_connected(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce, spreader: relay.Spreader
+) -> None:
+    for number in range(5):
+        opened(database, publisher, settings, f"u{number}")
+    know(database, "absent")
+    with database.autocommit() as db:
+        assert not pending.anything(db, datetime.now(UTC))
+    made = announce("A")
+    with database.autocommit() as db:
+        assert pending.anything(db, datetime.now(UTC))
+        assert store.lag(db) == (5, made.created_at)
+    spreader.spread(database, publisher)
+    spreader.spread(database, publisher)
+    assert (rows(database, "notifications"), announcements.find(database, made.id)[0].reached) == (5, 5)
+    with database.autocommit() as db:
+        assert store.lag(db) == (0, None)
+        assert log.position(db, "u3", datetime.now(UTC)).unread == 1
+
+
+def test_the_relay_goes_on_looking_for_a_while(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    spreader = relay.Spreader(replace(settings, database_timeout=1000.0))
+    announce("A")
+    spreader.spread(database, publisher)
+    with database.transaction() as db:  # a connect that began before the announcement, and is committed only now
+        registry.add(db, connections.new(settings, "late", None, "", ""), datetime.now(UTC))
+        db.execute(text("INSERT INTO shirase_streams (user_id, head, unread) VALUES ('late', 0, 0)"))
+    spreader.spread(database, publisher)
+    assert rows(database, "notifications") == 1
+    patient = relay.Spreader(replace(settings, database_timeout=0.0))
+    patient.spread(database, publisher)
+    with database.autocommit() as db:
+        assert store.spreading(db) == []
+
+
+def test_who_joins_while_connected_gets_what_is_for_newcomers(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    spreader = relay.Spreader(replace(settings, database_timeout=0.0))
+    opened(database, publisher, settings, "42")
+    made = announce("A", "a", for_newcomers=True)
+    spreader.spread(database, publisher)
+    assert announcements.find(database, made.id)[0].reached == 0
+    announcements.change_members(database, "a", ["42"], [])
+    spreader.spread(database, publisher)
+    assert announcements.find(database, made.id)[0].reached == 1
+
+
+def test_a_locked_log_holds_up_no_other_user(postgres_url: str, settings: Settings, publisher: Publisher) -> None:
+    own = replace(settings, database_url=postgres_url)
+    database = Database(postgres_url)
+    for user in ("free", "locked"):
+        opened(database, publisher, own, user)
+    with database.transaction() as db:
+        made = store.add(db, EVERYONE, Draft("", content()), datetime.now(UTC), for_newcomers=False)
+    with database.transaction() as db:
+        keyed.lock(db, ["locked"])
+        assert announcements.spread(database, publisher) == 1
+        assert announcements.find(database, made.id)[0].reached == 1
+        assert titles(database, publisher, "locked") == []  # a GET answers what is there
+    assert announcements.spread(database, publisher) == 0
+    assert titles(database, publisher, "locked") == ["T"]
+    database.close()
+
+
+# --- several at once
+
+
+def test_takers_at_the_same_time_append_once(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    opened(database, publisher, settings, "42")
+    expected = [announce(f"T{number}").id for number in range(20)]
+    others = [Database(settings.database_url) for _ in range(4)]
+
+    def take(number: int) -> None:
+        if number % 2:
+            announcements.spread(others[number % 4], publisher)
+        else:
+            announcements.arrive(others[number % 4], publisher, "42", None, patient=True)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(take, range(16)))
+    for one in others:
+        one.close()
+    with database.autocommit() as db:
+        found = log.read_events(db, "42", 1, 100, 100, datetime.now(UTC))
+    assert [one.notification.announcement_id for one in found if one.notification] == expected or len(found) == 20
+    assert [one.seq for one in found] == list(range(1, 21))
+
+
+def test_none_is_skipped_however_many_announce(database: Database, publisher: Publisher, settings: Settings) -> None:
+    know(database, "42")
+    stop = threading.Event()
+    others = [Database(settings.database_url) for _ in range(3)]
+
+    def make(other: Database) -> None:
+        for _ in range(20):
+            with other.transaction() as db:
+                store.add(db, EVERYONE, Draft("", content()), datetime.now(UTC), for_newcomers=False)
+
+    def look() -> None:
+        while not stop.is_set():
+            announcements.arrive(database, publisher, "42", None, patient=True)
+
+    with ThreadPoolExecutor(4) as threads:
+        looking = threads.submit(look)
+        for made in [threads.submit(make, other) for other in others]:
+            made.result()
+        stop.set()
+        looking.result()
+    for other in others:
+        other.close()
+    assert len(titles(database, publisher, "42")) == 60
+
+
+def test_deleting_while_it_is_taken_over_leaves_none(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    users = [f"u{number:03}" for number in range(60)]
+    know(database, *users)
+    made = announce("A")
+    other = Database(settings.database_url)
+
+    def take(user: str) -> None:
+        announcements.arrive(other, publisher, user, None, patient=True)
+
+    with ThreadPoolExecutor(4) as threads:
+        taking = [threads.submit(take, user) for user in users]
+        taking[20].result()
+        announcements.retract(database, publisher, made.id)
+        for one in taking:
+            one.result()
+    other.close()
+    assert {tuple(titles(database, publisher, user)) for user in users} == {()}
+
+
+def test_joining_and_leaving_while_announcing_agrees(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce
+) -> None:
+    users = [f"u{number}" for number in range(6)]
+    other = Database(settings.database_url)
+
+    def churn() -> None:
+        for number in range(15):
+            announcements.change_members(other, "a", users[number % 3 :: 2], [])
+            announcements.change_members(other, "a", [], users[number % 2 :: 3])
+
+    with ThreadPoolExecutor(2) as threads:
+        churning = threads.submit(churn)
+        for number in range(15):
+            announce(f"T{number:02}", "a", for_newcomers=number % 5 == 0)
+            titles(database, publisher, users[number % 6])
+        churning.result()
+    other.close()
+    for user in users:
+        found = titles(database, publisher, user)
+        assert len(found) == len(set(found))
+        with database.autocommit() as db:
+            events = log.read_events(db, user, 1, 100, 100, datetime.now(UTC))
+        assert [one.seq for one in events] == list(range(1, len(found) + 1))
+
+
+# --- what it costs
+
+
+@pytest.fixture
+def statements(database: Database) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def test_a_connect_with_nothing_new_asks_nothing_more(
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce, statements: list[str]
+) -> None:
+    announce("A")
+    opened(database, publisher, settings, "42")
+    opened(database, publisher, settings, "42")
+    statements.clear()
+    opened(database, publisher, settings, "42")
+    begin = 2 if database.engine.dialect.name == "sqlite" else 1  # a PRAGMA each time
+    entering = 3 if database.engine.dialect.name == "sqlite" else 1  # SQLite writes in no CTE
+    assert len(statements) == begin + entering, statements
+
+
+def test_a_list_with_nothing_new_takes_no_lock(
+    database: Database, publisher: Publisher, announce: Announce, statements: list[str]
+) -> None:
+    announce("A")
+    titles(database, publisher, "42")
+    statements.clear()
+    titles(database, publisher, "42")
+    assert len(statements) == 3  # where the log stands, the page, and where the log stands then
+    assert not [one for one in statements if not one.lstrip().startswith("SELECT")]
+
+
+def test_a_read_only_database_answers_what_was_there(
+    database: Database, publisher: Publisher, announce: Announce
+) -> None:
+    know(database, "42")
+    announce("A")
+    assert titles(database, publisher, "42") == ["A"]
+    announce("B")
+    setting = "PRAGMA query_only = {}" if database.engine.dialect.name == "sqlite" else None
+    with database.engine.connect() as db:
+        if setting is None:
+            name = database.engine.url.database
+            db.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only TO on')
+    read_only = Database(database.engine.url.render_as_string(hide_password=False))
+    if setting:
+        event.listen(read_only.engine, "connect", lambda connection, _: connection.execute(setting.format("on")))
+    assert titles(read_only, publisher, "42") == ["A"]
+    assert titles(read_only, publisher, "unknown") == []
+    read_only.close()
+
+
+def test_the_topics_of_a_token_have_one_digest() -> None:
+    assert topics.digest({"a", "b"}) == topics.digest(["b", "a"]) != topics.digest({"a"})
+    assert (topics.digest(None), topics.digest(set())) == (None, "")
