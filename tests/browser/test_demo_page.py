@@ -42,6 +42,18 @@ def test_one_notification_goes_to_both(page: DemoPage) -> None:
         expect(page.bell(user)).to_have_text("1")
 
 
+def test_an_announcement_reaches_both(page: DemoPage) -> None:
+    page.send("Everyone", title="Maintenance tonight")
+    for user in page.users:
+        expect(page.item(user, "Maintenance tonight")).to_have_count(1)
+        expect(page.bell(user)).to_have_text("1")
+    both = ", ".join(rf"{user} saw it after \d+ ms" for user in page.users)
+    expect(page.page.locator(".outcome")).to_have_text(re.compile(f"Sent: {both}"))
+    page.button(page.users[0], "Mark read: Maintenance tonight").click()
+    expect(page.bell(page.users[0])).to_have_text("")
+    expect(page.bell(page.users[1])).to_have_text("1")
+
+
 def test_read_and_deleted_are_followed_by_the_users_other_tab(page: DemoPage, context: BrowserContext) -> None:
     aiko, _ = page.users
     other = DemoPage(context.new_page(), *page.users).open().wait_until_live()

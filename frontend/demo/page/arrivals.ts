@@ -10,8 +10,15 @@ export interface Arrivals {
 
 /** What was sent last. Only one is watched at a time. */
 export interface Watch {
-  expect(notifications: Notification[]): void;
+  expect(sent: Expected[]): void;
   stop(): void;
+}
+
+/** A notification to come: of an announcement only the user and the title are known. */
+export interface Expected {
+  user_id: string;
+  title: string;
+  id?: number;
 }
 
 export function createArrivals(): Arrivals {
@@ -19,24 +26,26 @@ export function createArrivals(): Arrivals {
 
   function watch(report: (sentence: string) => void): Watch {
     const start = performance.now();
-    const after = new Map<number, number>(); // id → milliseconds; a stream may be faster than the answer to the request
-    let sent: Notification[] = [];
+    const after = new Map<string, number>(); // milliseconds; a stream may be faster than the answer to the request
+    let sent: Expected[] = [];
 
     function say(): void {
       if (sent.length === 0) return;
-      const each = sent.map(({ id, user_id }) => {
-        const waited = after.get(id);
-        return waited === undefined ? `kept for ${user_id}` : `${user_id} saw it after ${Math.ceil(waited)} ms`;
+      const each = sent.map((one) => {
+        const waited = after.get(nameOf(one));
+        return waited === undefined ? `kept for ${one.user_id}` : `${one.user_id} saw it after ${Math.ceil(waited)} ms`;
       });
       report(`Sent: ${each.join(", ")}.`);
     }
     const stop = () => {
       if (tellWatch === hear) tellWatch = null;
     };
-    function hear({ id }: Notification): void {
-      if (!after.has(id)) after.set(id, performance.now() - start);
+    function hear({ id, user_id, title }: Notification): void {
+      for (const name of [nameOf({ id, user_id, title }), nameOf({ user_id, title })]) {
+        if (!after.has(name)) after.set(name, performance.now() - start);
+      }
       say();
-      if (sent.length > 0 && sent.every((one) => after.has(one.id))) stop();
+      if (sent.length > 0 && sent.every((one) => after.has(nameOf(one)))) stop();
     }
     tellWatch = hear;
     return {
@@ -49,4 +58,8 @@ export function createArrivals(): Arrivals {
   }
 
   return { tell: (notification) => tellWatch?.(notification), watch };
+}
+
+function nameOf({ id, user_id, title }: Expected): string {
+  return id === undefined ? `${user_id} ${title}` : String(id);
 }

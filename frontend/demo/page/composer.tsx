@@ -1,17 +1,26 @@
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import type { Arrivals } from "./arrivals.js";
 import { EXAMPLES } from "./examples.js";
-import { type Draft, errorOf, type FieldError, Refused, send } from "./producer.js";
+import { announce, type Draft, errorOf, type FieldError, Refused, send } from "./producer.js";
 import type { Session } from "./session.js";
 import { isWide } from "./window.js";
 
 const FIELDS = ["user_id", "type", "title", "message", "payload"];
 const NONE: FieldError[] = [];
 
-/** The form that creates notifications, for one of the users or for both. */
+/** Whom a notification is for. */
+interface Choice {
+  label: string;
+  users: string[];
+  isAnnounced?: boolean;
+}
+
+/** The form that creates notifications, for one of the users, for both or for everyone. */
 export function Composer({ sessions, arrivals }: { sessions: Session[]; arrivals: Arrivals }): ReactNode {
   const users = [...new Set(sessions.map(({ user }) => user))];
-  const choices = users.length > 1 ? [...users.map((user) => [user]), users] : [users];
+  const choices: Choice[] = users.map((user) => ({ label: user, users: [user] }));
+  if (users.length > 1) choices.push({ label: "Both", users });
+  choices.push({ label: "Everyone", users, isAnnounced: true });
   const [chosen, setChosen] = useState(0);
   const [example, setExample] = useState(0);
   const [fields, setFields] = useState(() => fill(0));
@@ -19,7 +28,7 @@ export function Composer({ sessions, arrivals }: { sessions: Session[]; arrivals
   const [outcome, setOutcome] = useState({ text: "", failed: false });
   const [isSending, setSending] = useState(false);
   const form = useRef<HTMLFormElement>(null);
-  const to = choices[chosen] ?? choices[0] ?? [];
+  const to = choices[chosen] ?? choices[0];
 
   useEffect(() => {
     if (errors.length > 0) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
@@ -34,13 +43,13 @@ export function Composer({ sessions, arrivals }: { sessions: Session[]; arrivals
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     const [session] = sessions;
-    if (isSending || !session) return;
+    if (isSending || !session || !to) return;
     setSending(true);
     setErrors(NONE);
     setOutcome({ text: "Sending…", failed: false });
     const watch = arrivals.watch((text) => setOutcome({ text, failed: false }));
     try {
-      watch.expect(await send(session, to, read(fields)));
+      watch.expect(await (to.isAnnounced ? announce : send)(session, to.users, read(fields)));
     } catch (problem) {
       watch.stop();
       const { message, errors = NONE } = problem as Refused;
@@ -70,9 +79,9 @@ export function Composer({ sessions, arrivals }: { sessions: Session[]; arrivals
         <legend>To</legend>
         <div className="choices">
           {choices.map((choice, index) => (
-            <label key={choice.join("\n")}>
+            <label key={`${choice.label} ${choice.users.length}`}>
               <input type="radio" name="to" checked={choice === to} onChange={() => setChosen(index)} />
-              <span>{choice.length > 1 ? "Both" : choice[0]}</span>
+              <span>{choice.label}</span>
             </label>
           ))}
         </div>

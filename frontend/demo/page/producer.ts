@@ -1,4 +1,5 @@
 import type { Notification } from "shirase";
+import type { Expected } from "./arrivals.js";
 import type { Session } from "./session.js";
 
 /** What a producer sends. */
@@ -30,22 +31,38 @@ export class Refused extends Error {
  *
  * @throws Refused with what is wrong with which field, or with the reason in a sentence.
  */
-export async function send({ getToken }: Session, users: string[], draft: Draft): Promise<Notification[]> {
+export async function send(session: Session, users: string[], draft: Draft): Promise<Expected[]> {
   const notifications = users.map((user_id) => ({ user_id, ...draft }));
-  const one = notifications.length === 1;
+  if (notifications.length === 1)
+    return [(await post(session, "/api/notifications", notifications[0])) as Notification];
+  const made = await post(session, "/api/notifications/batch", { notifications });
+  return (made as { notifications: Notification[] }).notifications;
+}
+
+/**
+ * Announce something to everyone; these users are watched.
+ *
+ * @throws Refused as `send`.
+ */
+export async function announce(session: Session, users: string[], draft: Draft): Promise<Expected[]> {
+  await post(session, "/api/announcements", { topic: "everyone", ...draft });
+  return users.map((user_id) => ({ user_id, title: draft.title }));
+}
+
+async function post({ getToken }: Session, path: string, content: unknown): Promise<unknown> {
   let answer: Response;
   try {
-    answer = await fetch(one ? "/api/notifications" : "/api/notifications/batch", {
+    answer = await fetch(path, {
       method: "POST",
       headers: { Authorization: `Bearer ${await getToken({ refresh: false })}`, "Content-Type": "application/json" },
-      body: JSON.stringify(one ? notifications[0] : { notifications }),
+      body: JSON.stringify(content),
     });
   } catch {
     throw new Refused("The service does not answer.");
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refused(body.detail ?? body.title ?? `The service answered ${answer.status}.`, body.errors);
-  return one ? [body] : body.notifications;
+  return body;
 }
 
 /** The error of one field: in a batch it is named by a path, such as `notifications.0.title`. */
