@@ -13,6 +13,7 @@ from statistics import median, quantiles
 
 from sqlalchemy import select
 
+from shirase.access.tokens import WRITE
 from shirase.errors import DatabaseUnavailable
 from shirase.store.tables import ScheduledRow
 from tests.chaos.plan import Step, make_plan
@@ -132,6 +133,7 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
             producer.join(GIVE_UP + 10)
     running.stack.wait_ready()
     wait_until(lambda: nothing_scheduled(running), SETTLE, lambda: "what was scheduled is not sent")
+    wait_until(lambda: all_is_spread(running, report.account), SETTLE, lambda: "what was announced is not spread")
     wait_complete(running, report, "the end")
 
 
@@ -139,6 +141,16 @@ def nothing_scheduled(running: Scene) -> bool:
     """Tell whether all that was scheduled has been sent."""
     with running.service.database.autocommit() as db:
         return db.execute(select(ScheduledRow.id).limit(1)).first() is None
+
+
+def all_is_spread(running: Scene, account: Account) -> bool:
+    """Tell whether each announcement that is left has reached everyone, as it is counted."""
+    answers = {
+        number: running.service.ask("GET", f"/api/announcements/{number}", scope=WRITE) for number in account.announced
+    }
+    left = {number for number, answer in answers.items() if answer.is_success}
+    reached = {answers[number].json()["reached"] for number in left}
+    return left == account.announced - account.deleted and reached <= {len(running.users)}
 
 
 def execute(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
@@ -183,8 +195,11 @@ def compare(running: Scene, report: Report) -> None:
     report.failures += report.account.surprises[:5]
     made = sum(row.kind == "notification" for rows in logs.values() for row in rows)
     confirmed, account = sum(report.account.created.values()), report.account
-    if not confirmed + account.scheduled <= made <= confirmed + account.attempted:
-        expected = f"{confirmed} and {account.scheduled} to {account.attempted} scheduled notifications were confirmed"
+    everyone = len(running.users)
+    least = confirmed + account.scheduled + everyone * len(account.announced - account.deleted)
+    most = confirmed + account.attempted + everyone * len(account.announced)
+    if not least <= made <= most:
+        expected = f"{least} to {most} notifications were confirmed or announced"
         report.failures.append(f"{expected}, {made} are in the log")
     for user in devices:
         compare_with_rest(running, user, report)

@@ -33,6 +33,8 @@ class Account:
     repeats: Counter[str] = field(default_factory=Counter)  # by the error or status
     attempted: int = 0  # to schedule; an answer may be lost
     scheduled: int = 0  # as far as it was confirmed
+    announced: set[int] = field(default_factory=set)  # announcements to everyone
+    deleted: set[int] = field(default_factory=set)  # some of them
     surprises: list[str] = field(default_factory=list)  # answers that must not occur
 
 
@@ -53,10 +55,11 @@ class Producer(threading.Thread):
     def run(self) -> None:
         actions = [self.create, self.create_batch, self.broadcast, self.read, self.read_all, self.delete]
         actions += [self.put, self.fold, self.retract, self.change_state, self.archive_all, self.see, self.schedule]
+        actions += [self.announce, self.delete_announcement]
         with self._http:
             while self._write.wait() and not self._done:
                 time.sleep(self._random.uniform(0, PAUSE))
-                action = self._random.choices(actions, weights=[40, 8, 6, 15, 2, 12, 15, 10, 4, 12, 1, 3, 4])[0]
+                action = self._random.choices(actions, weights=[40, 8, 6, 15, 2, 12, 15, 10, 4, 12, 1, 3, 4, 6, 1])[0]
                 self._account.requests[action.__name__] += 1
                 action()
 
@@ -128,6 +131,18 @@ class Producer(threading.Thread):
         except httpx.HTTPError:
             return  # it is not repeated: its time may have come
         self._account.scheduled += answer.status_code == httpx.codes.ACCEPTED
+
+    def announce(self) -> None:
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        body = draft(self._title(), topic="everyone")
+        if answer := self._send("POST", "/api/announcements", "producer", json=body, headers=headers):
+            self._account.announced.add(answer.json()["id"])
+
+    def delete_announcement(self) -> None:
+        if known := sorted(self._account.announced - self._account.deleted):
+            number = self._random.choice(known)
+            self._account.deleted.add(number)
+            self._send("DELETE", f"/api/announcements/{number}", "producer")
 
     def _put(self, **fields: Any) -> None:
         key = self._random.choice(KEYS)

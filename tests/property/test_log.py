@@ -23,14 +23,15 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from shirase.errors import NotFound
-from shirase.inbox import connections, cursors, inbox, notifications, retract, streams
+from shirase.inbox import announcements, connections, cursors, inbox, notifications, retract, streams
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
-from shirase.store import retention
+from shirase.store import announcements as announcement_store
+from shirase.store import keyed, retention
 from shirase.store.database import Database
-from shirase.types import START, Draft, EventId
+from shirase.types import EVERYONE, START, Draft, EventId
 from tests.property.device import Device, Shown
 from tests.property.truth import Truth
 from tests.support.content import content
@@ -65,6 +66,7 @@ class LogMachine(RuleBasedStateMachine):
         example = next(numbers)  # examples share a database: earlier ones must not matter
         self.users = [f"{name} {example}" for name in NAMES]
         self.truths = {user: Truth() for user in self.users}
+        self.announced: list[int] = []
         # A device is left at every position at which the log was checked; each misses what follows.
         self.left = {user: [Device(), Device(cursors.encode(database.name, user, START))] for user in self.users}
 
@@ -92,6 +94,34 @@ class LogMachine(RuleBasedStateMachine):
         )
         for user, number in zip(users, json.loads(said), strict=True):
             self.truths[user].create(number)
+
+    @rule(way=st.sampled_from(["list", "connect", "relay"]))
+    def announce(self, way: str) -> None:
+        """Everyone takes it over, each way; it is deleted again by ``delete_announcement``."""
+        for user in self.users if way == "relay" else []:
+            self.opened(user, None)
+        with self.database.transaction() as db:
+            keyed.lock(db, sorted(self.users))
+            draft = Draft("", content("a.b", "T", "M"))
+            made = announcement_store.add(db, EVERYONE, draft, datetime.now(UTC), for_newcomers=False)
+        self.announced.append(made.id)
+        if way == "relay":
+            announcements.spread(self.database, self.publisher)
+        for user in self.users:
+            if way == "connect":
+                self.opened(user, None)
+            announcements.arrive(self.database, self.publisher, user, None)
+            [newest] = self.listed(user, pages=1, limit=1)
+            self.truths[user].create(newest)
+            self.truths[user].announced[newest] = made.id
+
+    @precondition(lambda self: self.announced)
+    @rule(pick=PICK)
+    def delete_announcement(self, pick: int) -> None:
+        number = self.announced.pop(pick % len(self.announced))
+        announcements.retract(self.database, self.publisher, number)
+        for truth in self.truths.values():
+            truth.remove([one for one, its in truth.announced.items() if its == number])
 
     @rule(who=WHO, picks=st.lists(PICK, min_size=1, max_size=5))
     def mark_read(self, who: int, picks: list[int]) -> None:
@@ -249,7 +279,7 @@ class LogMachine(RuleBasedStateMachine):
             seen = None if device.cursor is None else cursors.decode(self.database.name, user, device.cursor)
             if seen is None or seen.seq == truth.head:
                 continue
-            answer = streams.recover(self.database, self.settings, grip.Last(user, "0a", seen))
+            answer = streams.recover(self.database, self.publisher, self.settings, grip.Last(user, "0a", seen))
             events = list(self.followed(answer))
             assert "connected" not in [event.event for event in events]
             assert ([event.event for event in events] == ["reset"]) == (not truth.is_kept_after(seen.seq))
@@ -313,15 +343,16 @@ class LogMachine(RuleBasedStateMachine):
         counts = inbox.counts(self.database, user)
         return self.listed(user) | self.listed(user, archived=True), counts.unread, counts.unseen
 
-    def listed(self, user: str, *, limit: int = 10_000, archived: bool = False) -> Shown:
+    def listed(self, user: str, *, limit: int = 10_000, archived: bool = False, pages: int = 10_000) -> Shown:
         found: Shown = {}
         before: int | None = None
-        while True:
+        for _ in range(pages):
             page, _, before, _ = inbox.page(self.database, user, limit=limit, before=before, archived=archived)
             assert not found.keys() & {one.id for one in page}, "a notification is on two pages"
             found |= {one.id: (one.revision, one.read_at is None, one.archived_at is not None) for one in page}
             if before is None:
-                return found
+                break
+        return found
 
     def seq_of(self, user: str, cursor: str | None) -> int | None:
         event = None if cursor is None else cursors.decode(self.database.name, user, cursor)

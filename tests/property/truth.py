@@ -29,6 +29,7 @@ class Truth:
 
     items: dict[int, Item] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
+    announced: dict[int, int] = field(default_factory=dict)  # by notification: the announcement that it was
     counts: list[int] = field(default_factory=lambda: [0])  # by seq; 0 before the first
     unseen: list[int] = field(default_factory=lambda: [0])
     kept_from: int = 1  # the oldest seq that is not pruned
