@@ -44,6 +44,8 @@ class Size:
     rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     turns: int = 5  # per number of rows
     asked: int = 100  # requests of each kind in a turn
+    known: int = 1_000_000  # users of an announcement
+    connected: int = 10_000  # of them
 
 
 QUICK = Size(
@@ -69,6 +71,8 @@ QUICK = Size(
     rows=(10_000, 20_000),
     turns=2,
     asked=8,
+    known=1000,
+    connected=20,
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.run import BARE, MEMORY, ORIGIN, POSTGRESQL, PUSHPIN, SQLITE
+from bench.run import ANNOUNCEMENT, BARE, MEMORY, ORIGIN, POSTGRESQL, PUSHPIN, SQLITE
 
 BEGIN, END = "<!-- results: written by `make bench` -->\n", "<!-- end of results -->\n"
 DESIGNS = (POSTGRESQL, SQLITE, MEMORY, PUSHPIN, BARE)
@@ -78,6 +78,10 @@ def targets(results: dict[str, Any]) -> Iterator[Target]:
     share = opened[POSTGRESQL]["per_second"] / opened[PUSHPIN]["per_second"]
     yield _at_least("connects, of Pushpin alone", share, 0.8, _cores(opened[POSTGRESQL]))
     yield _at_most("failed connects, with replay too", sum(_failed(results)), 0)
+    if ANNOUNCEMENT in figures:
+        announced, users = figures[ANNOUNCEMENT][POSTGRESQL], results["size"]["known"]
+        yield _at_most(f"announcement to {users:,} users, answer, ms", announced["answer_ms"], 200)
+        yield _at_most("until every open stream has it, ms", announced["all_ms"], 5000)
     yield from _held_targets(results)
     for name in (POSTGRESQL, SQLITE):
         for kind, ratio in _growths(results["growth"][name]).items():

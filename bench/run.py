@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ceilings, growth, held, measures
+from bench.announcements import announcement
 from bench.designs import Design, InMemory, PushpinAlone, Shirase
 from bench.machine import model
 from bench.measures import Figures, Size
@@ -20,6 +21,7 @@ DURABLE = {**OPTIONS, "fsync": "on", "full_page_writes": "on", "max_wal_size": "
 POSTGRESQL, SQLITE = "Shirase, PostgreSQL", "Shirase, SQLite"
 MEMORY, PUSHPIN, BARE = "in-memory", "Pushpin alone", "bare commit"
 ORIGIN = "creates at the origin"
+ANNOUNCEMENT = "announcement, at open streams"
 
 Say = Callable[[str], None]
 Table = dict[str, dict[str, list[Figures]]]  # by measure and design, one per round
@@ -103,6 +105,8 @@ def _measures(design: Design, size: Size) -> Iterator[tuple[str, Callable[[], Fi
     yield "connects", partial(measures.connects, design, size)
     if design.keeps_log:
         yield "connects with replay", partial(measures.connects, design, size, size.replayed)
+    if isinstance(design, Shirase):
+        yield ANNOUNCEMENT, partial(announcement, design, size)
 
 
 def _designs(postgres: Cluster, directory: Path) -> dict[str, Callable[[], Design]]:
