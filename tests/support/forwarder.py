@@ -33,7 +33,8 @@ class Forwarder:
     """Forwards connections from ``port`` to ``target_port`` on loopback, or treats them as ``mode`` says.
 
     ``requests`` records the first bytes of every connection, ``answered`` those that were forwarded and have ended.
-    The control port and the handlers get one connection per request, so these are all requests.
+    The control port and the handlers get one connection per request, so these are all requests. Of uvicorn, which keeps
+    connections, they are those of a stream and of a recovery, which Pushpin has closed after each.
 
     A client's disconnect is not forwarded, as if its machine had vanished: the target keeps waiting.
     """

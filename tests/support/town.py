@@ -15,6 +15,7 @@ from tests.support.stack import Stack
 
 HOSTS = ("flask", "django", "fastapi")
 USERS = [USER, *(f"user{number}" for number in range(24))]
+MOST = 8  # streams of one user
 PAGE = 5  # missed events in one response
 
 
@@ -42,7 +43,7 @@ def town(url: str, data_dir: Path, browsers: Browsers, packages: Path | None) ->
             "SSE_QUEUE_SIZE": str(PAGE),
             "GRIP_URL": control.url,
             "PUBLISH_TIMEOUT": "1",
-            "SSE_MAX_CONNECTIONS_PER_USER": "8",
+            "SSE_MAX_CONNECTIONS_PER_USER": str(MOST),
         },
         mounts={prefix: way.address for prefix, way in ways.items()},
         inboxes=INBOXES,

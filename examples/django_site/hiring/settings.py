@@ -21,10 +21,9 @@ INSTALLED_APPS += ["shirase.django"]
 MIDDLEWARE += ["django_grip.GripMiddleware"]
 # The control port to publish to, and the key that the proxy signs its requests with.
 GRIP_URL = f"{os.environ['GRIP_URL']}?key={quote(os.environ['PUSHPIN_SIG_KEY'])}"
-SHIRASE = {
-    "SSE_KEEPALIVE_TIMEOUT": os.environ.get("SSE_KEEPALIVE_TIMEOUT", "30"),
-    "DATABASE_SCHEMA": os.environ.get("DATABASE_SCHEMA"),
-}
+# The same as those of the service beside it: both count the streams of one user, and end what is above their limit.
+SHARED = ("DATABASE_SCHEMA", "SSE_KEEPALIVE_TIMEOUT", "SSE_MAX_CONNECTIONS_PER_USER", "SSE_QUEUE_SIZE")
+SHIRASE = {name: os.environ[name] for name in SHARED if name in os.environ}
 
 _database = urlsplit(os.environ["DATABASE_URL"])
 DATABASES: dict[str, dict[str, object]] = {}
