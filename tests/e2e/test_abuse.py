@@ -179,6 +179,18 @@ def test_what_its_path_refuses_is_refused_before_its_body(patient: Service, path
         assert patient.ask("GET", "/healthz").status_code == 200
 
 
+def test_what_goes_on_sending_once_answered_keeps_no_thread(patient: Service) -> None:
+    """Eight threads that waited two seconds for each of these to close would take longer than anyone waits."""
+    host, _, port = patient.stack.origin_url.removeprefix("http://").partition(":")
+    connections = [socket.create_connection((host, int(port)), PATIENCE) for _ in range(200)]
+    for connection in connections:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\n" + ENDLESS)
+    assert patient.ask("GET", "/healthz", url=patient.stack.origin_url).status_code == 200
+    for connection in connections:
+        assert connection.recv(12) == b"HTTP/1.1 404"
+        connection.close()
+
+
 def test_slow_uploads_of_one_user_hold_up_nobody_else(patient: Service) -> None:
     """Fewer of them are collected than anything has places, and none of them by a thread."""
     with uploads(patient.stack, 40, READ, "mallory") as ends:

@@ -18,6 +18,7 @@ from shirase.store.database import Database
 
 PURPOSE = "ticket"
 TTL = 60  # seconds
+LATEST = 2**33  # Unix time in 2242; a token may name any number, and JSON holds 64 bits
 KEPT = timedelta(seconds=TTL + 3 * LEEWAY)  # how long a used ticket is recorded: longer than any host accepts it
 
 
@@ -27,7 +28,7 @@ def issue(settings: Settings, caller: Identity) -> str:
         "id": secrets.token_hex(16),
         "user": caller.user_id,
         "ends": int(time.time()) + TTL,
-        "token_ends": caller.expires_at,
+        "token_ends": None if caller.expires_at is None else min(caller.expires_at, LATEST),
     }
     return tokens.seal(settings, PURPOSE, value)
 

@@ -21,6 +21,11 @@ SHARE = 4  # bodies of one user that a worker collects at a time
 READ = 64 * 1024  # bytes
 MOST = MAX_BODY + READ  # bytes of a request that are collected; more is an answer of 413
 
+DRAINED = 64 * 1024  # bytes that are still read after the response
+
+GUESSES = 3  # times that a request without a declared length is taken for whole before its time is over
+
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -69,15 +74,20 @@ class Arrival:
         self.arrived = b""
         self.ended = False  # nothing more will come
         self.late = False  # nothing more is waited for
+        self.answered = False  # all that is left is to close the connection
         self.user: str | None = None  # whose body it is, once that is known
-        self._wanted = 0
+        self._wanted: int | None = None
+        self._end = b"\r\n\r\n"  # of what declares no length
+        self._guesses = GUESSES
 
     def park(self, arrived: bytes) -> None:
         """Keep what a thread has read of it."""
         self.arrived = arrived
-        head, end, _ = arrived.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head + b"\r\n") if end else None
-        self._wanted = len(head) + len(end) + int(length[1]) if length else 0
+        self._wanted, self._end = _expected(arrived)
+
+    def leave(self, until: float) -> None:
+        """The response is sent: wait until the client closes, or until then."""
+        self.answered, self.until, self.arrived = True, until, b""
 
     def read(self) -> bool:
         """Take what is there; whether to have the request answered now.
@@ -91,9 +101,34 @@ class Arrival:
         except OSError:
             data = b""
         self.arrived += data
+        if self.answered:
+            return not data or len(self.arrived) > DRAINED
         self.ended = not data or len(self.arrived) > MOST
-        is_whole = len(self.arrived) >= self._wanted if self._wanted else self.arrived.endswith(b"\r\n\r\n")
-        return self.ended or is_whole
+        if not self.ended and _has_ended(self.arrived, self._wanted, self._end):
+            # Each guess takes a thread's time, and what a client puts into a chunk may look like the last one.
+            self._guesses -= self._wanted is None
+            return self._guesses >= 0
+        return self.ended
+
+
+def is_whole(arrived: bytes) -> bool:
+    """Whether nothing more of this request will come."""
+    return _has_ended(arrived, *_expected(arrived))
+
+
+def _expected(arrived: bytes) -> tuple[int | None, bytes]:
+    """How long the request is in all, if it says so, and otherwise how it ends."""
+    head, end, _ = arrived.partition(b"\r\n\r\n")
+    if not end:
+        return None, b"\r\n\r\n"
+    if _CHUNKED.search(head):
+        return None, b"\r\n0\r\n\r\n"
+    length = _LENGTH.search(head + b"\r\n")
+    return len(head) + len(end) + (int(length[1]) if length else 0), b""
+
+
+def _has_ended(arrived: bytes, length: int | None, end: bytes) -> bool:
+    return len(arrived) >= length if length is not None else arrived.endswith(end)
 
 
 class Shares:

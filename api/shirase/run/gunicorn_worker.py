@@ -2,7 +2,8 @@
 
 Gunicorn's main thread accepts, hands over to a pool, is told the end and waits until the other side has closed, all of
 it for each request and one after the other. That cost as much as some handlers, and held up all of them. Here each
-thread accepts, answers and closes; the main thread reports that the worker lives, and collects what arrives slowly.
+thread accepts, answers and closes; the main thread reports that the worker lives, collects what arrives slowly, and
+reads off what still comes after an early response.
 """
 
 import os
@@ -16,11 +17,12 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from shirase.run.arrivals import Arrival, Input, Shares
+from shirase.run.arrivals import Arrival, Input, Shares, is_whole
 from shirase.settings import request_timeout
 from shirase.web.arrival import StillArriving
 
 LOOK = 1.0  # seconds between two looks for what is late
+LINGER = 2.0  # seconds that a client which was answered early may go on sending
 FAILED = 0.1  # seconds until the next try, where there is no file left for a connection
 
 
@@ -108,20 +110,35 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
 
     def _answer(self, arrival: Arrival) -> None:
         conn: Any = arrival.conn
+        source = Input(arrival, partial(self._shares.claim, arrival))
         try:
             conn.initialized, conn.parser = False, None
             conn.init()
-            source = conn.parser.unreader = Input(arrival, partial(self._shares.claim, arrival))
+            conn.parser.unreader = source
             self.handle(conn)
         except StillArriving:
             arrival.park(bytes(source.arrived))
-            self._parked[arrival.sock.fileno()] = arrival
             self._collecting.register(arrival.sock, select.EPOLLIN)
+            self._parked[arrival.sock.fileno()] = arrival
             return
         except Exception:
             self.log.exception("a request could not be answered")
         self._shares.release(arrival)
-        conn.close(graceful=True)
+        self._close(arrival, bytes(source.arrived))
+
+    def _close(self, arrival: Arrival, arrived: bytes) -> None:
+        """Close now, or once the client has: what it still sends would otherwise cut the response (RFC 9112, 9.6)."""
+        if is_whole(arrived):
+            arrival.sock.close()
+            return
+        try:
+            arrival.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has gone
+            arrival.sock.close()
+            return
+        arrival.leave(time.monotonic() + LINGER)
+        self._collecting.register(arrival.sock, select.EPOLLIN)
+        self._parked[arrival.sock.fileno()] = arrival
 
     def _collect(self) -> None:
         """Read what has arrived of parked requests, and have those answered that are whole or late."""
@@ -139,5 +156,8 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
     def _resume(self, number: int, arrival: Arrival) -> None:
         self._collecting.unregister(number)
         del self._parked[number]
+        if arrival.answered:
+            arrival.sock.close()
+            return
         self._arrived.put(arrival)
         os.eventfd_write(self._signal, 1)

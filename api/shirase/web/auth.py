@@ -31,27 +31,28 @@ def identify(request: Request, services: Services, *, in_query: bool = False) ->
         return tokens.verify(services.keys, settings, token.strip())
     # Another scheme is for somebody else, such as a password that a proxy in between asks for.
     if by_cookie := cookie(request, settings):
-        require_own_page(request.headers, request.method, settings)
+        require_own_page(request.headers, request.method, settings, held=in_query)
         return tokens.verify(services.keys, settings, by_cookie)
     if in_query:
         return _identify_by_query(request, services)
     raise Unauthenticated("send a token as: Authorization: Bearer TOKEN")
 
 
-def identify_by_host(request: Request, services: Services, identify: HostSignIn) -> Identity:
+def identify_by_host(request: Request, services: Services, identify: HostSignIn, *, held: bool) -> Identity:
     """Who a request is from, as the application says that has mounted these routes.
 
     Args:
         request: the request.
         services: the listed origins.
         identify: gives the user's id, or an ``Identity`` with scopes; ``None`` if nobody has signed in.
+        held: whether the answer is a stream or a long poll.
 
     Raises:
         Unauthenticated: if nobody has signed in.
         Forbidden: from a page of another origin, since a sign-in is a cookie as a rule.
         TypeError: if the application answers with something else; a defect of it, and no user's mistake.
     """
-    refuse_other_pages(request.headers, request.method, request.host, services.settings)
+    refuse_other_pages(request.headers, request.method, request.host, services.settings, held=held)
     found = identify(request.native)
     if found is None:
         raise Unauthenticated("nobody has signed in")

@@ -32,8 +32,8 @@ def check_json(raw: bytes) -> None:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
-    names = {name for name, _ in pairs}
-    if len(names) < len(pairs):
-        seen = [name for name, _ in pairs]
-        twice = next(name for name in seen if seen.count(name) > 1)
-        raise Malformed(f"the name {twice[:100]!r} is given twice in one object")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise Malformed(f"the name {name[:100]!r} is given twice in one object")
+        seen.add(name)

@@ -106,7 +106,7 @@ def _enter(described: Operation) -> Identity:
 
 def _caller(*, in_query: bool) -> Identity:
     if identify := current.get().identify:
-        return auth.identify_by_host(request(), services(), identify)
+        return auth.identify_by_host(request(), services(), identify, held=in_query)
     return auth.identify(request(), services(), in_query=in_query)
 
 
