@@ -22,7 +22,7 @@ from starlette.responses import Response
 from shirase.errors import FieldError, Invalid
 from shirase.settings import Settings
 from shirase.sqlalchemy.asyncio import Notifier, announce, broadcast, notify, notify_many, retract
-from shirase.starlette import METHODS, Methods, Operations, Topics, named, settled
+from shirase.starlette import METHODS, TYPES, Methods, Operations, Topics, named, settled
 from shirase.web.blueprint import Endpoint, by_path, with_braces
 from shirase.web.operation import PROXY
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
@@ -59,7 +59,7 @@ def router(
 def _add(router: APIRouter, path: str, methods: list[str], handler: Any, endpoint: Endpoint | None) -> None:
     shown = endpoint is not None and endpoint.operation.access != PROXY
     router.add_api_route(
-        with_braces(path, typed=True),
+        with_braces(path, TYPES),
         handler,
         methods=methods,
         response_model=None,

@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 from anyio import CapacityLimiter, to_thread
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -47,6 +48,16 @@ THREADS = 16  # as many as the database's pool has connections
 DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
 
 
+class _Number(IntegerConvertor):
+    """Python refuses to read a number of some thousand digits, which would be an error of the server's."""
+
+    regex = "[0-9]{1,100}"
+
+
+register_url_convertor("shirase_number", _Number())
+TYPES = {"int": "shirase_number", "path": "path"}
+
+
 def routes(settings: Settings, *, identify: SignIn | None = None, topics: Topics | None = None) -> list[Route]:
     """The routes, to mount below any prefix.
 
@@ -63,7 +74,7 @@ def routes(settings: Settings, *, identify: SignIn | None = None, topics: Topics
             who = await settled(_who(identify, topics, request)) if identify else None
             return await operations.answer(methods, request, who)
 
-        return Route(with_braces(path, typed=True), answer, methods=METHODS)
+        return Route(with_braces(path, TYPES), answer, methods=METHODS)
 
     endpoints = FOR_HOSTS if identify else FOR_TOKENS
     return [route(path, methods) for path, methods in by_path(endpoints).items()]

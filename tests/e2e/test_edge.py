@@ -1,9 +1,10 @@
 """The edge files of ``deploy/edge`` by the real programs: TLS, HTTP/2, streams at once, and no query in a log."""
 
 import json
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from uuid import uuid4
 
 import httpx
@@ -92,6 +93,19 @@ def test_what_is_for_operators_is_not_there(http: httpx.Client, path: str) -> No
 def test_a_body_over_the_limit_is_refused_in_the_services_words(http: httpx.Client, stack: Stack) -> None:
     answer = create(http, stack, "42", "x" * 1_200_000)
     assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
+
+
+def test_unfinished_requests_that_stay_open_stop_nobody(front: Edge, http: httpx.Client, authority: Authority) -> None:
+    """Pushpin has a hundred places for requests, and keeps one until a body has ended: they must not get there."""
+    trust = ssl.create_default_context(cafile=str(authority.file))
+    host, port = front.url.removeprefix("https://").split(":")
+    with ExitStack() as opened:
+        for _ in range(150):
+            plain = socket.create_connection((host, int(port)), ARRIVES)
+            unfinished = opened.enter_context(trust.wrap_socket(plain, server_hostname=host))
+            head = f"POST /api/sse/tickets HTTP/1.1\r\nHost: {host}\r\nContent-Length: 900000\r\n\r\n"
+            unfinished.sendall(head.encode() + b" " * 50_000)
+        assert http.get("/api/sse/notifications").status_code == 401
 
 
 def test_no_query_is_in_a_log(front: Edge, http: httpx.Client, stack: Stack) -> None:

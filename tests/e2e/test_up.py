@@ -350,6 +350,12 @@ def test_every_part_that_dies_is_restarted(running: Copy, child: str) -> None:
         wait_for("new stream", running.opens)
 
 
+def test_the_proxys_programs_have_no_secret_in_their_environment(running: Copy) -> None:
+    for name, pid in programs(running, "pushpin").items():
+        names = {entry.partition(b"=")[0] for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")}
+        assert not names & {b"JWT_SECRET", b"PUSHPIN_SIG_KEY", b"DATABASE_URL", b"GRIP_URL"}, name
+
+
 def test_a_stream_opened_without_gunicorn_waits_for_it(running: Copy) -> None:
     """A refused connect would only retry after some seconds."""
     lines = running.errors.count("gunicorn ended")

@@ -126,6 +126,19 @@ def test_another_sites_page_opens_no_stream_of_the_user(by_cookie: Ask) -> None:
     assert by_cookie("GET", STREAM, Origin=LISTED, Sec_Fetch_Site="cross-site").status_code == 501  # no proxy here
 
 
+@pytest.mark.parametrize("path", [STREAM, "/api/notifications/poll"])
+def test_a_sibling_origins_picture_opens_no_stream(path: str, by_cookie: Ask, settings: Settings) -> None:
+    """It would take the place of one of the user's own. What opens a stream across origins names its ``Origin``."""
+    picture = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}
+    assert by_cookie("GET", path, **picture).status_code == 403
+    assert by_cookie("GET", path, Origin=LISTED, Sec_Fetch_Site="same-site").status_code == 501  # no proxy here
+    assert by_cookie("GET", COUNT, **picture).status_code == 200
+    host = Flask("host")
+    host.register_blueprint(create_blueprint(settings, identify=lambda _: "42"))
+    assert host.test_client().get(path, headers=picture).status_code == 403
+    assert host.test_client().get(path, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 501
+
+
 def test_a_bad_cookie_is_refused_as_a_bad_token_is(by_cookie: Ask) -> None:
     answer = by_cookie("GET", COUNT, token="x.y.z")
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')

@@ -141,6 +141,11 @@ def test_the_openapi_document_of_the_host_lists_the_operations(settings: Setting
     assert "/inbox/api/sse/next" not in paths
 
 
+def test_a_number_of_any_length_is_not_found(client: Client) -> None:
+    answer = client.get(f"{LIST}/{'9' * 5000}", headers={"X-User": "aiko"})
+    assert answer.status_code == 404
+
+
 def test_without_a_sign_in_tokens_count(settings: Settings) -> None:
     token = jwt.encode({"sub": "aiko", "exp": int(time.time()) + 60}, settings.jwt_secret, algorithm="HS256")
     for host in (in_fastapi(settings, None), in_starlette(settings, None)):

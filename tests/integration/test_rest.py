@@ -247,6 +247,7 @@ def test_read_and_delete_touch_and_reveal_nothing_of_others(api: Api) -> None:
     assert api("DELETE", f"/{mine['id']}").status_code == 404
     for wrong in ([], [0], ["1"], [2**63], [1] * 1001, None):
         assert api("POST", "/read", {"ids": wrong}).status_code == 422
+    assert api("POST", "/read", {"ids": [1], "padding": "x" * 70_000}).status_code == 413
 
 
 def test_read_all_says_how_many(api: Api) -> None:

@@ -123,6 +123,12 @@ def test_a_ticket_expires_after_a_minute_or_with_its_token(
         tickets.redeem(database, settings, late)
 
 
+@pytest.mark.parametrize("end", [2**70, 10**300])
+def test_a_token_that_ends_beyond_any_clock_gets_a_ticket(end: int, settings: Settings, database: Database) -> None:
+    ticket = tickets.issue(settings, Identity(USER, expires_at=end))
+    assert tickets.redeem(database, settings, ticket).user_id == USER
+
+
 def test_a_ticket_carries_no_scope_and_the_tokens_end(settings: Settings, database: Database) -> None:
     ticket = tickets.issue(settings, Identity(USER, frozenset({ADMIN}), 2**33))
     assert tickets.redeem(database, settings, ticket) == Identity(USER, frozenset(), 2**33)

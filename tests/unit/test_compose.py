@@ -59,6 +59,7 @@ def test_a_service_gets_no_secret_that_it_does_not_use(name: str, secrets: set[s
 
 
 def test_the_secrets_are_made_once_and_for_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(mode=0o755)
     for _ in range(2):
         subprocess.run([ROOT / "deploy/make-secrets", tmp_path / "secrets"], check=True)
         made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -52,6 +52,7 @@ class Request(BaseModel):
     """What all requests share: an unknown field is an error, and text is not taken for a number."""
 
     model_config = ConfigDict(extra="forbid")
+    longest: ClassVar[int] = 1024 * 1024  # bytes of the body
 
 
 R = TypeVar("R", bound=Request)

@@ -22,6 +22,7 @@ VERSION_TIMEOUT = 10  # seconds
 # Seconds that its timers may be late. Each held stream has one for its heartbeat, and most of what an idle node takes
 # is to be woken for each alone. What is published waits for no timer, and neither does a request.
 SLACK = 0.05
+INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TMPDIR", "TZ")
 LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
 UNIX_PATH_MAX = 103  # bytes of a unix socket's path, on the system that allows the fewest
 
@@ -91,6 +92,11 @@ def run_directory(data_dir: Path, node: str = "run") -> Path:
         raise PermissionError(f"{path} belongs to another user")
     path.chmod(0o700)
     return path
+
+
+def node_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What Pushpin needs of the environment: no secret, for what clients reach first shall not have one."""
+    return {name: value for name, value in environ.items() if name in INHERITED or name.startswith("LC_")}
 
 
 def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[str]:

@@ -4,7 +4,14 @@ import os
 import signal
 import time
 
-from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_limit, write_configuration
+from shirase.run.node import (
+    SLACK,
+    ProxyConfig,
+    installed_version,
+    node_environment,
+    raise_file_limit,
+    write_configuration,
+)
 from shirase.run.processes import Child, reap_orphans
 from shirase.run.routes import Routes
 
@@ -22,7 +29,7 @@ def run_proxy(config: ProxyConfig) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: stopping.append(number))
     command = write_configuration(config, installed_version())
-    child = Child("pushpin", command, os.environ, mark=str(config.run_dir), slack=SLACK)
+    child = Child("pushpin", command, node_environment(os.environ), mark=str(config.run_dir), slack=SLACK)
     child.kill()  # what a node that was killed may have left behind
     raise_file_limit()
     try:

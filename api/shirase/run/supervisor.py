@@ -17,7 +17,15 @@ from shirase.access.tokens import Identity
 from shirase.errors import SettingsError, ShiraseError
 from shirase.run.data_directory import held, keep_settings, make_keys
 from shirase.run.environment import given
-from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
+from shirase.run.node import (
+    SLACK,
+    ProxyConfig,
+    installed_version,
+    node_environment,
+    raise_file_limit,
+    run_directory,
+    write_configuration,
+)
 from shirase.run.processes import Child, gunicorn_command, reap_orphans, relay_command
 from shirase.run.readiness import wait_for_stream
 from shirase.run.restarts import RestartedChild
@@ -76,6 +84,8 @@ def _run(options: UpOptions) -> None:
     address = _address(options.host)
     if options.demo and not ip_address(address).is_loopback:
         raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
+    if not ip_address(address).is_loopback:
+        _say("clients reach Pushpin itself, which unfinished requests of a few can stop: see SECURITY.md, In front")
     environ = _environment(options, data_dir, address)
     if options.demo and (other := [name for name in TOKEN_KEYS[1:] if is_set(environ, name)]):
         raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
@@ -98,13 +108,19 @@ def _run(options: UpOptions) -> None:
             inboxes=options.inboxes,
         )
         children = [
-            Child(name, command, environ, f"{data_dir}/{name}", files, slack=slack)
-            for name, command, files, slack in (
-                ("pushpin", write_configuration(proxy, version), (), SLACK),
+            Child(name, command, own, f"{data_dir}/{name}", files, slack=slack)
+            for name, command, own, files, slack in (
+                ("pushpin", write_configuration(proxy, version), node_environment(environ), (), SLACK),
                 # We own the socket: while gunicorn restarts, connections wait in its backlog. With a closed port the
                 # standby would turn them away for some seconds.
-                ("gunicorn", gunicorn_command(f"fd://{origin.fileno()}", options.workers), (origin.fileno(),), 0.0),
-                ("relay", relay_command(), (), 0.0),
+                (
+                    "gunicorn",
+                    gunicorn_command(f"fd://{origin.fileno()}", options.workers),
+                    environ,
+                    (origin.fileno(),),
+                    0.0,
+                ),
+                ("relay", relay_command(), environ, (), 0.0),
             )
         ]
         for child in children:

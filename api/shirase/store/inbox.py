@@ -16,6 +16,9 @@ streams = tables.Base.metadata.tables["shirase_streams"]
 STATE = ("created_at", "read_at", "archived_at", "announcement_id", *log.CHANGING)
 
 
+MOST_WORDS = 8  # that are searched for; each is compared with every text of the inbox
+
+
 def page(
     db: Connection,
     user_id: str,
@@ -40,7 +43,7 @@ def page(
         wanted = wanted.where(notifications.c.type == type_)
     if category is not None:
         wanted = wanted.where(notifications.c.category == category)
-    for word in (words or "").split():
+    for word in list(dict.fromkeys((words or "").split()))[:MOST_WORDS]:
         wanted = wanted.where(or_(*(text.icontains(word, autoescape=True) for text in _TEXTS)))
     found = db.execute(wanted.order_by(notifications.c.position.desc()).limit(limit))
     return [notification_of(row) for row in found]

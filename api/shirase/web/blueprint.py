@@ -69,11 +69,16 @@ def by_path(endpoints: Iterable[Endpoint]) -> dict[str, dict[str, Endpoint]]:
     return found
 
 
-def with_braces(path: str, *, typed: bool = False) -> str:
-    """The path with its parameters as OpenAPI writes them: ``{number}``; or Starlette, with types: ``{number:int}``."""
+def with_braces(path: str, types: Mapping[str, str] | None = None) -> str:
+    """The path with its parameters as OpenAPI writes them, ``{number}``; with ``types`` as Starlette, ``{number:int}``.
+
+    Args:
+        path: as a blueprint has it, ``/<int:number>``.
+        types: the other's names for Flask's types.
+    """
 
     def written(match: re.Match[str]) -> str:
-        return f"{{{match[2]}:{match[1]}}}" if typed and match[1] else f"{{{match[2]}}}"
+        return f"{{{match[2]}:{types[match[1]]}}}" if types and match[1] else f"{{{match[2]}}}"
 
     return re.sub(r"<(?:(\w+):)?(\w+)>", written, path)
 

@@ -3,11 +3,11 @@
 import time
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from shirase.access.tokens import Identity
 from shirase.errors import TooLarge, TooSlow, UnsupportedMedia
-from shirase.inbox.drafts import invalid
+from shirase.inbox.drafts import Request, invalid
 from shirase.web.arrival import StillArriving
 from shirase.web.call import current, request
 from shirase.web.json_body import MAX_BODY, check_json
@@ -15,7 +15,7 @@ from shirase.web.json_body import MAX_BODY, check_json
 PROBLEMS = (400, 408, 413, 415, 422)  # what can be wrong with one
 LATE = "the body did not arrive whole in time"
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Request)
 
 
 def require(caller: Identity | None) -> None:
@@ -43,6 +43,7 @@ def read(model: type[Model]) -> Model:
 
     Raises:
         TooSlow: if it did not arrive whole.
+        TooLarge: if it is over the limit of its model.
         Malformed: if it is not JSON.
         Invalid: if a field is missing or wrong.
     """
@@ -51,6 +52,8 @@ def read(model: type[Model]) -> Model:
     call = current.get()
     if time.perf_counter() - call.started > call.services.settings.request_timeout:
         raise TooSlow(LATE)
+    if len(raw) > model.longest:
+        raise too_large(model.longest)
     check_json(raw)
     try:
         return model.model_validate_json(raw, strict=True)
@@ -58,6 +61,6 @@ def read(model: type[Model]) -> Model:
         raise invalid(exc) from exc
 
 
-def too_large() -> TooLarge:
+def too_large(limit: int = MAX_BODY) -> TooLarge:
     """The error for a body over the limit."""
-    return TooLarge(f"the body must have at most {MAX_BODY} bytes")
+    return TooLarge(f"the body must have at most {limit} bytes")

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from what the routes themselves declare, and a page to read it."""
 
 from collections.abc import Sequence
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -30,12 +31,13 @@ TEXT_PARAMETERS = {
 def document_of(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
     """The endpoint that shows these, and itself."""
     blueprint = Blueprint("docs")
+    described = cache(lambda settings: describe([*endpoints, *blueprint.endpoints], settings))
 
     @blueprint.get("/api/openapi.json")
     @operation(Operation("This document", PUBLIC, {200: ("OpenAPI 3.1", "application/json")}))
     def document() -> Response:
         """The contract for machines."""
-        return json_answer(describe([*endpoints, *blueprint.endpoints], services().settings))
+        return json_answer(described(services().settings))
 
     return blueprint.endpoints
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from shirase import logs
 from shirase.access.tokens import Identity
 from shirase.errors import FieldError, Forbidden, Invalid, NotFound, RateLimited
-from shirase.inbox.drafts import invalid
+from shirase.inbox import drafts
 from shirase.types import LARGEST_ID
 from shirase.web import auth, bodies, requests
 from shirase.web.call import current, request, services
@@ -41,7 +41,7 @@ class Operation:
     summary: str
     access: str
     answers: Mapping[int, tuple[str, type[BaseModel] | str | None]]  # status: (description, JSON model or media type)
-    body: type[BaseModel] | None = None
+    body: type[drafts.Request] | None = None
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     rate: str | None = None  # which of the rate limits it counts for
@@ -139,4 +139,4 @@ def _query(model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate(request().args)
     except ValidationError as exc:
-        raise invalid(exc) from exc
+        raise drafts.invalid(exc) from exc

@@ -50,6 +50,8 @@ NotificationId = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_who
 class SomeIds(Request):
     """Which notifications."""
 
+    longest = 64 * 1024  # to take apart what any user may send costs more than to read it
+
     ids: Annotated[list[NotificationId], Field(min_length=1, max_length=1000)]
 
     def distinct(self) -> list[int]:

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel
-
 from shirase.access.tokens import Identity
 from shirase.inbox import announcements, events, inbox
+from shirase.inbox.drafts import Request
 from shirase.types import Position
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
@@ -29,7 +28,7 @@ blueprint = Blueprint("inbox", "/api/notifications")
 LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
 
 
-def _changing(summary: str, counted: str, body: type[BaseModel] | None = None) -> Operation:
+def _changing(summary: str, counted: str, body: type[Request] | None = None) -> Operation:
     answers = {200: (f"{counted}; ids of others are passed over" if body else counted, UpdatedView)}
     return Operation(summary, USER, answers, body=body, problems=bodies.PROBLEMS if body else ())
 
