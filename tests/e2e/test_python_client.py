@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from shirase.access.tokens import WRITE
+from shirase.access.tokens import ADMIN, WRITE
 from shirase.client.async_client import AsyncClient
 from shirase.client.client import Client, ClientError, StreamEvent
 from tests.support.browser_like import Browsers
@@ -71,6 +71,28 @@ def way(service: Service, browsers: Browsers) -> Iterator[Forwarder]:
 @pytest.fixture
 def user() -> str:
     return f"user-{uuid4().hex}"
+
+
+def test_a_users_id_may_be_an_integer_or_a_uuid(connect: Connect) -> None:
+    producer, uuid = connect("producer", f"{WRITE} {ADMIN}"), uuid4()
+    number = uuid.int % 10**12
+    assert producer.create(user_id=number, type="t", title="One", message="").user_id == str(number)
+    assert producer.put(user_id=uuid, key="k", type="t", title="Keyed", message="").user_id == str(uuid)
+    producer.retract("k", user_id=uuid)
+    assert producer.broadcast([number, uuid], type="t", title="All", message="") == 2
+    assert producer.change_members(f"topic-{number}", add=[number, uuid]) == (2, 0)
+    assert [connect(str(one)).list().unread_count for one in (number, uuid)] == [2, 1]
+    assert [producer.disconnect(one) for one in (number, uuid)] == [0, 0]
+
+
+def test_listening_goes_on_from_a_page(connect: Connect, user: str) -> None:
+    producer, own = connect("producer", WRITE), connect(user)
+    producer.create(user_id=user, type="t", title="On the page", message="")
+    page = own.list()
+    producer.create(user_id=user, type="t", title="Behind it", message="")
+    events = own.listen(page.cursor)
+    assert [next(events).event, next(events).data["title"]] == ["connected", "Behind it"]
+    events.close()
 
 
 def test_create_batch_broadcast_list_read_and_delete(connect: Connect, user: str) -> None:

@@ -112,7 +112,11 @@ class Host:
         old = self.worker_pids()
         for pid in old:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: len(self.worker_pids() - old) >= len(old), START_TIMEOUT, "the workers do not come back")
+        wait_until(lambda: len(self.worker_pids() - old) >= len(old), START_TIMEOUT, self._why_no_workers)
+
+    def _why_no_workers(self) -> str:
+        log = self._log.read_text()[-2000:]
+        return f"the workers do not come back: there are {self.worker_pids()}, and the log ends with {log}"
 
     def open(self, browsers: Browsers, user: str, **options: Any) -> Device:
         """Open a stream of the user through the application, and wait for ``connected``."""

@@ -74,7 +74,7 @@ class AsyncClient:
         return await self._run(requests.delete_announcement(number))
 
     async def change_members(
-        self, topic: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+        self, topic: str, *, add: Iterable[UserId] = (), remove: Iterable[UserId] = ()
     ) -> tuple[int, int]:
         """Change a topic's members, at most 10,000 at a time; returns how many were added and removed."""
         return await self._run(requests.change_members(topic, add, remove))

@@ -143,7 +143,9 @@ class Client:
         """Delete an announcement from every inbox that has it."""
         return self._run(requests.delete_announcement(number))
 
-    def change_members(self, topic: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[int, int]:
+    def change_members(
+        self, topic: str, *, add: Iterable[UserId] = (), remove: Iterable[UserId] = ()
+    ) -> tuple[int, int]:
         """Change a topic's members, at most 10,000 at a time; returns how many were added and removed."""
         return self._run(requests.change_members(topic, add, remove))
 

@@ -51,7 +51,7 @@ def delete_announcement(number: int) -> Request[None]:
     return Request("DELETE", f"{ANNOUNCEMENTS}/{number:d}", lambda _: None)
 
 
-def change_members(topic: str, add: Iterable[str], remove: Iterable[str]) -> Request[tuple[int, int]]:
+def change_members(topic: str, add: Iterable[UserId], remove: Iterable[UserId]) -> Request[tuple[int, int]]:
     """Change the members of a topic."""
     return Request(
         "POST",
