@@ -14,6 +14,7 @@ from shirase.inbox import notifications
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import (
+    announcements,
     connections,
     inbox,
     keyed,
@@ -25,15 +26,19 @@ from shirase.store import (
     retract,
     scheduled,
     states,
+    topics,
     traces,
 )
 from shirase.store.database import Database
 from shirase.store.tables import VERSION_TABLE, Base
-from shirase.types import PUBLISH, Draft, Event, Published, StreamConnection
+from shirase.store.take_over import take_over
+from shirase.types import EVERYONE, PUBLISH, Draft, Event, Published, StreamConnection
 from tests.support.content import content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BIG = ("events", "notifications", "streams", "connections", "scheduled")
+BIG = ("events", "notifications", "streams", "connections", "topic_members")
+
+OF_EVERY_CONNECTION = ("connected and behind", "connected and waiting")
 
 
 def mark(db: Connection, found: list[Event]) -> None:
@@ -97,6 +102,14 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "forget": lambda db: registry.forget(db, NOW, NOW, 500),
     "misses": lambda db: missed.of_node(db, "n", 500),
     "waiting": lambda db: pending.anything(db, NOW),
+    "take_over": lambda db: take_over(db, ["u7", "u8"], NOW),
+    "take_over, claim": lambda db: take_over(db, ["u7"], NOW, claimed=["a", "b"]),
+    "announcement": lambda db: announcements.find(db, 1),
+    "announcement, taken over": lambda db: announcements.taken_over(db, 1, 500),
+    "connected and behind": lambda db: announcements.behind(db, 1000),
+    "connected and waiting": lambda db: announcements.waiting(db, 1),
+    "members": lambda db: topics.page(db, "t1", 100, "u7"),
+    "members, change": lambda db: topics.change(db, "t1", ["u7"], ["u8"]),
 }
 
 
@@ -120,12 +133,17 @@ def filled(database: Database, settings: Settings) -> Database:
         registry.departed(db, [f"c{number}" for number in range(1000, 5000)], NOW)
         db.execute(text("UPDATE shirase_events SET published_at = created_at"))
         db.execute(text("UPDATE shirase_notifications SET read_at = created_at WHERE id % 10 <> 0"))
+        for number in range(20):
+            topics.change(db, f"t{number}", [f"u{user}" for user in range(500)], [])
+        announcements.add(db, EVERYONE, Draft("", content()), NOW, for_newcomers=False)
         db.execute(text("ANALYZE"))
     return database
 
 
 def test_every_query_uses_an_index(filled: Database) -> None:
     scans = {name: found for name, query in QUERIES.items() if (found := scanned(filled, query))}
+    for name in OF_EVERY_CONNECTION:
+        assert all("shirase_connections" in line for line in scans.pop(name, ()))
     assert scans == {}
 
 
@@ -150,6 +168,7 @@ def scanned(database: Database, query: Callable[[Connection], Any]) -> list[str]
         ]
         db.rollback()
     assert plans
-    whole = re.compile(rf"Seq Scan on ({'|'.join(BIG)})|SCAN ({'|'.join(BIG)})(?! USING)")
+    big = f"shirase_({'|'.join(BIG)})"
+    whole = re.compile(rf"Seq Scan on {big}|SCAN {big}(?! USING)")
     # "outdated" reads SQLite's rows in the order of their ids, up to a limit: that order is its index.
     return [line for line in plans if whole.search(line) and query is not QUERIES["outdated"]]

@@ -1,7 +1,8 @@
 """Announcements: made at once whatever the number of users, and taken over by each user who looks or is connected."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -18,7 +19,8 @@ from shirase.types import Announcement, Draft, Position
 
 logger = logging.getLogger(__name__)
 
-SPREAD = 1000  # connected users at a time
+CONNECTED = 10_000  # users that are looked for at a time
+SPREAD = 1000  # of them, whose logs are locked in one transaction
 BATCH = 500  # notifications removed in one transaction
 BATCHES = 20  # of them before others have their turn
 NOT_FOUND = "there is no such announcement: it was deleted, is older than what is kept, or never was"
@@ -152,20 +154,34 @@ def spread(database: Database, publisher: Publisher) -> int:
     """Have connected users take over what was announced; returns how many still lack some: their logs are locked."""
     while True:
         with database.autocommit() as db:
-            behind = announcements.behind(db, SPREAD)
-        if not behind:
-            return 0
+            behind = announcements.behind(db, CONNECTED)
         for user_id, is_known in behind:
             if not is_known:
                 _begin_log(database, user_id)
-        with database.transaction() as db:
-            users = [user_id for user_id, _ in behind]
-            taken = take_over(db, users, datetime.now(UTC), patience=IMPATIENCE, skip_locked=True)
-        notifications.publish_stored(database, publisher, taken.stored)
-        metrics.SPREAD.inc(len(taken.stored))
-        if not taken.users:
+        if behind and not _spread_to(database, publisher, [user_id for user_id, _ in behind]):
             logger.info("the logs of %d connected users are locked: announcements wait", len(behind))
             return len(behind)
+        if not behind:
+            return 0
+
+
+def _spread_to(database: Database, publisher: Publisher, users: Sequence[str]) -> int:
+    """Have these users take over; returns how many could. What some took over is published while the next do."""
+    reached = 0
+    published: Future[None] | None = None
+    with ThreadPoolExecutor(1, "spread") as beside:
+        for first in range(0, len(users), SPREAD):
+            with database.transaction() as db:
+                some = users[first : first + SPREAD]
+                taken = take_over(db, some, datetime.now(UTC), patience=IMPATIENCE, skip_locked=True)
+            reached += taken.users
+            metrics.SPREAD.inc(len(taken.stored))
+            if published:
+                published.result()
+            published = beside.submit(notifications.publish_stored, database, publisher, taken.stored)
+        if published:
+            published.result()
+    return reached
 
 
 def _begin_log(database: Database, user_id: str) -> None:

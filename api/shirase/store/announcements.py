@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, case, delete, func, insert, select, text, update
+from sqlalchemy import Connection, CursorResult, case, delete, false, func, insert, select, text, update
 
 from shirase.store import kept, tables
 from shirase.store.advance import LATEST, streams
@@ -132,46 +132,49 @@ def spread_again(db: Connection, topic: str) -> None:
 
 def behind(db: Connection, limit: int) -> list[tuple[str, bool]]:
     """Connected users who may lack an announcement, the most recently active first; and whether each has a log."""
-    wanted = (
-        select(connections.c.user_id, func.count(streams.c.user_id))
-        .join(streams, streams.c.user_id == connections.c.user_id, isouter=True)
-        .where(connections.c.ended_at.is_(None), _BEHIND)
-        .group_by(connections.c.user_id)
-        .order_by(func.max(connections.c.last_seen).desc())
-    )
-    return [(user_id, bool(known)) for user_id, known in db.execute(wanted.limit(limit))]
-
-
-_BEHIND = (func.coalesce(streams.c.announced, 0) < LATEST) | func.coalesce(streams.c.topics_changed, False)
+    newest = func.coalesce(streams.c.topics_changed, false()) | (streams.c.announced < LATEST)
+    state = _of_connected(case((newest, 1), else_=0))
+    wanted = select(_CONNECTED.c.user_id, state.is_not(None)).where(func.coalesce(state, 1) == 1)
+    found = db.execute(wanted.order_by(_CONNECTED.c.last_seen.desc()).limit(limit))
+    return [(user_id, bool(is_known)) for user_id, is_known in found]
 
 
 def waiting(db: Connection, number: int) -> int:
-    """How many connected users have not considered an announcement."""
-    wanted = (
-        select(func.count(connections.c.user_id.distinct()))
-        .join(streams, streams.c.user_id == connections.c.user_id, isouter=True)
-        .where(connections.c.ended_at.is_(None), func.coalesce(streams.c.announced, 0) < number)
-    )
-    return db.execute(wanted).scalar_one()
+    """How many connected users have not considered an announcement; nobody once it is spread."""
+    if db.execute(select(announcements.c.spread_at).where(announcements.c.id == number)).scalar_one_or_none():
+        return 0
+    considered = func.coalesce(_of_connected(streams.c.announced), 0)
+    return db.execute(select(func.count()).select_from(_CONNECTED).where(considered < number)).scalar_one()
 
 
 def lag(db: Connection) -> tuple[int, datetime | None]:
     """How many connected users lack an announcement, and since when the oldest of those announcements is there."""
     if not spreading(db):
         return 0, None
-    wanted = (
-        select(
-            func.count(connections.c.user_id.distinct()),
-            func.min(case((streams.c.topics_changed, 0), else_=func.coalesce(streams.c.announced, 0))),
-        )
-        .join(streams, streams.c.user_id == connections.c.user_id, isouter=True)
-        .where(connections.c.ended_at.is_(None), _BEHIND)
-    )
+    mark = case((streams.c.topics_changed, 0), else_=streams.c.announced)
+    marks = select(func.coalesce(_of_connected(mark), 0).label("mark")).select_from(_CONNECTED).subquery()
+    wanted = select(func.count(), func.min(marks.c.mark)).where(marks.c.mark < LATEST)
     users, lowest = db.execute(wanted).one()
     oldest = select(func.min(announcements.c.created_at)).where(
         announcements.c.spread_at.is_(None), announcements.c.id > (lowest or 0)
     )
     return users, db.execute(oldest).scalar_one() if users else None
+
+
+_CONNECTED = (
+    select(connections.c.user_id, func.max(connections.c.last_seen).label("last_seen"))
+    .where(connections.c.ended_at.is_(None))
+    .group_by(connections.c.user_id)
+    .subquery("connected")
+)
+
+
+def _of_connected(value: Any) -> Any:
+    """What a connected user's log has, NULL without one.
+
+    By one look into the index for each: as a join, PostgreSQL reads the logs of all users there are.
+    """
+    return select(value).where(streams.c.user_id == _CONNECTED.c.user_id).correlate(_CONNECTED).scalar_subquery()
 
 
 def _with_counts(db: Connection, rows: Sequence[Any]) -> list[Announcement]:
