@@ -154,3 +154,10 @@ def test_the_image_copies_what_exists_and_is_not_run_by_root() -> None:
             assert (ROOT / source).exists()
             assert f"!{source}" in (ROOT / ".dockerignore").read_text().splitlines()
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["shirase", "shirase"]
+
+
+def test_the_nodes_control_port_is_on_the_private_network_alone() -> None:
+    service = SERVICES["pushpin"]
+    host = service["command"][service["command"].index("--control-host") + 1]
+    names = {network: (options or {}).get("aliases", []) for network, options in service["networks"].items()}
+    assert names == {"private": [host], "edge": []}

@@ -134,7 +134,7 @@ def run_proxy(
             run_dir=node.run_directory(data_dir),
             client_host=host,
             client_port=port,
-            control_host=control_host,
+            control_host=node.address_of("--control-host", control_host),
             control_port=port + 2,
             stats_port=port + 3,
             prometheus_port=port + 4,

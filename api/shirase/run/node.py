@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import resource
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
+from shirase.addresses import resolve
 from shirase.errors import ProxyMissing, SettingsError
 from shirase.inbox.streams import PATH
 from shirase.keys import key_bytes
@@ -92,6 +94,18 @@ def run_directory(data_dir: Path, node: str = "run") -> Path:
         raise PermissionError(f"{path} belongs to another user")
     path.chmod(0o700)
     return path
+
+
+def address_of(option: str, host: str) -> str:
+    """The first address of a host: Pushpin listens on addresses and not on names.
+
+    Raises:
+        SettingsError: if the name does not resolve.
+    """
+    try:
+        return resolve(host)[0][1]
+    except socket.gaierror as exc:
+        raise SettingsError(option, f"{host} has no address: {exc.strerror}") from exc
 
 
 def node_environment(environ: Mapping[str, str]) -> dict[str, str]:

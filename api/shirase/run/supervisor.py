@@ -20,6 +20,7 @@ from shirase.run.environment import given
 from shirase.run.node import (
     SLACK,
     ProxyConfig,
+    address_of,
     installed_version,
     node_environment,
     raise_file_limit,
@@ -81,7 +82,7 @@ def up(options: UpOptions) -> int:
 
 def _run(options: UpOptions) -> None:
     data_dir = options.data_dir.resolve()
-    address = _address(options.host)
+    address = address_of("--host", options.host)
     if options.demo and not ip_address(address).is_loopback:
         raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
     if not ip_address(address).is_loopback:
@@ -202,14 +203,6 @@ def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, 
         "SHIRASE_DEMO": "on" if options.demo else "off",
         "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",
     }
-
-
-def _address(host: str) -> str:
-    """Resolve the host, since Pushpin listens on addresses and not on names."""
-    try:
-        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
-    except socket.gaierror as exc:
-        raise StartFailed(f"--host {host}: {exc.strerror}") from exc
 
 
 def _check_ports(first: int, address: str) -> None:
