@@ -125,8 +125,8 @@ def test_handlers_and_relay_publish_where_pushpin_listens() -> None:
     port = int(command[command.index("--port") + 1])
 
     for name in ("api", "relay"):
-        assert SERVICES[name]["environment"]["GRIP_URL"] == f"http://pushpin:{port + 2}"
-        assert SERVICES[name]["environment"]["PUSHPIN_STATS_URL"] == f"tcp://pushpin:{port + 3}"
+        assert SERVICES[name]["environment"]["GRIP_URL"] == f"http://node-control:{port + 2}"
+        assert SERVICES[name]["environment"]["PUSHPIN_STATS_URL"] == f"tcp://node-control:{port + 3}"
     assert SERVICES["pushpin"]["ports"][0].endswith(f":{port}")
 
 
