@@ -1,6 +1,6 @@
-"""All queries. Each function runs on the connection that it is passed, and neither begins nor commits.
+"""All queries. Each function runs on the connection that it is passed; the caller begins and commits.
 
 ``append`` and ``log`` write and read users' logs. ``inbox`` is the state that REST reads. ``idempotency`` makes a
 repeated request harmless. ``used_tickets`` limits a ticket to one stream. ``connections`` and ``registry`` track who is
-connected. ``pending`` tells whether the relay has work.
+connected. ``pending`` checks whether the relay has work.
 """

@@ -1,4 +1,4 @@
-"""Moving logs forward: a log's row is locked, its head and its counts change, and the events are inserted behind it."""
+"""Advancing logs: lock a log's row, change its head and counts, and insert the events."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -32,14 +32,14 @@ streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
 announcements = tables.Base.metadata.tables["shirase_announcements"]
 
-IMPATIENCE = "100ms"  # that a lock may take where there is another way
+IMPATIENCE = "100ms"  # the longest wait for a lock when the caller has a fallback
 NOW = bindparam("now", type_=Moment())
 TAG = bindparam("tag", type_=Tag)
-# SQLite's own: an id is never given twice, also after the newest notification was deleted.
+# SQLite's AUTOINCREMENT counter: an id is not reused after the newest notification was deleted.
 LAST_ID = literal_column(
     "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'shirase_notifications')", Integer()
 )
-# A user who appears now gets what is announced after this one.
+# A user whose log begins now gets the announcements after this one.
 LATEST = select(func.coalesce(func.max(announcements.c.id), 0)).scalar_subquery()
 _STEP = {"user_id": UserId, "events": BigInteger(), "unread": Integer(), "unseen": Integer()}
 _ENTRY = {
@@ -56,7 +56,7 @@ _ENTRY = {
 
 
 class End(NamedTuple):
-    """Where a log stands after an append."""
+    """The end of a log after an append."""
 
     head: int
     unread: int
@@ -66,20 +66,20 @@ class End(NamedTuple):
 
 
 def new_tag() -> str:
-    """Random bits for the events of one append: they are committed together, or never were."""
+    """Random bits that mark the events of one append."""
     return secrets.token_hex(3)
 
 
 def advance(db: Connection, steps: Iterable[dict[str, Any]], tag: str) -> dict[str, End]:
-    """Move heads and counts forward, and hold the rows' locks until the transaction ends.
+    """Advance heads and counts. The rows stay locked until the transaction ends.
 
     Args:
         db: a transaction that writes.
         steps: ``{"user_id", "events", "unread", "unseen"}``, one a user.
-        tag: of the events that are appended.
+        tag: the tag of the appended events.
     """
-    found = db.execute(_advance_by_steps(db.dialect.name), {"steps": document(steps), "tag": tag})
-    return {user: End(*end) for user, *end in found.all()}
+    ends = db.execute(_advance_by_steps(db.dialect.name), {"steps": document(steps), "tag": tag})
+    return {user: End(*end) for user, *end in ends.all()}
 
 
 @cache
@@ -89,12 +89,13 @@ def _advance_by_steps(dialect: str) -> Executable:
 
 
 def appear(db: Connection, user_ids: Iterable[str], *, patient: bool = True) -> None:
-    """Begin the logs of users who have none yet.
+    """Insert logs for users who have none yet.
 
-    It waits where another transaction has just begun one of them; unless ``patient``, it soon fails (``RowsLocked``).
+    It waits while another transaction inserts one of them, up to the timeout; unless ``patient``, up to ``IMPATIENCE``
+    (``RowsLocked``).
     """
-    given = document({"user_id": user_id} for user_id in sorted(user_ids))
-    db.execute(_appear(db.dialect.name, patient=patient), {"appearing": given})
+    parameters = document({"user_id": user_id} for user_id in sorted(user_ids))
+    db.execute(_appear(db.dialect.name, patient=patient), {"appearing": parameters})
 
 
 @cache
@@ -109,7 +110,7 @@ def _appear(dialect: str, *, patient: bool) -> Executable:
 
 
 def advancing(module: Any, steps: FromClause) -> Any:
-    """The statement that moves logs forward by these steps, in the order of ids, so that no two writers deadlock."""
+    """The statement that advances logs by these steps, ordered by user id, so that writers cannot deadlock."""
     # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
     new = select(*(steps.c[name] for name in _STEP), TAG, LATEST).where(true()).order_by(steps.c.user_id)
     statement = module.insert(streams).from_select(["user_id", "head", "unread", "unseen", "tag", "appeared"], new)
@@ -128,7 +129,7 @@ def advancing(module: Any, steps: FromClause) -> Any:
 
 
 def insert_events(db: Connection, appended: Sequence[Event], now: datetime) -> None:
-    """Insert events at the places that their logs have been moved to."""
+    """Insert events into logs that have been advanced for them."""
     db.execute(_insert_entries(db.dialect.name), {"appended": document(map(_entry, appended)), "now": now})
 
 

@@ -1,6 +1,6 @@
 """Appending new notifications to logs.
 
-PostgreSQL does all of it in one statement; SQLite, where a statement may change one table alone, in three.
+It takes one statement on PostgreSQL and three on SQLite, where a statement can change only one table.
 """
 
 from collections import Counter
@@ -23,49 +23,49 @@ from shirase.types import NOTIFICATION, Draft, Event, EventId, Notification
 events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
-# Ids and positions in the list are of one sequence, so that a position of a new notification is its id.
+# Ids and list positions share one sequence: the position of a new notification is its id.
 NEXT_ID = IdSequence("shirase_notifications_id_seq").next_value()
 
-# Every statement is built once: to build one takes 20 times as long as to run it.
+# Statements are built once: building one takes 20 times as long as running it.
 CONTENT = {name: column_type(field) for name, field in FIELDS.items()}
 _PLACE = {"user_id": UserId, "k": Integer(), "ord": Integer()}
 _STORED = ("id", "position", "user_id", "seq", "created_at", "announcement_id", *FIELDS)
-_SAID = {"k": Integer(), "announced_at": Moment(), "announcement_id": BigInteger(), **CONTENT}
-_OF_CONTENT = [name for name in _SAID if name != "k"]
+_CONTENT_ROW = {"k": Integer(), "announced_at": Moment(), "announcement_id": BigInteger(), **CONTENT}
+_OF_CONTENT = [name for name in _CONTENT_ROW if name != "k"]
 
 
 def append_notifications(
     db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool = True
 ) -> list[Event]:
-    """Store notifications and their events, in order, in as many round trips for one as for ten thousand.
+    """Store notifications and their events, in order. The number of round trips does not depend on how many.
 
     Args:
-        db: one that writes, which in PostgreSQL may be the one statement's own.
-        drafts: what to store.
-        now: when they are created.
-        patient: whether to wait for a log that someone else holds. Else it fails soon (``RowsLocked``).
+        db: a write transaction; on PostgreSQL a ``single_statement`` one is enough.
+        drafts: the notifications.
+        now: their time of creation.
+        patient: wait for locked logs up to the timeout; else fail after ``IMPATIENCE`` (``RowsLocked``).
     """
     contents: dict[int, tuple[int, Draft]] = {}
-    left = Counter(draft.user_id for draft in drafts)
+    remaining = Counter(draft.user_id for draft in drafts)
     places: list[dict[str, Any]] = []
     for order, draft in enumerate(drafts):
         k, _ = contents.setdefault(id(draft.content), (len(contents), draft))
-        left[draft.user_id] -= 1
-        places.append({"user_id": draft.user_id, "after": left[draft.user_id], "k": k, "ord": order})
-    said = document(_said_row(k, draft) for k, draft in contents.values())
+        remaining[draft.user_id] -= 1
+        places.append({"user_id": draft.user_id, "after": remaining[draft.user_id], "k": k, "ord": order})
+    content_rows = document(_content_row_of(k, draft) for k, draft in contents.values())
     tag = new_tag()
-    if db.dialect.name == "sqlite":  # which has one writer at a time anyway
-        return _store_in_three(db, drafts, places, said, tag, now)
+    if db.dialect.name == "sqlite":  # it has one writer at a time, so ``patient`` means nothing
+        return _append_on_sqlite(db, drafts, places, content_rows, tag, now)
     appended = []
-    given = {"place": document(places), "said": said, "tag": tag, "now": now}
-    stored = sorted(map(tuple, db.execute(_append_at_once(patient=patient), given)))  # ids are in the order of places
+    parameters = {"place": document(places), "said": content_rows, "tag": tag, "now": now}
+    stored = sorted(map(tuple, db.execute(_append_at_once(patient=patient), parameters)))  # ids follow the places
     for draft, (number, seq, unread, unseen, previous_tag) in zip(drafts, stored, strict=True):
         ids = EventId(seq, tag), EventId(seq - 1, previous_tag)
         appended.append(_event(draft, number, ids, (unread, unseen), now))
     return appended
 
 
-def _said_row(k: int, draft: Draft) -> dict[str, Any]:
+def _content_row_of(k: int, draft: Draft) -> dict[str, Any]:
     row = {"k": k, **content_row(draft.content)}
     if draft.announcement_id is not None and draft.created_at:
         row |= {"announcement_id": draft.announcement_id, "announced_at": rfc3339(draft.created_at)}
@@ -73,7 +73,7 @@ def _said_row(k: int, draft: Draft) -> dict[str, Any]:
 
 
 def content_row(content: Content) -> dict[str, Any]:
-    """The columns of a content as a row of a parameter (``rows``); NULL is left out."""
+    """The columns of a content as a row for ``sql.document``, without NULLs."""
     return {
         name: rfc3339(value) if FIELDS[name].kind == "time" else value
         for name, value in content.columns.items()
@@ -95,8 +95,13 @@ def _event(draft: Draft, number: int, ids: tuple[EventId, EventId], counts: tupl
     return Event(draft.user_id, own, previous, NOTIFICATION, unread, now, None, stored, unseen)
 
 
-def _store_in_three(
-    db: Connection, drafts: Sequence[Draft], places: Sequence[dict[str, Any]], said: str, tag: str, now: datetime
+def _append_on_sqlite(
+    db: Connection,
+    drafts: Sequence[Draft],
+    places: Sequence[dict[str, Any]],
+    content_rows: str,
+    tag: str,
+    now: datetime,
 ) -> list[Event]:
     counts = Counter(draft.user_id for draft in drafts)
     steps = [{"user_id": user, "events": n, "unread": n, "unseen": n} for user, n in counts.items()]
@@ -109,27 +114,27 @@ def _store_in_three(
         is_first = after == counts[draft.user_id] - 1
         ids = EventId(end.head - after, tag), EventId(end.head - after - 1, end.previous_tag if is_first else tag)
         appended.append(_event(draft, number, ids, (end.unread - after, end.unseen - after), now))
-    db.execute(_insert_notifications(), {"said": said, "place": document(places), "now": now})
+    db.execute(_insert_notifications(), {"said": content_rows, "place": document(places), "now": now})
     insert_events(db, appended, now)
     return appended
 
 
 @cache
 def _append_at_once(*, patient: bool) -> Executable:
-    said = rows("postgresql", "said", _SAID)
-    given = rows("postgresql", "place", {**_PLACE, "after": BigInteger()})
-    place = select(given).cte("places")  # taken apart once, though it is used twice
-    one = func.count()
-    counted = select(place.c.user_id, one.label("events"), one.label("unread"), one.label("unseen"))
+    contents = rows("postgresql", "said", _CONTENT_ROW)
+    parameter = rows("postgresql", "place", {**_PLACE, "after": BigInteger()})
+    place = select(parameter).cte("places")  # as a CTE it is parsed once, although it is used twice
+    each = func.count()
+    counted = select(place.c.user_id, each.label("events"), each.label("unread"), each.label("unseen"))
     counted = counted.group_by(place.c.user_id)
     if not patient:
         counted = counted.where(setting("lock_timeout", IMPATIENCE))
     steps = counted.cte("steps")
     ended = advancing(postgresql, steps).cte("ended")
     ordered = (
-        select(place.c.user_id, (ended.c.head - place.c.after).label("seq"), *(said.c[n] for n in _OF_CONTENT))
+        select(place.c.user_id, (ended.c.head - place.c.after).label("seq"), *(contents.c[n] for n in _OF_CONTENT))
         .join_from(place, ended, place.c.user_id == ended.c.user_id)
-        .join(said, place.c.k == said.c.k)
+        .join(contents, place.c.k == contents.c.k)
         .order_by(place.c.ord)
         .subquery("ordered")
     )
@@ -170,8 +175,8 @@ def _content_columns(columns: Any) -> list[ColumnElement[Any]]:
 
 @cache
 def _insert_notifications() -> Executable:
-    said = rows("sqlite", "said", _SAID)
+    contents = rows("sqlite", "said", _CONTENT_ROW)
     place = rows("sqlite", "place", {**_PLACE, "seq": BigInteger(), "id": BigInteger()})
-    columns = [place.c.id, place.c.id, place.c.user_id, place.c.seq, *_content_columns(said.c)]
-    source = select(*columns).join_from(place, said, place.c.k == said.c.k)
+    columns = [place.c.id, place.c.id, place.c.user_id, place.c.seq, *_content_columns(contents.c)]
+    source = select(*columns).join_from(place, contents, place.c.k == contents.c.k)
     return insert(notifications).from_select(_STORED, source.order_by(place.c.ord))

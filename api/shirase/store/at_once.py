@@ -1,7 +1,7 @@
-"""The usual replace in one statement of PostgreSQL, as a create is.
+"""The common replace in one PostgreSQL statement.
 
-The present notifications are read without a lock, and the statement checks that they still are as they were read. If
-one is not, it fails as a whole; then ``keyed.put`` does the same under locks.
+The present notifications are read without a lock, and the statement checks that none has changed since. If one has,
+the statement fails as a whole, and the caller falls back to ``keyed.put``, which locks.
 """
 
 from collections.abc import Sequence
@@ -30,49 +30,51 @@ _SET = ", ".join(f"{name} = new.{name}" for name in FIELDS)
 
 
 def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> list[Stored] | None:
-    """Replace the present notifications of these keys; ``None``, and nothing done, where it takes more than that.
+    """Replace the present notifications of these keys; ``None``, and nothing is changed, if one needs ``keyed.put``.
 
-    That is: a notification is new or has expired, nothing changes, a user has several, the unread count changes, or it
-    was taken over from an announcement.
+    It does if it is new, has expired, stays the same, changes the unread count, came from an announcement, or if a user
+    has several.
     """
     if db.dialect.name == "sqlite" or len({draft.user_id for draft in drafts}) < len(drafts):
         return None
     if not all(draft.content.key for draft in drafts):
         return None
     present = keyed.present(db, {keyed.whose(draft) for draft in drafts})
-    wanted = select(streams.c.user_id, streams.c.seen).where(streams.c.user_id.in_([d.user_id for d in drafts]))
-    seen = {user_id: number for user_id, number in db.execute(wanted)}  # noqa: C416 - rows are pairs
-    updates = [keyed.updated(draft, one, now) if (one := present.get(keyed.whose(draft))) else None for draft in drafts]
-    usual = [one for one in updates if one and _is_usual(one, now)]
+    query = select(streams.c.user_id, streams.c.seen).where(streams.c.user_id.in_([d.user_id for d in drafts]))
+    seen = {user_id: number for user_id, number in db.execute(query)}  # noqa: C416 - rows are pairs
+    updates = [
+        keyed.updated(draft, item, now) if (item := present.get(keyed.whose(draft))) else None for draft in drafts
+    ]
+    usual = [item for item in updates if item and _is_usual(item, now)]
     if len(usual) < len(drafts):
         return None
     tag = new_tag()
-    given = {"new": document(_row(one, seen[one.after.user_id]) for one in usual), "tag": tag, "now": now}
+    parameters = {"new": document(_row(item, seen[item.after.user_id]) for item in usual), "tag": tag, "now": now}
     try:
-        found = {
+        rows = {
             row.user_id: row
-            for row in db.execute(_statement(), {**given, "wanted": len(usual), "patient": len(usual) == 1})
+            for row in db.execute(_statement(), {**parameters, "wanted": len(usual), "patient": len(usual) == 1})
         }
     except DBAPIError as exc:
         if isinstance(exc.orig, DivisionByZero):
             return None
         raise
-    return [_stored(one.after, found[one.after.user_id], seen[one.after.user_id], tag, now) for one in usual]
+    return [_stored(item.after, rows[item.after.user_id], seen[item.after.user_id], tag, now) for item in usual]
 
 
-def _is_usual(one: Update, now: datetime) -> bool:
-    expires_at = one.before.content.expires_at
-    counted_before, _ = keyed.counts(one.before, 0)
-    counted_after, _ = keyed.counts(one.after, 0)
+def _is_usual(update: Update, now: datetime) -> bool:
+    expires_at = update.before.content.expires_at
+    counted_before, _ = keyed.counts(update.before, 0)
+    counted_after, _ = keyed.counts(update.after, 0)
     is_alive = expires_at is None or expires_at > now
-    return counted_before == counted_after and is_alive and one.before.announcement_id is None
+    return counted_before == counted_after and is_alive and update.before.announcement_id is None
 
 
-def _row(one: Update, seen: int) -> dict[str, Any]:
-    before, after = one.before, one.after
+def _row(update: Update, seen: int) -> dict[str, Any]:
+    before, after = update.before, update.after
     counted, was_unseen = keyed.counts(before, seen)
-    unseen = (counted if one.rises else was_unseen) - was_unseen
-    state = keyed.state(after, is_seen=after.read_at is not None or (not one.rises and before.position <= seen))
+    unseen = (counted if update.rises else was_unseen) - was_unseen
+    state = keyed.state(after, is_seen=after.read_at is not None or (not update.rises and before.position <= seen))
     return {
         "user_id": before.user_id,
         "id": before.id,
@@ -80,7 +82,7 @@ def _row(one: Update, seen: int) -> dict[str, Any]:
         "old_read_at": rfc3339(before.read_at) if before.read_at else None,
         "old_archived_at": rfc3339(before.archived_at) if before.archived_at else None,
         "old_position": before.position,
-        "rises": one.rises,
+        "rises": update.rises,
         "seen": seen,
         "unseen": unseen,
         "state": orjson.dumps(state).decode()[:-1],
@@ -151,4 +153,4 @@ def _statement() -> TextClause:
         SELECT 1 / CASE WHEN (SELECT count(*) FROM entries) = :wanted THEN 1 ELSE 0 END AS complete,
             entries.*, written.position
         FROM (SELECT 1) AS one LEFT JOIN entries ON true LEFT JOIN written ON written.user_id = entries.user_id
-    """)  # noqa: S608 - of declared names alone
+    """)  # noqa: S608 - made of declared names only

@@ -1,4 +1,4 @@
-"""Appending to logs what happened to stored notifications."""
+"""Appending changes of stored notifications to logs."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,26 +16,26 @@ from shirase.types import READ, SEEN, Event, EventId, Notification
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that happened to a user's notifications, not yet in the log."""
+    """A change of a user's notifications that is not in the log yet."""
 
     user_id: str
     kind: str
-    data: dict[str, Any] = field(default_factory=dict)  # without the counts, which are known once the log has advanced
-    unread: int = 0  # by how much the counts change
+    data: dict[str, Any] = field(default_factory=dict)  # without the counts, which are known after ``advance``
+    unread: int = 0  # the differences of the counts
     unseen: int = 0
-    notification: Notification | None = None  # whose content the event carries
+    notification: Notification | None = None  # the event carries its content
 
 
 def with_count(change: Change) -> list[Change]:
-    """The change, and a ``read`` of nothing if the unread count changes by an event of the second edition.
+    """The change, followed by a ``read`` event without ids if the unread count changes.
 
-    Clients of the first edition ignore that event, and take the count from the ``read``.
+    Clients that do not know the event's kind take the count from the ``read``.
     """
     return [change, Change(change.user_id, READ, {"ids": [], "read_at": None})] if change.unread else [change]
 
 
 def append_changes(db: Connection, changes: Sequence[Change], now: datetime) -> list[Event]:
-    """Append events, in order. Each carries the user's counts as of its own place in the log."""
+    """Append events, in order. Each carries the user's counts as of its ``seq``."""
     of_user: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
         of_user[change.user_id].append(change)

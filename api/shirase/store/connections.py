@@ -1,4 +1,4 @@
-"""The registry of connections, as a handler reads and writes it: the rows of one user, or of one connection."""
+"""The registry of connections, as handlers use it: the rows of one user or of one connection."""
 
 import hashlib
 from collections.abc import Collection
@@ -36,7 +36,7 @@ def _entering(dialect: str) -> Any:
     )
 
 
-# Built once: every connect and every recovery runs them, and building one takes longer than running it.
+# Statements of every connect and recovery are built once: building one takes longer than running it.
 _OF_USER = (
     select(connections.c.connection_id)
     .where(connections.c.user_id == bindparam("new_user_id"), _LIVE)
@@ -44,7 +44,7 @@ _OF_USER = (
 )
 _OTHERS = _OF_USER.where(
     connections.c.connection_id != bindparam("new_connection_id"),
-    # A long poll that has just ended at its timeout, before the relay has noticed.
+    # Skip a long poll that has ended at its timeout, but that the relay has not removed yet.
     or_(connections.c.expires_at.is_(None), connections.c.expires_at > bindparam("now", type_=Moment())),
 )
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
@@ -60,15 +60,15 @@ _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION)
 
 
 def lock_of(user_id: str) -> int:
-    """The number of the advisory lock under which a user's connections are counted."""
+    """The number of the advisory lock that serialises the counting of a user's connections."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"connections").digest()
     return int.from_bytes(digest, signed=True)
 
 
-def lock_rows(db: Connection, *which: ColumnElement[bool]) -> bool:
-    """Lock the rows that are about to change, always in the same order, so that no deadlock can occur."""
-    wanted = select(connections.c.connection_id).where(*which).order_by(connections.c.connection_id)
-    return bool(db.execute(wanted.with_for_update()).all())
+def lock_rows(db: Connection, *conditions: ColumnElement[bool]) -> bool:
+    """Lock rows ordered by id, so that no deadlock can occur. Returns whether there are any."""
+    query = select(connections.c.connection_id).where(*conditions).order_by(connections.c.connection_id)
+    return bool(db.execute(query.with_for_update()).all())
 
 
 def of_user(db: Connection, user_id: str) -> list[str]:
@@ -80,22 +80,22 @@ def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[st
     """Add a connection, as ``add`` does.
 
     Returns:
-        The user's other live connections, oldest first, and where the user's log stands.
+        The user's other live connections, oldest first, and the position of the user's log.
     """
-    given = {**_given(new, now), "user_id": new.user_id, "claimed": new.claimed}
+    parameters = {**_parameters(new, now), "user_id": new.user_id, "claimed": new.claimed}
     if db.dialect.name == "postgresql":
-        others, *at = db.execute(_ENTER, given).one()
-        return others, log.read_position(*at)
+        others, *position = db.execute(_ENTER, parameters).one()
+        return others, log.read_position(*position)
     add(db, new, now)
-    return list(db.scalars(_OTHERS, given)), log.position(db, new.user_id, now, new.claimed)
+    return list(db.scalars(_OTHERS, parameters)), log.position(db, new.user_id, now, new.claimed)
 
 
 def add(db: Connection, new: StreamConnection, now: datetime) -> None:
-    """Add a connection. One that was marked as gone is live again; one that the service ended stays ended."""
-    db.execute(_ADD[db.dialect.name], _given(new, now))
+    """Add a connection. If its row is marked as gone, revive it; if the service ended it, it stays ended."""
+    db.execute(_ADD[db.dialect.name], _parameters(new, now))
 
 
-def _given(new: StreamConnection, now: datetime) -> dict[str, Any]:
+def _parameters(new: StreamConnection, now: datetime) -> dict[str, Any]:
     return {
         "new_connection_id": new.connection_id,
         "new_user_id": new.user_id,
@@ -115,17 +115,17 @@ def standing(
         The reason of its end (``None`` while it is live) and when it was last seen, or ``None`` if there is no row; and
         the position, as ``log.position`` returns it.
     """
-    given = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now, "claimed": None}
-    reason, last_seen, *at = db.execute(_STANDING, given).one()
-    return None if last_seen is None else (reason, last_seen), log.read_position(*at)
+    parameters = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now, "claimed": None}
+    reason, last_seen, *position = db.execute(_STANDING, parameters).one()
+    return None if last_seen is None else (reason, last_seen), log.read_position(*position)
 
 
 def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
-    """End those of the connections that are live; returns them."""
-    these = among(db.dialect.name, connections.c.connection_id, connection_ids)
-    if not lock_rows(db, these, _LIVE):
+    """End the live ones of these connections; returns them."""
+    selected = among(db.dialect.name, connections.c.connection_id, connection_ids)
+    if not lock_rows(db, selected, _LIVE):
         return []
-    ending = update(connections).where(these, _LIVE)
+    ending = update(connections).where(selected, _LIVE)
     ended = db.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
     return [Ended(connection_id, reason) for connection_id in ended.scalars()]
 
@@ -133,12 +133,12 @@ def end(db: Connection, connection_ids: Collection[str], reason: str, now: datet
 def end_of_user(db: Connection, user_id: str, reason: str, now: datetime) -> list[Ended]:
     """End all connections of a user; returns those that were live.
 
-    One that was wrongly marked as gone could come back, so these end too.
+    Connections marked as gone end too, because one that was marked by mistake could come back.
     """
     ended = end(db, of_user(db, user_id), reason, now)
-    left = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
-    if lock_rows(db, left):
-        db.execute(update(connections).where(left).values(reason=reason))
+    marked_gone = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
+    if lock_rows(db, marked_gone):
+        db.execute(update(connections).where(marked_gone).values(reason=reason))
     return ended
 
 
@@ -149,25 +149,25 @@ def expired(db: Connection, now: datetime, limit: int) -> list[str]:
 
 
 def untold(db: Connection, limit: int) -> list[Ended]:
-    """Ended connections whose closing some node may not have accepted, the latest first."""
-    wanted = select(connections.c.connection_id, connections.c.reason)
-    wanted = wanted.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
-    return [Ended(*row) for row in db.execute(wanted.order_by(connections.c.ended_at.desc()).limit(limit))]
+    """Ended connections whose closing not every node has accepted, latest first."""
+    query = select(connections.c.connection_id, connections.c.reason)
+    query = query.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
+    return [Ended(*row) for row in db.execute(query.order_by(connections.c.ended_at.desc()).limit(limit))]
 
 
 def mark_told(db: Connection, connection_ids: Collection[str], now: datetime) -> None:
-    """Record that every node has accepted the closing of these."""
-    these = among(db.dialect.name, connections.c.connection_id, connection_ids)
-    db.execute(update(connections).where(these).values(told_at=now))
+    """Record that every node has accepted the closing of these connections."""
+    selected = among(db.dialect.name, connections.c.connection_id, connection_ids)
+    db.execute(update(connections).where(selected).values(told_at=now))
 
 
 def count(db: Connection, user_id: str) -> int:
-    """How many connections a user holds."""
+    """The number of a user's live connections."""
     return db.execute(select(func.count()).where(connections.c.user_id == user_id, _LIVE)).scalar_one()
 
 
 def totals(db: Connection) -> tuple[int, int]:
-    """How many connections there are, and how many users hold them."""
-    wanted = select(func.count(), func.count(connections.c.user_id.distinct())).where(_LIVE)
-    total, users = db.execute(wanted).one()
+    """The number of live connections, and of the users who have one."""
+    query = select(func.count(), func.count(connections.c.user_id.distinct())).where(_LIVE)
+    total, users = db.execute(query).one()
     return total, users

@@ -1,4 +1,4 @@
-"""The database: one engine, and transactions that say whether they write."""
+"""The database: one engine, which opens transactions for writing and autocommit connections for reading."""
 
 import os
 import sqlite3
@@ -25,7 +25,7 @@ from shirase.errors import DatabaseReadOnly, DatabaseUnavailable, RowsLocked, Sc
 from shirase.store.sessions import Sessions, is_behind_pooler
 from shirase.store.tables import DatabaseNameRow
 
-IMPATIENCE = 100  # milliseconds that a lock may take where there is another way
+IMPATIENCE = 100  # milliseconds to wait for a lock when the caller has a fallback
 POOL_SIZE = 8  # one connection a thread of a worker
 
 
@@ -52,14 +52,14 @@ class Database:
             options = {"connect_args": self.sessions.connect_arguments(), "use_native_hstore": False}
         self.engine = create_engine(
             address.url,
-            hide_parameters=True,  # its errors would quote the values of the statement
+            hide_parameters=True,  # error messages would quote the values of the statement
             pool_size=min(POOL_SIZE, address.connection_limit or POOL_SIZE),
             max_overflow=max(0, min(POOL_SIZE, (address.connection_limit or 2 * POOL_SIZE) - POOL_SIZE)),
             pool_timeout=timeout,
-            isolation_level="AUTOCOMMIT",  # we say BEGIN ourselves, where it is needed
+            isolation_level="AUTOCOMMIT",  # BEGIN is sent explicitly where it is needed
             **options,
         )
-        os.register_at_fork(after_in_child=partial(_leave_to_parent, ref(self.engine)))
+        os.register_at_fork(after_in_child=partial(_drop_connections, ref(self.engine)))
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
@@ -80,10 +80,10 @@ class Database:
             durable: whether the commit waits for the disk. Without it a power cut may undo the commit, which suits
                 what can be rebuilt, such as the registry of connections.
             lock: run alone among the transactions with the same number, a signed 64-bit integer.
-            single_statement: each statement is complete by itself and sets what it needs by ``setting``. PostgreSQL
+            single_statement: each statement is independent and carries its settings (``sql.setting``). PostgreSQL
                 then commits each one without the round trips of BEGIN and COMMIT. SQLite needs several statements for
                 the same work, so it still runs one transaction.
-            patient: whether to wait for SQLite's one write lock as long as may be; else it soon fails (``RowsLocked``).
+            patient: wait for SQLite's write lock up to the timeout; else fail after ``IMPATIENCE`` (``RowsLocked``).
         """
         if single_statement and not self._sqlite:
             with self._opened() as db:
@@ -102,9 +102,9 @@ class Database:
 
     @contextmanager
     def _opened(self) -> Iterator[Connection]:
-        """A connection that commits each statement until it is told to begin.
+        """A connection in autocommit.
 
-        Through a pooler it is a transaction, the only place where settings are our own.
+        Behind a pooler it is a transaction instead, because settings cannot outlive one there.
         """
         with named_errors(), self.engine.connect() as connection:
             through_pooler = is_behind_pooler(connection)
@@ -116,12 +116,12 @@ class Database:
 
     @contextmanager
     def _begun(self, first: Sequence[str], *, durable: bool, patient: bool) -> Iterator[Connection]:
-        """A transaction that PostgreSQL begins with these statements; SQLite has one writer at a time anyway."""
+        """A transaction. ``first`` is for PostgreSQL alone: SQLite has one writer at a time and needs no locks."""
         with named_errors(), self.engine.connect() as db:
             if self._sqlite:
-                # Said each time, for the connection is used for the one and for the other.
+                # Set each time, because durable and other transactions share pooled connections.
                 db.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-                # One that reads first and writes later can fail half-way; this one takes the lock at once.
+                # Take the write lock at the start: upgrading from a read lock later can fail half-way.
                 self._begin_sqlite(db, patient=patient)
             else:
                 begin = self.sessions.begin_through_pooler if is_behind_pooler(db) else "BEGIN"
@@ -138,17 +138,21 @@ class Database:
             db.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError as exc:
             if getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY:
-                raise RowsLocked("someone else writes to the database") from exc
+                raise RowsLocked("another transaction is writing to the database") from exc
             raise
         finally:
             db.exec_driver_sql(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")
 
     def accepts_writes(self) -> bool:
-        """Whether what is written now would be taken; ``DatabaseUnavailable`` if the database does not answer."""
+        """Whether the database accepts writes now.
+
+        Raises:
+            DatabaseUnavailable: if the database does not answer.
+        """
         if not self._sqlite:
             with self.autocommit() as db:
-                shown: str = db.execute(text("SELECT current_setting('transaction_read_only')")).scalar_one()
-            return shown == "off"
+                read_only: str = db.execute(text("SELECT current_setting('transaction_read_only')")).scalar_one()
+            return read_only == "off"
         try:
             with self.transaction():
                 return True
@@ -162,30 +166,30 @@ class Database:
             return db.execute(select(DatabaseNameRow.name)).scalar_one()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all pooled connections."""
         self.engine.dispose()
 
 
-def _leave_to_parent(engine: ref[Engine]) -> None:
-    """Forget the pooled connections in a forked child: two processes that talk on one socket garble each other."""
-    if found := engine():
-        found.dispose(close=False)
+def _drop_connections(engine: ref[Engine]) -> None:
+    """Drop the pooled connections in a forked child, because two processes must not share a socket."""
+    if opened := engine():
+        opened.dispose(close=False)
 
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """The driver's errors, as far as they are an outage, as errors of ours."""
+    """Translate the driver's errors about outages, locks and schemas into those of ``shirase.errors``."""
     try:
         yield
     except PoolTimeout as exc:
         raise DatabaseUnavailable("the database does not answer") from exc
     except DBAPIError as exc:
         if isinstance(exc.orig, LockNotAvailable):
-            raise RowsLocked("the database does not answer: what is to be changed is locked") from exc
-        if _is_of_another_schema(exc.orig):
-            raise SchemaMismatch("the database has not the tables of this release: run `shirase migrate`") from exc
-        if _takes_nothing(exc.orig):
-            raise DatabaseReadOnly("the database takes nothing now") from exc
+            raise RowsLocked("the database does not answer: another transaction has locked the rows") from exc
+        if _lacks_table_or_column(exc.orig):
+            raise SchemaMismatch("the database lacks tables or columns of this release: run `shirase migrate`") from exc
+        if _refuses_writes(exc.orig):
+            raise DatabaseReadOnly("the database accepts no writes now") from exc
         if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
             raise DatabaseUnavailable("the database does not answer") from exc
         raise
@@ -193,25 +197,25 @@ def named_errors() -> Iterator[None]:
 
 @contextmanager
 def join(connection: Connection, schema: str | None) -> Iterator[Connection]:
-    """Someone else's transaction, which is neither committed nor rolled back here.
+    """Use a host's transaction, without committing it or rolling it back.
 
-    The connection's search_path is its owner's, so statements name the schema themselves.
+    The connection keeps the host's search_path, so statements name the schema explicitly.
     """
-    theirs = connection.get_execution_options().get("schema_translate_map")
+    previous = connection.get_execution_options().get("schema_translate_map")
     if schema:
         connection.execution_options(schema_translate_map={None: schema})
     try:
         yield connection
     finally:
         if schema:
-            connection.execution_options(schema_translate_map=theirs)
+            connection.execution_options(schema_translate_map=previous)
 
 
 def parse_url(url: str, schema: str | None = None) -> DatabaseUrl:
     """Read an address.
 
     Raises:
-        SettingsError: if it cannot be used, or is of SQLite, which has no schemas, with one.
+        SettingsError: if the address cannot be used, or a schema is passed for SQLite, which has none.
     """
     address = read(url)
     if schema and address.url.get_backend_name() == "sqlite":
@@ -226,14 +230,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _is_of_another_schema(error: BaseException | None) -> bool:
+def _lacks_table_or_column(error: BaseException | None) -> bool:
     """Whether the statement's table or column does not exist."""
     if isinstance(error, sqlite3.OperationalError):
         return str(error).startswith(("no such table", "no such column")) or "has no column named" in str(error)
     return isinstance(error, UndefinedTable | UndefinedColumn)
 
 
-def _takes_nothing(error: BaseException | None) -> bool:
-    """Whether the database answers, and refuses only what changes it."""
+def _refuses_writes(error: BaseException | None) -> bool:
+    """Whether the database answers, but refuses writes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extension
     return isinstance(error, DiskFull | ReadOnlySqlTransaction) or code in (SQLITE_FULL, SQLITE_READONLY)

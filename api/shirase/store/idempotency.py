@@ -1,4 +1,4 @@
-"""Idempotency keys: a producer that repeats a request after losing its answer creates nothing twice."""
+"""Idempotency keys: a producer that repeats a request after losing the response creates nothing twice."""
 
 from datetime import datetime
 
@@ -14,10 +14,10 @@ keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
 def claim(db: Connection, owner: str, key: str, fingerprint: str, now: datetime) -> tuple[str, str] | None:
-    """Claim the key for this transaction; ``None`` if it was free, else its fingerprint and answer.
+    """Claim the key in this transaction; ``None`` if it was free, else its fingerprint and answer.
 
-    The row belongs to the transaction of the change itself. A request that dies half-way leaves no key behind, and a
-    second request with the same key waits here until the first has committed or rolled back.
+    The row is inserted in the transaction of the change itself. So a request that fails half-way leaves no key, and a
+    second request with the same key waits here until the first commits or rolls back.
 
     Raises:
         KeyInProgress: if the first request does not end within ``DATABASE_TIMEOUT``.
@@ -37,11 +37,11 @@ def claim(db: Connection, owner: str, key: str, fingerprint: str, now: datetime)
         raise
     if taken is not None:
         return None
-    wanted = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
-    found = db.execute(wanted).one_or_none()
-    if found is None:  # it has expired and is being deleted right now
-        raise KeyInProgress("this idempotency key is just expiring")
-    return found.fingerprint, found.answer
+    query = select(keys.c.fingerprint, keys.c.answer).where(keys.c.owner == owner, keys.c.key == key)
+    row = db.execute(query).one_or_none()
+    if row is None:  # the relay is deleting it, because it has expired
+        raise KeyInProgress("this idempotency key has expired and is being deleted")
+    return row.fingerprint, row.answer
 
 
 def answer(db: Connection, owner: str, key: str, body: str) -> None:

@@ -1,4 +1,4 @@
-"""Storing what another system has sent before: with its own times, each once, however often it is imported.
+"""Storing notifications that another system has sent, with their times. Repeating an import changes nothing.
 
 A transaction writes each table with one statement, and no row twice.
 """
@@ -25,23 +25,22 @@ Row = dict[str, Any]
 
 
 def store(db: Connection, drafts: Sequence[Draft], times: Mapping[Whose, Times], now: datetime) -> int:
-    """Store those of these drafts whose key the user does not have; returns how many that were.
+    """Store the drafts whose key the user does not have; returns their number.
 
-    No device is notified of them one by one: their events count as published, and a stream that is open gets them with
-    its next event.
+    Their events are not published one by one but count as published: an open stream gets them with its next event.
 
     Args:
         db: a transaction that writes.
-        drafts: in order, each with another key of its user.
+        drafts: in order; no two have the same user and key.
         times: by user and key.
-        now: when they are imported.
+        now: the time of the import.
     """
     keyed.lock(db, sorted({draft.user_id for draft in drafts}))
-    there = keyed.present(db, times)
-    fresh = [draft for draft in drafts if keyed.whose(draft) not in there]
+    present = keyed.present(db, times)
+    fresh = [draft for draft in drafts if keyed.whose(draft) not in present]
     if not fresh:
         return 0
-    numbered: dict[str, list[tuple[Draft, bool]]] = {}  # by user: in order, each with whether it was read
+    numbered: dict[str, list[tuple[Draft, bool]]] = {}  # by user, in order, and whether each was read
     for draft in fresh:
         numbered.setdefault(draft.user_id, []).append((draft, times[keyed.whose(draft)][1] is not None))
     tag = new_tag()
@@ -61,8 +60,8 @@ def store(db: Connection, drafts: Sequence[Draft], times: Mapping[Whose, Times],
 
 
 def _step(user_id: str, own: Sequence[tuple[Draft, bool]]) -> Row:
-    left = sum(not is_read for _, is_read in own)
-    return {"user_id": user_id, "events": len(own) + (left < len(own)), "unread": left, "unseen": left}
+    unread = sum(not is_read for _, is_read in own)
+    return {"user_id": user_id, "events": len(own) + (unread < len(own)), "unread": unread, "unseen": unread}
 
 
 def _ids(db: Connection, count: int, ends: Mapping[str, End]) -> Iterable[int]:
@@ -89,10 +88,10 @@ def _row(draft: Draft, ids: Mapping[Whose, int], seq: int, times: Mapping[Whose,
 def _entries(
     user_id: str, places: Sequence[tuple[int, bool]], end: End, hidden: tuple[int, int], tag: str, now: datetime
 ) -> list[Row]:
-    """A user's events, each with the counts as of its own place: all are new, then some are read."""
+    """A user's events with the counts as of each: one for each notification, then one ``read`` for those read."""
     read = [number for number, is_read in places if is_read]
-    left = len(places) - len(read)
-    unread, unseen = end.unread - left, end.unseen - left  # before
+    still_unread = len(places) - len(read)
+    unread, unseen = end.unread - still_unread, end.unseen - still_unread  # before these events
     happened: list[Row] = [
         {"kind": NOTIFICATION, "notification_id": number, "data": None, "unread": unread + n, "unseen": unseen + n}
         for n, (number, _) in enumerate(places, 1)
@@ -107,7 +106,7 @@ def _entries(
     first = end.head - len(happened) + 1
     return [
         {"user_id": user_id, "seq": seq, "tag": tag, "previous_tag": tag if seq > first else end.previous_tag}
-        | one
+        | entry
         | published
-        for seq, one in enumerate(happened, first)
+        for seq, entry in enumerate(happened, first)
     ]

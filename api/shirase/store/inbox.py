@@ -16,7 +16,7 @@ streams = tables.Base.metadata.tables["shirase_streams"]
 STATE = ("created_at", "read_at", "archived_at", "announcement_id", *log.CHANGING)
 
 
-MOST_WORDS = 8  # that are searched for; each is compared with every text of the inbox
+MOST_WORDS = 8  # of a search; each is compared with every text of the inbox
 
 
 def page(
@@ -32,21 +32,21 @@ def page(
     archived: bool = False,
     words: str | None = None,
 ) -> list[Notification]:
-    """A user's notifications below the position ``before``, the latest that came to the top first."""
+    """A user's notifications below the position ``before``, by descending position."""
     read_at, archived_at = notifications.c.read_at, notifications.c.archived_at
-    wanted = _visible(user_id, now).where(archived_at.is_not(None) if archived else archived_at.is_(None))
+    query = _visible(user_id, now).where(archived_at.is_not(None) if archived else archived_at.is_(None))
     if before is not None:
-        wanted = wanted.where(notifications.c.position < before)
+        query = query.where(notifications.c.position < before)
     if unread is not None:
-        wanted = wanted.where(read_at.is_(None) if unread else read_at.is_not(None))
+        query = query.where(read_at.is_(None) if unread else read_at.is_not(None))
     if type_ is not None:
-        wanted = wanted.where(notifications.c.type == type_)
+        query = query.where(notifications.c.type == type_)
     if category is not None:
-        wanted = wanted.where(notifications.c.category == category)
+        query = query.where(notifications.c.category == category)
     for word in list(dict.fromkeys((words or "").split()))[:MOST_WORDS]:
-        wanted = wanted.where(or_(*(text.icontains(word, autoescape=True) for text in _TEXTS)))
-    found = db.execute(wanted.order_by(notifications.c.position.desc()).limit(limit))
-    return [notification_of(row) for row in found]
+        query = query.where(or_(*(text.icontains(word, autoescape=True) for text in _TEXTS)))
+    rows = db.execute(query.order_by(notifications.c.position.desc()).limit(limit))
+    return [notification_of(row) for row in rows]
 
 
 def get(db: Connection, user_id: str, number: int, now: datetime) -> Notification | None:
@@ -56,18 +56,18 @@ def get(db: Connection, user_id: str, number: int, now: datetime) -> Notificatio
 
 
 def unread_by_category(db: Connection, user_id: str, now: datetime) -> Mapping[str, int]:
-    """How many are unread of each category that has any."""
-    found = db.execute(
+    """The number of unread notifications by category; categories without any are left out."""
+    rows = db.execute(
         select(notifications.c.category, func.count())
         .where(notifications.c.user_id == user_id, log.COUNTED, notifications.c.category.is_not(None), _alive(now))
         .group_by(notifications.c.category)
         .order_by(notifications.c.category)
     )
-    return {category: count for category, count in found}  # noqa: C416 - rows are pairs
+    return {category: count for category, count in rows}  # noqa: C416 - rows are pairs
 
 
 def notification_of(row: Any) -> Notification:
-    """A row of the table, and ``seen`` if it is known up to where its user has seen everything."""
+    """Make a ``Notification`` of a row. ``seen`` is the position up to which its user has seen everything, if known."""
     seen = getattr(row, "seen", None) or 0
     is_seen = row.read_at is not None or row.position <= seen
     state = {name: getattr(row, name) for name in STATE}

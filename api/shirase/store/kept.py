@@ -1,4 +1,4 @@
-"""Drafts that are kept for later, as text: scheduled ones, and those of announcements."""
+"""Encodes drafts as text columns, for scheduled notifications and announcements."""
 
 from datetime import datetime
 
@@ -10,17 +10,17 @@ from shirase.types import Draft
 
 
 def encode(draft: Draft) -> str:
-    """All of a draft but its user."""
-    kept = {"content": content_row(draft.content), "fold": draft.fold, "quiet": draft.quiet}
-    return orjson.dumps(kept).decode()
+    """Encode a draft, without its user."""
+    fields = {"content": content_row(draft.content), "fold": draft.fold, "quiet": draft.quiet}
+    return orjson.dumps(fields).decode()
 
 
 def decode(text: str, user_id: str) -> Draft:
-    """The draft for a user."""
-    kept = orjson.loads(text)
+    """Decode a draft for a user."""
+    fields = orjson.loads(text)
     columns = {
         name: datetime.fromisoformat(value) if FIELDS[name].kind == "time" else value
-        for name, value in kept["content"].items()
+        for name, value in fields["content"].items()
         if name in FIELDS
     }
-    return Draft(user_id, Content(columns), fold=kept["fold"], quiet=kept["quiet"])
+    return Draft(user_id, Content(columns), fold=fields["fold"], quiet=fields["quiet"])

@@ -1,7 +1,7 @@
-"""Storing what producers send: new notifications, and new contents of those that have a key.
+"""Storing drafts: new notifications, and new contents of those that have a key.
 
-A user's log is locked before the present notification of a key is read. So of a replace and a read at the same time one
-comes first, for the database and for every device alike.
+A user's log is locked before the present notification of a key is read, so that a concurrent replace and read have the
+same order in the database and on every device.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ from shirase.types import UPDATED, Draft, Event, Notification, Stored
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
-MOST_ACTORS = 3  # that are kept of those who were folded into one
+MOST_ACTORS = 3  # kept in a folded notification
 USE_ID = text("UPDATE sqlite_sequence SET seq = :last WHERE name = 'shirase_notifications'")
 _REVISION = {
     "revision": Integer(),
@@ -41,13 +41,13 @@ Whose = tuple[str, str]  # user and key
 
 
 def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool = True) -> list[Stored]:
-    """Store drafts in order: those without a key are new, those with one replace the user's present one of that key.
+    """Store drafts in order. One with a key replaces the user's present notification of that key; the rest are new.
 
     Args:
-        db: a transaction that writes. Without any key, PostgreSQL needs no more than the one statement's own.
-        drafts: what to store.
-        now: when.
-        patient: whether to wait for a log that someone else holds. Else it fails soon (``RowsLocked``).
+        db: a write transaction; without any key a ``single_statement`` one is enough on PostgreSQL.
+        drafts: the notifications.
+        now: their time of creation or change.
+        patient: wait for locked logs up to the timeout; else fail after ``IMPATIENCE`` (``RowsLocked``).
     """
     if not any(draft.content.key for draft in drafts):
         appended = append_notifications(db, drafts, now, patient=patient)
@@ -56,14 +56,14 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
     results: dict[int, Stored] = {}
     for numbers in _rounds(drafts):
         chosen = {number: drafts[number] for number in numbers}
-        there = present(db, {whose(draft) for draft in chosen.values() if draft.content.key})
-        gone = _remove_expired(db, there, now)
-        fresh = {number: draft for number, draft in chosen.items() if whose(draft) not in there}
-        again = {number: (draft, there[whose(draft)]) for number, draft in chosen.items() if number not in fresh}
+        existing = present(db, {whose(draft) for draft in chosen.values() if draft.content.key})
+        expired = _remove_expired(db, existing, now)
+        fresh = {number: draft for number, draft in chosen.items() if whose(draft) not in existing}
+        again = {number: (draft, existing[whose(draft)]) for number, draft in chosen.items() if number not in fresh}
         if fresh:
             appended = append_notifications(db, list(fresh.values()), now)
             for number, event in zip(fresh, appended, strict=True):
-                results[number] = _created(event, gone.pop(event.user_id, ()))
+                results[number] = _created(event, expired.pop(event.user_id, ()))
         results |= _replace(db, again, seen, now)
     return [results[number] for number in range(len(drafts))]
 
@@ -79,7 +79,7 @@ def whose(draft: Draft) -> Whose:
 
 
 def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
-    """Lock the users' logs, those of users who have none yet too; for each, up to where everything is seen."""
+    """Lock the users' logs, after inserting missing ones; returns each user's position of what is seen."""
     seen = log.lock(db, user_ids, patience)
     missing = [user_id for user_id in user_ids if user_id not in seen]
     if missing:
@@ -89,11 +89,11 @@ def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -
 
 
 def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
-    """The places of drafts that can be stored together, such that each user's are stored in order.
+    """Split drafts, by index, into rounds that are stored one after the other, each user's in order.
 
-    What has a key goes apart from what has none, and after another one of the same key.
+    For one user, a round has drafts with a key or without one, not both, and no key twice.
     """
-    found: dict[int, list[int]] = defaultdict(list)
+    rounds: dict[int, list[int]] = defaultdict(list)
     latest: dict[str, tuple[int, set[str], bool]] = {}  # by user: the round, its keys, whether it has keys
     for number, draft in enumerate(drafts):
         key = draft.content.key
@@ -101,40 +101,46 @@ def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
         if keyed != bool(key) or key in keys:
             turn, keys = turn + 1, set()
         latest[draft.user_id] = (turn, keys | ({key} if key else set()), bool(key))
-        found[turn].append(number)
-    return [found[turn] for turn in sorted(found)]
+        rounds[turn].append(number)
+    return [rounds[turn] for turn in sorted(rounds)]
 
 
 def present(db: Connection, whose: Iterable[Whose]) -> dict[Whose, Notification]:
     """The notifications that have these keys, whether expired or not."""
-    given = document({"user_id": user_id, "key": key} for user_id, key in whose)
-    found = db.execute(_find(db.dialect.name), {"wanted": given})
-    return {(row.user_id, row.key): notification_of(row) for row in found}
+    pairs = document({"user_id": user_id, "key": key} for user_id, key in whose)
+    rows = db.execute(_find(db.dialect.name), {"wanted": pairs})
+    return {(row.user_id, row.key): notification_of(row) for row in rows}
 
 
 @cache
 def _find(dialect: str) -> Executable:
-    wanted = rows(dialect, "wanted", {"user_id": UserId, "key": String()})
+    pairs = rows(dialect, "wanted", {"user_id": UserId, "key": String()})
     return select(notifications).join(
-        wanted, (notifications.c.key == wanted.c.key) & (notifications.c.user_id == wanted.c.user_id)
+        pairs, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id)
     )
 
 
 def _remove_expired(db: Connection, present: dict[Whose, Notification], now: datetime) -> dict[str, list[Event]]:
-    """Remove what has expired, also from ``present``; by user, the events that tell so."""
-    expired = {whose: one for whose, one in present.items() if one.content.expires_at and one.content.expires_at <= now}
-    told: dict[str, list[Event]] = defaultdict(list)
+    """Remove expired notifications, from ``present`` too; returns the ``deleted`` events by user."""
+    expired = {
+        whose: notification
+        for whose, notification in present.items()
+        if notification.content.expires_at and notification.content.expires_at <= now
+    }
+    events: dict[str, list[Event]] = defaultdict(list)
     if expired:
-        for event in retention.remove(db, [(one.id, one.user_id) for one in expired.values()], now):
-            told[event.user_id].append(event)
+        for event in retention.remove(
+            db, [(notification.id, notification.user_id) for notification in expired.values()], now
+        ):
+            events[event.user_id].append(event)
         for whose in expired:
             del present[whose]
-    return told
+    return events
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A present notification, and how it is to be."""
+    """A present notification, before and after a replace."""
 
     before: Notification
     after: Notification
@@ -142,34 +148,36 @@ class Update:
 
 
 def _replace(
-    db: Connection, wanted: Mapping[int, tuple[Draft, Notification]], seen: Mapping[str, int], now: datetime
+    db: Connection, replaced: Mapping[int, tuple[Draft, Notification]], seen: Mapping[str, int], now: datetime
 ) -> dict[int, Stored]:
-    """Give present notifications new contents, in order, at most one a key; what does not change is left as it is."""
-    results = {number: Stored(_with_seen(present, seen), (), is_new=False) for number, (_, present) in wanted.items()}
-    updates = {number: made for number, (draft, present) in wanted.items() if (made := updated(draft, present, now))}
+    """Replace the contents of present notifications, in order; unchanged ones are not written. No key occurs twice."""
+    results = {number: Stored(_with_seen(present, seen), (), is_new=False) for number, (_, present) in replaced.items()}
+    updates = {number: made for number, (draft, present) in replaced.items() if (made := updated(draft, present, now))}
     if not updates:
         return results
     positions = _store(db, list(updates.values()), now)
-    announcements.note_gone(db, [one.before for one in updates.values()])
+    announcements.note_gone(db, [item.before for item in updates.values()])
     changes: list[Change] = []
-    for number, one in updates.items():
-        after = _with_seen(replace(one.after, position=positions[one.after.id]), seen)
-        changes += with_count(_change(one.before, after, seen[after.user_id]))
+    for number, item in updates.items():
+        after = _with_seen(replace(item.after, position=positions[item.after.id]), seen)
+        changes += with_count(_change(item.before, after, seen[after.user_id]))
         results[number] = Stored(after, (), is_new=False)
-    told: dict[str, list[Event]] = defaultdict(list)
+    events: dict[str, list[Event]] = defaultdict(list)
     for event in append_changes(db, changes, now):
-        told[event.user_id].append(event)
-    for number, stored in results.items():  # a user's events go with the user's first notification
-        results[number] = replace(stored, events=tuple(told.pop(stored.notification.user_id, ())))
+        events[event.user_id].append(event)
+    for number, stored in results.items():  # attached to the user's first notification
+        results[number] = replace(stored, events=tuple(events.pop(stored.notification.user_id, ())))
     return results
 
 
-def _with_seen(one: Notification, seen: Mapping[str, int]) -> Notification:
-    return replace(one, is_seen=one.read_at is not None or one.position <= seen[one.user_id])
+def _with_seen(notification: Notification, seen: Mapping[str, int]) -> Notification:
+    return replace(
+        notification, is_seen=notification.read_at is not None or notification.position <= seen[notification.user_id]
+    )
 
 
 def updated(draft: Draft, present: Notification, now: datetime) -> Update | None:
-    """How the present notification is to be; ``None`` if it is so already."""
+    """The notification after the replace; ``None`` if nothing changes."""
     is_unread = present.read_at is None and present.archived_at is None
     actor = draft.content.actor
     if draft.fold:
@@ -200,13 +208,13 @@ def _fold(actor: str | None, present: Notification | None) -> str | None:
         earlier = present.actors or f"[{present.content.actor}]" if present.content.actor or present.actors else "[]"
         known = orjson.loads(earlier)
     latest = ([orjson.loads(actor)] if actor else []) + known
-    distinct = {one["name"]: one for one in reversed(latest)}
-    kept = list(dict.fromkeys(one["name"] for one in latest))[:MOST_ACTORS]
+    distinct = {each["name"]: each for each in reversed(latest)}
+    kept = list(dict.fromkeys(each["name"] for each in latest))[:MOST_ACTORS]
     return orjson.dumps([distinct[name] for name in kept]).decode() if kept else None
 
 
 def _change(before: Notification, after: Notification, seen: int) -> Change:
-    """What the user is told."""
+    """The ``updated`` event."""
     was_unread, was_unseen = counts(before, seen)
     is_unread, is_unseen = counts(after, seen)
     return Change(
@@ -219,38 +227,38 @@ def _change(before: Notification, after: Notification, seen: int) -> Change:
     )
 
 
-def state(one: Notification, *, is_seen: bool) -> dict[str, Any]:
-    """The state as of an ``updated`` event."""
+def state(notification: Notification, *, is_seen: bool) -> dict[str, Any]:
+    """The state that an ``updated`` event carries."""
     return {
-        "is_read": one.read_at is not None,
+        "is_read": notification.read_at is not None,
         "is_seen": is_seen,
-        "read_at": rfc3339(one.read_at) if one.read_at else None,
-        "archived_at": rfc3339(one.archived_at) if one.archived_at else None,
-        "revision": one.revision,  # by which an event that is updated again is known
+        "read_at": rfc3339(notification.read_at) if notification.read_at else None,
+        "archived_at": rfc3339(notification.archived_at) if notification.archived_at else None,
+        "revision": notification.revision,  # an older one than the notification's marks the event as superseded
     }
 
 
-def counts(one: Notification, seen: int) -> tuple[int, int]:
-    """Whether it counts as unread, and as unseen."""
-    is_unread = one.read_at is None and one.archived_at is None
-    return int(is_unread), int(is_unread and one.position > seen)
+def counts(notification: Notification, seen: int) -> tuple[int, int]:
+    """What a notification adds to the counts of unread and unseen: 0 or 1 each."""
+    is_unread = notification.read_at is None and notification.archived_at is None
+    return int(is_unread), int(is_unread and notification.position > seen)
 
 
 def _store(db: Connection, updates: Sequence[Update], now: datetime) -> dict[int, int]:
-    """Write the new contents; returns the positions of all."""
+    """Write the new contents; returns the positions by id."""
     values = [
         {
-            "id": one.after.id,
-            "position": None if one.rises else one.before.position,
-            "revision": one.after.revision,
-            "count": one.after.count,
-            "actors": one.after.actors,
-            "read_at": rfc3339(one.after.read_at) if one.after.read_at else None,
-            "archived_at": rfc3339(one.after.archived_at) if one.after.archived_at else None,
-            "announcement_id": one.after.announcement_id,
-            **content_row(one.after.content),
+            "id": item.after.id,
+            "position": None if item.rises else item.before.position,
+            "revision": item.after.revision,
+            "count": item.after.count,
+            "actors": item.after.actors,
+            "read_at": rfc3339(item.after.read_at) if item.after.read_at else None,
+            "archived_at": rfc3339(item.after.archived_at) if item.after.archived_at else None,
+            "announcement_id": item.after.announcement_id,
+            **content_row(item.after.content),
         }
-        for one in updates
+        for item in updates
     ]
     rising = [value for value in values if value["position"] is None]
     if db.dialect.name == "sqlite":
@@ -258,12 +266,12 @@ def _store(db: Connection, updates: Sequence[Update], now: datetime) -> dict[int
         for position, value in enumerate(rising, last + 1):
             value["position"] = position
         db.execute(USE_ID, {"last": last + len(rising)})
-    elif len(rising) > 1:  # one is numbered by the statement itself; several in their order
+    elif len(rising) > 1:  # the statement itself numbers a single one; several keep their order
         numbers = db.scalars(select(NEXT_ID).select_from(func.generate_series(1, len(rising))))
         for position, value in zip(sorted(numbers), rising, strict=True):
             value["position"] = position
-    found = db.execute(_store_all(db.dialect.name), {"contents": document(values), "now": now})
-    return {number: position for number, position in found}  # noqa: C416 - rows are pairs
+    result = db.execute(_store_all(db.dialect.name), {"contents": document(values), "now": now})
+    return {number: position for number, position in result}  # noqa: C416 - rows are pairs
 
 
 @cache
@@ -272,7 +280,7 @@ def _store_all(dialect: str) -> Executable:
     new = rows(dialect, "contents", columns)
     position = new.c.position if dialect == "sqlite" else func.coalesce(new.c.position, NEXT_ID)
     written = {name: new.c[name] for name in (*_REVISION, *FIELDS)}
-    # Whoever read it on a device that it is unread on again is not known any more.
+    # Unread again: drop the device that it was read on.
     by = case((new.c.read_at.is_(None), None), else_=notifications.c.read_by)
     return (
         update(notifications)

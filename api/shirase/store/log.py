@@ -1,8 +1,8 @@
 """The log: one append-only sequence of events a user.
 
 Appending bumps ``streams.head`` under that row's lock and inserts the event with ``seq = head`` in the transaction of
-the change itself. So the order of commit is the order of ``seq``, a user's log has no gaps, and a reader that has
-seen ``seq`` n has seen all before it. An ordinary auto-increment id promises neither.
+the change itself. So ``seq`` follows the order of commits, a user's log has no gaps, and a reader at ``seq`` n has
+read every earlier event. An ordinary auto-increment id guarantees none of these.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,24 +45,24 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 connections = tables.Base.metadata.tables["shirase_connections"]
 
 MOST_COUNTED = 100_000
-CHANGING = ("position", "revision", "updated_at", "count", "actors")  # columns that go with the content
+CHANGING = ("position", "revision", "updated_at", "count", "actors")  # columns that are read along with the content
 
-# Statements that every create and connect runs are built once: to build one takes 20 times as long as to run it.
+# Statements of every create and connect are built once: building one takes 20 times as long as running it.
 _NOW = bindparam("now", type_=Moment())
-# What is counted as unread; whatever of it has expired waits for its removal, and is hidden.
+# The rows in the unread count. It still includes expired rows that are not removed yet (``hidden``).
 COUNTED = and_(notifications.c.read_at.is_(None), notifications.c.archived_at.is_(None))
 _HIDDEN = select(func.count()).where(
     notifications.c.user_id == bindparam("user_id"), COUNTED, notifications.c.expires_at <= _NOW
 )
 _HIDDEN_UNSEEN = _HIDDEN.where(notifications.c.position > streams.c.seen).correlate(streams)
 _KNOWN_CLAIM = func.coalesce(streams.c.claimed, "")
-# Whether an announcement may concern the user that was not considered yet.
+# Whether there may be an announcement for the user that has not been considered yet.
 HAS_NEWS = or_(
     func.coalesce(streams.c.announced, 0) < LATEST,
     func.coalesce(streams.c.topics_changed, false()),
     func.coalesce(bindparam("claimed", type_=String()), _KNOWN_CLAIM) != _KNOWN_CLAIM,
 )
-# Of a log; takes ``user_id``, ``now`` and ``claimed``.
+# The columns of ``Position``; parameters: ``user_id``, ``now`` and ``claimed``.
 POSITION = (
     streams.c.head,
     streams.c.unread - _HIDDEN.scalar_subquery(),
@@ -70,97 +70,97 @@ POSITION = (
     streams.c.unseen - _HIDDEN_UNSEEN.scalar_subquery(),
     HAS_NEWS,
 )
-ONE = select(literal(1).label("one")).subquery()  # one row, also where nothing joins it
+ONE = select(literal(1).label("one")).subquery()  # one row, even if no other table has a matching one
 OF_USER = streams.c.user_id == bindparam("user_id")
 _POSITION = select(*POSITION).select_from(ONE.outerjoin(streams, OF_USER))
 
 
 def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
-    """Lock the logs of these users before their notifications are touched: the one order in which locks are taken.
+    """Lock the logs of these users; always before their notifications, so that locks are taken in one order.
 
     Args:
         db: a transaction that writes.
-        user_ids: those who have no log yet are passed over.
-        patience: how long PostgreSQL waits for a lock in this transaction from now on, if not as long as it may.
+        user_ids: users without a log are skipped.
+        patience: PostgreSQL's ``lock_timeout`` for the rest of the transaction; by default the session's.
 
     Returns:
-        For each user the position in the list up to which everything is seen.
+        For each user the list position up to which everything is seen.
     """
-    wanted = select(streams.c.user_id, streams.c.seen).where(among(db.dialect.name, streams.c.user_id, user_ids))
+    query = select(streams.c.user_id, streams.c.seen).where(among(db.dialect.name, streams.c.user_id, user_ids))
     if patience and db.dialect.name != "sqlite":
-        wanted = wanted.where(setting("lock_timeout", patience))
-    found = db.execute(wanted.order_by(streams.c.user_id).with_for_update())
-    return {user_id: seen for user_id, seen in found}  # noqa: C416 - rows are pairs
+        query = query.where(setting("lock_timeout", patience))
+    result = db.execute(query.order_by(streams.c.user_id).with_for_update())
+    return {user_id: seen for user_id, seen in result}  # noqa: C416 - rows are pairs
 
 
 def hidden(db: Connection, user_ids: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
-    """How many of each user's unread and unseen have expired and wait for their removal: they do not count any more."""
+    """By user: how many unread and unseen notifications have expired, but are not removed from the counts yet."""
     is_unseen = case((notifications.c.position > streams.c.seen, 1), else_=0)
-    found = db.execute(
+    result = db.execute(
         select(notifications.c.user_id, func.count(), func.sum(is_unseen))
         .join(streams, streams.c.user_id == notifications.c.user_id)
         .where(among(db.dialect.name, notifications.c.user_id, user_ids), COUNTED)
         .where(notifications.c.expires_at <= now)
         .group_by(notifications.c.user_id)
     )
-    return {user_id: (int(unread), int(unseen)) for user_id, unread, unseen in found}
+    return {user_id: (int(unread), int(unseen)) for user_id, unread, unseen in result}
 
 
 def position(db: Connection, user_id: str, now: datetime, claimed: str | None = None) -> Position:
-    """Where a log stands; a user who never got anything stands at the start.
+    """The position of a user's log; zero for a user without one.
 
-    ``claimed`` is the digest of the topics that the user's token names, if it names any (``topics.digest``).
+    ``claimed`` is the digest of the topics in the user's token (``topics.digest``); ``None`` if it has no such claim.
     """
     return read_position(*db.execute(_POSITION, {"user_id": user_id, "now": now, "claimed": claimed}).one())
 
 
 def read_position(head: int | None, unread: int | None, tag: str | None, unseen: int | None, has_news: Any) -> Position:
-    """The columns of ``POSITION``, which are NULL for a user without a log."""
+    """Make a ``Position`` of the columns of ``POSITION``, which are NULL for a user without a log."""
     return Position(head or 0, unread or 0, tag or "", unseen or 0, bool(has_news), is_known=head is not None)
 
 
 def read_events(db: Connection, user_id: str, first: int, last: int, limit: int, now: datetime) -> list[Event]:
-    """Events ``first`` to ``last``, both included, in order, ``limit`` at the most.
+    """Events ``first`` to ``last``, inclusive, in order, at most ``limit``.
 
-    A reader that takes ``last`` from ``position`` in the same transaction or before sees no event half-way: what is
-    at or below a head that was read has been committed.
+    ``last`` must come from ``position``, in this transaction or earlier: everything up to a head that was read has
+    been committed.
     """
-    found = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
-    return [_event(row) for row in db.execute(found.order_by(events.c.seq).limit(limit))]
+    query = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
+    return [_event(row) for row in db.execute(query.order_by(events.c.seq).limit(limit))]
 
 
 def latest(db: Connection, user_ids: Sequence[str], now: datetime) -> list[Event]:
-    """The event at the head of each of these users' logs, where it is still kept."""
-    found = _with_notifications(now).join(
+    """The newest event of each user's log, unless it has been removed."""
+    query = _with_notifications(now).join(
         streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
     )
-    these = among(db.dialect.name, streams.c.user_id, user_ids)
-    return [_event(row) for row in db.execute(found.where(these))]
+    of_users = among(db.dialect.name, streams.c.user_id, user_ids)
+    return [_event(row) for row in db.execute(query.where(of_users))]
 
 
 def unpublished(
     db: Connection, after: tuple[str, int], limit: int, now: datetime, rest: timedelta = timedelta()
 ) -> list[Event]:
-    """What no proxy has accepted yet, in the order of users and of their logs, beginning behind ``after``.
+    """Events that no proxy has accepted yet, ordered by user and ``seq``, after ``after``.
 
-    What is younger than ``rest`` is passed over. What is from the future is not: another host's clock is ahead.
+    Events younger than ``rest`` are skipped. Events from the future are not: another host's clock is ahead.
     """
-    # As one comparison of rows it tells where in the index to begin, which an OR of two does not. And it is limited
-    # before it is joined: after a long outage the database's statistics still say that next to nothing is unpublished.
+    # A row comparison lets the index scan begin at ``after``; two comparisons joined by OR do not. LIMIT is applied
+    # before the join, because after a long outage the planner still expects next to no unpublished rows.
     waiting = select(events).where(
         events.c.published_at.is_(None), tuple_(events.c.user_id, events.c.seq) > tuple_(*after)
     )
     if rest:
         waiting = waiting.where(or_(events.c.created_at <= now - rest, events.c.created_at > now))
     picked = waiting.order_by(events.c.user_id, events.c.seq).limit(limit).subquery("waiting")
-    found = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
-    return [_event(row) for row in db.execute(found)]
+    query = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
+    return [_event(row) for row in db.execute(query)]
 
 
 def outbox(db: Connection) -> tuple[int, datetime | None]:
-    """How many events no proxy has accepted yet, and since when the oldest of them waits.
+    """The number of events that no proxy has accepted yet, and the time of the oldest.
 
-    No more than ``MOST_COUNTED`` are looked at, so that a long outage does not make the question dear.
+    It reads at most ``MOST_COUNTED`` rows, which bounds the cost after a long outage.
     """
     waiting = select(events.c.created_at).where(events.c.published_at.is_(None)).limit(MOST_COUNTED).subquery()
     count, oldest = db.execute(select(func.count(), func.min(waiting.c.created_at))).one()
@@ -168,34 +168,34 @@ def outbox(db: Connection) -> tuple[int, datetime | None]:
 
 
 def unpublished_among(db: Connection, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
-    """What no proxy has accepted yet of these (user, seq), as far as it has been committed."""
+    """Those of the events at these (user, seq) that are committed and that no proxy has accepted yet."""
     values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
     place = rows(_dialect(db), "places", {"user_id": UserId, "seq": BigInteger()})
-    at = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
-    found = _with_notifications(now).join(place, at).where(events.c.published_at.is_(None))
-    found = found.order_by(events.c.user_id, events.c.seq)
-    return [_event(row) for row in db.execute(found, {"places": document(values)})]
+    same_place = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
+    query = _with_notifications(now).join(place, same_place).where(events.c.published_at.is_(None))
+    query = query.order_by(events.c.user_id, events.c.seq)
+    return [_event(row) for row in db.execute(query, {"places": document(values)})]
 
 
 def mark_published(
     db: Connection, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
 ) -> None:
-    """Take events out of the outbox, and note how they went."""
+    """Remove events from the outbox, and record how they were published."""
     alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
-    for one in published:
-        place = {"user_id": one.event.user_id, "seq": one.event.seq, "tag": one.event.id.tag}
-        alike.setdefault((one.nodes, one.attempts), []).append(place)
+    for item in published:
+        place = {"user_id": item.event.user_id, "seq": item.event.seq, "tag": item.event.id.tag}
+        alike.setdefault((item.nodes, item.attempts), []).append(place)
     for (nodes, attempts), places in alike.items():  # nearly always one
-        given = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
-        given |= {"now": now, "committed_at": committed_at, "way": way}
-        db.execute(_mark_published(_dialect(db)), given)
+        parameters = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
+        parameters |= {"now": now, "committed_at": committed_at, "way": way}
+        db.execute(_mark_published(_dialect(db)), parameters)
 
 
 @cache
 def _mark_published(dialect: str) -> Executable:
     done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger(), "tag": Tag})
-    held = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
-    # As by ``write(durable=False)``, also where it is a transaction of its own.
+    live = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
+    # As ``transaction(durable=False)`` does, since in autocommit the statement is its own transaction.
     unhurried = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
     return (
         update(events)
@@ -208,7 +208,7 @@ def _mark_published(dialect: str) -> Executable:
             way=bindparam("way", type_=String()),
             nodes=bindparam("nodes", type_=Text()),
             attempts=bindparam("attempts", type_=Integer()),
-            connections=held.scalar_subquery(),
+            connections=live.scalar_subquery(),
         )
     )
 
@@ -218,7 +218,7 @@ def _dialect(db: Connection) -> str:
 
 
 def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:
-    """Entries of the log, each with its notification if that is still to be shown."""
+    """Events, each joined with its notification unless that has expired or been removed."""
     alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
     return select(
         *(source.c[name] for name in ("user_id", "seq", "tag", "previous_tag", "kind", "unread", "unseen", "data")),
@@ -233,7 +233,7 @@ def _event(row: Any) -> Event:
     stored = None
     is_superseded = row.id is not None and row.kind == UPDATED and orjson.loads(row.data)["revision"] < row.revision
     if row.id is not None and not is_superseded:
-        # The newest content, but for its state: that it was read is told by a later event.
+        # The current content with the initial state: a later event reports that it was read.
         stored = Notification(
             row.id, row.user_id, content_of(row), row.created_at, **{name: getattr(row, name) for name in CHANGING}
         )

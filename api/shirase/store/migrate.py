@@ -1,4 +1,4 @@
-"""Migrations: all of those that are due are one transaction, on PostgreSQL and on SQLite."""
+"""Migrations: all pending ones run in one transaction, on PostgreSQL and on SQLite."""
 
 import logging
 import os
@@ -26,12 +26,12 @@ ENCODING = "UTF8"
 
 
 def migrate(url: str, schema: str | None = None) -> None:
-    """Bring the tables to the newest state; nothing happens if they are there already.
+    """Migrate the tables to the newest revision; does nothing if they are there already.
 
     Raises:
         DatabaseUnavailable: if the database does not answer.
-        DatabaseUnusable: if it could not hold what is to be stored.
-        MigrationFailed: if a migration fails; then none of those that were due has changed anything.
+        DatabaseUnusable: if the database's encoding or its pooler is unsuitable.
+        MigrationFailed: if a migration fails; then nothing has changed.
         SettingsError: as by ``Database``.
     """
     address = parse_url(url, schema)
@@ -43,7 +43,7 @@ def migrate(url: str, schema: str | None = None) -> None:
 
 
 def migrate_on(connection: Connection, schema: str | None) -> None:
-    """The same in a transaction that is open already, whose search_path leads to the schema, if there is to be one."""
+    """Migrate in an open transaction whose search_path already selects the schema, if any."""
     if connection.dialect.name == "postgresql":
         check_encoding(connection)
     alembic = configuration()
@@ -53,7 +53,7 @@ def migrate_on(connection: Connection, schema: str | None) -> None:
     except CommandError as exc:
         if not isinstance(exc.__cause__, ResolutionError):
             raise MigrationFailed(f"the migration failed, and nothing was changed: {exc}") from exc
-        # A later release has migrated it. This one works on that schema, and knows no way back from it.
+        # A later release has migrated the database. This one works on its schema, and cannot downgrade it.
         log.warning("the schema is newer than this release, and is left as it is")
 
 
@@ -72,7 +72,7 @@ def check_encoding(connection: Connection) -> None:
 
 
 def configuration() -> Config:
-    """Where Alembic finds the migrations."""
+    """Alembic's configuration, with the folder of the migrations."""
     alembic = Config()
     alembic.set_main_option("script_location", str(resources.directory("migrations")).replace("%", "%%"))
     return alembic
@@ -80,12 +80,12 @@ def configuration() -> Config:
 
 @contextmanager
 def _transaction(address: DatabaseUrl) -> Iterator[Connection]:
-    """One transaction on a connection of its own; errors say whether the database or the migration is at fault."""
+    """A transaction on its own connection. Its errors tell an outage of the database from a failed migration."""
     if address.url.get_backend_name() == "sqlite":
         _make_private(address.url)
         engine = create_engine(address.url, poolclass=NullPool)
-        event.listen(engine, "connect", _leave_begin_to_us)
-        event.listen(engine, "begin", _begin_at_once)
+        event.listen(engine, "connect", _disable_implicit_begin)
+        event.listen(engine, "begin", _begin_immediate)
     else:
         arguments = {"client_encoding": "utf8", "prepare_threshold": None}
         engine = create_engine(
@@ -99,7 +99,7 @@ def _transaction(address: DatabaseUrl) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except DBAPIError as exc:
-        reason = " ".join(str(exc.orig).split())  # libpq's goes over several lines
+        reason = " ".join(str(exc.orig).split())  # libpq's message has several lines
         if POOLS_STATEMENTS in reason:
             raise DatabaseUnusable(NEEDS_TRANSACTIONS) from exc
         if exc.statement is None or exc.connection_invalidated or _cannot_be_opened(exc):
@@ -110,19 +110,19 @@ def _transaction(address: DatabaseUrl) -> Iterator[Connection]:
 
 
 def _make_private(url: URL) -> None:
-    """A new file of SQLite is for its owner alone: it holds what every inbox says."""
+    """Create a new SQLite file readable by its owner alone, because it contains every inbox."""
     path = url.database or ":memory:"
     if not path.startswith((":", "file:")):
-        with suppress(OSError):  # it exists, or SQLite tells what is wrong
+        with suppress(OSError):  # it exists, or SQLite will report the error
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _leave_begin_to_us(connection: Any, _record: object) -> None:
-    """Python's sqlite3 begins before INSERT and never before CREATE, which would be committed at once."""
+def _disable_implicit_begin(connection: Any, _record: object) -> None:
+    """Disable sqlite3's implicit BEGIN: it precedes INSERT but not CREATE, which would be committed at once."""
     connection.isolation_level = None
 
 
-def _begin_at_once(connection: Connection) -> None:
+def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -1,6 +1,6 @@
-"""Missed events: the users whose events one node did not accept although another did, or any node may have dropped.
+"""Missed events: users whose events one node did not accept although another did, or any node may have dropped.
 
-They are counted by user and not by event, so a long outage of a node takes at most one row a user.
+There is one row a user, not one an event, which bounds the table in a long outage of a node.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from shirase.store.sql import document, rows
 from shirase.store.tables import UserId
 
 MOST_COUNTED = 100_000
-ANY_NODE = ""  # in place of a node's name: a burst so large that any node may have dropped part of it
+ANY_NODE = ""  # in place of a node's name: a burst was so large that any node may have dropped events of it
 
 missed = tables.Base.metadata.tables["shirase_missed"]
 
@@ -23,9 +23,9 @@ def remember(db: Connection, pairs: Sequence[tuple[str, str]]) -> None:
     values = [{"node": node, "user_id": user_id} for node, user_id in sorted(set(pairs))]
     name = db.dialect.name
     source = rows(name, "misses", {"node": String(), "user_id": UserId})
-    wanted = select(source.c.node, source.c.user_id, literal(1)).where(true()).order_by(*source.c)
+    query = select(source.c.node, source.c.user_id, literal(1)).where(true()).order_by(*source.c)
     dialect = sqlite if name == "sqlite" else postgresql
-    statement = dialect.insert(missed).from_select(["node", "user_id", "times"], wanted)
+    statement = dialect.insert(missed).from_select(["node", "user_id", "times"], query)
     db.execute(
         statement.on_conflict_do_update(
             index_elements=["node", "user_id"], set_={"times": missed.c.times + statement.excluded.times}
@@ -36,20 +36,20 @@ def remember(db: Connection, pairs: Sequence[tuple[str, str]]) -> None:
 
 def of_node(db: Connection, node: str, limit: int) -> dict[str, int]:
     """The users whose events a node missed, and how often."""
-    found = db.execute(
+    rows = db.execute(
         select(missed.c.user_id, missed.c.times).where(missed.c.node == node).order_by(missed.c.user_id).limit(limit)
     )
-    return {user_id: int(times) for user_id, times in found}
+    return {user_id: int(times) for user_id, times in rows}
 
 
 def count(db: Connection, node: str) -> int:
-    """How many users' events a node missed, counted up to ``MOST_COUNTED``."""
-    found = select(missed.c.user_id).where(missed.c.node == node).limit(MOST_COUNTED).subquery()
-    return int(db.execute(select(func.count()).select_from(found)).scalar_one())
+    """The number of users whose events a node missed, at most ``MOST_COUNTED``."""
+    counted = select(missed.c.user_id).where(missed.c.node == node).limit(MOST_COUNTED).subquery()
+    return int(db.execute(select(func.count()).select_from(counted)).scalar_one())
 
 
 def forget(db: Connection, node: str, hinted: Mapping[str, int]) -> None:
-    """Delete the rows that the node has been hinted of, except those that were missed again since."""
+    """Delete the rows of users whom the node has been sent a hint for, except those who missed events since."""
     values = [{"user_id": user_id, "times": times} for user_id, times in hinted.items()]
     source = rows(db.dialect.name, "hinted", {"user_id": UserId, "times": Integer()})
     db.execute(

@@ -1,4 +1,4 @@
-"""Pending work: whether the relay has anything to do. It asks twice a second, and the answer is nearly always no."""
+"""Pending work: whether the relay has anything to do. It checks twice a second, nearly always without a result."""
 
 from datetime import datetime
 
@@ -30,7 +30,7 @@ _ANYTHING = select(
 
 
 def anything(db: Connection, now: datetime) -> bool:
-    """Whether an event is unpublished, a node missed one, a row has expired, a closing or announcement is on its way.
+    """Whether an event, a closing, an announcement, a missed or scheduled notification or an expired row is pending.
 
     The relay then runs the individual queries to find out what is due.
     """

@@ -1,4 +1,4 @@
-"""The registry of connections, as the relay keeps it from the nodes' statistics: many rows in one statement."""
+"""The registry of connections, as the relay maintains it from the nodes' statistics: many rows in one statement."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -22,12 +22,12 @@ _LIVE = connections.c.ended_at.is_(None)
 def announced(db: Connection, node: str, connection_ids: Collection[str], now: datetime) -> set[str]:
     """Record that a node holds these connections; returns those whose streams must recover.
 
-    These are the connections that the service ended and those without a row. A row that is right already is not
+    These are the connections that the service ended and those without a row. Rows that would not change are not
     written.
     """
-    wanted = select(connections.c.connection_id, connections.c.node, connections.c.reason)
-    found = {row.connection_id: row for row in db.execute(wanted.where(_these(db, connection_ids)))}
-    live = {number: row for number, row in found.items() if row.reason in (None, GONE)}
+    query = select(connections.c.connection_id, connections.c.node, connections.c.reason)
+    known = {row.connection_id: row for row in db.execute(query.where(_these(db, connection_ids)))}
+    live = {number: row for number, row in known.items() if row.reason in (None, GONE)}
     changed = [number for number, row in live.items() if row.node != node or row.reason]
     if changed and lock_rows(db, _these(db, changed)):
         db.execute(
@@ -45,11 +45,11 @@ def departed(db: Connection, connection_ids: Collection[str], now: datetime) -> 
 
 def of_node(db: Connection, node: str) -> Iterator[str]:
     """The live connections of a node, read in pages, so that memory does not grow with their number."""
-    wanted = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
-    wanted = wanted.order_by(connections.c.connection_id).limit(PAGE)
+    query = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
+    query = query.order_by(connections.c.connection_id).limit(PAGE)
     page = [""]
     while page:
-        page = list(db.execute(wanted.where(connections.c.connection_id > page[-1])).scalars())
+        page = list(db.execute(query.where(connections.c.connection_id > page[-1])).scalars())
         yield from page
 
 
@@ -59,12 +59,12 @@ def node_lost(db: Connection, node: str, now: datetime) -> int:
 
 
 def never_announced(db: Connection, before: datetime, now: datetime) -> int:
-    """Mark connections as gone that were answered before then and never announced: the answer did not arrive."""
+    """Mark connections as gone that opened before then and that no node announced: the response did not arrive."""
     return _leave(db, now, and_(connections.c.node.is_(None), connections.c.last_seen < before))
 
 
 def overdue(db: Connection, before: datetime, now: datetime) -> int:
-    """Mark connections as gone that were last seen before then."""
+    """Mark connections as gone that were last confirmed before then."""
     return _leave(db, now, connections.c.last_seen < before)
 
 
@@ -78,15 +78,15 @@ def renew(db: Connection, node: str, before: datetime, now: datetime) -> None:
 
 
 def forget(db: Connection, left_before: datetime, ended_before: datetime, limit: int) -> int:
-    """Delete rows of connections that are gone, or that the service ended, for long enough."""
+    """Delete rows of connections that left, or that the service ended, before these times."""
     of_ours = and_(connections.c.ended_at < ended_before, connections.c.told_at.is_not(None))
     old = select(connections.c.connection_id).where(
         connections.c.ended_at.is_not(None),
         or_(and_(connections.c.ended_at < left_before, connections.c.reason == GONE), of_ours),
     )
     old = old.order_by(connections.c.ended_at).limit(limit)
-    gone = db.execute(delete(connections).where(connections.c.connection_id.in_(old)))
-    return cast(CursorResult[Any], gone).rowcount
+    deleted = db.execute(delete(connections).where(connections.c.connection_id.in_(old)))
+    return cast(CursorResult[Any], deleted).rowcount
 
 
 def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
@@ -98,26 +98,26 @@ def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime
 
 
 def held(db: Connection) -> dict[str | None, int]:
-    """How many connections each node holds; under ``None`` those that no node has announced yet.
+    """The number of connections by node; under ``None`` those that no node has announced yet.
 
-    It reads every live row, so call it at a scrape and not in a request.
+    It reads every live row, so call it at a scrape only, never in a request.
     """
-    wanted = select(connections.c.node, func.count()).where(_LIVE).group_by(connections.c.node)
-    return {row[0]: row[1] for row in db.execute(wanted)}
+    query = select(connections.c.node, func.count()).where(_LIVE).group_by(connections.c.node)
+    return {row[0]: row[1] for row in db.execute(query)}
 
 
 def nodes_heard(db: Connection) -> dict[str, tuple[datetime, datetime | None]]:
     """When each node's statistics were last checked, and last received."""
-    found = db.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
-    return {name: (looked_at, heard_at) for name, looked_at, heard_at in found}
+    rows = db.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
+    return {name: (looked_at, heard_at) for name, looked_at, heard_at in rows}
 
 
 def _these(db: Connection, connection_ids: Collection[str]) -> ColumnElement[bool]:
     return among(db.dialect.name, connections.c.connection_id, connection_ids)
 
 
-def _leave(db: Connection, now: datetime, which: ColumnElement[bool]) -> int:
-    if not lock_rows(db, which, _LIVE):
+def _leave(db: Connection, now: datetime, condition: ColumnElement[bool]) -> int:
+    if not lock_rows(db, condition, _LIVE):
         return 0
-    leaving = update(connections).where(which, _LIVE).values(ended_at=now, reason=GONE, told_at=now)
+    leaving = update(connections).where(condition, _LIVE).values(ended_at=now, reason=GONE, told_at=now)
     return cast(CursorResult[Any], db.execute(leaving)).rowcount

@@ -1,4 +1,4 @@
-"""Retention: what has expired or is older than is kept, removed in batches small enough to block nobody."""
+"""Retention: removes rows that have expired or are too old, in batches small enough to block nobody."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,33 +17,33 @@ keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
 
 def expired(db: Connection, now: datetime, limit: int) -> list[tuple[int, str]]:
-    """Notifications whose time is over, as (id, user)."""
+    """Expired notifications, as (id, user)."""
     due = notifications.c.expires_at <= now
-    wanted = select(notifications.c.id, notifications.c.user_id).where(due).order_by(notifications.c.expires_at)
-    return [(number, user_id) for number, user_id in db.execute(wanted.limit(limit))]
+    query = select(notifications.c.id, notifications.c.user_id).where(due).order_by(notifications.c.expires_at)
+    return [(number, user_id) for number, user_id in db.execute(query.limit(limit))]
 
 
 def outdated(db: Connection, before: datetime, limit: int) -> list[tuple[int, str]]:
-    """The oldest notifications, as far as they were created before this time, as (id, user).
+    """Notifications created before this time, as (id, user), among the ``limit`` oldest by id.
 
-    Looks at the oldest few only, by their ids: an index by time would cost every create something.
+    Ordering by id saves an index by time, which every create would have to maintain.
     """
     oldest = select(notifications).order_by(notifications.c.id).limit(limit).subquery()
-    wanted = select(oldest.c.id, oldest.c.user_id).where(oldest.c.created_at < before)
-    return [(number, user_id) for number, user_id in db.execute(wanted)]
+    query = select(oldest.c.id, oldest.c.user_id).where(oldest.c.created_at < before)
+    return [(number, user_id) for number, user_id in db.execute(query)]
 
 
 def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
-    """Remove notifications and tell their users' devices, so that no badge and no list keeps them."""
+    """Remove notifications and append ``deleted`` events, so that no badge or list keeps them."""
     seen = log.lock(db, sorted({user_id for _, user_id in due}))
-    gone = db.execute(
+    deleted = db.execute(
         delete(notifications)
         .where(among(db.dialect.name, notifications.c.id, [number for number, _ in due]))
         .returning(*states.STATE)
     ).all()
-    announcements.note_gone(db, gone)
+    announcements.note_gone(db, deleted)
     of_user: dict[str, list[Any]] = {}
-    for row in gone:
+    for row in deleted:
         of_user.setdefault(row.user_id, []).append(row)
     changes = []
     for user_id, rows in of_user.items():
@@ -53,15 +53,15 @@ def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> lis
 
 
 def remove_events(db: Connection, before: datetime, limit: int) -> int:
-    """Shorten logs at their old end; a cursor from there gets a reset. Heads stay, so no seq is used again."""
+    """Remove old events; a cursor among them gets a reset. Heads stay, so no ``seq`` is reused."""
     old = select(events.c.user_id, events.c.seq).where(events.c.created_at < before)
     old = old.order_by(events.c.created_at).limit(limit)
-    gone = db.execute(delete(events).where(tuple_(events.c.user_id, events.c.seq).in_(old)))
-    return cast(CursorResult[Any], gone).rowcount
+    deleted = db.execute(delete(events).where(tuple_(events.c.user_id, events.c.seq).in_(old)))
+    return cast(CursorResult[Any], deleted).rowcount
 
 
 def remove_keys(db: Connection, before: datetime, limit: int) -> int:
-    """Forget idempotency keys that no producer repeats any more."""
+    """Delete old idempotency keys, which no producer repeats any more."""
     old = select(keys.c.owner, keys.c.key).where(keys.c.created_at < before).limit(limit)
-    gone = db.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(old)))
-    return cast(CursorResult[Any], gone).rowcount
+    deleted = db.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(old)))
+    return cast(CursorResult[Any], deleted).rowcount

@@ -1,4 +1,4 @@
-"""Taking back by key what was sent."""
+"""Retracting notifications by key."""
 
 from datetime import datetime
 
@@ -11,15 +11,15 @@ notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 
 def retract(db: Connection, user_id: str, key: str, now: datetime) -> list[Event]:
-    """Remove the user's notification of this key, and what is scheduled under it."""
+    """Remove the user's notification of this key, and scheduled ones of the same key."""
     scheduled.cancel_key(db, key, user_id)
     log.lock(db, [user_id])
-    wanted = select(notifications.c.id).where(notifications.c.key == key, notifications.c.user_id == user_id)
-    due = [(number, user_id) for number in db.scalars(wanted)]
+    query = select(notifications.c.id).where(notifications.c.key == key, notifications.c.user_id == user_id)
+    due = [(number, user_id) for number in db.scalars(query)]
     return retention.remove(db, due, now) if due else []
 
 
 def of_key(db: Connection, key: str, limit: int) -> list[tuple[int, str]]:
-    """The notifications of this key, whoever's they are, as (id, user)."""
-    wanted = select(notifications.c.id, notifications.c.user_id).where(notifications.c.key == key)
-    return [(number, user_id) for number, user_id in db.execute(wanted.order_by(notifications.c.user_id).limit(limit))]
+    """Every user's notification of this key, as (id, user)."""
+    query = select(notifications.c.id, notifications.c.user_id).where(notifications.c.key == key)
+    return [(number, user_id) for number, user_id in db.execute(query.order_by(notifications.c.user_id).limit(limit))]

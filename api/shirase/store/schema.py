@@ -1,4 +1,4 @@
-"""Which schema the database has, compared with the one that this release was written for."""
+"""The database's schema revision, compared with that of this release."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,24 +13,24 @@ from shirase.store.tables import VERSION_TABLE
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The database's revision beside those that this release knows, the newest first."""
+    """The database's revision, and those of this release, newest first."""
 
     current: str | None  # None: there are no tables
     known: tuple[str, ...]
 
     @property
     def newest(self) -> str:
-        """What this release was written for."""
+        """The revision that this release needs."""
         return self.known[0]
 
     @property
     def is_newer(self) -> bool:
-        """Whether a later release has migrated it. This one works on the schema of the next (docs/upgrade.md)."""
+        """Whether a later release has migrated the database; this one runs on its schema (docs/upgrade.md)."""
         return self.current is not None and self.current not in self.known
 
     @property
     def is_usable(self) -> bool:
-        """Whether this release finds all that it needs."""
+        """Whether this release can run on the schema."""
         return self.is_newer or self.current == self.newest
 
     def __str__(self) -> str:
@@ -47,12 +47,12 @@ class Schema:
 
 
 def read(connection: Connection, schema: str | None = None) -> Schema:
-    """The state of a database."""
+    """Read the revision of a database."""
     options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
     return Schema(MigrationContext.configure(connection, opts=options).get_current_revision(), read_known())
 
 
 @cache
 def read_known() -> tuple[str, ...]:
-    """Every revision of this release; the files are read once."""
+    """Every revision of this release, newest first; the files are read once."""
     return tuple(script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions())

@@ -30,16 +30,16 @@ def rows(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
 
     It is ``json_to_recordset`` on PostgreSQL and ``json_each`` on SQLite.
     """
-    given = bindparam(name, type_=Text())
+    parameter = bindparam(name, type_=Text())
     if dialect == "sqlite":
-        each = func.json_each(given).table_valued("value", name=f"{name}_json")
+        elements = func.json_each(parameter).table_valued("value", name=f"{name}_json")
         fields = [
-            type_coerce(func.json_extract(each.c.value, f"$.{field}"), kind).label(field)
+            type_coerce(func.json_extract(elements.c.value, f"$.{field}"), kind).label(field)
             for field, kind in columns.items()
         ]
-        # MATERIALIZED: without it SQLite parses the document again for every row that it joins.
+        # Without MATERIALIZED, SQLite parses the document again for every joined row.
         return select(*fields).cte(name).prefix_with("MATERIALIZED")
-    record = func.json_to_recordset(cast(given, JSON))
+    record = func.json_to_recordset(cast(parameter, JSON))
     fields_with_types = [column(field, kind) for field, kind in columns.items()]
     return record.table_valued(*fields_with_types, name=name).render_derived(with_types=True)
 
@@ -52,8 +52,8 @@ def document(values: Iterable[Mapping[str, Any]]) -> str:
 def among(dialect: str, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """The condition that the column has one of these values, passed as one parameter."""
     if dialect == "sqlite":
-        given = func.json_each(literal(orjson.dumps(list(values)).decode(), Text())).table_valued("value")
-        return column.in_(select(given.c.value))
+        elements = func.json_each(literal(orjson.dumps(list(values)).decode(), Text())).table_valued("value")
+        return column.in_(select(elements.c.value))
     return column == any_(literal(list(values), ARRAY(column.type)))
 
 

@@ -20,7 +20,7 @@ STATE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Which notifications changed, and how many of them count as unread and unseen by what else they are."""
+    """The notifications that changed, and by how much the counts of unread and unseen change."""
 
     ids: Sequence[int]
     unread: int
@@ -30,35 +30,35 @@ class Changed:
 def mark_read(
     db: Connection, user_id: str, ids: Sequence[int] | None, now: datetime, *, seen: int, device: str | None
 ) -> Changed:
-    """Mark these (``None``: all) read; returns those that were unread."""
+    """Mark these notifications (``None``: all) as read; returns those that were unread."""
     is_unread = notifications.c.read_at.is_(None)
     rows = _update(db, user_id, ids, now, is_unread, {"read_at": now, "read_by": device})
     return _changed((row for row in rows if row.archived_at is None), rows, seen)
 
 
 def mark_unread(db: Connection, user_id: str, ids: Sequence[int], now: datetime, *, seen: int) -> Changed:
-    """Mark these unread; returns those that were read."""
+    """Mark these notifications as unread; returns those that were read."""
     is_read = notifications.c.read_at.is_not(None)
     rows = _update(db, user_id, ids, now, is_read, {"read_at": None, "read_by": None})
     return _changed((row for row in rows if row.archived_at is None), rows, seen)
 
 
 def archive(db: Connection, user_id: str, ids: Sequence[int] | None, now: datetime, *, seen: int) -> Changed:
-    """Archive these (``None``: all); returns those that were not."""
+    """Archive these notifications (``None``: all); returns those that were not archived."""
     is_open = notifications.c.archived_at.is_(None)
     rows = _update(db, user_id, ids, now, is_open, {"archived_at": now})
     return _changed((row for row in rows if row.read_at is None), rows, seen)
 
 
 def unarchive(db: Connection, user_id: str, ids: Sequence[int], now: datetime, *, seen: int) -> Changed:
-    """Bring these back from the archive; returns those that were there."""
+    """Unarchive these notifications; returns those that were archived."""
     is_archived = notifications.c.archived_at.is_not(None)
     rows = _update(db, user_id, ids, now, is_archived, {"archived_at": None})
     return _changed((row for row in rows if row.read_at is None), rows, seen)
 
 
 def mark_seen(db: Connection, user_id: str) -> int:
-    """Count everything up to now as seen; returns how many were unseen."""
+    """Mark everything up to now as seen; returns how many notifications were unseen."""
     latest = select(func.max(notifications.c.position)).where(notifications.c.user_id == user_id).scalar_subquery()
     unseen: int = db.execute(select(streams.c.unseen).where(streams.c.user_id == user_id)).scalar_one_or_none() or 0
     seen = func.coalesce(latest, streams.c.seen)
@@ -67,15 +67,15 @@ def mark_seen(db: Connection, user_id: str) -> int:
 
 
 def remove(db: Connection, user_id: str, number: int, now: datetime, *, seen: int) -> Changed:
-    """Delete one; returns nothing if the user has no such."""
-    wanted = delete(notifications).where(_of(user_id, now), notifications.c.id == number)
-    gone = db.execute(wanted.returning(*STATE)).all()
-    announcements.note_gone(db, gone)
-    return removed(gone, seen)
+    """Delete one of the user's notifications; the result is empty if there is none with this id."""
+    statement = delete(notifications).where(_of(user_id, now), notifications.c.id == number)
+    deleted = db.execute(statement.returning(*STATE)).all()
+    announcements.note_gone(db, deleted)
+    return removed(deleted, seen)
 
 
 def removed(rows: Sequence[Any], seen: int) -> Changed:
-    """What the counts lose by the removal of a user's rows that were returned by it."""
+    """The ids of a user's deleted rows, and how many of them were counted as unread and unseen."""
     return _changed((row for row in rows if row.read_at is None and row.archived_at is None), rows, seen)
 
 
@@ -84,13 +84,13 @@ def _update(
     user_id: str,
     ids: Sequence[int] | None,
     now: datetime,
-    which: ColumnElement[bool],
+    condition: ColumnElement[bool],
     values: dict[str, Any],
 ) -> Sequence[Any]:
-    wanted = update(notifications).where(_of(user_id, now), which)
+    statement = update(notifications).where(_of(user_id, now), condition)
     if ids is not None:
-        wanted = wanted.where(among(db.dialect.name, notifications.c.id, ids))
-    return db.execute(wanted.values(**values).returning(*STATE)).all()
+        statement = statement.where(among(db.dialect.name, notifications.c.id, ids))
+    return db.execute(statement.values(**values).returning(*STATE)).all()
 
 
 def _changed(counted: Iterable[Any], rows: Sequence[Any], seen: int) -> Changed:

@@ -15,13 +15,13 @@ _NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at",
 
 
 def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:
-    """The trace of any user's notification; ``nodes`` are the names of all current nodes."""
-    at = and_(events.c.user_id == notifications.c.user_id, events.c.seq == notifications.c.seq)
-    wanted = select(
+    """The trace of a notification of any user; ``nodes`` are the names of all current nodes."""
+    same_place = and_(events.c.user_id == notifications.c.user_id, events.c.seq == notifications.c.seq)
+    query = select(
         *(notifications.c[name] for name in _NAMES),
         *(events.c[name] for name in ("committed_at", "published_at", "way", "attempts", "nodes", "connections")),
-    ).join_from(notifications, events, at)
-    row = db.execute(wanted.where(notifications.c.id == number)).one_or_none()
+    ).join_from(notifications, events, same_place)
+    row = db.execute(query.where(notifications.c.id == number)).one_or_none()
     if row is None:
         return None
     waiting = select(missed.c.node).where(missed.c.node.in_(nodes), missed.c.user_id == row.user_id)

@@ -1,4 +1,4 @@
-"""Used tickets: a ticket opens one stream, whichever worker on whichever host receives it."""
+"""Used tickets, shared by all workers and hosts: a ticket opens one stream."""
 
 from datetime import datetime
 from typing import Any, cast
@@ -12,14 +12,14 @@ used = tables.Base.metadata.tables["shirase_used_tickets"]
 
 
 def add(db: Connection, ticket_id: str, now: datetime) -> bool:
-    """Record that a ticket is used; false if it was used before. A concurrent second use waits for the first commit."""
+    """Record the use of a ticket; false if it was used before. A concurrent use waits until the first commits."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     adding = dialect.insert(used).values(id=ticket_id, used_at=now).on_conflict_do_nothing().returning(used.c.id)
     return db.execute(adding).one_or_none() is not None
 
 
 def remove(db: Connection, before: datetime, limit: int) -> int:
-    """Delete tickets that were used before this time."""
+    """Delete the rows of tickets that were used before this time."""
     old = select(used.c.id).where(used.c.used_at < before).order_by(used.c.used_at).limit(limit)
     gone = db.execute(delete(used).where(used.c.id.in_(old)))
     return cast(CursorResult[Any], gone).rowcount
