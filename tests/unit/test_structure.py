@@ -92,6 +92,7 @@ def test_the_docs_page_serves_its_own_files_only(app: Flask) -> None:
     for path, status in (
         ("", 200),
         ("/show.js", 200),
+        ("/contrast.css", 200),
         ("/swagger-ui/swagger-ui.css", 200),
         ("/swagger-ui/../../settings.py", 404),
         ("/../operation.py", 404),

@@ -22,6 +22,20 @@ from shirase.web.operation import OPERATOR, PROXY, PUBLIC, USER_IN_QUERY, Operat
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
 ALWAYS = (400, 500, 503)
+BEARER = "A JWT whose `sub` is the user's id. `shirase token --user ID` prints one for development."
+DESCRIPTION = """
+Notifications in real time. Send every request through the proxy.
+
+## A token
+
+It says who is calling: a JWT whose `sub` is the user's id. For development, print one and paste it under *Authorize*:
+
+    shirase token --user ID                              # reads and changes that user's notifications
+    shirase token --user ID --scope notifications:write  # creates notifications for anyone
+    shirase token --user ID --scope notifications:admin  # does what operators do
+
+In production your own backend signs it for whoever is signed in, with the service's `JWT_SECRET` or a key of its own.
+""".strip()
 TEXT_PARAMETERS = {
     "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
     "key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY},
@@ -49,13 +63,14 @@ def describe(endpoints: Sequence[Endpoint], settings: Settings) -> dict[str, Any
         version=version("shirase"),
         openapi_version="3.1.0",
         info={
-            "description": "Notifications in real time. Ask all of it through the proxy.",
+            "description": DESCRIPTION,
             "license": {"name": "MIT"},
         },
     )
     if settings.public_url:
         spec.options["servers"] = [{"url": settings.public_url}]
-    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": BEARER}
+    spec.components.security_scheme("bearer", bearer)
     if settings.auth_cookie:
         spec.components.security_scheme("cookie", {"type": "apiKey", "in": "cookie", "name": settings.auth_cookie})
     for name in in_query(settings):
