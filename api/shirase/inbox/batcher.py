@@ -63,7 +63,7 @@ class Batcher(Generic[Task, Result]):
             results = self._run([entry.task for entry in entries])
             for entry, result in zip(entries, results, strict=True):
                 entry.result = result
-        except BaseException as exc:  # noqa: BLE001 - raised again in the thread of each who waits
+        except BaseException as exc:  # noqa: BLE001 - raised again in every waiting thread
             for entry in entries:
                 entry.error = exc
         for entry in entries:

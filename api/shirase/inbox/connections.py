@@ -1,4 +1,4 @@
-"""Connections: admission to a stream, the limit a user, and how the service ends a stream.
+"""Connections: admission within each user's limit, and how the service ends a stream.
 
 A row is added in the transaction of the connect, so the limit is exact however many connect at once on whichever host.
 The rows are a copy of what the proxy holds: ``relay.presence`` corrects them, and a missing row ends no stream.
@@ -35,23 +35,23 @@ TOUCHED = timedelta(minutes=5)  # how old ``last_seen`` may get while a stream i
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How many connections there are."""
+    """The numbers of connections."""
 
     of_user: int
-    total: int | None  # None without the scope
+    total: int | None  # None unless requested
     users: int | None
 
 
 def new(settings: Settings, user_id: str, expires_at: int | None, user_agent: str, address: str) -> StreamConnection:
-    """A connection that is about to open. Its id carries the token's expiry, which survives the loss of its row."""
+    """A connection that is about to open. Its id contains the token's expiry, which so survives the loss of its row."""
     if expires_at is not None and expires_at <= time.time():
-        expires_at += LEEWAY  # within the leeway; else the client would be ended and reconnect at once
+        expires_at += LEEWAY  # the token is within the leeway; ended now, the client would reconnect at once
     name = seals.new_connection_name(expires_at)
     return named(seals.connection_id(grip.sealing_keys(settings)[0], user_id, name), user_id, user_agent, address)
 
 
 def named(connection_id: str, user_id: str, user_agent: str = "", address: str = "") -> StreamConnection:
-    """The connection with this id, as far as the id tells."""
+    """An open connection, with what its id contains."""
     expires_at = seals.connection_end(connection_id)
     return StreamConnection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
 
@@ -79,14 +79,14 @@ def admit(db: Connection, settings: Settings, connection: StreamConnection) -> t
 
 
 def standing(db: Connection, connection: StreamConnection) -> tuple[str | None, Position]:
-    """Why a recovering stream must end, or ``None`` if it may go on; and the position of its user's log.
+    """Why a recovering stream must end, or ``None`` if it may continue; and the position of its user's log.
 
     ``GONE`` means that its row is missing, marked as gone or old: ``enter`` it again. Losing the registry ends no
     stream.
     """
     now = datetime.now(UTC)
-    found, position = connections.standing(db, connection, now)
-    return _why_ended(connection, *(found or (GONE, now)), now), position
+    state, position = connections.standing(db, connection, now)
+    return _why_ended(connection, *(state or (GONE, now)), now), position
 
 
 def _why_ended(connection: StreamConnection, reason: str | None, last_seen: datetime, now: datetime) -> str | None:
@@ -98,13 +98,13 @@ def _why_ended(connection: StreamConnection, reason: str | None, last_seen: date
 
 
 def enter(database: Database, connection: StreamConnection) -> None:
-    """Add a connection that is open already, whatever the limit."""
+    """Add a connection that is open already, regardless of the limit."""
     with database.transaction(durable=False) as db:
         connections.add(db, connection, datetime.now(UTC))
 
 
 def require_standing(database: Database, connection: StreamConnection) -> None:
-    """Let a held long poll be held on.
+    """Check that a held long poll may continue.
 
     Raises:
         TooManyConnections: if the service has ended it.
@@ -119,7 +119,7 @@ def require_standing(database: Database, connection: StreamConnection) -> None:
 
 
 def leave(database: Database, connection: StreamConnection) -> None:
-    """A long poll is about to be answered. The relay would notice it a moment later, when the next one is there."""
+    """Remove a long poll that is about to be answered, so that the next one does not count beside it."""
     with suppress(DatabaseReadOnly), database.transaction(durable=False) as db:
         registry.departed(db, [connection.connection_id], datetime.now(UTC))
 
@@ -138,13 +138,17 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
     """
     if not ended:
         return
-    items = [item for one in ended for item in closing_items(one.connection_id, closing(one.reason))]
+    items = [
+        item for connection in ended for item in closing_items(connection.connection_id, closing(connection.reason))
+    ]
     accepted = publisher.publish(items)
     everywhere = frozenset(publisher.nodes)
-    told = [one.connection_id for one, nodes in zip(ended, accepted[1::2], strict=True) if nodes == everywhere]
-    if told:
+    closed = [
+        connection.connection_id for connection, nodes in zip(ended, accepted[1::2], strict=True) if nodes == everywhere
+    ]
+    if closed:
         with database.transaction(durable=False) as db:
-            connections.mark_told(db, told, datetime.now(UTC))
+            connections.mark_told(db, closed, datetime.now(UTC))
 
 
 def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
@@ -176,7 +180,7 @@ def end_due(database: Database, publisher: Publisher) -> int:
 
 
 def status(database: Database, user_id: str, *, with_totals: bool) -> Status:
-    """How many connections a user holds and, on request, the totals."""
+    """The number of a user's connections and, on request, the totals."""
     with database.autocommit() as db:
         total, users = connections.totals(db) if with_totals else (None, None)
         return Status(connections.count(db, user_id), total, users)

@@ -1,4 +1,4 @@
-"""What producers send, over HTTP or from a host's own code, checked; and how a wrong field is reported."""
+"""Validates what producers send, over HTTP or from a host's code, and reports invalid fields."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ from shirase.types import EVERYONE, Draft
 
 MAX_BATCH = 1000
 MAX_BROADCAST = 10_000
-MAX_MEMBERS = 10_000  # of a topic that are changed at once
+MAX_MEMBERS = 10_000  # of a topic, in one change
 
 
 def _user_id(value: str) -> str:
@@ -36,7 +36,7 @@ def _user_id(value: str) -> str:
 
 def _id_as_text(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)  # to JSON Schema 2.0 is an integer
+        value = int(value)  # JSON Schema counts 2.0 as an integer
     return str(value) if isinstance(value, int | UUID) and not isinstance(value, bool) else value
 
 
@@ -49,7 +49,7 @@ UserIdField = Annotated[
 
 
 class Request(BaseModel):
-    """What all requests share: an unknown field is an error, and text is not taken for a number."""
+    """The base of all requests: unknown fields are errors, and text is not converted to numbers."""
 
     model_config = ConfigDict(extra="forbid")
     longest: ClassVar[int] = 1024 * 1024  # bytes of the body
@@ -68,7 +68,7 @@ def _declared(*without: str) -> Any:
 
 
 class _Content(Request):
-    """The fields that a producer sends, and how they replace a present notification of the same key."""
+    """The content fields, and how they replace a present notification of the same key."""
 
     fold: Annotated[
         bool, Field(description="While the present notification is unread, add one to its `count`. Needs a `key`.")
@@ -78,7 +78,7 @@ class _Content(Request):
     ] = False
 
     def content(self, **others: Any) -> Content:
-        """The same for the layers below."""
+        """Convert for the layers below."""
         values = {**{name: getattr(self, name, None) for name in FIELDS}, **others}
         return Content({name: FIELDS[name].to_column(value) for name, value in values.items()})
 
@@ -91,11 +91,11 @@ class _Content(Request):
 
 
 class NewContent(_Content, _declared()):  # type: ignore[misc]
-    """The fields that a producer sends."""
+    """The content fields."""
 
 
 class _ForLater(_Content):
-    """Now or later."""
+    """The optional time to send."""
 
     send_at: Annotated[Future, Field(description="When to send it, if not now.")] | None = None
 
@@ -114,27 +114,27 @@ class NewNotification(_ForLater, NewContent):
     user_id: UserIdField
 
     def draft(self) -> Draft:
-        """The same for the layers below."""
+        """Convert for the layers below."""
         return Draft(self.user_id, self.content(), self.fold, self.quiet)
 
 
 class NewKeyed(_ForLater, _declared("key")):  # type: ignore[misc]
-    """The notification of a key, to create or to replace."""
+    """The notification of a key, to create or replace."""
 
     user_id: UserIdField
 
     def draft(self, key: str) -> Draft:
-        """The same for the layers below."""
+        """Convert for the layers below."""
         return Draft(self.user_id, self.content(key=key), self.fold, self.quiet)
 
 
 class NewEntry(NewContent):
-    """A notification of a batch, or of a host's own transaction: it is created now."""
+    """A notification of a batch or of a host's transaction, created now."""
 
     user_id: UserIdField
 
     def draft(self) -> Draft:
-        """The same for the layers below."""
+        """Convert for the layers below."""
         return Draft(self.user_id, self.content(), self.fold, self.quiet)
 
 
@@ -144,7 +144,7 @@ class NewBatch(Request):
     notifications: Annotated[list[NewEntry], Field(min_length=1, max_length=MAX_BATCH)]
 
     def drafts(self) -> list[Draft]:
-        """The same for the layers below."""
+        """Convert for the layers below."""
         return [one.draft() for one in self.notifications]
 
 
@@ -154,7 +154,7 @@ class NewBroadcast(NewContent):
     user_ids: Annotated[list[UserIdField], Field(min_length=1, max_length=MAX_BROADCAST)]
 
     def drafts(self) -> list[Draft]:
-        """The same for the layers below: one a distinct user, all with the one content."""
+        """Convert for the layers below: one draft a distinct user, all sharing one content."""
         content = self.content()
         return [Draft(user_id, content, self.fold, self.quiet) for user_id in dict.fromkeys(self.user_ids)]
 
@@ -166,7 +166,7 @@ class _Announced(NewContent):
     ] = False
 
     def draft(self) -> Draft:
-        """The same for the layers below."""
+        """Convert for the layers below."""
         return Draft("", self.content(), self.fold, self.quiet)
 
 
@@ -175,11 +175,11 @@ class NewAnnouncement(_ForLater, _Announced):
 
 
 class NewAnnouncementNow(_Announced):
-    """The same in a host's own transaction."""
+    """An announcement in a host's transaction."""
 
 
 class MemberChange(Request):
-    """Who joins a topic, and who leaves it."""
+    """The users who join and leave a topic."""
 
     add: Annotated[list[UserIdField], Field(max_length=MAX_MEMBERS)] = []
     remove: Annotated[list[UserIdField], Field(max_length=MAX_MEMBERS)] = []
@@ -209,10 +209,10 @@ class TopicOnly(Request):
 
 
 def check_topic(topic: str) -> str:
-    """Check the topic of an address.
+    """Check the topic in a path.
 
     Raises:
-        Invalid: if it is none that has members.
+        Invalid: if it cannot have members.
     """
     return str(check(TopicOnly, {"topic": topic}).topic)
 
@@ -224,25 +224,25 @@ class KeyOnly(Request):
 
 
 class Retraction(KeyOnly):
-    """What to take back."""
+    """What to retract."""
 
     user_id: UserIdField
 
 
 def check_key(key: str) -> str:
-    """Check the key of an address.
+    """Check the key in a path.
 
     Raises:
-        Invalid: if it is none.
+        Invalid: if it is not a valid key.
     """
     return str(check(KeyOnly, {"key": key}).key)
 
 
 def check(model: type[R], fields: Mapping[str, Any]) -> R:
-    """Read what a host's own code says; what has one obvious text is taken as that (see ``plain``).
+    """Validate the arguments of a host's code, after converting values with one obvious text (see ``plain``).
 
     Raises:
-        Invalid: with every field that is wrong.
+        Invalid: with every invalid field.
     """
     try:
         return model.model_validate(_plain(fields), strict=True)
@@ -251,7 +251,7 @@ def check(model: type[R], fields: Mapping[str, Any]) -> R:
 
 
 def _plain(value: Any, path: str = "") -> Any:
-    """The same fields with plain text for late translations and enumerations, and with payloads of plain JSON."""
+    """Convert lazy translations and enumerations to text, and payloads to plain JSON."""
     if isinstance(value, Mapping):
         return {
             name: as_json(each, f"{path}payload", MAX_PAYLOAD_DEPTH)
@@ -265,9 +265,11 @@ def _plain(value: Any, path: str = "") -> Any:
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """What is wrong with which field, as users are told."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return Invalid(*(FieldError(_path(one["loc"]), one["msg"].removeprefix("Value error, ")) for one in found[:100]))
+    """Convert pydantic's errors to ours, with field names as clients know them."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return Invalid(
+        *(FieldError(_path(detail["loc"]), detail["msg"].removeprefix("Value error, ")) for detail in details[:100])
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What an entry of the log looks like outside: to a browser, to a long poll and to the proxy."""
+"""Encodes events of the log: as SSE, for the long poll, and as items for the proxy."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,17 +17,28 @@ BURST = 50  # events of one user in one publish
 
 
 def notification_fields(notification: Notification) -> orjson.Fragment:
-    """The notification as JSON shows it, in REST and in events alike."""
+    """The notification as JSON, the same in REST and in events."""
     return orjson.Fragment(_notification(notification))
 
 
-def _notification(one: Notification) -> bytes:
-    own = orjson.dumps({"id": one.id, "user_id": one.user_id, "position": one.position})
-    state = (one.created_at, one.read_at, one.archived_at, one.is_seen)
-    return own[:-1] + b"," + _shared(one.content, state, one.updated_at, one.revision, one.count, one.actors)
+def _notification(notification: Notification) -> bytes:
+    own = orjson.dumps({"id": notification.id, "user_id": notification.user_id, "position": notification.position})
+    state = (notification.created_at, notification.read_at, notification.archived_at, notification.is_seen)
+    return (
+        own[:-1]
+        + b","
+        + _shared(
+            notification.content,
+            state,
+            notification.updated_at,
+            notification.revision,
+            notification.count,
+            notification.actors,
+        )
+    )
 
 
-@lru_cache(1)  # it is the same for all users of a broadcast
+@lru_cache(1)  # all users of a broadcast share it
 def _shared(
     content: Content,
     state: tuple[datetime, datetime | None, datetime | None, bool],
@@ -36,7 +47,7 @@ def _shared(
     count: int,
     actors: str | None,
 ) -> bytes:
-    """All fields that are not the user's own, and the closing brace."""
+    """The fields that do not depend on the user, and the closing brace."""
     created_at, read_at, archived_at, is_seen = state
     actor = content.columns.get("actor")
     fields = {
@@ -55,7 +66,7 @@ def _shared(
 
 
 def to_sse(database_name: str, event: Event) -> sse.Event | None:
-    """The event as a browser gets it; ``None`` for one that has nothing left to say."""
+    """Encode as SSE; ``None`` if the event has no data any more."""
     data = _data(event)
     if data is None:
         return None
@@ -63,7 +74,7 @@ def to_sse(database_name: str, event: Event) -> sse.Event | None:
 
 
 def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
-    """The event as the long poll lists it."""
+    """Encode for the long poll; ``None`` if the event has no data any more."""
     data = _data(event)
     if data is None:
         return None
@@ -72,21 +83,21 @@ def to_poll(database_name: str, event: Event) -> dict[str, Any] | None:
 
 
 def to_repair(database_name: str, user_ids: Sequence[str], latest: Sequence[Event]) -> list[Item]:
-    """What to tell a node that missed something of these users.
+    """The items for a node that missed events of these users.
 
-    The hint has streams read again at once. One that is being opened or read at that very instant does not notice it;
-    the latest event, whose id the proxy remembers, shows it that there is more.
+    A hint has their streams recover at once. A stream that is opening or recovering just then ignores it; the latest
+    event, whose id the proxy keeps, reveals to it that events are missing.
     """
     hints = [hint(grip.user_channel(user_id)) for user_id in user_ids]
     return hints + [item for item, _ in to_items(database_name, latest)]
 
 
 def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[Item, list[Event]]]:
-    """What to tell the proxy, each item with the events that it stands for.
+    """The items for the proxy, each with the events that it covers.
 
-    The proxy keeps 100 items for a connection that is still writing earlier ones, and drops the rest in silence. So a
-    burst to one user is not sent: a hint has its streams read it from the log, and its last event alone follows, which
-    shows a stream that read too early that there is more.
+    The proxy queues 100 items for a connection that is still writing, and silently drops the rest. So a burst to one
+    user is not sent item by item: a hint has the streams read it from the log. Its last event follows, which reveals
+    missing events to a stream that read too early.
     """
     of_user: dict[str, list[Event]] = {}
     for event in events:
@@ -97,21 +108,21 @@ def to_items(database_name: str, events: Sequence[Event]) -> list[tuple[Item, li
         if len(own) > BURST:
             items.append((hint(channel), own[:-1]))
         for event in own[-1:] if len(own) > BURST else own:
-            shown = to_sse(database_name, event)
-            # One that has nothing left to say keeps its id: a hint in its place would be lost on a stream that is just
-            # being read, and nothing would show that stream what it lacks.
-            content = sse.encode(shown) if shown else sse.NOTHING
+            encoded = to_sse(database_name, event)
+            # An event without data is sent as a comment with its id. A stream that is just recovering would ignore a
+            # hint instead, and would not learn that an event is missing.
+            content = sse.encode(encoded) if encoded else sse.NOTHING
             items.append((Item(channel, str(event.id), str(event.previous), content), [event]))
     return items
 
 
 def _data(event: Event) -> str | None:
-    """What the event carries; ``None`` if its notification is gone, or a later event updates it again."""
+    """The event's data; ``None`` if its notification was removed, or a later event replaces it again."""
     if event.kind not in (NOTIFICATION, UPDATED):
         return event.data
     if event.notification is None:
         return None
-    shown = _notification(event.notification)
-    if event.kind == UPDATED:  # with the state and the counts as of this event
-        shown = orjson.dumps(orjson.loads(shown) | orjson.loads(event.data or "{}"))
-    return shown.decode()
+    encoded = _notification(event.notification)
+    if event.kind == UPDATED:  # its state and counts are those of this event
+        encoded = orjson.dumps(orjson.loads(encoded) | orjson.loads(event.data or "{}"))
+    return encoded.decode()

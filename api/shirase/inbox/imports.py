@@ -17,16 +17,16 @@ from shirase.store import imports
 from shirase.store.database import Database
 from shirase.types import Draft
 
-BATCH = 1_000  # lines of a transaction
+BATCH = 1_000  # lines in one transaction
 MAX_LINE = 64 * 1024  # bytes
 
 SourceId = Annotated[str, Field(min_length=1, max_length=240)] | Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class ImportedEntry(NewEntry):
-    """One line: the fields of a create, and what happened since."""
+    """One line: the fields of a create, and the notification's state."""
 
-    id: SourceId | None = None  # in the system that it comes from
+    id: SourceId | None = None  # in the other system
     created_at: AwareDatetime
     is_read: bool = False
     read_at: AwareDatetime | None = None
@@ -34,26 +34,26 @@ class ImportedEntry(NewEntry):
 
 @dataclass(slots=True)
 class Count:
-    """What became of the lines."""
+    """The number of lines by outcome."""
 
     imported: int = 0
-    present: int = 0  # of an earlier run, or with a key that the user has
-    outdated: int = 0  # over, or older than is kept
+    present: int = 0  # imported before, or with a key that the user has
+    outdated: int = 0  # expired, or beyond the retention
 
 
 def import_lines(
     database: Database, lines: Iterable[bytes], retention_days: int, progress: Callable[[int], object]
 ) -> Count:
-    """Import lines in order, each transaction as a whole; a line that is imported again changes nothing.
+    """Import lines in order, in transactions. A line that was imported before changes nothing.
 
     Args:
         database: where they are stored.
-        lines: each a JSON object; empty ones are passed over.
-        retention_days: what is older is left out, since the relay would remove it at once.
-        progress: is called with the bytes of each transaction's lines.
+        lines: each a JSON object; empty ones are skipped.
+        retention_days: older lines are skipped, since the relay would remove them at once.
+        progress: called with the number of bytes of each transaction.
 
     Raises:
-        Invalid: for the first line that is wrong, by its number. Those of earlier transactions stay imported.
+        Invalid: for the first invalid line, with its number. Earlier transactions stay imported.
     """
     count = Count()
     seen: Counter[str] = Counter()
@@ -74,33 +74,33 @@ def import_lines(
 
 
 def _read(number: int, line: bytes, now: datetime) -> tuple[ImportedEntry, Any]:
-    """The line, checked, and as it was."""
+    """Parse and validate a line; returns the entry and the JSON object."""
     if len(line) > MAX_LINE:
         raise Invalid(FieldError(f"line {number}", f"must have at most {MAX_LINE} bytes"))
     try:
         fields: Any = orjson.loads(line)
         if isinstance(fields, dict) and _is_over(fields.get("expires_at"), now):
-            # A create refuses such a time; here the line is left out, as one of the past.
+            # A create refuses such a time; here the line counts as too old.
             line = orjson.dumps(fields | {"expires_at": None, "created_at": "0001-01-01T00:00:00Z"})
         return ImportedEntry.model_validate_json(line, strict=True), fields
     except orjson.JSONDecodeError as exc:
         raise Invalid(FieldError(f"line {number}", f"is not JSON: {exc}")) from exc
     except ValidationError as exc:
         wrong = invalid(exc).errors
-        raise Invalid(*(FieldError(f"line {number}: {one.field}", one.message) for one in wrong)) from exc
+        raise Invalid(*(FieldError(f"line {number}: {error.field}", error.message) for error in wrong)) from exc
 
 
 def _is_over(value: Any, now: datetime) -> bool:
     try:
         return datetime.fromisoformat(value) <= now
-    except (TypeError, ValueError):  # not a time, or one without a zone: named by the check of all fields
+    except (TypeError, ValueError):  # no time, or one without a zone: the validation below reports it
         return False
 
 
 def _kept(
     entries: Iterable[tuple[ImportedEntry, Any]], oldest: datetime, now: datetime, seen: Counter[str]
 ) -> Iterator[tuple[tuple[str, str], tuple[Draft, ImportedEntry]]]:
-    """By user and key; of two with one key in one transaction the later."""
+    """The entries by user and key; of two with the same key the later."""
     for entry, fields in entries:
         if not oldest < entry.created_at:
             continue
@@ -110,7 +110,7 @@ def _kept(
 
 
 def _key(entry: ImportedEntry, fields: Any, seen: Counter[str]) -> str:
-    """The id in the other system; without one, what the line says and how often it was said before it."""
+    """The id in the other system; without one, a digest of the line and the number of equal lines before it."""
     if entry.id is not None:
         return f"import:{entry.id}"
     digest = hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

@@ -1,6 +1,6 @@
-"""The inbox: what a user reads of the notifications, and changes.
+"""The inbox: reading a user's notifications, and changing their state.
 
-Every change is one transaction that locks the log, changes the state and appends the event; then it is published.
+Every change is one transaction that locks the log, changes the state and appends the event; afterwards it is published.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +19,12 @@ from shirase.store.changes import Change, append_changes, with_count
 from shirase.store.database import Database
 from shirase.types import ARCHIVED, DELETED, READ, SEEN, UNARCHIVED, UNREAD, Notification, Position
 
-ATTEMPTS = 3  # to read a page and its position as of one moment; the last one's position is older than its page
+ATTEMPTS = 3  # to read a page and its position as of one moment; after the last, the position may be older
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a badge shows."""
+    """The counts of a badge."""
 
     unread: int
     unseen: int
@@ -36,12 +36,12 @@ class Page(NamedTuple):
 
     notifications: list[Notification]
     unread: int
-    next_before: int | None  # where the next page begins, if there is one
-    cursor: str  # a stream behind it tells all that the page does not show yet
+    next_before: int | None  # ``before`` of the next page, if there is one
+    cursor: str  # a stream that begins here has every event that the page lacks
 
 
 class Updated(NamedTuple):
-    """How many notifications a request changed, and how many are unread now."""
+    """The number of notifications that a request changed, and of those that are unread now."""
 
     updated: int
     unread: int
@@ -60,41 +60,41 @@ def page(
 
     Args:
         database: where they are stored.
-        user_id: whose.
+        user_id: the user.
         limit: notifications on the page.
-        before: where the page begins, as the page before returned it.
-        at: where the user's log stands, if that is known.
-        filters: as ``store.inbox.page`` takes them.
+        before: ``next_before`` of the page before.
+        at: the position of the user's log, if already read.
+        filters: see ``store.inbox.page``.
     """
     now = datetime.now(UTC)
     with database.autocommit() as db:
         at = after = at or log.position(db, user_id, now)
-        for _ in range(ATTEMPTS):  # until nothing happened in between: each statement reads what is committed by then
+        for _ in range(ATTEMPTS):  # until nothing is committed in between, since each statement has its own snapshot
             at = after
-            found = inbox.page(db, user_id, now, limit=limit + 1, before=before, **filters)
+            rows = inbox.page(db, user_id, now, limit=limit + 1, before=before, **filters)
             after = log.position(db, user_id, now)
             if after.last == at.last:
                 break
-    shown = found[:limit]
-    next_before = shown[-1].position if len(found) > limit else None
-    return Page(shown, at.unread, next_before, cursors.encode(database.name, user_id, at.last))
+    listed = rows[:limit]
+    next_before = listed[-1].position if len(rows) > limit else None
+    return Page(listed, at.unread, next_before, cursors.encode(database.name, user_id, at.last))
 
 
 def get(database: Database, user_id: str, number: int) -> Notification:
     """One of a user's notifications.
 
     Raises:
-        NotFound: if the user has none of this id, whoever else may.
+        NotFound: if the user has none with this id, even if another user has.
     """
     with database.autocommit() as db:
-        found = inbox.get(db, user_id, number, datetime.now(UTC))
-    if found is None:
+        notification = inbox.get(db, user_id, number, datetime.now(UTC))
+    if notification is None:
         raise NotFound("there is no such notification")
-    return found
+    return notification
 
 
 def unread_count(database: Database, user_id: str, at: Position | None = None) -> int:
-    """How many a user has not read; ``at`` is where the user's log stands, if that is known."""
+    """The number of a user's unread notifications; ``at`` is the position of the log, if already read."""
     if at is None:
         with database.autocommit() as db:
             at = log.position(db, user_id, datetime.now(UTC))
@@ -102,7 +102,7 @@ def unread_count(database: Database, user_id: str, at: Position | None = None) -
 
 
 def counts(database: Database, user_id: str, at: Position | None = None) -> Counts:
-    """How many a user has not read, and not seen; ``at`` is where the user's log stands, if that is known."""
+    """A user's counts of unread and unseen; ``at`` is the position of the log, if already read."""
     now = datetime.now(UTC)
     with database.autocommit() as db:
         at = at or log.position(db, user_id, now)
@@ -114,8 +114,8 @@ def mark_read(
 ) -> Updated:
     """Mark these (``None``: all) of a user's notifications read.
 
-    Ids that are another user's, or nobody's, are passed over alike: the answer does not reveal them. ``device`` is the
-    user agent, for traces.
+    Ids of other users are ignored like unknown ones, so the answer does not reveal them. ``device`` is the user agent,
+    for traces.
     """
     now = datetime.now(UTC)
 
@@ -141,7 +141,7 @@ def mark_unread(database: Database, publisher: Publisher, user_id: str, ids: Seq
 
 
 def archive(database: Database, publisher: Publisher, user_id: str, ids: Sequence[int] | None) -> Updated:
-    """Archive these (``None``: all) of a user's notifications: they are not listed or counted any more."""
+    """Archive these (``None``: all) of a user's notifications, which removes them from list and counts."""
     now = datetime.now(UTC)
 
     def change(db: Connection, seen: int) -> tuple[list[Change], int]:
@@ -154,7 +154,7 @@ def archive(database: Database, publisher: Publisher, user_id: str, ids: Sequenc
 
 
 def unarchive(database: Database, publisher: Publisher, user_id: str, ids: Sequence[int]) -> Updated:
-    """Bring these of a user's notifications back from the archive, to where they were."""
+    """Unarchive these of a user's notifications; each returns to its position in the list."""
     now = datetime.now(UTC)
 
     def change(db: Connection, seen: int) -> tuple[list[Change], int]:
@@ -166,7 +166,7 @@ def unarchive(database: Database, publisher: Publisher, user_id: str, ids: Seque
 
 
 def mark_seen(database: Database, publisher: Publisher, user_id: str) -> None:
-    """Count everything up to now as seen, by one number a user."""
+    """Mark everything up to now as seen. It is stored as one position a user."""
     now = datetime.now(UTC)
 
     def change(db: Connection, _seen: int) -> tuple[list[Change], int]:
@@ -180,15 +180,15 @@ def delete(database: Database, publisher: Publisher, user_id: str, number: int) 
     """Remove one of a user's notifications.
 
     Raises:
-        NotFound: if the user has none of this id, whoever else may.
+        NotFound: if the user has none with this id, even if another user has.
     """
     now = datetime.now(UTC)
 
     def change(db: Connection, seen: int) -> tuple[list[Change], int]:
-        gone = states.remove(db, user_id, number, now, seen=seen)
-        if not gone.ids:
+        removed = states.remove(db, user_id, number, now, seen=seen)
+        if not removed.ids:
             raise NotFound("there is no such notification")
-        return [Change(user_id, DELETED, {"ids": gone.ids}, -gone.unread, -gone.unseen)], 1
+        return [Change(user_id, DELETED, {"ids": removed.ids}, -removed.unread, -removed.unseen)], 1
 
     _change(database, publisher, user_id, now, change)
 

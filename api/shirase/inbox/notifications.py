@@ -1,7 +1,7 @@
-"""Notifications: what producers and users do with them.
+"""Notifications: create, publish and trace them.
 
-Every change is one transaction that also appends to the user's log; then it is published to whoever listens. Should
-the second step fail, nothing is lost: the event stays in the outbox and the relay sends it.
+Every change is one transaction that also appends to the user's log; afterwards its events are published. If
+publishing fails, nothing is lost: the events stay in the outbox, and the relay publishes them.
 """
 
 import logging
@@ -29,11 +29,11 @@ MOST_TOGETHER = 64
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A producer's wish that a request has its effect once, however often it is sent."""
+    """A producer's idempotency key, with which a repeated request has its effect once."""
 
     owner: str
     key: str
-    fingerprint: str  # of the request: the key must not be used for another one
+    fingerprint: str  # of the request; the key is refused for a different one
 
 
 def create(
@@ -45,22 +45,22 @@ def create(
     batcher: CreateBatcher | None = None,
     answer: Callable[[list[Stored]], str],
 ) -> tuple[str, bool]:
-    """Store and publish notifications, all or nothing; those with a key replace the user's present one of that key.
+    """Store and publish notifications, all or nothing; one with a key replaces the user's present one of that key.
 
     Args:
         database: where they are stored.
-        publisher: who tells the proxy.
-        drafts: in the order that they shall have.
-        once: makes a repeat harmless.
-        batcher: where single ones without an idempotency key join those of other threads.
-        answer: what to answer, kept for repeats.
+        publisher: sends their events to the proxy.
+        drafts: the notifications, in order.
+        once: the idempotency key, if any.
+        batcher: joins single drafts without an idempotency key with those of other threads.
+        answer: makes the answer, which is stored with the idempotency key.
 
     Returns:
         The answer, and whether it is that of an earlier request with the same idempotency key.
 
     Raises:
         KeyReused: if the key was used for another request.
-        KeyInProgress: if a request with the same key does not come to an end.
+        KeyInProgress: if a request with the same key does not end.
     """
     if batcher and not once and len(drafts) == 1:
         stored = batcher.do(drafts[0])
@@ -79,11 +79,11 @@ def create(
 
 
 def claim(db: Connection, once: Once | None, now: datetime) -> str | None:
-    """Take the idempotency key, if there is one; the answer of an earlier request that took it, ``None`` if none did.
+    """Claim the idempotency key, if any; returns the answer of an earlier request with it, or ``None``.
 
     Raises:
         KeyReused: if the key was used for another request.
-        KeyInProgress: if a request with the same key does not come to an end.
+        KeyInProgress: if a request with the same key does not end.
     """
     earlier = idempotency.claim(db, once.owner, once.key, once.fingerprint, now) if once else None
     if once is None or earlier is None:
@@ -95,18 +95,18 @@ def claim(db: Connection, once: Once | None, now: datetime) -> str | None:
 
 
 def keep(db: Connection, once: Once | None, body: str) -> None:
-    """Keep the answer for repeats."""
+    """Store the answer with the idempotency key, if any."""
     if once:
         idempotency.answer(db, once.owner, once.key, body)
 
 
 def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
-    """Single creates of all threads: those that wait share one transaction and one publish."""
+    """A batcher for single creates: those that wait at once share a transaction and a publish."""
 
     def create_all(drafts: Sequence[Draft]) -> list[Stored]:
         now = datetime.now(UTC)
         try:
-            # A host's open transaction may hold one user's log for seconds; the others must not wait with that one.
+            # A host's open transaction may lock one user's log for seconds, which must not delay the other users.
             results = _replaced(database, drafts, now)
             if results is None:
                 with database.transaction(single_statement=not _keyed(drafts)) as db:
@@ -122,7 +122,7 @@ def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
 
 
 def _replaced(database: Database, drafts: Sequence[Draft], now: datetime) -> list[Stored] | None:
-    """What has been replaced in one statement; ``None`` if it takes more."""
+    """Replace in one statement; ``None``, and nothing is changed, if that is not possible."""
     if not all(draft.content.key for draft in drafts):
         return None
     with database.autocommit() as db:
@@ -134,48 +134,48 @@ def _keyed(drafts: Sequence[Draft]) -> bool:
 
 
 def publish_stored(database: Database, publisher: Publisher, results: Sequence[Stored]) -> None:
-    """Publish what has been stored and committed."""
+    """Publish the events of notifications that have been stored and committed."""
     committed_at = datetime.now(UTC)
-    appended = [event for one in results for event in one.events]
-    metrics.CREATED.inc(sum(one.is_new for one in results))
+    appended = [event for result in results for event in result.events]
+    metrics.CREATED.inc(sum(result.is_new for result in results))
     name_events(appended)
     publish(database, publisher, appended, committed_at)
 
 
 def trace(database: Database, publisher: Publisher, number: int) -> Trace:
-    """What became of a notification, whoever's it is.
+    """The trace of a notification of any user.
 
     Raises:
-        NotFound: if it was deleted, has expired and been removed, or never was.
+        NotFound: if it was deleted, has expired and been removed, or never existed.
     """
     with database.autocommit() as db:
-        found = traces.find(db, number, publisher.nodes)
-    if found is None:
-        raise NotFound("there is no such notification: it was deleted, has expired, or never was")
-    return found
+        row = traces.find(db, number, publisher.nodes)
+    if row is None:
+        raise NotFound("there is no such notification: it was deleted, has expired, or never existed")
+    return row
 
 
 def name_events(appended: Sequence[Event]) -> None:
-    """Have the lines of this request say which events are its own, as ``USER/SEQ``."""
+    """Add the request's events to its log lines, as ``USER/SEQ``."""
     if appended:
         more = f" and {len(appended) - 1} more" if len(appended) > 1 else ""
         logs.bind(event=f"{appended[0].user_id}/{appended[0].seq}{more}")
 
 
 def publish_places(database: Database, publisher: Publisher, places: Iterable[tuple[str, int]]) -> None:
-    """Send what was appended at these (user, seq) in a transaction of a host's; never raises.
+    """Publish the events at these (user, seq), which a host's transaction appended; never raises.
 
-    What the database does not show was rolled back, with a savepoint or as a whole, or is not committed yet since the
-    host's session was itself joined into a longer transaction. The relay sends that one when it is.
+    Events that are missing in the database were rolled back, or are not committed yet, because the host's session takes
+    part in a longer transaction. The relay publishes the latter after their commit.
     """
     try:
         committed_at = datetime.now(UTC)
         with database.autocommit() as db:
-            found = log.unpublished_among(db, places, committed_at)
-        metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in found))
-        publish(database, publisher, found, committed_at)
+            unpublished = log.unpublished_among(db, places, committed_at)
+        metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in unpublished))
+        publish(database, publisher, unpublished, committed_at)
     except Exception:
-        # The host's change is committed: an error here must not look as if it were not.
+        # The host's change is committed, so an error here must not look like a failed commit.
         logger.exception("a host's notifications were not published, and are left to the relay")
 
 
@@ -188,15 +188,18 @@ def publish(
     way: str = PUBLISH,
     attempts: Mapping[tuple[str, int], int] | None = None,
 ) -> int:
-    """Send committed events to the proxy and note who accepted them; returns how many any node accepted.
+    """Send committed events to the proxy, and record which nodes accepted them.
 
     Args:
-        database: where it is noted.
-        publisher: who tells the proxy.
+        database: where that is recorded.
+        publisher: sends the events.
         appended: the events.
-        committed_at: when they were committed, if that is known.
-        way: whether this is the first publish or the relay.
-        attempts: how often it was tried by that way, this time included; once, where it is not said.
+        committed_at: the time of their commit, if known.
+        way: ``PUBLISH`` for the first publish, or ``RELAY``.
+        attempts: attempts of that way by (user, seq), including this one; 1 where missing.
+
+    Returns:
+        The number of events that at least one node accepted.
     """
     if not appended:
         return 0
@@ -207,14 +210,14 @@ def publish(
     sent: list[Published] = []
     behind: list[tuple[str, str]] = []
     results: Counter[str] = Counter()
-    for (_, told), nodes in zip(items, accepted, strict=True):
-        results["failed" if not nodes else "accepted" if nodes == everywhere else "partial"] += len(told)
+    for (_, covered), nodes in zip(items, accepted, strict=True):
+        results["failed" if not nodes else "accepted" if nodes == everywhere else "partial"] += len(covered)
         if nodes:
-            sent += [Published(event, nodes, _tries(event, attempts)) for event in told]
-            behind += [(node, told[0].user_id) for node in everywhere - nodes]
-            # The proxy keeps 100 items for a stream that is just being read, and drops the rest in silence. No stream
-            # can have lost any without passing one of these places, and the relay tells it when the burst is over.
-            behind += [(missed.ANY_NODE, event.user_id) for event in told if event.seq % events.BURST == 0]
+            sent += [Published(event, nodes, _tries(event, attempts)) for event in covered]
+            behind += [(node, covered[0].user_id) for node in everywhere - nodes]
+            # The proxy queues 100 items for a stream that is recovering, and drops the rest silently. A stream that
+            # lost any has passed one of these events, so the relay sends its user a hint when the burst is over.
+            behind += [(missed.ANY_NODE, event.user_id) for event in covered if event.seq % events.BURST == 0]
     for result, count in results.items():
         metrics.PUBLISHED.labels(result).inc(count)
     if len(sent) < len(appended) and way == PUBLISH:
@@ -222,7 +225,7 @@ def publish(
     if not sent:
         return 0
     now = datetime.now(UTC)
-    metrics.observe_ages(way, (one.event.created_at for one in sent), now)
+    metrics.observe_ages(way, (published.event.created_at for published in sent), now)
     _mark(database, sent, behind, now, way=way, committed_at=committed_at)
     return len(sent)
 
@@ -241,7 +244,7 @@ def _mark(
     committed_at: datetime | None,
 ) -> None:
     try:
-        # Should a power cut undo it, the relay sends them again, which the proxy drops.
+        # If a power cut undoes this, the relay publishes the events again, and the proxy drops the repeats.
         with (
             database.transaction(durable=False)
             if behind
@@ -251,5 +254,5 @@ def _mark(
             if behind:
                 missed.remember(db, behind)
     except DatabaseUnavailable:
-        # Committed and sent: the caller has its notification. The relay sends it again, which the proxy drops.
-        logger.warning("the database went away before %d events could be marked as published", len(sent))
+        # The notification is committed and sent. The relay will publish it again, and the proxy drops the repeat.
+        logger.warning("the database became unavailable before %d events were marked as published", len(sent))

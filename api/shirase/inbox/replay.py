@@ -40,7 +40,7 @@ def position(database: Database, user_id: str, claimed: str | None = None) -> Po
 
 
 def read(database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position) -> Replay:
-    """Read the events after ``cursor`` up to the position ``at``. All readers of the log use this function."""
+    """Read the events after ``cursor`` up to the position ``at``. Every reader of the log uses this function."""
     now = datetime.now(UTC)
     replay = _read(database, settings, user_id, cursor, at, now)
     if replay.reset:
@@ -54,28 +54,28 @@ def read(database: Database, settings: Settings, user_id: str, cursor: str | Non
 def _read(
     database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position, now: datetime
 ) -> Replay:
-    here = Replay(at.last, (), at.last, at.unread, at.unseen)
+    present = Replay(at.last, (), at.last, at.unread, at.unseen)
     seen = at.last if cursor is None else cursors.decode(database.name, user_id, cursor)
     if seen is None:
-        return replace(here, reset=FOREIGN)
+        return replace(present, reset=FOREIGN)
     if seen == at.last:
-        return here
+        return present
     with database.autocommit() as db:
         # The cursor's own event is read too, for its count and to prove that the log still continues from it.
-        found = log.read_events(db, user_id, seen.seq, at.head, settings.sse_queue_size + 1, now)
-    reset = _reason_to_reset(seen, at, found)
+        events = log.read_events(db, user_id, seen.seq, at.head, settings.sse_queue_size + 1, now)
+    reset = _reason_to_reset(seen, at, events)
     if reset:
-        return replace(here, reset=reset)
+        return replace(present, reset=reset)
     if seen == START:
-        return Replay(seen, found[: settings.sse_queue_size], at.last, 0, 0)
-    return Replay(seen, found[1:], at.last, found[0].unread, found[0].unseen)
+        return Replay(seen, events[: settings.sse_queue_size], at.last, 0, 0)
+    return Replay(seen, events[1:], at.last, events[0].unread, events[0].unseen)
 
 
-def _reason_to_reset(seen: EventId, at: Position, found: Sequence[Event]) -> str | None:
+def _reason_to_reset(seen: EventId, at: Position, events: Sequence[Event]) -> str | None:
     """Why a reader at ``seen`` must reset, by the events ``found`` there; ``None`` if it can continue."""
-    own = found[0].id if found and found[0].seq == seen.seq else seen
+    own = events[0].id if events and events[0].seq == seen.seq else seen
     if seen.seq >= at.head or seen != own:
         return REWOUND
     first = max(seen.seq, 1)
-    is_complete = bool(found) and [event.seq for event in found] == list(range(first, first + len(found)))
+    is_complete = bool(events) and [event.seq for event in events] == list(range(first, first + len(events)))
     return None if is_complete else EXPIRED

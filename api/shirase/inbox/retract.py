@@ -1,4 +1,4 @@
-"""Taking back by key what was sent: nobody is shown it any more."""
+"""Retracting by key: removes notifications from inboxes, and cancels scheduled ones."""
 
 from datetime import UTC, datetime
 
@@ -11,14 +11,14 @@ BATCH = 500  # users in one transaction
 
 
 def retract_from(database: Database, publisher: Publisher, key: str, user_id: str) -> None:
-    """Remove a user's notification of this key, if there is one, and what is scheduled under it."""
+    """Remove a user's notification of this key, if any, and scheduled ones of the same key."""
     with database.transaction() as db:
         appended = retract.retract(db, user_id, key, datetime.now(UTC))
     notifications.publish(database, publisher, appended, datetime.now(UTC))
 
 
 def retract_from_everyone(database: Database, publisher: Publisher, key: str) -> None:
-    """Remove every notification of this key, some users at a time, and what is scheduled or announced under it."""
+    """Remove every notification of this key, in batches of users, and its scheduled ones and announcements."""
     with database.transaction() as db:
         scheduled.cancel_key(db, key, None)
         announcements.retract_key(db, key, datetime.now(UTC))

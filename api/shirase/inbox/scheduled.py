@@ -1,4 +1,4 @@
-"""Notifications for a time to come: kept until then, and sent by whichever relay takes them first."""
+"""Scheduled notifications: stored until they are due, and sent by the first relay that takes them."""
 
 import logging
 from datetime import UTC, datetime
@@ -16,13 +16,13 @@ from shirase.types import Draft, Stored
 logger = logging.getLogger(__name__)
 
 BATCH = 500  # sent in one transaction
-BATCHES = 20  # before the relay looks for other work
+BATCHES = 20  # before the relay turns to other work
 
 
 def schedule(
     database: Database, owner: str, draft: Draft, send_at: datetime, once: Once | None, **announced: Any
 ) -> tuple[str, bool]:
-    """Keep a draft until its time; of an announcement with its ``topic``, and whether it is ``for_newcomers``.
+    """Store a draft until its time. An announcement also has ``topic`` and ``for_newcomers``.
 
     Returns:
         The id as text, and whether it is that of an earlier request with the same idempotency key.
@@ -41,24 +41,24 @@ def schedule(
 
 
 def of_owner(database: Database, owner: str, limit: int, after: int) -> list[Scheduled]:
-    """What a producer has scheduled and is not sent yet."""
+    """A producer's scheduled notifications that have not been sent."""
     with database.autocommit() as db:
         return scheduled.of_owner(db, owner, limit, after)
 
 
 def cancel(database: Database, owner: str, number: int) -> None:
-    """Delete one of a producer's.
+    """Delete one of a producer's scheduled notifications.
 
     Raises:
-        NotFound: if the producer has none of this id, or it has been sent.
+        NotFound: if the producer has none with this id, or it has been sent.
     """
     with database.transaction() as db:
         if not scheduled.cancel(db, owner, number):
-            raise NotFound("nothing is scheduled under this id: it was sent, cancelled, or never was")
+            raise NotFound("nothing is scheduled under this id: it was sent, cancelled, or never existed")
 
 
 def send_due(database: Database, publisher: Publisher) -> int:
-    """Send what is due; returns how many. A user whose log someone else holds is passed over until the next time."""
+    """Send what is due; returns the number. Users whose log is locked are skipped until the next call."""
     sent = 0
     for _ in range(BATCHES):
         with database.autocommit() as db:
@@ -80,12 +80,12 @@ def _send(database: Database, publisher: Publisher, ids: list[int]) -> int:
     results: list[Stored] = []
     with database.transaction() as db:
         taken = scheduled.take(db, ids)
-        alive = [one for one in taken if not _is_over(one, now)]
-        if drafts := [one.draft for one in alive if one.topic is None]:
+        alive = [item for item in taken if not _is_over(item, now)]
+        if drafts := [item.draft for item in alive if item.topic is None]:
             results = keyed.put(db, drafts, now, patient=False)
-        for one in alive:
-            if one.topic is not None:
-                announcements.add(db, one.topic, one.draft, now, for_newcomers=one.for_newcomers)
+        for item in alive:
+            if item.topic is not None:
+                announcements.add(db, item.topic, item.draft, now, for_newcomers=item.for_newcomers)
     notifications.publish_stored(database, publisher, results)
     return len(taken)
 
@@ -98,6 +98,6 @@ def _send_if_free(database: Database, publisher: Publisher, number: int) -> int:
         return 0
 
 
-def _is_over(one: Scheduled, now: datetime) -> bool:
-    expires_at = one.draft.content.expires_at
+def _is_over(item: Scheduled, now: datetime) -> bool:
+    expires_at = item.draft.content.expires_at
     return expires_at is not None and expires_at <= now

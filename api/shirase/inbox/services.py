@@ -1,4 +1,4 @@
-"""What one process works with: a handler's application and the relay are wired from the same parts."""
+"""The parts of a process; handlers and the relay are wired from the same ones."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ class Services:
     settings: Settings
     database: Database
     publisher: Publisher
-    keys: Keys  # that tokens are checked with
+    keys: Keys  # check the signatures of tokens
     rate_limits: RateLimits
-    batcher: CreateBatcher  # where creates of several threads join
+    batcher: CreateBatcher  # joins the creates of several threads
 
 
 def wire(settings: Settings) -> Services:
-    """Put the parts together; nothing connects before it is used."""
+    """Create the parts. Nothing connects before its first use."""
     database = Database(settings.database_url, settings.database_timeout, settings.database_schema)
     publisher = Publisher(settings)
     batcher = create_batcher(database, publisher)

@@ -1,7 +1,7 @@
-"""Streams: what a handler answers, in milliseconds, so that the proxy keeps a response open.
+"""Streams: the answers with which a handler has the proxy hold a response open.
 
-Open a stream, continue a long replay, recover what the proxy missed, or wait for the next event: four questions with
-one answer, the events after a cursor and where to hold.
+Open a stream, continue a long replay, recover what the proxy missed, or long-poll: each answer has the events after a
+cursor, and instructions to hold the response there.
 """
 
 import random
@@ -27,29 +27,29 @@ from shirase.store.topics import digest
 from shirase.types import Position, StreamConnection
 
 PATH = "/api/sse/notifications"
-NEXT_PATH = "/api/sse/next"  # one for everybody: what it answers is decided by Grip-Last alone. Hosts put theirs before
+NEXT_PATH = "/api/sse/next"  # the same for all streams, which Grip-Last identifies; hosts prepend their prefix
 PAGE = "page"
-SHORTEST_HOLD = 5  # seconds that Pushpin holds a long poll at the least, whatever it is told
-# Seconds that the address of a page is valid. The proxy fetches it at once, and again for half a minute if that fails.
+SHORTEST_HOLD = 5  # seconds for which Pushpin holds a long poll at the least
+# Seconds for which the URL of a page is valid. The proxy fetches it at once, and retries for half a minute.
 PAGE_TTL = 300
-RETRY = (1000, 5000)  # milliseconds; spread, so that a lost proxy does not bring everyone back at the same instant
+RETRY = (1000, 5000)  # milliseconds; random, so that clients do not all reconnect at once after the loss of a proxy
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body and the instructions that go with it."""
+    """A body, and the instructions to the proxy."""
 
     body: str
     instructions: grip.Instructions = grip.NOTHING
 
     def headers(self, method: str) -> Mapping[str, str]:
-        """The headers that carry the instructions, on the response to a request of that method."""
+        """The headers of the instructions, for a response to this method."""
         return self.instructions.headers(method)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """One held response, and where the proxy reads it again."""
+    """One held response, and the path of its next link."""
 
     connection: StreamConnection
     next_path: str
@@ -69,12 +69,12 @@ def open_stream(
     next_path: str = NEXT_PATH,
     topics: Collection[str] | None = None,
 ) -> Answer:
-    """Begin a stream behind ``cursor``, or at the present without one: ``connected``, then what was missed.
+    """Begin a stream after ``cursor``, or at the head without one: ``connected``, then the missed events.
 
-    ``topics`` are those that the user's token names, if it does.
+    ``topics`` are those in the user's token; ``None`` if it has no such claim.
 
     Raises:
-        TooManyConnections: if the user holds as many as they may, and the policy is to reject one more.
+        TooManyConnections: if the user is at the limit, and the policy is to reject.
     """
     stream = _Stream(replace(connection, claimed=digest(topics)), next_path)
     logs.bind(connection=seals.connection_name(connection.connection_id))
@@ -82,15 +82,15 @@ def open_stream(
         return _begin(database, publisher, settings, stream, cursor, topics)
     except DatabaseUnavailable:
         metrics.CONNECTS.labels("deferred").inc()
-        # A native EventSource stops for good at any status but 200. So the stream opens, empty, and the proxy asks
-        # for its beginning until the database is back: after 1, 2, 4, 8 and 16 s, then it ends and the client returns.
-        return Answer(": the database is away\n\n", _continue(settings, stream, cursor, begun=False))
+        # A native EventSource gives up at any status but 200. So the stream opens empty, and the proxy retries its
+        # beginning until the database is back: after 1, 2, 4, 8 and 16 s. Then it ends, and the client reconnects.
+        return Answer(": the database is unavailable\n\n", _continue(settings, stream, cursor, begun=False))
 
 
 def continue_stream(
     database: Database, publisher: Publisher, settings: Settings, sealed: str, *, next_path: str = NEXT_PATH
 ) -> Answer | None:
-    """The next page of a stream; ``None`` if the page's address is not one that we made, or has expired."""
+    """The next page of a stream; ``None`` if the page's URL is not one of ours, or has expired."""
     page = tokens.unseal(settings, PAGE, sealed)
     if page is None or page["until"] < time.time():
         return None
@@ -100,20 +100,20 @@ def continue_stream(
     logs.bind(user=connection.user_id, connection=page["connection"])
     if page["begun"]:
         return _go_on(database, publisher, settings, stream, page["cursor"])
-    with database.autocommit() as db:  # the proxy may repeat this request after its answer was lost
+    with database.autocommit() as db:  # the proxy repeats this request if the response was lost
         ended, _ = connections.standing(db, connection)
     if ended not in (None, GONE):
         return _end(ended)
     try:
         return _begin(database, publisher, settings, stream, page["cursor"])
-    except TooManyConnections:  # the response has begun: a status cannot say it any more
+    except TooManyConnections:  # the response has begun, so it is too late for a status
         return _end(connections.CONNECTION_LIMIT)
 
 
 def recover(
     database: Database, publisher: Publisher, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH
 ) -> Answer:
-    """What the proxy missed of a stream it holds, and the hold anew."""
+    """Answer a recovery: what the proxy missed of a stream that it holds, and a new hold."""
     metrics.RECOVERIES.inc()
     logs.bind(user=last.user_id, connection=seals.connection_name(last.connection_id))
     stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
@@ -133,15 +133,21 @@ def poll(
     counted: tuple[Publisher, StreamConnection] | None = None,
     at: Position | None = None,
 ) -> Answer:
-    """The long poll: what was missed, at once; or nothing, held until there is something or the time is over.
+    """Answer a long poll: missed events at once; without any, hold the response until one is published or the timeout.
 
-    ``held`` is the wait that this request is a repeat of: the proxy repeats it whenever there may be news, and once
-    after about a second in any case. A poll that is held counts as one of the user's connections, as a stream does;
-    ``counted`` has what it is counted as, and what tells others that they must give way. ``at`` is where the user's log
-    stands, if that is known.
+    Args:
+        database: where the log is.
+        settings: the settings.
+        user_id: the user.
+        cursor: the last event that the client has seen; ``None`` for the head.
+        timeout: seconds.
+        held: the state of the held poll, if this request is its repeat by the proxy. The proxy repeats a poll when an
+            event is published, and once after about a second.
+        counted: the connection that the poll counts as while it is held, and the publisher that ends evicted ones.
+        at: the position of the user's log, if already read.
 
     Raises:
-        TooManyConnections: if the user holds as many as they may, or a newer connection has taken this one's place.
+        TooManyConnections: if the user is at the limit, or a newer connection has evicted this one.
     """
     metrics.POLLS.inc()
     if held and counted:
@@ -149,20 +155,20 @@ def poll(
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
     missed = replay.read(database, settings, user_id, cursor, at or replay.position(database, user_id))
-    shown = [entry for event in missed.events if (entry := events.to_poll(database.name, event))]
+    listed = [entry for event in missed.events if (entry := events.to_poll(database.name, event))]
     if missed.reset:
-        shown = [
+        listed = [
             {
                 "id": cursors.encode(database.name, user_id, missed.head),
                 "event": "reset",
                 "data": {"reason": missed.reset},
             }
         ]
-    body = _json({"events": shown, "cursor": cursors.encode(database.name, user_id, missed.reached)})
+    body = _json({"events": listed, "cursor": cursors.encode(database.name, user_id, missed.reached)})
     wait = grip.Wait(missed.reached, held.until if held else int(time.time()) + timeout)
     rest = min(wait.until - int(time.time()), timeout)
     too_short = held is not None and rest < SHORTEST_HOLD / 2
-    if shown or missed.reached != missed.head or too_short:
+    if listed or missed.reached != missed.head or too_short:
         if held and counted:
             connections.leave(database, counted[1])
         return Answer(body)
@@ -181,12 +187,12 @@ def _begin(
     cursor: str | None,
     topics: Collection[str] | None = None,
 ) -> Answer:
-    at = _admit(database, publisher, settings, stream.connection)
-    at = announcements.arrive(database, publisher, stream.user_id, topics, at, patient=True)
-    missed = replay.read(database, settings, stream.user_id, cursor, at)
+    position = _admit(database, publisher, settings, stream.connection)
+    position = announcements.arrive(database, publisher, stream.user_id, topics, position, patient=True)
+    missed = replay.read(database, settings, stream.user_id, cursor, position)
     metrics.CONNECTS.labels("reset" if missed.reset else "new" if cursor is None else "resumed").inc()
-    # After a reset the cursor is one that is good for nothing: a client that loses the stream right here, before it
-    # has read the reset, is told to reset again.
+    # Before a reset the cursor is unusable, so that a client that loses the stream before it reads the reset
+    # is reset again.
     begin = cursors.encode(database.name, stream.user_id, missed.start)
     connected = sse.Event(
         event="connected",
@@ -207,41 +213,41 @@ def _begin(
 
 
 def _admit(database: Database, publisher: Publisher, settings: Settings, connection: StreamConnection) -> Position:
-    """Count a connection, and end the ones that must give way; where the user's log stands."""
+    """Add a connection and end evicted ones; returns the position of the user's log."""
     try:
         with database.transaction(durable=False, lock=lock_of(connection.user_id)) as db:
-            ended, at = connections.admit(db, settings, connection)
-    except DatabaseReadOnly:  # whom nobody can count may listen all the same
+            ended, position = connections.admit(db, settings, connection)
+    except DatabaseReadOnly:  # read-only database: admit the stream without counting it
         return replay.position(database, connection.user_id)
     connections.tell(database, publisher, ended)
-    return at
+    return position
 
 
 def _go_on(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str) -> Answer:
-    """What follows in a stream that has begun, if it may go on."""
+    """Continue a stream that has begun, or end it if it must end."""
     with database.autocommit() as db:
-        ended, at = connections.standing(db, stream.connection)
+        ended, position = connections.standing(db, stream.connection)
     if ended == GONE:
         with suppress(DatabaseReadOnly):
             connections.enter(database, stream.connection)
     elif ended:
         return _end(ended)
-    at = announcements.arrive(database, publisher, stream.user_id, None, at, patient=True)
-    return _answer(database, settings, stream, replay.read(database, settings, stream.user_id, cursor, at))
+    position = announcements.arrive(database, publisher, stream.user_id, None, position, patient=True)
+    return _answer(database, settings, stream, replay.read(database, settings, stream.user_id, cursor, position))
 
 
 def _end(reason: str) -> Answer:
-    """No hold: the proxy sends this and ends the stream."""
+    """The closing event without a hold, so that the proxy ends the stream."""
     return Answer(connections.closing(reason))
 
 
 def _answer(database: Database, settings: Settings, stream: _Stream, missed: Replay) -> Answer:
-    """Events up to the page's end, then either the hold or the link to the next page."""
-    shown = [event for entry in missed.events if (event := events.to_sse(database.name, entry))]
+    """The events of one page, then the hold or the link to the next page."""
+    sent = [event for entry in missed.events if (event := events.to_sse(database.name, entry))]
     if missed.reset:
         cursor = cursors.encode(database.name, stream.user_id, missed.head)
-        shown = [sse.Event("reset", _json({"reason": missed.reset}), cursor)]
-    body = "".join(map(sse.encode, shown))
+        sent = [sse.Event("reset", _json({"reason": missed.reset}), cursor)]
+    body = "".join(map(sse.encode, sent))
     if missed.reached != missed.head:
         cursor = cursors.encode(database.name, stream.user_id, missed.reached)
         return Answer(body, _continue(settings, stream, cursor, begun=True))
@@ -257,10 +263,10 @@ def _answer(database: Database, settings: Settings, stream: _Stream, missed: Rep
 
 
 def _continue(settings: Settings, stream: _Stream, cursor: str | None, *, begun: bool) -> grip.Instructions:
-    """Have the proxy ask for what follows, at once.
+    """Have the proxy fetch the next page at once.
 
-    Without a hold it sends no Grip-Last, so the page's own address says whose it is. As no two are the same, Pushpin
-    does not share one page between two streams. Anyone can read a sealed text: the connection's own seal is not in it.
+    Without a hold it sends no Grip-Last, so the page's URL names the stream. No two URLs are equal, so Pushpin does not
+    share one page between streams. The URL is signed but readable, so it leaves out the seal of the connection's id.
     """
     connection = stream.connection
     page = {

@@ -1,1 +1,1 @@
-"""What is sent to a Pushpin node, and what is heard from it."""
+"""All traffic with Pushpin nodes: GRIP headers, publishing and statistics."""

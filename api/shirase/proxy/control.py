@@ -13,7 +13,7 @@ from gripcontrol import parse_grip_uri
 from shirase import tls
 from shirase.proxy import names
 
-TOKEN_LIFETIME = 3600  # seconds, as pubcontrol has it
+TOKEN_LIFETIME = 3600  # seconds, as in pubcontrol
 
 
 class ControlError(Exception):
@@ -21,7 +21,7 @@ class ControlError(Exception):
 
 
 class Http(HTTPConnection):
-    """A connection whose lookup is within its timeout too."""
+    """An HTTP connection whose timeout includes the name lookup."""
 
     timeout: float
 
@@ -42,14 +42,14 @@ class _Https(HTTPSConnection):
 class ControlPort:
     """Posts to a control address. Safe to share between threads.
 
-    ``pubcontrol`` would post by ``requests``, which takes 0.3 ms longer, has no timeout and retries by itself.
+    ``pubcontrol`` is not used, because it posts through ``requests``: 0.3 ms slower, no timeout, implicit retries.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
         """Prepare, without connecting.
 
         Args:
-            url: a GRIP URL, with ``iss`` and ``key`` where the port asks for a token.
+            url: a GRIP URL, with ``iss`` and ``key`` if the port requires a token.
             timeout: seconds for each step of a request.
         """
         config: dict[str, Any] = parse_grip_uri(url)
@@ -60,13 +60,13 @@ class ControlPort:
         self._timeout = timeout
 
     def publish(self, body: bytes) -> None:
-        """Post items (Pushpin, "Publishing").
+        """Post items (docs/pushpin.md, Publishing).
 
-        Each post has a connection of its own, which Pushpin closes after its answer. Proxies that the environment
-        names are ignored, and nothing is sent twice.
+        Each post uses its own connection, which Pushpin closes after the response. Proxy settings of the environment
+        are ignored, and a post is never retried.
 
         Raises:
-            ControlError: if the port was not reached, or refused the items.
+            ControlError: if the port cannot be reached or refuses the items.
         """
         try:
             with closing(self._connect()) as connection:

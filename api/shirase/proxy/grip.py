@@ -1,6 +1,6 @@
 """GRIP, the proxy's protocol: channel names, hold instructions, and its signature.
 
-docs/protocol.md, "The hold", explains what is sent and why.
+docs/protocol.md, "The hold", explains the headers.
 """
 
 import re
@@ -20,11 +20,11 @@ from shirase.settings import Settings
 from shirase.types import EventId
 
 SIGNATURE_ISSUER = "pushpin"
-SIGNATURES = 64  # that are remembered
-AGAIN = 2  # seconds until the proxy asks for what it missed, while nobody can tell
+SIGNATURES = 64  # cached
+AGAIN = 2  # seconds until the proxy retries a recovery that could not be answered
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
-LATE = 60  # seconds after its end that the repeat of a long poll may come
+LATE = 60  # seconds after the end of a long poll in which its repeated request is accepted
 
 _WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
 _POLLING_OF_LAST = re.compile(r"(?:^|,)\s*c-([0-9a-f-]{1,100})\s*;")
@@ -49,13 +49,13 @@ def connection_channel(connection_id: str) -> str:
 
 
 def _wait_channel(user_id: str) -> str:
-    """A channel that nothing is ever published to: its last id is what a long poll remembers of itself."""
+    """A channel that nothing is ever published to: its last id carries the state of a long poll."""
     return "w-" + user_channel(user_id)[2:]
 
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """What ``Grip-Last`` says: whose stream, which connection, and up to where it got."""
+    """The content of ``Grip-Last``: user, connection and last event."""
 
     user_id: str
     connection_id: str
@@ -64,43 +64,43 @@ class Last:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A long poll that is held: where it began, and when it ends (Unix time)."""
+    """A held long poll: the event that it began after, and the Unix time of its end."""
 
     since: EventId
     until: int
 
 
 def parse_last(header: str, keys: Sequence[bytes]) -> Last | None:
-    """Read ``Grip-Last``; ``None`` unless it names the two channels of one connection, and we had them held together.
+    """Parse ``Grip-Last``; ``None`` unless it has the two channels of one connection, sealed by us.
 
-    That it arrived proves nothing: the proxy strips ``Grip-Last`` from clients' requests, but not ``Grip_Last``, which
-    several servers take for the same. So the connection's channel ends with a seal over user, connection and expiry.
+    The header alone proves nothing: the proxy strips ``Grip-Last`` from clients' requests, but not ``Grip_Last``, which
+    several servers treat as equal. So the connection's channel ends with a seal over user, connection and expiry.
     """
-    found = {}
+    channels = {}
     for part in header.split(","):
         match = _CHANNEL_OF_LAST.fullmatch(part)
         if match is None:
             return None
-        found[match[1][:2]] = (match[1][2:], match[2])
-    if set(found) != {"u-", "c-"}:
+        channels[match[1][:2]] = (match[1][2:], match[2])
+    if set(channels) != {"u-", "c-"}:
         return None
-    encoded, last_id = found["u-"]
+    encoded, last_id = channels["u-"]
     event = EventId.parse(last_id)
     try:
         user_id = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except (Base64Error, ValueError):
         return None
-    connection_id = found["c-"][0]
+    connection_id = channels["c-"][0]
     if event is None or not seals.is_connection_of(user_id, connection_id, keys):
         return None
     return Last(user_id, connection_id, event)
 
 
 def parse_wait(header: str, user_id: str, keys: Sequence[bytes]) -> Wait | None:
-    """What ``Grip-Last`` reports of a long poll of this user that we had held before; ``None`` if it is no such.
+    """Parse the state of the user's held long poll from ``Grip-Last``; ``None`` if there is none, sealed by us.
 
-    A server that takes ``Grip_Last`` for the same puts what the client sent beside what the proxy sent, in either
-    order. So the first that we sealed counts, wherever it is.
+    A server that treats ``Grip_Last`` as equal joins the client's value with the proxy's, in either order. So the first
+    value with a valid seal counts, wherever it stands.
     """
     for channel, since, until, sealed in _WAIT_OF_LAST.findall(header):
         event = EventId.parse(since)
@@ -113,9 +113,12 @@ def parse_wait(header: str, user_id: str, keys: Sequence[bytes]) -> Wait | None:
 
 
 def parse_polling(header: str, user_id: str, keys: Sequence[bytes]) -> str | None:
-    """The id of the connection that a long poll of this user, held before, is counted as."""
-    found: list[str] = _POLLING_OF_LAST.findall(header)
-    return next((one for one in found if seals.is_connection_of(user_id, one, keys)), None)
+    """The connection id under which the user's held long poll is counted; ``None`` if there is none."""
+    connection_ids: list[str] = _POLLING_OF_LAST.findall(header)
+    return next(
+        (connection_id for connection_id in connection_ids if seals.is_connection_of(user_id, connection_id, keys)),
+        None,
+    )
 
 
 def _sealed_of_wait(user_id: str, wait: Wait) -> tuple[str, ...]:
@@ -127,15 +130,15 @@ def _sealed_of_wait(user_id: str, wait: Wait) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """What the proxy is to do with a response; by default nothing."""
+    """Instructions to the proxy about a response; by default none."""
 
     _headers: Mapping[str, str] = field(default_factory=dict)
 
     def headers(self, method: str) -> Mapping[str, str]:
-        """The headers that tell the proxy so, on the response to a request of that method: to a GET, and no other.
+        """The headers of these instructions; none unless the request's method is GET.
 
-        A response to HEAD would be held too. The proxy then writes events behind headers that have no body, and on a
-        kept connection they are read as the response to the next request, which may be another user's.
+        The proxy would hold a response to HEAD too, and write events after headers that may have no body. On a
+        keep-alive connection they would be read as the response to the next request, which may be another user's.
         """
         return self._headers if method == "GET" else {}
 
@@ -146,12 +149,12 @@ NOTHING = Instructions()
 def hold_stream(
     user_id: str, connection_id: str, head: EventId, *, next_path: str, keepalive: int, again: int
 ) -> Instructions:
-    """Keep the response open, from ``head`` on.
+    """Hold the response open, and send the events after ``head``.
 
-    It sends a heartbeat after ``keepalive`` seconds of silence, and reads the stream again after ``again`` seconds.
+    The proxy sends a heartbeat after ``keepalive`` seconds of silence, and reads the next link after ``again`` seconds.
 
-    The connection's own channel makes ``Grip-Last`` unique, without which Pushpin would share the answer to one
-    connection's recovery with another's (docs/pushpin.md, traps 2 and 3).
+    The connection's own channel makes ``Grip-Last`` unique. Otherwise Pushpin would share the response to one
+    connection's recovery with others (docs/pushpin.md, traps 2 and 3).
     """
     channels = [
         Channel(user_channel(user_id), str(head)),
@@ -168,10 +171,10 @@ def hold_stream(
 
 
 def hold_on(last: Last, *, next_path: str, keepalive: int) -> Instructions:
-    """Leave a held response where it is, and ask again in ``AGAIN`` seconds.
+    """Keep holding the response at its last event, and read the next link after ``AGAIN`` seconds.
 
-    To be told of a failure instead would be worse than to be told nothing: the proxy then asks ever more slowly, ends
-    the stream after half a minute, and may ask once more when it has succeeded already.
+    An error status would be worse: the proxy would retry at growing intervals, end the stream after half a minute, and
+    might retry once more after a success.
     """
     return hold_stream(
         last.user_id, last.connection_id, last.event, next_path=next_path, keepalive=keepalive, again=AGAIN
@@ -179,19 +182,19 @@ def hold_on(last: Last, *, next_path: str, keepalive: int) -> Instructions:
 
 
 def continue_at(next_path: str) -> Instructions:
-    """Read the next page at once and append it."""
+    """Have the proxy fetch the next page at once and append it."""
     return Instructions({"Grip-Link": f"<{next_path}>; rel=next"})
 
 
 def hold_response(
     user_id: str, head: EventId, wait: Wait, timeout: int, key: bytes, connection_id: str | None = None
 ) -> Instructions:
-    """Hold a long poll: ask again as soon as there is news, or send this body at the timeout.
+    """Hold a long poll: repeat the request when an event is published, or send this body at the timeout.
 
-    The channel of its connection tells the relay when it is gone, and ends it.
+    The connection's channel shows the relay that the client has left, and can end the poll.
 
-    It repeats the request unchanged, with ``Grip-Last``. There the user's own channel says what the proxy has seen,
-    news that is to be answered with included; so what the poll waits for is kept beside it, sealed.
+    The proxy repeats the request unchanged, with ``Grip-Last``. The last id of the user's channel there may already be
+    that of the event to return, so the poll's own cursor travels in another channel, sealed.
     """
     seal = seals.seal(key, *_sealed_of_wait(user_id, wait))
     channels = [
@@ -209,11 +212,11 @@ def hold_response(
 
 
 class InvalidSignature(Exception):
-    """Raised rather than returned, so that it is not remembered."""
+    """Raised instead of returned, so that ``lru_cache`` does not keep it."""
 
 
 def is_signed(signature: str, settings: Settings) -> bool:
-    """Whether a ``Grip-Sig`` is from a proxy that has our key."""
+    """Whether a ``Grip-Sig`` is valid and made with a key of our proxies."""
     return bool(signature) and any(_is_valid(signature, key, issuer) for key, issuer in _trusted(settings))
 
 
@@ -226,7 +229,7 @@ def _is_valid(signature: str, key: bytes, issuer: str | None) -> bool:
 
 @lru_cache(SIGNATURES)
 def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
-    """When a signature ends (Unix time). Pushpin signs all requests of one second alike, so it is looked up mostly."""
+    """The expiry of a valid signature (Unix time). Pushpin uses one signature a second, so most calls hit the cache."""
     if not validate_sig(signature, key, issuer):
         raise InvalidSignature
     claims = orjson.loads(urlsafe_b64decode(signature.split(".")[1] + "=="))
@@ -234,19 +237,19 @@ def _valid_until(signature: str, key: bytes, issuer: str | None) -> float:
 
 
 def is_signed_with(signature: str, sig_key: str) -> bool:
-    """Whether a ``Grip-Sig`` is from a Pushpin that has this ``sig_key``."""
+    """Whether a ``Grip-Sig`` is valid and made with this ``sig_key``."""
     return bool(signature) and _is_valid(signature, key_bytes(sig_key), SIGNATURE_ISSUER)
 
 
 @cache
 def sealing_keys(settings: Settings) -> tuple[bytes, ...]:
-    """The keys that what comes back from a proxy may be sealed with; we seal with the first."""
+    """The keys that seals are checked with; new seals are made with the first."""
     return tuple(key for key, _ in _trusted(settings))
 
 
 @cache
 def _trusted(settings: Settings) -> list[tuple[bytes, str | None]]:
-    """The keys that a proxy may sign with, each with the issuer that it must name (``None``: any)."""
+    """The keys that a proxy may sign with, each with the issuer that it requires (``None``: any)."""
     keys: list[tuple[bytes, str | None]] = [(key_bytes(settings.pushpin_sig_key), SIGNATURE_ISSUER)]
     for url in settings.grip_url:
         node = parse_grip_uri(url)

@@ -1,7 +1,7 @@
-"""Connections to hosts by name, within a bounded time: ``getaddrinfo`` itself may take 20 s, and has no timeout.
+"""Connections by host name, with a bounded lookup: ``getaddrinfo`` may take 20 s and has no timeout.
 
-A name is looked up in a thread beside whoever connects. While the answer is no older than a second it is used as it is;
-after that it is still used, and looked up again for the next one. So only the first connection waits for a resolver.
+A background thread looks names up, and the addresses are cached. A lookup older than a second is still used, and
+renewed in the background. So only the first connection waits for the resolver.
 """
 
 import socket
@@ -20,56 +20,56 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
     """Connect to the first address that answers.
 
     Raises:
-        OSError: if none does within that time, the lookup included.
+        OSError: if none answers within ``timeout`` seconds, including the lookup.
     """
     deadline = time.monotonic() + timeout
     if _is_number(host):
-        return _prompt(socket.create_connection((host, port), timeout))
+        return _without_delay(socket.create_connection((host, port), timeout))
     failure = OSError(f"{host} has no address")
     for *_, address in _name(host, port).rows(timeout):
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError("timed out")
         try:
-            made = socket.create_connection(address[:2], left)
+            connection = socket.create_connection(address[:2], remaining)
         except OSError as exc:
             failure = exc
         else:
-            made.settimeout(timeout)
-            return _prompt(made)
+            connection.settimeout(timeout)
+            return _without_delay(connection)
     raise failure
 
 
 class _Name:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._found: Rows | OSError | None = None
+        self._result: Rows | OSError | None = None
         self._at = 0.0
         self._running = False
         self._answered = threading.Condition()
 
     def rows(self, timeout: float) -> Rows:
         with self._answered:
-            if not self._running and (self._found is None or time.monotonic() - self._at > FRESH):
+            if not self._running and (self._result is None or time.monotonic() - self._at > FRESH):
                 self._running = True
                 threading.Thread(target=self._look_up, name="names", daemon=True).start()
-            if not self._answered.wait_for(lambda: self._found is not None, timeout):
+            if not self._answered.wait_for(lambda: self._result is not None, timeout):
                 raise TimeoutError(f"{self._host} was not resolved within {timeout:.1f} s")
-            found = self._found
-        if isinstance(found, OSError):
-            raise type(found)(*found.args)
-        return found or []
+            result = self._result
+        if isinstance(result, OSError):
+            raise type(result)(*result.args)
+        return result or []
 
     def _look_up(self) -> None:
         try:
-            found: Rows | OSError = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            result: Rows | OSError = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except OSError as exc:
-            found = exc
+            result = exc
         with self._answered:
-            # A resolver that fails for the moment says nothing about the addresses that are known.
-            again = isinstance(found, socket.gaierror) and found.errno == socket.EAI_AGAIN
-            if not (again and isinstance(self._found, list)):
-                self._found = found
+            # Keep the known addresses while the resolver fails temporarily.
+            is_temporary = isinstance(result, socket.gaierror) and result.errno == socket.EAI_AGAIN
+            if not (is_temporary and isinstance(self._result, list)):
+                self._result = result
             self._at, self._running = time.monotonic(), False
             self._answered.notify_all()
 
@@ -79,9 +79,9 @@ def _name(host: str, port: int) -> _Name:
     return _Name(host, port)
 
 
-def _prompt(made: socket.socket) -> socket.socket:
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+def _without_delay(connection: socket.socket) -> socket.socket:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _is_number(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Publishing: what is sent to the control ports of the proxy's nodes, in bounded time."""
+"""Publishing: sends items to the control ports of the proxy's nodes, in bounded time."""
 
 import logging
 import random
@@ -18,27 +18,27 @@ log = logging.getLogger(__name__)
 
 MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
 FAILURES_UNTIL_SPARED = 3
-SPARED = (0.5, 1.0)  # seconds; spread, so that not all workers try at the same instant
+SPARED = (0.5, 1.0)  # seconds; random, so that not all workers retry at once
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event for one channel. The proxy passes it to whoever stands at ``previous`` and has others read again."""
+    """One event for one channel. The proxy sends it to streams whose last id is ``previous``; others recover."""
 
     channel: str
     id: str
     previous: str
-    content: str  # empty for a hint: whoever listens reads the log again
-    close: bool = False  # end the streams that listen, instead
+    content: str  # empty for a hint: streams of the channel read the log again
+    close: bool = False  # instead, end the streams of the channel
 
 
 def hint(channel: str) -> Item:
-    """Have those who listen read the log again."""
+    """An item that has the streams of a channel read the log again."""
     return Item(channel, "", "", "")
 
 
 def closing_items(connection_id: str, content: str) -> list[Item]:
-    """What ends one held stream: its last event, and behind that its end (docs/pushpin.md, Publishing)."""
+    """The items that end one held stream: its last event, then the close (docs/pushpin.md, Publishing)."""
     channel = grip.connection_channel(connection_id)
     return [Item(channel, "1", "0", content), Item(channel, "2", "1", "", close=True)]
 
@@ -46,8 +46,8 @@ def closing_items(connection_id: str, content: str) -> list[Item]:
 class Publisher:
     """Sends items to every node's control port, in bounded time, and never raises.
 
-    A node that failed several times in a row is left alone for a moment, so that a hung one does not cost every
-    create its timeout; what it misses is remembered in the database, and the relay brings it.
+    A node that failed several times in a row is spared: it gets no post for a moment, so that a hanging node does not
+    delay every create by its timeout. The database records what it missed, and the relay repairs it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -66,22 +66,22 @@ class Publisher:
         accepted: list[frozenset[str]] = []
         deadline = time.monotonic() + self._timeout
         for body, count in _bodies([_exported(item) for item in items]):
-            # A slow node could take its timeout for each of many posts. What comes too late is left to the relay.
+            # A slow node could take its timeout for each of many posts; after the deadline the relay takes over.
             nodes = self._nodes if time.monotonic() < deadline else {}
-            taken = frozenset(name for name, node in nodes.items() if node.post(body))
-            accepted += [taken] * count
+            accepted_by = frozenset(name for name, node in nodes.items() if node.post(body))
+            accepted += [accepted_by] * count
         return accepted
 
     def publish_to(self, node: str, items: Sequence[Item]) -> bool:
-        """Send items to one node alone; whether it accepted all of them."""
+        """Send items to one node; returns whether it accepted all of them."""
         return all(self._nodes[node].post(body) for body, _ in _bodies([_exported(item) for item in items]))
 
     def is_spared(self) -> bool:
-        """Whether no node would be tried at this moment."""
+        """Whether all nodes are spared now."""
         return all(node.rests() for node in self._nodes.values())
 
     def unreachable(self) -> list[str]:
-        """The nodes whose control port does not answer now; it takes no longer than a publish."""
+        """The nodes whose control port does not answer, checked within the time of a publish."""
         return [name for name, node in self._nodes.items() if not node.answers()]
 
 
@@ -93,7 +93,7 @@ class _Node:
         self._spared_until = 0.0
         self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
         self._spared_posts = metrics.CONTROL_SPARED.labels(self.name)
-        metrics.RELAY_HINTED.labels(self.name)  # shown as 0 from the start, as the two above
+        metrics.RELAY_HINTED.labels(self.name)  # exported as 0 from the start, like the two above
 
     def post(self, body: bytes) -> bool:
         if self._is_spared():
@@ -110,7 +110,7 @@ class _Node:
         return True
 
     def answers(self) -> bool:
-        """Whether the control port takes a post now, also while the node is spared; it is not counted."""
+        """Whether the control port accepts a post, even while the node is spared. The result changes no state."""
         try:
             self._control.publish(_body([]))
         except ControlError:
@@ -118,7 +118,7 @@ class _Node:
         return True
 
     def _is_spared(self) -> bool:
-        """Whether to leave the node alone; after a pause one caller tries while the others still pass by."""
+        """Whether to skip the node. After the pause one caller tries it, while the others still skip it."""
         if self.rests():
             return True
         if self._failures >= FAILURES_UNTIL_SPARED:
@@ -126,7 +126,7 @@ class _Node:
         return False
 
     def rests(self) -> bool:
-        """Whether it has failed several times, and a moment ago."""
+        """Whether the node is in the pause after several failures."""
         return self._failures >= FAILURES_UNTIL_SPARED and time.monotonic() < self._spared_until
 
     def _failed(self, error: ControlError) -> None:
@@ -161,7 +161,7 @@ def _body(parts: list[bytes]) -> bytes:
     return b'{"items":[' + b",".join(parts) + b"]}"
 
 
-# A waiting long poll is never sent an event: it asks the origin again, which knows all that it missed.
+# A held long poll gets no event: it repeats its request, and the origin returns everything that it missed.
 _HINT = {"action": "hint"}
 _HINTS = {"http-stream": _HINT, "http-response": _HINT}
 

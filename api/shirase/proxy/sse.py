@@ -1,12 +1,12 @@
-"""The wire format ``text/event-stream`` (WHATWG HTML, section 9.2.6), without any meaning of events."""
+"""The wire format ``text/event-stream`` (WHATWG HTML, section 9.2.6), independent of what events mean."""
 
 import re
 from dataclasses import dataclass
 
 CONTENT_TYPE = "text/event-stream"
-# A shared cache would hand one user's stream to another, and what compresses on its way holds events back.
+# A shared cache could send one user's stream to another, and an intermediary that compresses would buffer events.
 CACHE_CONTROL = "no-store, no-transform"
-NOTHING = ":\n\n"  # a comment, which no client dispatches
+NOTHING = ":\n\n"  # a comment, which clients ignore
 
 _FIELD = re.compile(r"[^\x00\r\n]*")
 _BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
@@ -32,17 +32,17 @@ def encode(event: Event) -> str:
     retry = "" if event.retry is None else f"retry: {event.retry}\n"
     number = "" if event.id is None else f"id: {_one_line(event.id)}\n"
     data = event.data
-    if "\n" in data or "\r" in data:  # the regular expression takes forty times as long to match nothing
-        # A line ends at CR, LF or CRLF alone; str.splitlines breaks at more characters than a browser does.
+    if "\n" in data or "\r" in data:  # forty times as fast as a regular expression without a match
+        # SSE lines end at CR, LF or CRLF; str.splitlines would split at other characters too.
         data = _LINE_END.sub("\ndata: ", data)
     return f"{retry}event: {_one_line(event.event)}\n{number}data: {data}\n\n"
 
 
 def unbroken(json: str) -> str:
-    """JSON whose text no reader takes for several lines.
+    """Escape the line breaks that JSON allows in text, so that every SSE reader sees a single line.
 
-    Browsers end a line at CR and LF alone; many libraries also do so at the three other characters that Unicode knows
-    as line breaks, and JSON lets stand.
+    Browsers end a line at CR and LF only; many libraries also at three other characters, which Unicode counts as line
+    breaks and JSON does not escape.
     """
     return json if json.isascii() else json.translate(_BREAKS)
 

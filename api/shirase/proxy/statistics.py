@@ -1,8 +1,8 @@
 """A node's statistics over ZeroMQ: which connections it holds. The only importer of ``zmq``.
 
 A node reports a channel's first subscriber and the departure of its last, each within about a millisecond, and repeats
-every channel within three quarters of ``stats_subscription_ttl``. There is no snapshot, and a message sent while
-nobody listens comes again only with its repetition (docs/pushpin.md, "Who is connected").
+every channel within three quarters of ``stats_subscription_ttl``. There is no snapshot: a message sent while
+nobody listens is received only when it is repeated (docs/pushpin.md, "Who is connected").
 """
 
 import re
@@ -17,10 +17,10 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 # The prefix of every message about a connection: Pushpin writes the keys in alphabetical order (1.36, 1.41).
-# The node filters by it, so the messages about users' channels, half of all, cost next to nothing.
+# The node filters by it, so the messages about users' channels, half of the total, cost next to nothing.
 OF_CONNECTION = b'sub J{"channel":"c-'
 _ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
-HEARTBEAT, SILENCE = 1000, 3000  # milliseconds; a dead peer is noticed after this silence
+HEARTBEAT, SILENCE = 1000, 3000  # milliseconds of silence after which a peer counts as dead
 RECONNECT, SLOWEST_RECONNECT = 100, 1000  # milliseconds
 MOST_AT_ONCE = 5000  # messages read before they are processed
 
@@ -39,13 +39,13 @@ class Statistics:
     """Subscribes to the statistics of all nodes, in one thread."""
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
-        """Begin to connect; an address without a listener is retried for ever.
+        """Begin to connect. An address without a listener is retried forever.
 
         Args:
             addresses: by node name, such as ``tcp://127.0.0.1:8002``.
         """
         self.connected_since: dict[str, float] = {}  # connected nodes, with the time.monotonic() of the connect
-        self.is_behind = False  # whether messages are left after ``messages``
+        self.is_behind = False  # whether ``heard`` left messages unread
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         self._sockets: dict[zmq.Socket[bytes], str] = {}
@@ -60,7 +60,7 @@ class Statistics:
         self._context.destroy(linger=0)
 
     def wait(self, seconds: float) -> None:
-        """Wait until a message arrives or the time is over, and update ``connected_since``."""
+        """Wait up to ``seconds`` for a message, and update ``connected_since``."""
         ready = dict(self._poller.poll(int(seconds * 1000)))
         for monitor, node in self._monitors.items():
             if monitor in ready:
@@ -84,7 +84,7 @@ class Statistics:
 
     def _connect(self, node: str, address: str) -> None:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.RCVHWM, 0)  # keep what is read late here; the node would drop it
+        socket.setsockopt(zmq.RCVHWM, 0)  # queue without a limit here, because the node would drop messages
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENCE)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
@@ -106,7 +106,7 @@ class Statistics:
 
 
 def parse(node: str, message: bytes) -> Heard | None:
-    """Parse one message; ``None`` if it is not about a connection, or not JSON as Pushpin writes it."""
+    """Parse one message; ``None`` if it is not about a connection, or not of the form that Pushpin writes."""
     if not message.startswith(OF_CONNECTION):
         return None
     connection_id, _, rest = message[len(OF_CONNECTION) :].partition(b'"')
@@ -116,7 +116,7 @@ def parse(node: str, message: bytes) -> Heard | None:
 
 @lru_cache(64)  # the same for all connections of a node
 def _read_rest(rest: bytes) -> tuple[float, str] | None:
-    """Parse what follows the channel: the TTL in seconds and the reporting process."""
+    """Parse the message after the channel: TTL in seconds, and reporting process."""
     try:
         report = orjson.loads(b'{"channel":""' + rest)
         ttl = 0.0 if report.get("unavailable") else float(report["ttl"])

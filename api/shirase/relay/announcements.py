@@ -1,4 +1,4 @@
-"""The relay's part of announcements: connected users get them, and deleted ones leave the inboxes."""
+"""The relay's part of announcements: gives them to connected users, and removes retracted ones from inboxes."""
 
 import time
 from datetime import UTC, datetime
@@ -9,24 +9,24 @@ from shirase.settings import Settings
 from shirase.store import announcements
 from shirase.store.database import Database
 
-RETRACTED = 20  # announcements that are taken out of inboxes before others have their turn
-TIMEOUTS = 3  # a connect is over after that many: a statement, a silence of its handler, and the commit
+RETRACTED = 20  # retracted announcements handled in one check
+TIMEOUTS = 3  # bound of a connect in database timeouts: a statement, an idle handler, and the commit
 
 
 class Spreader:
-    """Gives announcements to connected users, until nobody who is connected can lack one.
+    """Gives announcements to connected users, until no connected user can lack one.
 
-    A connect that began before an announcement was committed does not see it, and is not seen by the relay until its
-    own commit. So the relay goes on looking for as long as such a connect may take.
+    A connect that began before an announcement's commit does not see the announcement, and the relay does not see the
+    connect before its own commit. So the relay repeats the check for as long as such a connect may take.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Begin with none."""
+        """Begin without announcements."""
         self._grace = TIMEOUTS * settings.database_timeout
-        self._seen: dict[int, float] = {}  # since when, by the id
+        self._seen: dict[int, float] = {}  # time.monotonic() when first seen, by id
 
     def spread(self, database: Database, publisher: Publisher) -> None:
-        """Have connected users take over what they lack."""
+        """Have connected users take over the announcements that they lack."""
         with database.autocommit() as db:
             waiting = announcements.spreading(db)
         now = time.monotonic()
@@ -40,7 +40,7 @@ class Spreader:
 
 
 def remove_retracted(database: Database, publisher: Publisher) -> None:
-    """Take what was deleted out of the inboxes that still have it."""
+    """Remove retracted announcements from the inboxes that still have them."""
     with database.autocommit() as db:
         retracted = announcements.retracted(db, RETRACTED)
     for number in retracted:

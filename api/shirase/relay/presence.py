@@ -59,7 +59,7 @@ class _Node:
 
 
 class Presence:
-    """What one relay knows of all nodes; writes it to the database."""
+    """One relay's view of all nodes, which it writes to the database."""
 
     def __init__(self, settings: Settings, database: Database, publisher: Publisher) -> None:
         self._database = database
@@ -92,11 +92,12 @@ class Presence:
         now = time.monotonic()
         for node in self._nodes.values():
             self._notice(node, self._statistics.connected_since.get(node.name), now)
-        for one in self._statistics.heard():
-            if one.ttl:
-                self._patience = PATIENCE * one.ttl
-            _note(self._nodes[one.node], one, now + self._patience)
-        expires = now - self._ticked_at >= TICK and not self._statistics.is_behind  # else a repetition may be queued
+        for message in self._statistics.heard():
+            if message.ttl:
+                self._patience = PATIENCE * message.ttl
+            _note(self._nodes[message.node], message, now + self._patience)
+        # While messages are queued, a repetition may be among them.
+        expires = now - self._ticked_at >= TICK and not self._statistics.is_behind
         for node in self._nodes.values():
             if expires:
                 _expire(node, now)
@@ -144,24 +145,26 @@ class Presence:
         """Record which nodes are received; mark streams of lost nodes, and streams that were never announced."""
         if now - self._ticked_at < TICK:
             return
-        at = datetime.now(UTC)
+        timestamp = datetime.now(UTC)
         with self._database.transaction(durable=False) as db:
             for node in self._nodes.values():
                 if node.since is None and now - node.lost_at >= LOST:
-                    self._give_up(db, node, at)
-                registry.note_node(db, node.name, at, at if node.since is not None else None)
+                    self._give_up(db, node, timestamp)
+                registry.note_node(db, node.name, timestamp, timestamp if node.since is not None else None)
             if self._settled(now) and not self._without_statistics:
                 all_heard = all(node.since is not None for node in self._nodes.values())
-                registry.never_announced(db, at - timedelta(seconds=UNHELD if all_heard else UNHEARD), at)
+                registry.never_announced(db, timestamp - timedelta(seconds=UNHELD if all_heard else UNHEARD), timestamp)
         self._ticked_at = now
 
-    def _give_up(self, db: Connection, node: _Node, at: datetime) -> None:
+    def _give_up(self, db: Connection, node: _Node, timestamp: datetime) -> None:
         """Mark a node's streams as gone, unless another relay receives its statistics."""
-        _, heard_at = registry.nodes_heard(db).get(node.name, (at, None))
-        if heard_at is None or at - heard_at > timedelta(seconds=LOST):
-            gone = registry.node_lost(db, node.name, at)
-            if gone:
-                logger.warning("%s: no relay receives its statistics, so its %d streams count as gone", node.name, gone)
+        _, heard_at = registry.nodes_heard(db).get(node.name, (timestamp, None))
+        if heard_at is None or timestamp - heard_at > timedelta(seconds=LOST):
+            count = registry.node_lost(db, node.name, timestamp)
+            if count:
+                logger.warning(
+                    "%s: no relay receives its statistics, so its %d streams count as gone", node.name, count
+                )
 
     def _settled(self, now: float) -> bool:
         """Whether every node has had time to repeat everything, or to be received again."""
@@ -187,14 +190,14 @@ class Presence:
         """Confirm the rows of held streams, expire unconfirmed ones, and delete those that ended long ago."""
         if now - self._kept_at < HOUSEKEEPING:
             return
-        at = datetime.now(UTC)
+        timestamp = datetime.now(UTC)
         with self._database.transaction(durable=False) as db:
             for node in self._nodes.values():
                 if node.since is not None:
-                    registry.renew(db, node.name, at - timedelta(seconds=LEASE / 3), at)
+                    registry.renew(db, node.name, timestamp - timedelta(seconds=LEASE / 3), timestamp)
             if self._settled(now):
-                registry.overdue(db, at - timedelta(seconds=self._lease), at)
-            registry.forget(db, at - LEFT_KEPT, at - ENDED_KEPT, FORGET)
+                registry.overdue(db, timestamp - timedelta(seconds=self._lease), timestamp)
+            registry.forget(db, timestamp - LEFT_KEPT, timestamp - ENDED_KEPT, FORGET)
         self._kept_at = now
 
 

@@ -79,7 +79,7 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
 def _check(
     database: Database, publisher: Publisher, spreader: Spreader, attempts: Attempts, bursts: Bursts
 ) -> tuple[bool, Attempts, Bursts]:
-    """Do what is due. Returns whether all of it was possible, and the arguments of the next call."""
+    """Do all pending work. Returns whether all of it succeeded, and the arguments of the next call."""
     with database.autocommit() as db:
         if not pending.anything(db, datetime.now(UTC)):
             return True, {}, {}
@@ -116,7 +116,7 @@ def repair(
             waiting = log.unpublished(db, after, BATCH, datetime.now(UTC), rest)
         tried = not publisher.is_spared()
         attempts = {
-            place: (attempts or {}).get(place, 0) + tried for place in ((one.user_id, one.seq) for one in waiting)
+            place: (attempts or {}).get(place, 0) + tried for place in ((event.user_id, event.seq) for event in waiting)
         }
         sent = notifications.publish(database, publisher, waiting, way=RELAY, attempts=attempts)
         repaired += sent
@@ -174,7 +174,7 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
     now = datetime.now(UTC)
     before = now - timedelta(days=settings.retention_days)
     for _ in range(BATCHES):
-        gone = _remove(database, publisher, retention.outdated, before, batches=1)
+        notifications_gone = _remove(database, publisher, retention.outdated, before, batches=1)
         with database.transaction() as db:
             events_gone = retention.remove_events(db, before, BATCH)
             keys_gone = retention.remove_keys(db, now - KEYS_KEPT, BATCH)
@@ -182,7 +182,7 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
             announcements_gone = announcements.remove_old(db, before, BATCH)
         metrics.RELAY_REMOVED.labels("events").inc(events_gone)
         metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
-        if not gone + events_gone + keys_gone + tickets_gone + announcements_gone:
+        if not notifications_gone + events_gone + keys_gone + tickets_gone + announcements_gone:
             return True
     return False
 
