@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from shirase import variables
+from shirase.catalogue import Catalogue
 from shirase.errors import SettingsError
 from shirase.keys import key_bytes, public_keys, secret_keys
 from shirase.variables import choice, number, optional, rate, words
@@ -72,6 +74,9 @@ class Settings(TokenSettings):
     log_level: str = "INFO"
     log_format: str = "text"
     public_url: str | None = None  # where clients reach the service, if a prefix or another host is in front of it
+    type_catalogue: Catalogue = field(
+        default_factory=Catalogue, repr=False
+    )  # the types, and the schemas of their payloads
     demo: bool = False
 
     @classmethod
@@ -115,6 +120,7 @@ class Settings(TokenSettings):
             log_level=choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=choice(environ, "LOG_FORMAT", "text", "json"),
             public_url=variables.public_url(environ, "PUBLIC_URL"),
+            type_catalogue=_catalogue(environ),
             demo=_demo(environ),
         )
 
@@ -215,3 +221,8 @@ _TOKEN_CHECKS: dict[str, Callable[[Mapping[str, str], str], object]] = {
     "JWT_PUBLIC_KEY": lambda _, value: public_keys(value),
     "JWT_JWKS_URL": variables.check_jwks_url,
 }
+
+
+def _catalogue(environ: Mapping[str, str]) -> Catalogue:
+    path = optional(environ, "TYPE_CATALOGUE")
+    return Catalogue() if path is None else Catalogue.read(Path(path))

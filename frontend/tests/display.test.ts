@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ENGLISH, relativeTime, safeLink } from "../src/display/index.js";
+import { dayOf, ENGLISH, LOCALES, loadLabels, relativeTime, safeLink } from "../src/display/index.js";
 import { type Row, steadyRows } from "../src/display/steady-rows.js";
 import type { Notification } from "../src/events.js";
 
@@ -63,4 +63,39 @@ test("an empty list does not wait", () => {
   const { rows } = steadyRows([], list(1), NONE, false);
   expect(after(rows, [], NONE, true)).toBe(" +0");
   expect(after([], [2], NONE, true)).toBe("2 +0");
+});
+
+const ago = (days: number) => new Date(NOW - days * 86_400_000).toISOString();
+
+test.each([
+  [0, "en", "Today"],
+  [1, "de", "Gestern"],
+  [1, "ja", "昨日"],
+  [5, "en", "Wednesday, November 18"],
+  [400, "en", "Sunday, October 19, 2025"],
+])("%i days before is, in %s, the day %s", (days, locale, text) => {
+  expect(dayOf(ago(days), locale, NOW)).toBe(text);
+});
+
+test.each(LOCALES)("%s has every word, in every form that its numbers need", async (locale) => {
+  const words = await loadLabels(`${locale}-XX`);
+  expect(Object.keys(words).filter((key) => !(key in ENGLISH))).toEqual([]);
+  expect(Object.keys(ENGLISH).filter((key) => !(key in words))).toEqual([]);
+  const counts = [0, 1, 2, 3, 11, 100, 1_000_000];
+  const said = counts.flatMap((count) => [
+    words.unread(count),
+    words.waiting(count),
+    words.actors(["A", "B", "C"], count),
+  ]);
+  expect(said.filter((text) => /[{}]/.test(text) || text === "")).toEqual([]);
+  const differs = Object.entries(words).filter(([key, text]) => text === ENGLISH[key as keyof typeof ENGLISH]);
+  expect(differs.map(([key]) => key).length).toBeLessThan(4); // "Notifications" and "Important" are French too
+});
+
+test("numbers have their plural forms", async () => {
+  const [arabic, english] = [await loadLabels("ar"), await loadLabels("tlh")];
+  expect(arabic.unread(2)).toBe("إشعاران غير مقروءين");
+  expect(english.actors(["Ann", "Ben", "Chika"], 5)).toBe("Ann and 4 others");
+  expect([english.actors(["Ann"], 3), english.actors(["Ann", "Ben"], 2)]).toEqual(["Ann (3)", "Ann and Ben"]);
+  expect((await loadLabels("__proto__")).all).toBe("All");
 });

@@ -8,8 +8,10 @@ const KB = 1024; // bytes
 
 const WITHOUT_CORE: Plugin = {
   name: "without the core",
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /\.\.\/(index|inbox\/index)\.js$/ }, () => ({ path: "shirase", external: true })),
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /\.\.\/(index|inbox\/index)\.js$/ }, () => ({ path: "shirase", external: true }));
+    onResolve({ filter: /\/locales\// }, ({ path }) => ({ path, external: true })); // loaded on demand
+  },
 };
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");

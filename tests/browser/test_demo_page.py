@@ -115,10 +115,28 @@ def test_the_keyboard_alone_creates_reads_and_deletes(page: DemoPage) -> None:
     tab_to(page.page, page.button(aiko, "Mark read: By hand"))
     keyboard.press("Enter")
     expect(page.bell(aiko)).to_have_text("")
-    expect(page.button(aiko, "Delete: By hand")).to_be_focused()  # the focused button was removed
+    expect(page.button(aiko, "Mark unread: By hand")).to_be_focused()
+    tab_to(page.page, page.button(aiko, "Delete: By hand"))
     keyboard.press("Space")
     expect(page.panel(aiko).get_by_text("All quiet")).to_be_visible()
     expect(page.panel(aiko).get_by_role("heading", name=f"Inbox of {aiko}")).to_be_focused()
+
+
+def test_the_living_kinds_are_shown(page: DemoPage) -> None:
+    aiko, _ = page.users
+    living = page.page.get_by_role("region", name="Living notifications")
+    living.get_by_role("button", name="Progress").click()
+    expect(page.item(aiko, "Export is ready")).to_be_visible()
+    expect(page.panel(aiko).locator(".shirase-item")).to_have_count(1)
+    living.get_by_role("button", name="Thread").click()
+    expect(page.panel(aiko).get_by_text("Chika and 3 others")).to_be_visible()
+    expect(page.bell(aiko)).to_have_text("2")
+    living.get_by_role("button", name="Taken back").click()
+    expect(living.get_by_role("status")).to_contain_text("taken back")
+    expect(page.item(aiko, "Sent by mistake")).to_have_count(0)
+    expect(page.bell(aiko)).to_have_text("2")
+    living.get_by_role("button", name="In two minutes").click()
+    expect(living.get_by_role("status")).to_contain_text("will arrive at")
 
 
 def test_a_phone_scrolls_down_and_never_sideways(page: DemoPage) -> None:

@@ -43,7 +43,7 @@ def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, us
     expect(dialog.get_by_role("button", name="Second", exact=True)).to_be_visible()
     dialog.get_by_role("button", name="Mark read: First").press("Enter")
     expect(page.locator("shirase-bell .shirase-badge")).to_have_text("1")
-    expect(dialog.get_by_role("button", name="Delete: First")).to_be_focused()
+    expect(dialog.get_by_role("button", name="Mark unread: First")).to_be_focused()
     assert (
         page.locator("shirase-bell .shirase-title").first.evaluate("h3 => getComputedStyle(h3).color")
         != "rgb(255, 0, 0)"

@@ -116,6 +116,7 @@ def test_nothing_around_a_panel_cuts_it_off(show: Show) -> None:
     )
     looks.bell.evaluate("bell => bell.click()")
     last = looks.page.get_by_role("button", name="Delete: Read already")
+    last.scroll_into_view_if_needed()
     assert last.evaluate(
         """button => {
             const { x, y } = button.getBoundingClientRect();
@@ -156,13 +157,13 @@ def test_each_text_runs_in_its_own_direction(show: Show) -> None:
         for item, direction in ((hebrew, "rtl"), (english, "ltr")):
             for part in (".shirase-title", ".shirase-message"):
                 assert item.locator(part).evaluate(STYLE_OF, "direction") == direction
-        row, content = hebrew.bounding_box(), hebrew.locator(".shirase-content").bounding_box()
+        row, actions = hebrew.bounding_box(), hebrew.locator(".shirase-actions").bounding_box()
         assert row
-        assert content
+        assert actions
         # The unread mark is where the row begins, and the buttons where it ends.
-        gap_left = content["x"] - row["x"]
-        gap_right = row["x"] + row["width"] - content["x"] - content["width"]
-        assert (gap_left < gap_right) == (mark == "left")
+        gap_left = actions["x"] - row["x"]
+        gap_right = row["x"] + row["width"] - actions["x"] - actions["width"]
+        assert (gap_left > gap_right) == (mark == "left")
         place = "li => parseFloat(getComputedStyle(li, '::before').left) < li.clientWidth / 2"
         assert hebrew.evaluate(place) == (mark == "left")
 

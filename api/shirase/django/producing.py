@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.notifications import publish_places
+from shirase.inbox.payloads import check_payloads
 from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
 from shirase.types import EVERYONE, Announcement, Draft, Event, Notification, Stored
@@ -78,6 +79,7 @@ def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Un
 
 
 def _append(drafts: list[Draft]) -> list[Notification]:
+    check_payloads(_shirase().site.settings.type_catalogue, drafts)
     results: list[Stored] = []
 
     def put(db: Connection) -> list[Event]:

@@ -16,12 +16,13 @@ import orjson
 
 from shirase import logs, metrics
 from shirase.access import tokens
+from shirase.catalogue import Catalogue
 from shirase.client.client import Client, ClientError
 from shirase.errors import FieldError, Invalid, SettingsError, ShiraseError
 from shirase.inbox import imports
 from shirase.inbox.services import wire
 from shirase.relay import repair
-from shirase.run import announcing, node, proxy, supervisor, trace
+from shirase.run import announcing, node, payload_types, proxy, supervisor, trace
 from shirase.run.data_directory import make_private
 from shirase.run.doctor import client_path, parts
 from shirase.run.doctor.findings import examine
@@ -314,6 +315,27 @@ def run_import(file: str, data_dir: Path) -> None:
     ):
         count = imports.import_lines(opened, lines, settings.retention_days, bar.update)
     click.echo(f"{count.imported} imported, {count.present} present before, {count.outdated} too old to keep")
+
+
+@main.group("types")
+def run_types() -> None:
+    """The catalogue of types."""
+
+
+@run_types.command("write")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--typescript", type=click.Path(dir_okay=False, path_type=Path), help="Declares Payloads of shirase.")
+@click.option("--python", type=click.Path(dir_okay=False, path_type=Path), help="A TypedDict of each payload.")
+@_one_line
+def write_types(file: Path, typescript: Path | None, python: Path | None) -> None:
+    """Write the payloads' types from the schemas of a catalogue; with neither option, print TypeScript."""
+    catalogue = Catalogue.read(file)
+    if typescript:
+        typescript.write_text(payload_types.typescript(catalogue))
+    if python:
+        python.write_text(payload_types.python(catalogue))
+    if not typescript and not python:
+        click.echo(payload_types.typescript(catalogue), nl=False)
 
 
 @main.command("doctor")

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionm
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
+from shirase.inbox.payloads import check_payloads
 from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.sqlalchemy.background import BackgroundPublisher, Place
@@ -72,6 +73,7 @@ class Notifier:
 
     def append(self, session: Session, drafts: list[Draft]) -> list[Notification]:
         """Store notifications in the session's transaction, and publish them after its commit."""
+        check_payloads(self._services.settings.type_catalogue, drafts)
         with self._joined(session) as db:
             results = keyed.put(db, drafts, datetime.now(UTC))
         self._note(session, [event for one in results for event in one.events])

@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { createArrivals } from "./arrivals.js";
 import { Composer } from "./composer.js";
 import { DesktopSwitch } from "./desktop-switch.js";
+import { Living } from "./living.js";
 import { Seat } from "./seat.js";
 import { type Session, signIn } from "./session.js";
 import { Tabs, TabsSwitch } from "./tabs.js";
@@ -57,6 +58,7 @@ export function App(): ReactNode {
           <>
             <div className="side">
               <Composer sessions={all} arrivals={arrivals} />
+              <Living key={sessions.left.user} session={sessions.left} />
               <section className="card plugs" aria-labelledby="plugs-title">
                 <h2 id="plugs-title">Pull a plug</h2>
                 <Workers />

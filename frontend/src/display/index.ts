@@ -1,6 +1,10 @@
+export { dayOf } from "./day.js";
 export type { Labels } from "./labels.js";
 export { ENGLISH } from "./labels.js";
 export { safeLink } from "./link.js";
+export { LOCALES, loadLabels } from "./load-labels.js";
 export { relativeTime } from "./relative-time.js";
 export type { Readable } from "./store.js";
 export { asStore } from "./store.js";
+export type { Forms, Texts } from "./texts.js";
+export { labelsFrom } from "./texts.js";

@@ -1,5 +1,6 @@
 import type { Notification } from "../events.js";
 import type { StreamState } from "../state.js";
+import { labelsFrom } from "./texts.js";
 
 /** Every word that the components say. Replace those you want with `labels` of `NotificationsProvider`. */
 export interface Labels {
@@ -13,12 +14,33 @@ export interface Labels {
   arrived: (notifications: readonly Notification[], unread: number | null) => string;
   /** Read out before the title of an unread one. */
   unreadMark: string;
+  /** Before the title of one of high priority. */
+  important: string;
+  /** Who it is about, newest first, if several were folded into it: "Ann and 4 others". */
+  actors: (names: readonly string[], count: number) => string;
+  /** The tabs. */
+  all: string;
+  onlyUnread: string;
+  archive: string;
+  search: string;
+  /** Nothing matches what is searched for. */
+  nothingFound: string;
   markAllAsRead: string;
   markAsRead: string;
+  markAsUnread: string;
+  /** Put it into the archive, and back. */
+  toArchive: string;
+  fromArchive: string;
   remove: string;
-  /** In the place of one that was deleted, beside `undo`. */
+  /** In the place of one that was archived, brought back or deleted, beside `undo`. */
+  archived: string;
+  unarchived: string;
   removed: string;
+  /** In the place of one that went while the pointer was over the list. */
+  gone: string;
   undo: string;
+  /** Closes a toast. */
+  dismiss: string;
   /** Shows the rest of a long message, and hides it again. */
   more: string;
   less: string;
@@ -43,24 +65,35 @@ export interface Labels {
 }
 
 /** The words in English. */
-export const ENGLISH: Labels = {
+export const ENGLISH: Labels = labelsFrom("en", {
   notifications: "Notifications",
-  unread: (count) => (count === null ? "unread count not known yet" : `${count} unread`),
-  badge: (count) => (count > 99 ? "99+" : String(count)),
-  arrived: (notifications, unread) => {
-    const [first, ...others] = notifications;
-    const what = others.length === 0 ? `New: ${first?.title}` : `${notifications.length} new notifications`;
-    return `${what}. ${ENGLISH.unread(unread)}.`;
-  },
+  unknown: "unread count not known yet",
+  unread: { other: "{n} unread" },
+  newOne: "New: {title}",
+  arrived: { one: "{n} new notification", other: "{n} new notifications" },
   unreadMark: "Unread",
+  important: "Important",
+  others: { one: "{name} and {n} other", other: "{name} and {n} others" },
+  all: "All",
+  onlyUnread: "Unread",
+  archive: "Archived",
+  search: "Search",
+  nothingFound: "Nothing found",
   markAllAsRead: "Mark all read",
   markAsRead: "Mark read",
+  markAsUnread: "Mark unread",
+  toArchive: "Archive",
+  fromArchive: "Move to inbox",
   remove: "Delete",
+  archived: "Archived",
+  unarchived: "Moved to inbox",
   removed: "Deleted",
+  gone: "No longer here",
   undo: "Undo",
+  dismiss: "Dismiss",
   more: "More",
   less: "Less",
-  waiting: (count) => `${count} new`,
+  waiting: { other: "{n} new" },
   loading: "Loading…",
   loadMore: "Show older",
   empty: "All quiet",
@@ -71,31 +104,14 @@ export const ENGLISH: Labels = {
   notLoaded: "The notifications could not be loaded.",
   notSaved: "That could not be saved.",
   tryAgain: "Try again",
-  status: describe,
   retryNow: "Try now",
-};
-
-const CLOSED = {
+  idle: "Not connected",
+  connecting: "Connecting…",
+  open: "Live",
+  polling: "Live, by long poll",
+  reconnecting: "Reconnecting…",
+  offline: "Offline",
   closed: "Disconnected",
   ended: "Ended by the service",
-  unauthorized: "Signed out",
-  "wrong-user": "Signed in as someone else",
-  lost: "Disconnected",
-};
-
-function describe(state: StreamState): string {
-  switch (state.status) {
-    case "idle":
-      return "Not connected";
-    case "connecting":
-      return "Connecting…";
-    case "open":
-      return "Live";
-    case "polling":
-      return "Live, by long poll";
-    case "reconnecting":
-      return state.error.kind === "offline" ? "Offline" : "Reconnecting…";
-    case "closed":
-      return CLOSED[state.reason];
-  }
-}
+  wrongUser: "Signed in as someone else",
+});

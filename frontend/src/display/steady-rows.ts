@@ -19,14 +19,16 @@ export interface SteadyRows {
  * @param previous what the list shows now.
  * @param notifications what the inbox has.
  * @param removed those whose removal can be undone.
+ * @param others what else is known of those that the inbox has no longer: one that was read stays where it is.
  */
 export function steadyRows(
   previous: readonly Row[],
   notifications: readonly Notification[],
   removed: ReadonlySet<number>,
   held: boolean,
+  others: readonly Notification[] = [],
 ): SteadyRows {
-  const current = new Map(notifications.map((one) => [one.id, one]));
+  const current = new Map([...(held ? others : []), ...notifications].map((one) => [one.id, one]));
   const kept = previous.map(({ notification }) => rowOf(notification, current, removed));
   if (kept.every(({ state }) => state === "gone")) return settled([], notifications);
   if (!held) return settled(kept, notifications);

@@ -6,6 +6,7 @@ import {
   NotificationList,
   NotificationsProvider,
   type NotificationsProviderProps,
+  NotificationToasts,
   type PanelAlign,
 } from "../react/index.js";
 
@@ -112,6 +113,13 @@ export class ShiraseList extends NotificationElement {
   }
 }
 
+/** `<shirase-toasts user="…" token-url="/my-token">`: what arrives, at the edge of the window. Dispatches `sign-in`. */
+export class ShiraseToasts extends NotificationElement {
+  protected content(): ReactNode {
+    return <NotificationToasts />;
+  }
+}
+
 function addStyles(shadow: ShadowRoot): void {
   try {
     const sheet = new CSSStyleSheet(); // which a Content-Security-Policy allows
@@ -122,6 +130,7 @@ function addStyles(shadow: ShadowRoot): void {
   }
 }
 
-for (const [name, element] of Object.entries({ "shirase-bell": ShiraseBell, "shirase-list": ShiraseList })) {
+const ELEMENTS = { "shirase-bell": ShiraseBell, "shirase-list": ShiraseList, "shirase-toasts": ShiraseToasts };
+for (const [name, element] of Object.entries(ELEMENTS)) {
   if (globalThis.customElements && !customElements.get(name)) customElements.define(name, element);
 }

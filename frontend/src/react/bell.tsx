@@ -30,7 +30,7 @@ export interface NotificationBellProps {
 export function NotificationBell(props: NotificationBellProps): ReactNode {
   const { className, children = <NotificationList />, open, onOpenChange, align = "end" } = props;
   const { labels } = useProvided();
-  const { unreadCount } = useNotifications();
+  const { unreadCount, unseenCount, markAsSeen } = useNotifications();
   const rises = useRises(unreadCount);
   const [isOpenHere, setOpenHere] = useState(false);
   const isOpen = open ?? isOpenHere;
@@ -48,6 +48,9 @@ export function NotificationBell(props: NotificationBellProps): ReactNode {
     setOpen(false);
   };
   useNavigation(isOpen, close);
+  useEffect(() => {
+    if (isOpen && unseenCount) markAsSeen().catch(() => {}); // the next one that arrives tries it again
+  }, [isOpen, unseenCount, markAsSeen]);
   usePressOutside(isOpen, all, () => setOpen(false));
 
   const onKeyDown = (event: KeyboardEvent) => {

@@ -4,6 +4,7 @@ import type { Labels } from "../display/index.js";
 import type { Inbox, InboxSnapshot } from "../inbox/index.js";
 import type { NotificationStream } from "../types.js";
 import type { Navigate } from "./navigate.js";
+import type { NotificationParts } from "./parts.js";
 
 /** One user's stream, and the inbox over it. */
 export interface Client {
@@ -25,6 +26,8 @@ export interface Provided {
   readonly signIn: (() => void) | undefined;
   readonly labels: Labels;
   readonly locale: string | undefined;
+  /** What the components are made of. */
+  readonly parts: NotificationParts;
 }
 
 export const NotificationsContext = createContext<Provided | null>(null);

@@ -1,7 +1,7 @@
 "use client";
-import { useMemo, useSyncExternalStore } from "react";
+import { useEffect, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { statusOf } from "../api-error.js";
-import type { InboxSnapshot } from "../inbox/index.js";
+import { createInbox, type Inbox, type InboxFilter, type InboxSnapshot } from "../inbox/index.js";
 import type { NotificationStream } from "../types.js";
 import { type Client, useProvided } from "./context.js";
 import { type DesktopMessage, showOnDesktop } from "./desktop.js";
@@ -36,6 +36,16 @@ export interface Notifications extends InboxSnapshot {
   markAsRead(ids: number | readonly number[]): Promise<void>;
   /** Mark all read, also those that are not loaded. */
   markAllAsRead(): Promise<void>;
+  /** Mark some unread again. */
+  markAsUnread(ids: number | readonly number[]): Promise<void>;
+  /** Everything up to now counts as seen. */
+  markAsSeen(): Promise<void>;
+  /** Take some out of the list and the counts. */
+  archive(ids: number | readonly number[]): Promise<void>;
+  /** Bring some back from the archive. */
+  unarchive(ids: number | readonly number[]): Promise<void>;
+  /** Archive all, also those that are not loaded. */
+  archiveAll(): Promise<void>;
   /** Remove one. With `undoFor`, `restore` undoes it for so many milliseconds, or until `flush` does not wait. */
   remove(id: number, options?: { undoFor?: number }): Promise<void>;
   restore(id: number): void;
@@ -48,36 +58,65 @@ export interface Notifications extends InboxSnapshot {
   refreshUnreadCount(): Promise<void>;
 }
 
-/** The user's notifications and what can be done with them. */
-export function useNotifications(): Notifications {
+/** Which notifications: those of a category, unread, archived or found by words; all that are not archived by default. */
+export interface NotificationsFilter extends InboxFilter {
+  /** Whether `byCategory` is kept. */
+  byCategory?: boolean;
+}
+
+/** The user's notifications, or some of them, and what can be done with them. */
+export function useNotifications(filter: NotificationsFilter = {}): Notifications {
   const { client, first = NOTHING, navigate } = useProvided();
-  const inbox = client?.inbox;
+  const inbox = useInbox(client, JSON.stringify(filter));
+  const isMain = inbox === client?.inbox;
   const snapshot = useSyncExternalStore(
     inbox?.subscribe ?? neverChanges,
-    () => inbox?.getSnapshot() ?? first,
+    () => inbox?.getSnapshot() ?? (isMain ? first : NOTHING),
     () => first,
   );
   const isSSEConnected = useStateOf(client?.stream).status === "open";
-  const actions = useMemo(() => actionsOf(client, navigate), [client, navigate]);
+  const actions = useMemo(() => actionsOf(inbox ?? client?.inbox, navigate), [inbox, client, navigate]);
   return useMemo(() => ({ ...snapshot, ...actions, isSSEConnected }), [snapshot, actions, isSSEConnected]);
 }
 
-function actionsOf(client: Client | null, navigate: Navigate | undefined) {
+const useBeforePaint = typeof window === "undefined" ? useEffect : useLayoutEffect;
+
+/** The inbox of a filter: the client's own, or one for as long as the component has this filter. */
+function useInbox(client: Client | null, filter: string): Inbox | undefined {
+  const [made, setMade] = useState<{ client: Client; filter: string; inbox: Inbox } | null>(null);
+  const isMain = filter === "{}";
+  useBeforePaint(() => {
+    if (isMain || !client) return;
+    const inbox = createInbox(client.stream, JSON.parse(filter));
+    setMade({ client, filter, inbox });
+    return inbox.close;
+  }, [client, filter, isMain]);
+  if (isMain) return client?.inbox;
+  return made?.client === client && made?.filter === filter ? made.inbox : undefined;
+}
+
+function actionsOf(own: Inbox | undefined, navigate: Navigate | undefined) {
   const inbox = () => {
-    if (!client) throw new Error("nobody is signed in, or this was called before the provider was mounted");
-    return client.inbox;
+    if (!own) throw new Error("nobody is signed in, or this was called before the provider was mounted");
+    return own;
   };
+  const some = (ids: number | readonly number[]) => (typeof ids === "number" ? [ids] : ids);
   return {
     showNotification: (shown: string | DesktopMessage, message?: string) =>
       showOnDesktop(
         typeof shown === "string" ? { title: shown, ...(message !== undefined && { message }) } : shown,
         navigate,
       ),
-    markAsRead: async (ids: number | readonly number[]) => inbox().markAsRead(typeof ids === "number" ? [ids] : ids),
+    markAsRead: async (ids: number | readonly number[]) => inbox().markAsRead(some(ids)),
+    markAsUnread: async (ids: number | readonly number[]) => inbox().markAsUnread(some(ids)),
     markAllAsRead: async () => inbox().markAllAsRead(),
+    markAsSeen: async () => inbox().markAsSeen(),
+    archive: async (ids: number | readonly number[]) => inbox().archive(some(ids)),
+    unarchive: async (ids: number | readonly number[]) => inbox().unarchive(some(ids)),
+    archiveAll: async () => inbox().archiveAll(),
     remove: async (id: number, options?: { undoFor?: number }) => inbox().remove(id, options),
-    restore: (id: number) => client?.inbox.restore(id),
-    flush: () => client?.inbox.flush(),
+    restore: (id: number) => own?.restore(id),
+    flush: () => own?.flush(),
     loadMore: async () => inbox().loadMore(),
     refreshNotifications: async () => inbox().refresh(),
     refreshUnreadCount: async () => inbox().refreshUnreadCount(),

@@ -7,21 +7,30 @@ import { Content } from "./content.js";
 import { CloseContext, useProvided } from "./context.js";
 import { Icon } from "./icon.js";
 import type { NotificationListProps } from "./list.js";
+import type { Away } from "./use-rows.js";
 
-interface NotificationItemProps extends Pick<NotificationListProps, "children" | "linkTo" | "onSelect"> {
+/** What `Item` of the parts takes: a notification, how it stands, and what can be done to it. */
+export interface NotificationItemProps extends Pick<NotificationListProps, "children" | "linkTo" | "onSelect"> {
   notification: Notification;
+  /** `removed` can be undone; `gone` only keeps its place. */
   state: Row["state"];
+  /** Where it went, if it was removed here. */
+  away: Away | undefined;
   /** It arrived while the list was shown. */
   isFresh: boolean;
   markAsRead: () => void;
+  markAsUnread: () => void;
+  archive: () => void;
+  unarchive: () => void;
   remove: () => void;
   restore: () => void;
 }
 
 /** One notification, and what can be done to it; of one that was removed, the place. */
 export function NotificationItem(props: NotificationItemProps): ReactNode {
-  const { notification, state, isFresh, children } = props;
-  const { id, type, title, is_read } = notification;
+  const { notification, state, isFresh, children, markAsRead } = props;
+  const { id, type, title, is_read, priority } = notification;
+  const { parts } = useProvided();
   const isHere = state === "here";
   return (
     <li
@@ -29,55 +38,72 @@ export function NotificationItem(props: NotificationItemProps): ReactNode {
       data-id={id}
       data-type={type}
       data-read={is_read}
+      data-priority={priority}
       data-fresh={isFresh}
     >
+      <parts.Avatar notification={notification} />
       {/* What was removed stays in its place unseen, so that the place keeps its height. */}
       <Content
         notification={notification}
         isHidden={!isHere}
         title={isHere ? <Title {...props} /> : title}
         below={children?.(notification)}
+        onAct={() => !is_read && markAsRead()}
       />
-      {isHere ? <Actions {...props} /> : <Removed {...props} />}
+      {isHere ? <parts.Actions {...props} /> : <Removed {...props} />}
     </li>
   );
 }
 
-/** Two columns, also when there is one button: what is done to a row moves nothing in it. */
-function Actions({ notification: { title, is_read }, markAsRead, remove }: NotificationItemProps): ReactNode {
+/** The buttons of a row: read or unread, archive or back, delete. */
+export function ItemActions(props: NotificationItemProps): ReactNode {
   const { labels } = useProvided();
+  const { is_read, archived_at } = props.notification;
   return (
     <div className="shirase-actions">
-      {!is_read && (
-        <button
-          type="button"
-          className="shirase-action shirase-mark"
-          title={labels.markAsRead}
-          aria-label={`${labels.markAsRead}: ${title}`}
-          onClick={markAsRead}
-        >
-          <Icon of="check" />
-        </button>
+      {is_read ? (
+        <Action of="dot" name="unmark" label={labels.markAsUnread} act={props.markAsUnread} {...props} />
+      ) : (
+        <Action of="check" name="mark" label={labels.markAsRead} act={props.markAsRead} {...props} />
       )}
-      <button
-        type="button"
-        className="shirase-action shirase-remove"
-        data-keeps-focus=""
-        title={labels.remove}
-        aria-label={`${labels.remove}: ${title}`}
-        onClick={remove}
-      >
-        <Icon of="bin" />
-      </button>
+      {archived_at === null ? (
+        <Action of="archive" name="archive" label={labels.toArchive} act={props.archive} keepsFocus {...props} />
+      ) : (
+        <Action of="inbox" name="unarchive" label={labels.fromArchive} act={props.unarchive} keepsFocus {...props} />
+      )}
+      <Action of="bin" name="remove" label={labels.remove} act={props.remove} {...props} />
     </div>
   );
 }
 
-function Removed({ notification, state, restore }: NotificationItemProps): ReactNode {
+interface ActionProps extends Pick<NotificationItemProps, "notification"> {
+  of: Parameters<typeof Icon>[0]["of"];
+  name: string;
+  label: string;
+  act: () => void;
+  keepsFocus?: boolean;
+}
+
+function Action({ of, name, label, act, keepsFocus, notification }: ActionProps): ReactNode {
+  return (
+    <button
+      type="button"
+      className={`shirase-action shirase-${name}`}
+      data-keeps-focus={keepsFocus ? "" : undefined}
+      title={label}
+      aria-label={`${label}: ${notification.title}`}
+      onClick={act}
+    >
+      <Icon of={of} />
+    </button>
+  );
+}
+
+function Removed({ notification, state, away, restore }: NotificationItemProps): ReactNode {
   const { labels } = useProvided();
   return (
     <div className="shirase-removed-text">
-      {labels.removed}
+      {away ? labels[away] : labels.gone}
       {state === "removed" && (
         <button
           type="button"
@@ -118,6 +144,7 @@ function Title({ notification, markAsRead, linkTo = ownUrl, onSelect }: Notifica
   );
 }
 
-function ownUrl({ url, payload }: Notification): unknown {
+/** Where a notification leads: its `url`, or its payload's. */
+export function ownUrl({ url, payload }: Notification): unknown {
   return url ?? payload["url"];
 }

@@ -4,15 +4,21 @@ import { useProvided } from "./context.js";
 import { Icon } from "./icon.js";
 
 /** A list without rows, and why. */
-export function Vacant({ title, hint, children }: { title: string; hint: string; children?: ReactNode }): ReactNode {
+function Vacant({ title, hint, children }: { title: string; hint?: string; children?: ReactNode }): ReactNode {
   return (
     <div className="shirase-empty">
       <Icon of="bell" />
       <strong className="shirase-empty-title">{title}</strong>
-      <span className="shirase-empty-hint">{hint}</span>
+      {hint && <span className="shirase-empty-hint">{hint}</span>}
       {children}
     </div>
   );
+}
+
+/** Nothing is there, or nothing was found. */
+export function Empty({ isSearch }: { isSearch: boolean }): ReactNode {
+  const { labels } = useProvided();
+  return isSearch ? <Vacant title={labels.nothingFound} /> : <Vacant title={labels.empty} hint={labels.emptyHint} />;
 }
 
 /** In the list's place for somebody who is signed out. */
@@ -27,6 +33,38 @@ export function SignedOut(): ReactNode {
       )}
     </Vacant>
   );
+}
+
+/** Rows to come. */
+export function Loading(): ReactNode {
+  const { labels } = useProvided();
+  return (
+    <div className="shirase-loading">
+      <p className="shirase-hidden">{labels.loading}</p>
+      {[1, 2, 3].map((row) => (
+        <div key={row} className="shirase-bone" aria-hidden="true" />
+      ))}
+    </div>
+  );
+}
+
+/** The list could not be fetched, and nothing of it is there. */
+export function Failed({ tryAgain }: { tryAgain: () => void }): ReactNode {
+  const { labels } = useProvided();
+  return (
+    <div role="alert">
+      <Vacant title={labels.notLoaded}>
+        <button type="button" className="shirase-button shirase-sign-in" onClick={tryAgain}>
+          {labels.tryAgain}
+        </button>
+      </Vacant>
+    </div>
+  );
+}
+
+/** The heading of a day. */
+export function Day({ day }: { day: string }): ReactNode {
+  return <li className="shirase-day">{day}</li>;
 }
 
 /** Something has failed. At the end of the list and always in sight, so that no row moves for it. */

@@ -40,7 +40,8 @@ export function Panel({ id, label, anchor, align, children }: PanelProps): React
 /** Keep a panel beside its anchor, inside the window. Returns the function that ends it. */
 function place(anchor: HTMLElement, panel: HTMLElement, align: PanelAlign): () => void {
   const update = (event?: unknown) => {
-    if (event instanceof Event && panel.contains(event.target as Node)) return; // the panel itself scrolls
+    if (!panel.isConnected) return;
+    if (event instanceof Event && event.target instanceof Node && panel.contains(event.target)) return; // the panel itself scrolls
     const { clientWidth: width, clientHeight: height } = document.documentElement;
     const { left, right, top, bottom } = anchor.getBoundingClientRect();
     const [above, below] = [top - GAP - MARGIN, height - bottom - GAP - MARGIN];
@@ -53,7 +54,8 @@ function place(anchor: HTMLElement, panel: HTMLElement, align: PanelAlign): () =
     const y = isAbove ? top - GAP - offsetHeight : bottom + GAP;
     move(panel, Math.max(MARGIN, Math.min(x, width - MARGIN - offsetWidth)), Math.max(MARGIN, y));
   };
-  const observer = globalThis.ResizeObserver && new ResizeObserver(update);
+  // In the next frame, since a size that changes while sizes are told of is an error to browsers.
+  const observer = globalThis.ResizeObserver && new ResizeObserver(() => requestAnimationFrame(update));
   for (const each of [anchor, panel]) observer?.observe(each);
   window.addEventListener("scroll", update, true); // also of anything around the bell
   window.addEventListener("resize", update);

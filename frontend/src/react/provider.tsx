@@ -1,24 +1,35 @@
 "use client";
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { ENGLISH, type Labels } from "../display/index.js";
+import type { Labels } from "../display/index.js";
 import type { Notification } from "../events.js";
 import { firstSnapshot } from "../inbox/initial.js";
 import { type Client, NotificationsContext } from "./context.js";
 import { showOnDesktop } from "./desktop.js";
 import { type Navigate, useNavigate } from "./navigate.js";
+import { type NotificationParts, PARTS } from "./parts.js";
+import { isNew } from "./use-arrivals.js";
 import { type ClientOptions, useClient } from "./use-client.js";
 import { useInitial } from "./use-initial.js";
+import { useFaviconDot, useSound, useTitleCount } from "./use-page-signs.js";
+import { useWords } from "./use-words.js";
 
 const BURST = 400; // milliseconds in which those that arrive are announced as one
-const RECENT = 60_000; // older ones were missed, not new: they do not come up on the desktop
 
 /** What `NotificationsProvider` takes: all that a stream and an inbox take, and how to speak to the user. */
 export interface NotificationsProviderProps extends ClientOptions {
   children?: ReactNode;
-  /** Words to use instead of the English ones. */
+  /** Words to use instead of those of the language. */
   labels?: Partial<Labels>;
-  /** The language of times, such as `de` or `ja-JP`. The browser's by default. */
+  /** The language of words and times, such as `de` or `ja-JP`. The page's by default, or the browser's. */
   locale?: string;
+  /** Your own components in the place of any of ours. */
+  parts?: Partial<NotificationParts>;
+  /** Whether the unseen number stands before the page's title. `false`. */
+  titleCount?: boolean;
+  /** Whether the page's icon has a dot while something is unseen. `false`. */
+  faviconDot?: boolean;
+  /** Whether what arrives makes a sound, or the address of one; after the user's first gesture. `false`. */
+  sound?: boolean | string;
   /**
    * Signs the user in: called when somebody who is signed out asks for it. When what it returns has come to pass, a
    * stream that was closed is opened again.
@@ -44,11 +55,15 @@ export function NotificationsProvider(props: NotificationsProviderProps): ReactN
   const {
     children,
     labels,
-    locale,
+    locale: asked,
     onSignIn,
     announce = true,
     desktop = false,
     navigate: followedBy,
+    parts: own,
+    titleCount = false,
+    faviconDot = false,
+    sound = false,
     ...options
   } = props;
   const initial = useInitial(options);
@@ -56,23 +71,25 @@ export function NotificationsProvider(props: NotificationsProviderProps): ReactN
   const { pageSize } = options;
   const first = useMemo(() => initial && firstSnapshot(initial, pageSize), [initial, pageSize]);
   const navigate = useNavigate(followedBy);
-  const words = useMemo(() => ({ ...ENGLISH, ...labels }), [labels]);
+  const { labels: words, locale } = useWords(asked, labels);
+  const parts = useMemo(() => ({ ...PARTS, ...own }), [own]);
   const isSignedOut = options.user === null;
   const signIn = useSignIn(onSignIn, client);
   const provided = useMemo(
-    () => ({ client, first, navigate, isSignedOut, signIn, labels: words, locale }),
-    [client, first, navigate, isSignedOut, signIn, words, locale],
+    () => ({ client, first, navigate, isSignedOut, signIn, labels: words, locale, parts }),
+    [client, first, navigate, isSignedOut, signIn, words, locale, parts],
   );
   useEffect(() => {
     if (!client || !desktop) return;
     return client.stream.on("notification", (notification) => {
-      if (document.hidden && isRecent(notification)) showOnDesktop(notification, navigate);
+      if (document.hidden && isNew(notification)) showOnDesktop(notification, navigate);
     });
   }, [client, desktop, navigate]);
   return (
     <NotificationsContext.Provider value={provided}>
       {children}
       {announce && client && <Announcer client={client} arrived={words.arrived} />}
+      <PageSigns client={client} titleCount={titleCount} faviconDot={faviconDot} sound={sound} />
     </NotificationsContext.Provider>
   );
 }
@@ -91,9 +108,24 @@ function useSignIn(onSignIn: (() => unknown) | undefined, client: Client | null)
   return onSignIn && signIn;
 }
 
-/** One region for screen readers: what has arrived, politely, and a burst in one sentence. */
+/** What the page around shows and sounds like. */
+function PageSigns({
+  client,
+  titleCount,
+  faviconDot,
+  sound,
+}: Pick<Required<NotificationsProviderProps>, "titleCount" | "faviconDot" | "sound"> & {
+  client: Client | null;
+}): null {
+  useTitleCount(titleCount);
+  useFaviconDot(faviconDot);
+  useSound(sound, client);
+  return null;
+}
+
+/** One region for screen readers: what has arrived, politely unless it is of high priority, a burst in one sentence. */
 function Announcer({ client, arrived }: { client: Client; arrived: Labels["arrived"] }): ReactNode {
-  const [text, setText] = useState("");
+  const [{ text, isUrgent }, setSaid] = useState({ text: "", isUrgent: false });
   useEffect(() => {
     let waiting: Notification[] = [];
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -101,7 +133,8 @@ function Announcer({ client, arrived }: { client: Client; arrived: Labels["arriv
       const notifications = waiting;
       waiting = [];
       timer = undefined;
-      setText(arrived(notifications, client.inbox.getSnapshot().unreadCount));
+      const isUrgent = notifications.some(({ priority }) => priority === "high");
+      setSaid({ text: arrived(notifications, client.inbox.getSnapshot().unreadCount), isUrgent });
     };
     const stop = client.stream.on("notification", (notification) => {
       waiting.push(notification);
@@ -113,12 +146,8 @@ function Announcer({ client, arrived }: { client: Client; arrived: Labels["arriv
     };
   }, [client, arrived]);
   return (
-    <div role="status" className="shirase-hidden shirase-announcer">
+    <div role={isUrgent ? "alert" : "status"} className="shirase-hidden shirase-announcer">
       {text}
     </div>
   );
-}
-
-function isRecent({ created_at }: Notification): boolean {
-  return Date.now() - Date.parse(created_at) < RECENT;
 }

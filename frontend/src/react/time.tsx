@@ -6,7 +6,7 @@ const TICK = 15_000; // milliseconds between two looks at the clock; it asks no 
 
 /** How long ago it was, kept true. On the server it is empty: the reader's clock and language are not known there. */
 export function RelativeTime({ at, locale }: { at: string; locale: string | undefined }): ReactNode {
-  const now = useSyncExternalStore(followClock, readClock, () => null);
+  const now = useNow();
   const format = useMemo(() => new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }), [locale]);
   if (now === null) return <time className="shirase-time" dateTime={at} />;
   return (
@@ -14,6 +14,11 @@ export function RelativeTime({ at, locale }: { at: string; locale: string | unde
       {relativeTime(at, locale, now)}
     </time>
   );
+}
+
+/** The time as of the last step; `null` on a server. */
+export function useNow(): number | null {
+  return useSyncExternalStore(followClock, readClock, () => null);
 }
 
 const listeners = new Set<() => void>();

@@ -27,7 +27,7 @@ export function useKeptFocus<Fallback extends HTMLElement>(items: unknown) {
     const from = place < 0 ? Math.min(index, all.length - 1) : place;
     const nearest = [...all.slice(Math.max(0, from)), ...all.slice(0, Math.max(0, from)).reverse()];
     const target = nearest.map((item) => item.querySelector<HTMLElement>("[data-keeps-focus]")).find(Boolean);
-    (target ?? fallback.current)?.focus();
+    (target ?? fallback.current)?.focus({ preventScroll: place >= 0 }); // the same row is where it was
   }, [items]);
 
   const onFocus = ({ currentTarget: list, target }: FocusEvent<HTMLElement>) => {

@@ -1,20 +1,27 @@
 "use client";
 import { type FocusEvent, useEffect, useState } from "react";
 import { type Row, steadyRows } from "../display/steady-rows.js";
+import type { Notification } from "../events.js";
 import type { Notifications } from "./hooks.js";
 
 const UNDO_FOR = 6_000; // milliseconds
 
-/** The rows of a list that does not move under the pointer or the focus, and whose removals can be undone. */
+/** Where a row went, by the label that says it. */
+export type Away = "archived" | "unarchived" | "removed";
+
+/** The rows of a list that does not move under the pointer or the focus, and of which removals can be undone. */
 export interface Rows {
   readonly rows: readonly Row[];
   /** How many have arrived and are not shown yet. */
   readonly waiting: number;
   /** Show them now. */
   showWaiting(): void;
-  /** Settles when the removal has been carried out, or undone; rejects if it was refused. */
-  remove(id: number): Promise<void>;
-  restore(id: number): void;
+  /** Where those went that can be brought back. */
+  readonly away: ReadonlyMap<number, Away>;
+  /** Settles when the service has done it; for `removed`, when it can no longer be undone. Rejects if it refuses. */
+  put(id: number, where: Away): Promise<void>;
+  /** Undo it. */
+  restore(id: number): Promise<void>;
   /** For what is around the rows: they tell whether the list must not move. */
   readonly holdHandlers: {
     onPointerEnter(): void;
@@ -24,35 +31,49 @@ export interface Rows {
   };
 }
 
-/** Follows an inbox. */
-export function useRows(inbox: Notifications): Rows {
+/** Follows an inbox, which is another one when `key` is. `others` are what is known beside it. */
+export function useRows(inbox: Notifications, key: string, others: readonly Notification[]): Rows {
   const [isPointed, setPointed] = useState(false);
   const [isFocused, setFocused] = useState(false);
-  const [removed, setRemoved] = useState<ReadonlySet<number>>(new Set());
-  const [shown, setShown] = useState<readonly Row[]>([]);
-  const next = (held: boolean) => steadyRows(shown, inbox.notifications, removed, held);
+  const [away, setAway] = useState<ReadonlyMap<number, Away>>(new Map());
+  const [{ of, rows: before }, set] = useState<{ of: string; rows: readonly Row[] }>({ of: key, rows: [] });
+  const shown = of === key ? before : [];
+  const setShown = (rows: readonly Row[]) => set({ of: key, rows });
+  const next = (held: boolean) => steadyRows(shown, inbox.notifications, new Set(away.keys()), held, others);
   const { rows, waiting } = next(isPointed || isFocused);
-  if (!isSame(rows, shown)) setShown(rows);
+  if (of !== key || !isSame(rows, shown)) setShown(rows);
   useLeaving(inbox.flush);
 
-  const mark = (id: number, isRemoved: boolean) =>
-    setRemoved((before) => new Set([...before].filter((one) => one !== id).concat(isRemoved ? id : [])));
+  const mark = (id: number, where: Away | null) =>
+    setAway((before) => new Map([...before].filter(([one]) => one !== id).concat(where ? [[id, where]] : [])));
 
-  const remove = async (id: number) => {
-    mark(id, true);
+  const put = async (id: number, where: Away) => {
+    mark(id, where);
     try {
-      await inbox.remove(id, { undoFor: UNDO_FOR });
-    } finally {
-      mark(id, false);
+      if (where === "removed") await inbox.remove(id, { undoFor: UNDO_FOR });
+      else await (where === "archived" ? inbox.archive(id) : inbox.unarchive(id));
+    } catch (problem) {
+      mark(id, null);
+      throw problem;
     }
+    if (where === "removed") mark(id, null);
+    else setTimeout(mark, UNDO_FOR, id, null);
+  };
+
+  const restore = async (id: number) => {
+    const where = away.get(id);
+    mark(id, null);
+    if (where === "removed") inbox.restore(id);
+    else await (where === "archived" ? inbox.unarchive(id) : inbox.archive(id));
   };
 
   return {
     rows,
     waiting,
     showWaiting: () => setShown(next(false).rows),
-    remove,
-    restore: inbox.restore,
+    away,
+    put,
+    restore,
     holdHandlers: {
       onPointerEnter: () => setPointed(true),
       onPointerLeave: () => setPointed(false),

@@ -1,7 +1,15 @@
 // A page to look at: the components over the scripted service, bundled by tests/browser/looks.py.
 import { createRoot } from "react-dom/client";
 import type { Notification } from "shirase";
-import { NotificationBell, NotificationList, NotificationsProvider, SSEConnectionStatus } from "shirase/react";
+import {
+  NotificationBell,
+  NotificationList,
+  NotificationsProvider,
+  type NotificationsProviderProps,
+  type NotificationTab,
+  NotificationToasts,
+  SSEConnectionStatus,
+} from "shirase/react";
 import { createScriptedServer } from "../scripted-server.js";
 
 /** What the page is asked to show. */
@@ -9,17 +17,21 @@ interface Scene {
   notifications?: Partial<Notification>[];
   /** How many more there are, all unread. */
   more?: number;
-  show?: "bell" | "list" | "status";
+  show?: "bell" | "list" | "status" | "toasts";
   align?: "start" | "center" | "end";
   signedOut?: boolean;
+  tabs?: NotificationTab[];
+  search?: boolean;
+  /** Whatever else the provider takes. */
+  options?: NotificationsProviderProps;
 }
 
-function start({ notifications = [], more = 0, show = "bell", align = "end", signedOut = false }: Scene) {
+function start({ notifications = [], more = 0, show = "bell", align = "end", signedOut = false, ...scene }: Scene) {
   const server = createScriptedServer();
   server.accepts = () => !signedOut;
+  const now = new Date().toISOString();
   const create = (given: Partial<Notification>) => {
-    const { id } = server.create(given.title);
-    Object.assign(server.notifications.get(id) as Notification, { created_at: new Date().toISOString(), ...given });
+    server.create(given.title, { created_at: now, updated_at: now, ...given });
   };
   for (let number = 0; number < more; number += 1) create({ title: `No ${number}` });
   for (const each of notifications) create(each);
@@ -30,6 +42,7 @@ function start({ notifications = [], more = 0, show = "bell", align = "end", sig
     locks: undefined,
     BroadcastChannel: undefined,
   };
+  const list = <NotificationList {...(scene.tabs && { tabs: scene.tabs })} search={scene.search ?? false} />;
   const at = document.getElementById("at") as HTMLElement;
   createRoot(at).render(
     <NotificationsProvider
@@ -39,10 +52,12 @@ function start({ notifications = [], more = 0, show = "bell", align = "end", sig
       onSignIn={() => {
         server.accepts = () => true;
       }}
+      {...scene.options}
     >
-      {show === "bell" && <NotificationBell align={align} />}
-      {show === "list" && <NotificationList />}
+      {show === "bell" && <NotificationBell align={align}>{list}</NotificationBell>}
+      {show === "list" && list}
       {show === "status" && <SSEConnectionStatus />}
+      {show === "toasts" && <NotificationToasts />}
     </NotificationsProvider>,
   );
   Object.assign(window, { server });

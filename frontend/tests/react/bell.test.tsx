@@ -33,7 +33,8 @@ test("the keyboard opens the panel, works in it, and comes back to the bell", as
   expect(document.activeElement).toBe(panel());
   expect(bell().getAttribute("aria-expanded")).toBe("true");
   expect(bell().getAttribute("aria-controls")).toBe(panel()?.id);
-  await userEvent.tab();
+  await userEvent.tab(); // mark all read
+  await userEvent.tab(); // the tabs
   await userEvent.tab();
   await userEvent.keyboard("{Enter}");
   await settle();

@@ -15,6 +15,7 @@ from shirase.errors import FieldError, Invalid
 from shirase.fields import rfc3339
 from shirase.inbox import events, notifications, scheduled
 from shirase.inbox.notifications import Once
+from shirase.inbox.payloads import check_payloads
 from shirase.types import Draft, Stored
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
@@ -141,6 +142,7 @@ def create_all(
 ) -> Response:
     """Store and publish; 201, or 200 where the one that is asked for by its key was there already."""
     wired = services()
+    check_payloads(wired.settings.type_catalogue, drafts)
     is_new = True
 
     def answer(results: list[Stored]) -> str:
@@ -173,6 +175,7 @@ def locate(answer: Response, root: str) -> None:
 
 def schedule(caller: Identity, draft: Draft, send_at: datetime, **announced: Any) -> Response:
     """Keep a notification or an announcement until its time."""
+    check_payloads(services().settings.type_catalogue, [draft])
     number, replayed = scheduled.schedule(
         services().database, caller.user_id, draft, send_at, once(caller), **announced
     )

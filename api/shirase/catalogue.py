@@ -1,0 +1,113 @@
+"""The catalogue of types: what each type of notification is, read from a file.
+
+``TYPE_CATALOGUE`` names it, a TOML or JSON file with a table of each type::
+
+    [types."interview.scheduled"]
+    label = "Interviews"
+
+    [types."interview.scheduled".payload]
+    type = "object"
+    required = ["room"]
+    properties.room.type = "string"
+
+``payload`` is a JSON Schema (drafts 4, 6 and 7). A type without an entry may have any payload.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import fastjsonschema
+import orjson
+
+from shirase.errors import FieldError, Invalid, SettingsError
+
+SETTING = "TYPE_CATALOGUE"
+TYPE = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class TypeEntry:
+    """One type of notification. Another key of the file is another field here."""
+
+    label: str = ""
+    description: str = ""
+    payload: Mapping[str, Any] | None = None  # a JSON Schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, as part of the settings
+class Catalogue:
+    """The types that are declared, and what checks the payload of each."""
+
+    types: Mapping[str, TypeEntry] = field(default_factory=dict)
+    _checks: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check a file.
+
+        Raises:
+            SettingsError: naming what is wrong with it.
+        """
+        try:
+            text = path.read_text()
+            document = orjson.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        except (OSError, UnicodeError, ValueError) as exc:
+            raise SettingsError(SETTING, f"{path} cannot be read: {exc}") from exc
+        tables = document.get("types") if isinstance(document, dict) else None
+        if not isinstance(tables, dict):
+            raise SettingsError(SETTING, f'{path} needs a table "types"')
+        types = {name: _entry(f"{path}: types.{name}", name, table) for name, table in tables.items()}
+        checks = {name: _compile(f"{path}: types.{name}.payload", one.payload) for name, one in types.items()}
+        return cls(types, {name: check for name, check in checks.items() if check})
+
+    def check(self, type_: str, payload: Any, path: str = "payload") -> None:
+        """Check a payload against the schema of its type.
+
+        Raises:
+            Invalid: naming the field of the payload that is wrong.
+        """
+        check = self._checks.get(type_)
+        if check is None:
+            return
+        try:
+            check(payload)
+        except fastjsonschema.JsonSchemaValueException as exc:
+            name = ".".join([path, *map(str, exc.path[1:])])
+            message = str(exc.message).removeprefix(str(exc.name)).strip() or "is not valid"
+            raise Invalid(FieldError(name, f"{message} (schema of {type_})")) from exc
+
+
+def _entry(where: str, name: str, table: Any) -> TypeEntry:
+    if not TYPE.fullmatch(name):
+        raise SettingsError(SETTING, f"{where} is no type: 1 to 100 characters of A-Z, a-z, 0-9, . _ : and -")
+    if not isinstance(table, dict):
+        raise SettingsError(SETTING, f"{where} must be a table")
+    known = {each.name for each in fields(TypeEntry)}
+    for key, value in table.items():
+        if key not in known:
+            raise SettingsError(SETTING, f"{where}.{key} is unknown; known are {', '.join(sorted(known))}")
+        if not isinstance(value, dict if key == "payload" else str):
+            raise SettingsError(SETTING, f"{where}.{key} must be {'a table' if key == 'payload' else 'text'}")
+    return TypeEntry(**table)
+
+
+def _compile(where: str, schema: Mapping[str, Any] | None) -> Callable[[Any], Any] | None:
+    if schema is None:
+        return None
+    if schema.get("type") != "object":
+        raise SettingsError(SETTING, f'{where} must have "type": "object", as every payload is one')
+    try:
+        check: Callable[[Any], Any] = fastjsonschema.compile(
+            dict(schema), handlers=dict.fromkeys(("http", "https", "ftp", "file", ""), _refuse), use_default=False
+        )
+    except (fastjsonschema.JsonSchemaDefinitionException, SettingsError, ValueError, re.error, TypeError) as exc:
+        raise SettingsError(SETTING, f"{where} is no JSON Schema: {exc}") from exc
+    return check
+
+
+def _refuse(uri: str) -> Any:
+    raise SettingsError(SETTING, f"{uri} lies outside of the file")

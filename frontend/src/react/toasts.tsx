@@ -1,0 +1,116 @@
+"use client";
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import type { Notification } from "../events.js";
+import { classNames } from "./class-names.js";
+import { useProvided } from "./context.js";
+import { useNotifications } from "./hooks.js";
+import { useArrivals } from "./use-arrivals.js";
+
+/** What `NotificationToasts` takes. */
+export interface NotificationToastsProps {
+  className?: string;
+  /** How many are shown at a time; the others wait. 3. */
+  limit?: number;
+  /** How long each stays, in milliseconds; one of high priority stays until it is dismissed. 6,000. */
+  duration?: number;
+}
+
+/**
+ * What arrives, at the edge of the window, one above the other.
+ *
+ * While the pointer is over them, the focus in them or the page hidden, they stay. One that is read, archived or deleted
+ * meanwhile, on whatever device, goes. Screen readers are told by the provider, so that they hear it once.
+ */
+export function NotificationToasts({ className, limit = 3, duration = 6_000 }: NotificationToastsProps): ReactNode {
+  const { labels, parts } = useProvided();
+  const { notifications, markAsRead } = useNotifications();
+  const [arrived, setArrived] = useState<readonly number[]>([]);
+  const [isHeld, setHeld] = useState(false);
+  const all = useRef<HTMLUListElement>(null);
+  useArrivals(({ id }) => setArrived((before) => [...before.filter((one) => one !== id), id]));
+
+  const current = new Map(notifications.map((one) => [one.id, one]));
+  const shown = arrived
+    .flatMap((id) => current.get(id) ?? [])
+    .filter((one) => !one.is_read)
+    .slice(0, limit);
+  const dismiss = (id: number) => setArrived((before) => before.filter((one) => one !== id));
+  const passing = shown.filter(({ priority }) => priority !== "high").map(({ id }) => id);
+  useLeaving(passing, isHeld ? Number.POSITIVE_INFINITY : duration, dismiss);
+  const isShown = shown.length > 0;
+  useEffect(() => {
+    if (isShown) all.current?.showPopover?.();
+  }, [isShown]);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Escape") return;
+    const focused = (event.target as Element).closest<HTMLElement>("[data-id]");
+    dismiss(Number(focused?.dataset["id"]));
+    setHeld(false);
+  };
+
+  if (!isShown) return null;
+  return (
+    <ul
+      ref={all}
+      className={classNames("shirase-toasts", className)}
+      aria-label={labels.notifications}
+      popover="manual"
+      onKeyDown={onKeyDown}
+      onPointerEnter={() => setHeld(true)}
+      onPointerLeave={() => setHeld(false)}
+      onFocus={() => setHeld(true)}
+      onBlur={() => setHeld(false)}
+    >
+      {shown.map((notification: Notification) => (
+        <parts.Toast
+          key={notification.id}
+          notification={notification}
+          dismiss={() => {
+            dismiss(notification.id);
+            setHeld(false);
+          }}
+          select={() => markAsRead(notification.id).catch(() => {})}
+        />
+      ))}
+    </ul>
+  );
+}
+
+/** Dismisses each after its time, which begins when it is shown, and anew when the page or the pointer lets go. */
+function useLeaving(ids: readonly number[], duration: number, dismiss: (id: number) => void): void {
+  const latest = useRef(dismiss);
+  const timers = useRef(new Map<number, ReturnType<typeof setTimeout>>());
+  useEffect(() => {
+    latest.current = dismiss;
+  });
+  const isHidden = useHidden();
+  const wanted = isHidden || duration === Number.POSITIVE_INFINITY ? "" : ids.join();
+  useEffect(() => {
+    const kept = new Set(wanted.split(",").filter(Boolean).map(Number));
+    for (const [id, timer] of timers.current) {
+      if (kept.has(id)) continue;
+      clearTimeout(timer);
+      timers.current.delete(id);
+    }
+    for (const id of kept) {
+      if (!timers.current.has(id))
+        timers.current.set(
+          id,
+          setTimeout(() => latest.current(id), duration),
+        );
+    }
+  }, [wanted, duration]);
+  useEffect(() => () => timers.current.forEach(clearTimeout), []);
+}
+
+function useHidden(): boolean {
+  const [isHidden, setHidden] = useState(false);
+  useEffect(() => {
+    const look = () => setHidden(document.hidden);
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, []);
+  return isHidden;
+}

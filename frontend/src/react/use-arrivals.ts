@@ -1,0 +1,33 @@
+"use client";
+import { useEffect, useRef } from "react";
+import type { Notification } from "../events.js";
+import { useProvided } from "./context.js";
+
+const RECENT = 60_000; // milliseconds; older ones were missed, not new
+
+/** Calls `tell` with each that arrives now, or rises to the top again; not with what was missed long ago. */
+export function useArrivals(tell: (notification: Notification) => void): void {
+  const { client } = useProvided();
+  const latest = useRef(tell);
+  useEffect(() => {
+    latest.current = tell;
+  });
+  useEffect(() => {
+    if (!client) return;
+    const places = new Map<number, number>();
+    const hear = (one: Notification) => {
+      const isRising = one.position > (places.get(one.id) ?? 0);
+      places.set(one.id, one.position);
+      if (isRising && isNew(one)) latest.current(one);
+    };
+    const ends = [client.stream.on("notification", hear), client.stream.on("updated", hear)];
+    return () => {
+      for (const end of ends) end();
+    };
+  }, [client]);
+}
+
+/** Whether it came to the top just now, and nobody has read it. */
+export function isNew({ is_read, archived_at, updated_at }: Notification): boolean {
+  return !is_read && archived_at === null && Date.now() - Date.parse(updated_at) < RECENT;
+}

@@ -1,0 +1,129 @@
+"""The catalogue of types: payloads against their schemas, and the types that are written from them."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from shirase.access import tokens
+from shirase.catalogue import Catalogue
+from shirase.errors import Invalid, SettingsError
+from shirase.flask.app import create_app
+from shirase.run.cli import main
+from shirase.run.payload_types import python, typescript
+from shirase.settings import Settings
+
+CATALOGUE = """
+[types."interview.scheduled"]
+label = "Interviews"
+
+[types."interview.scheduled".payload]
+type = "object"
+required = ["room"]
+additionalProperties = false
+properties.room.type = "string"
+properties.minutes.type = "integer"
+properties.class = { enum = ["a", 1] }
+properties.guests.type = "array"
+properties.guests.items = { type = "object", required = ["name"], properties.name.type = "string" }
+properties.link = { anyOf = [{ type = "string" }, { type = "null" }] }
+
+[types."bare"]
+label = "No schema"
+"""
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    path = tmp_path / "types.toml"
+    path.write_text(CATALOGUE)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({}, "payload"),
+        ({"room": 7}, "payload.room"),
+        ({"room": "Sakura", "minutes": "45"}, "payload.minutes"),
+        ({"room": "Sakura", "guests": [{"name": "Ann"}, {"name": 1}]}, "payload.guests.1.name"),
+        ({"room": "Sakura", "other": 1}, "payload"),
+    ],
+)
+def test_a_payload_against_its_schema_names_the_field(catalogue: Path, payload: dict[str, object], field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        Catalogue.read(catalogue).check("interview.scheduled", payload)
+    assert [error.field for error in caught.value.errors] == [field]
+
+
+def test_types_without_a_schema_may_have_any_payload(catalogue: Path) -> None:
+    for name in ("bare", "unknown"):
+        Catalogue.read(catalogue).check(name, {"anything": [1, None]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "types = 1",
+        "[types.'not a type']",
+        "[types.a]\nlabel = 1",
+        "[types.a]\nlabels = 'x'",
+        "[types.a.payload]\ntype = 'array'",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.type = 'what'",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.pattern = '('",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.'$ref' = 'http://127.0.0.1:9/x'",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.'$ref' = 'file:///etc/passwd'",
+        "no toml",
+    ],
+)
+def test_a_wrong_catalogue_stops_the_start(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "types.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="TYPE_CATALOGUE"):
+        Catalogue.read(path)
+
+
+def test_the_python_types_are_python(catalogue: Path, tmp_path: Path) -> None:
+    written = tmp_path / "payloads.py"
+    written.write_text(python(Catalogue.read(catalogue)) + "\n\none: InterviewScheduled = {'room': 'Sakura'}\n")
+    subprocess.run([sys.executable, str(written)], check=True)
+    assert "'guests': NotRequired[list[InterviewScheduledGuestsItem]]" in written.read_text()
+
+
+def test_the_typescript_declares_payloads(catalogue: Path) -> None:
+    text = typescript(Catalogue.read(catalogue))
+    assert '"interview.scheduled": { "room": string; "minutes"?: number; "class"?: "a" | 1; ' in text
+    assert '"guests"?: { "name": string; }[]; "link"?: string | null; };' in text
+    assert "bare" not in text
+
+
+def test_the_command_writes_both(catalogue: Path, tmp_path: Path) -> None:
+    there = [tmp_path / "payloads.d.ts", tmp_path / "payloads.py"]
+    command = ["types", "write", str(catalogue), "--typescript", str(there[0]), "--python", str(there[1])]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert all(path.stat().st_size > 100 for path in there)
+
+
+def test_a_payload_against_its_schema_is_a_422(settings: Settings, catalogue: Path) -> None:
+    app = create_app(replace(settings, type_catalogue=Catalogue.read(catalogue)))
+    headers = {"Authorization": f"Bearer {tokens.mint(settings, 'producer', scope=tokens.WRITE)}"}
+    one = {"user_id": "aiko", "type": "interview.scheduled", "title": "T", "message": "", "payload": {"room": 1}}
+    good = {**one, "payload": {"room": "Sakura"}}
+    later = {**one, "send_at": "2099-01-01T00:00:00Z"}
+    several = {key: value for key, value in one.items() if key != "user_id"} | {"user_ids": ["aiko", "ben"]}
+    client = app.test_client()
+    for method, path, body, name in (
+        ("POST", "", one, "payload.room"),
+        ("POST", "", later, "payload.room"),
+        ("PUT", "/keys/k", one, "payload.room"),
+        ("POST", "/batch", {"notifications": [good, one]}, "notifications.1.payload.room"),
+        ("POST", "/broadcast", several, "payload.room"),
+    ):
+        answer = client.open(f"/api/notifications{path}", method=method, json=body, headers=headers)
+        assert (answer.status_code, [error["field"] for error in (answer.json or {})["errors"]]) == (422, [name]), path
+    mine = {"Authorization": f"Bearer {tokens.mint(settings, 'aiko')}"}
+    assert client.get("/api/notifications", headers=mine).get_json()["notifications"] == []
+    assert client.post("/api/notifications", json=good, headers=headers).status_code == 201
