@@ -57,19 +57,19 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
     """Build a request for each method of each route, aimed at the victim by every parameter."""
     endpoints = app.extensions["shirase.endpoints"]
     document = describe(endpoints, app.extensions["shirase"].settings)
-    said = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim]}
-    said |= {"type": "a.b", "title": "T", "message": "M", "cursor": target["cursor"]}
+    said = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim], "add": [victim]}
+    said |= {"type": "a.b", "title": "T", "message": "M", "topic": "a-topic", "cursor": target["cursor"]}
     said["notifications"] = [{name: said[name] for name in ("user_id", "type", "title", "message")}]
     for endpoint in endpoints:
         described: Operation = endpoint.operation
         if described.access in (PUBLIC, OPERATOR):
             continue
         path = endpoint.path.replace("<int:number>", str(target["id"])).replace("<sealed>", target["cursor"])
-        path = path.replace("<path:key>", "a-key")
+        path = path.replace("<path:key>", "a-key").replace("<topic>", "a-topic")
         assert "<" not in path, f"how does {path} name another user's things?"
         options: dict[str, Any] = {}
         if described.body:
-            fields = document["components"]["schemas"][described.body.__name__]["required"]
+            fields = document["components"]["schemas"][described.body.__name__].get("required", ["add"])
             assert set(fields) <= set(said), f"how does {fields} of {path} name another user?"
             options["json"] = {name: said[name] for name in fields}
         if described.query:

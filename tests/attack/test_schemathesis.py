@@ -23,8 +23,8 @@ from tests.attack.conftest import Headers
 
 EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "6"))  # per operation, valid and invalid ones each
 CURSORS = {"after", "last_event_id"}  # any text is valid; a number is text in an address
-# Must be in the future; limited in total size and without NUL; need a key.
-BEYOND_A_SCHEMA = {"expires_at", "send_at", "payload", "fold", "quiet"}
+# Must be in the future; limited in total size and without NUL; need a key; must have nobody who is in "add" too.
+BEYOND_A_SCHEMA = {"expires_at", "send_at", "payload", "fold", "quiet", "remove"}
 OUR_OWN: list[CheckFunction] = [positive_data_acceptance]  # replaced below, with these exceptions
 
 

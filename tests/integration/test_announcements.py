@@ -1,29 +1,21 @@
 """Announcements become notifications of whoever is connected, connects, lists or counts; nobody else has a row."""
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from shirase.inbox import announcements, connections, inbox, notifications, retract, streams
 from shirase.proxy.publisher import Publisher
 from shirase.relay import announcements as relay
 from shirase.relay import repair
 from shirase.settings import Settings
-from shirase.store import announcements as store
-from shirase.store import connections as registry
-from shirase.store import keyed, log, pending, take_over, topics
+from shirase.store import log, pending, take_over
 from shirase.store.database import Database
-from shirase.types import EVERYONE, Announcement, Draft
+from shirase.types import EVERYONE, Draft
+from tests.support.announcing import Announce, announcer, know, opened, rows, titles
 from tests.support.content import content
 from tests.support.event_stream import parse
-
-Announce = Callable[..., Announcement]
 
 
 @pytest.fixture
@@ -33,38 +25,7 @@ def publisher(settings: Settings) -> Publisher:
 
 @pytest.fixture
 def announce(database: Database) -> Announce:
-    def make(title: str = "A", topic: str = EVERYONE, *, for_newcomers: bool = False, **fields: Any) -> Announcement:
-        draft = Draft("", content(title=title, **fields))
-        with database.transaction() as db:
-            return store.add(db, topic, draft, datetime.now(UTC), for_newcomers=for_newcomers)
-
-    return make
-
-
-def know(database: Database, *users: str) -> None:
-    """These users have appeared."""
-    with database.transaction() as db:
-        keyed.lock(db, sorted(users))
-
-
-def titles(database: Database, publisher: Publisher, user: str, named: set[str] | None = None) -> list[str]:
-    """The user's list, oldest first, as a GET shows it."""
-    at = announcements.arrive(database, publisher, user, named)
-    shown, unread, *_ = inbox.page(database, user, limit=200, at=at)
-    assert unread == sum(one.read_at is None for one in shown)
-    return [one.content.title for one in reversed(shown)]
-
-
-def opened(database: Database, publisher: Publisher, settings: Settings, user: str) -> dict[str, Any]:
-    connection = connections.new(settings, user, None, "", "")
-    answer = streams.open_stream(database, publisher, settings, connection, None)
-    found: dict[str, Any] = parse(answer.body).events[0].json()
-    return found
-
-
-def rows(database: Database, table: str) -> int:
-    with database.autocommit() as db:
-        return int(db.execute(text(f"SELECT count(*) FROM shirase_{table}")).scalar_one())  # noqa: S608
+    return announcer(database)
 
 
 def test_nobody_has_a_row_before_they_look(database: Database, publisher: Publisher, announce: Announce) -> None:
@@ -311,240 +272,3 @@ def test_more_than_fit_at_once_arrive_in_order(
     announcements.change_members(database, "a", ["absent", "joins"], [])
     assert titles(database, publisher, "joins") == expected
     assert titles(database, publisher, "absent") == expected[::2] + expected[1::2]
-
-
-# --- the relay
-
-
-@pytest.fixture
-def spreader(settings: Settings) -> relay.Spreader:
-    return relay.Spreader(settings)
-
-
-def test_the_relay_gives_it_to_who_is_connected(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce, spreader: relay.Spreader
-) -> None:
-    for number in range(5):
-        opened(database, publisher, settings, f"u{number}")
-    know(database, "absent")
-    with database.autocommit() as db:
-        assert not pending.anything(db, datetime.now(UTC))
-    made = announce("A")
-    with database.autocommit() as db:
-        assert pending.anything(db, datetime.now(UTC))
-        assert store.lag(db) == (5, made.created_at)
-    spreader.spread(database, publisher)
-    spreader.spread(database, publisher)
-    assert (rows(database, "notifications"), announcements.find(database, made.id)[0].reached) == (5, 5)
-    with database.autocommit() as db:
-        assert store.lag(db) == (0, None)
-        assert log.position(db, "u3", datetime.now(UTC)).unread == 1
-
-
-def test_the_relay_goes_on_looking_for_a_while(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce
-) -> None:
-    spreader = relay.Spreader(replace(settings, database_timeout=1000.0))
-    announce("A")
-    spreader.spread(database, publisher)
-    with database.transaction() as db:  # a connect that began before the announcement, and is committed only now
-        registry.add(db, connections.new(settings, "late", None, "", ""), datetime.now(UTC))
-        db.execute(text("INSERT INTO shirase_streams (user_id, head, unread) VALUES ('late', 0, 0)"))
-    spreader.spread(database, publisher)
-    assert rows(database, "notifications") == 1
-    patient = relay.Spreader(replace(settings, database_timeout=0.0))
-    patient.spread(database, publisher)
-    with database.autocommit() as db:
-        assert store.spreading(db) == []
-
-
-def test_who_joins_while_connected_gets_what_is_for_newcomers(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce
-) -> None:
-    spreader = relay.Spreader(replace(settings, database_timeout=0.0))
-    opened(database, publisher, settings, "42")
-    made = announce("A", "a", for_newcomers=True)
-    spreader.spread(database, publisher)
-    assert announcements.find(database, made.id)[0].reached == 0
-    announcements.change_members(database, "a", ["42"], [])
-    spreader.spread(database, publisher)
-    assert announcements.find(database, made.id)[0].reached == 1
-
-
-def test_a_locked_log_holds_up_no_other_user(postgres_url: str, settings: Settings, publisher: Publisher) -> None:
-    own = replace(settings, database_url=postgres_url)
-    database = Database(postgres_url)
-    for user in ("free", "locked"):
-        opened(database, publisher, own, user)
-    with database.transaction() as db:
-        made = store.add(db, EVERYONE, Draft("", content()), datetime.now(UTC), for_newcomers=False)
-    with database.transaction() as db:
-        keyed.lock(db, ["locked"])
-        assert announcements.spread(database, publisher) == 1
-        assert announcements.find(database, made.id)[0].reached == 1
-        assert titles(database, publisher, "locked") == []  # a GET answers what is there
-    assert announcements.spread(database, publisher) == 0
-    assert titles(database, publisher, "locked") == ["T"]
-    database.close()
-
-
-# --- several at once
-
-
-def test_takers_at_the_same_time_append_once(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce
-) -> None:
-    opened(database, publisher, settings, "42")
-    expected = [announce(f"T{number}").id for number in range(20)]
-    others = [Database(settings.database_url) for _ in range(4)]
-
-    def take(number: int) -> None:
-        if number % 2:
-            announcements.spread(others[number % 4], publisher)
-        else:
-            announcements.arrive(others[number % 4], publisher, "42", None, patient=True)
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(take, range(16)))
-    for one in others:
-        one.close()
-    with database.autocommit() as db:
-        found = log.read_events(db, "42", 1, 100, 100, datetime.now(UTC))
-    assert [one.notification.announcement_id for one in found if one.notification] == expected or len(found) == 20
-    assert [one.seq for one in found] == list(range(1, 21))
-
-
-def test_none_is_skipped_however_many_announce(database: Database, publisher: Publisher, settings: Settings) -> None:
-    know(database, "42")
-    stop = threading.Event()
-    others = [Database(settings.database_url) for _ in range(3)]
-
-    def make(other: Database) -> None:
-        for _ in range(20):
-            with other.transaction() as db:
-                store.add(db, EVERYONE, Draft("", content()), datetime.now(UTC), for_newcomers=False)
-
-    def look() -> None:
-        while not stop.is_set():
-            announcements.arrive(database, publisher, "42", None, patient=True)
-
-    with ThreadPoolExecutor(4) as threads:
-        looking = threads.submit(look)
-        for made in [threads.submit(make, other) for other in others]:
-            made.result()
-        stop.set()
-        looking.result()
-    for other in others:
-        other.close()
-    assert len(titles(database, publisher, "42")) == 60
-
-
-def test_deleting_while_it_is_taken_over_leaves_none(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce
-) -> None:
-    users = [f"u{number:03}" for number in range(60)]
-    know(database, *users)
-    made = announce("A")
-    other = Database(settings.database_url)
-
-    def take(user: str) -> None:
-        announcements.arrive(other, publisher, user, None, patient=True)
-
-    with ThreadPoolExecutor(4) as threads:
-        taking = [threads.submit(take, user) for user in users]
-        taking[20].result()
-        announcements.retract(database, publisher, made.id)
-        for one in taking:
-            one.result()
-    other.close()
-    assert {tuple(titles(database, publisher, user)) for user in users} == {()}
-
-
-def test_joining_and_leaving_while_announcing_agrees(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce
-) -> None:
-    users = [f"u{number}" for number in range(6)]
-    other = Database(settings.database_url)
-
-    def churn() -> None:
-        for number in range(15):
-            announcements.change_members(other, "a", users[number % 3 :: 2], [])
-            announcements.change_members(other, "a", [], users[number % 2 :: 3])
-
-    with ThreadPoolExecutor(2) as threads:
-        churning = threads.submit(churn)
-        for number in range(15):
-            announce(f"T{number:02}", "a", for_newcomers=number % 5 == 0)
-            titles(database, publisher, users[number % 6])
-        churning.result()
-    other.close()
-    for user in users:
-        found = titles(database, publisher, user)
-        assert len(found) == len(set(found))
-        with database.autocommit() as db:
-            events = log.read_events(db, user, 1, 100, 100, datetime.now(UTC))
-        assert [one.seq for one in events] == list(range(1, len(found) + 1))
-
-
-# --- what it costs
-
-
-@pytest.fixture
-def statements(database: Database) -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.engine, "before_cursor_execute", note)
-
-
-def test_a_connect_with_nothing_new_asks_nothing_more(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce, statements: list[str]
-) -> None:
-    announce("A")
-    opened(database, publisher, settings, "42")
-    opened(database, publisher, settings, "42")
-    statements.clear()
-    opened(database, publisher, settings, "42")
-    begin = 2 if database.engine.dialect.name == "sqlite" else 1  # a PRAGMA each time
-    entering = 3 if database.engine.dialect.name == "sqlite" else 1  # SQLite writes in no CTE
-    assert len(statements) == begin + entering, statements
-
-
-def test_a_list_with_nothing_new_takes_no_lock(
-    database: Database, publisher: Publisher, announce: Announce, statements: list[str]
-) -> None:
-    announce("A")
-    titles(database, publisher, "42")
-    statements.clear()
-    titles(database, publisher, "42")
-    assert len(statements) == 3  # where the log stands, the page, and where the log stands then
-    assert not [one for one in statements if not one.lstrip().startswith("SELECT")]
-
-
-def test_a_read_only_database_answers_what_was_there(
-    database: Database, publisher: Publisher, announce: Announce
-) -> None:
-    know(database, "42")
-    announce("A")
-    assert titles(database, publisher, "42") == ["A"]
-    announce("B")
-    setting = "PRAGMA query_only = {}" if database.engine.dialect.name == "sqlite" else None
-    with database.engine.connect() as db:
-        if setting is None:
-            name = database.engine.url.database
-            db.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only TO on')
-    read_only = Database(database.engine.url.render_as_string(hide_password=False))
-    if setting:
-        event.listen(read_only.engine, "connect", lambda connection, _: connection.execute(setting.format("on")))
-    assert titles(read_only, publisher, "42") == ["A"]
-    assert titles(read_only, publisher, "unknown") == []
-    read_only.close()
-
-
-def test_the_topics_of_a_token_have_one_digest() -> None:
-    assert topics.digest({"a", "b"}) == topics.digest(["b", "a"]) != topics.digest({"a"})
-    assert (topics.digest(None), topics.digest(set())) == (None, "")

@@ -37,7 +37,7 @@ It says who is calling: a JWT whose `sub` is the user's id. For development, pri
 In production your own backend signs it for whoever is signed in, with the service's `JWT_SECRET` or a key of its own.
 """.strip()
 TEXT_PARAMETERS = {
-    "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
+    "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^(?!everyone$)[A-Za-z0-9._:-]+$"},
     "key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY},
 }
 
