@@ -24,8 +24,7 @@ check: test lint ## Run all tests and every other check
 
 nextjs: ## Install Next.js (Node.js 20.9), build and start its example, and drive it in a real browser
 	@.ci/install test
-	cd examples/nextjs && npm ci --loglevel=error
-	.venv/bin/pytest -q tests/browser/test_nextjs.py
+	@.ci/nextjs
 
 lint: ## Check format, lint, types and layers
 	@.ci/install test
