@@ -1,4 +1,4 @@
-"""The progress of an announcement, as ``shirase announce`` shows it, and what ``shirase trace`` says of one."""
+"""The progress of an announcement for ``shirase announce``, and its trace for ``shirase trace``."""
 
 import time
 from collections.abc import Callable
@@ -7,29 +7,29 @@ from shirase.client.client import Client
 from shirase.client.protocol import Announcement
 from shirase.fields import rfc3339
 
-PAUSE = 0.3  # seconds between two looks
+PAUSE = 0.3  # seconds between two checks
 
 
 def follow(client: Client, made: Announcement, longest: float, show: Callable[[str], None]) -> Announcement:
-    """Show how far an announcement is, until everyone who is connected has it or this many seconds are over."""
+    """Show the progress of an announcement until every connected user has it, or for this many seconds."""
     end = time.monotonic() + longest
     while True:
-        found = client.announcement(made.id)
-        show(f"announcement {found.id}: reached {found.reached} users, {found.waiting} connected ones to go")
-        if not found.waiting or time.monotonic() >= end:
-            return found
+        state = client.announcement(made.id)
+        show(f"announcement {state.id}: reached {state.reached} users, {state.waiting} connected ones to go")
+        if not state.waiting or time.monotonic() >= end:
+            return state
         time.sleep(PAUSE)
 
 
-def outcome(found: Announcement) -> str:
-    """What became of it, in one line."""
-    if found.waiting:
-        return f"{found.waiting} connected users wait for the relay: see `shirase doctor`"
+def outcome(state: Announcement) -> str:
+    """The outcome, in one line."""
+    if state.waiting:
+        return f"{state.waiting} connected users wait for the relay: see `shirase doctor`"
     return "everyone who is connected has it; others get it when they look"
 
 
 def lines(found: Announcement) -> list[str]:
-    """The trace of an announcement; nothing of what it says."""
+    """The trace of an announcement, without its text."""
     shown = [
         f"announcement {found.id} for {found.topic}, {found.type}",
         f"created    {rfc3339(found.created_at)}",

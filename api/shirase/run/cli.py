@@ -63,10 +63,10 @@ URL = click.option(
     "--service", "--url", "url", help="The proxy's address; by default that of `shirase up` on this data directory."
 )
 SERVICE = click.option("--service", help="The proxy's address; by default that of `shirase up` on this data directory.")
-DOCTOR = "shirase-doctor"  # the user who gets what `shirase doctor` sends, unless a token says another
+DOCTOR = "shirase-doctor"  # the user that `shirase doctor` sends to, unless a token names another
 DEFAULT_URL = "http://127.0.0.1:7999"
-ATTEMPTS = 3  # of send, over about two seconds: a person waits
-CLI_TTL = 3600  # seconds that the tokens of send and listen hold
+ATTEMPTS = 3  # of send, over about two seconds, because a person waits
+CLI_TTL = 3600  # lifetime in seconds of the tokens of send and listen
 
 
 def _one_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -174,7 +174,7 @@ def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
 
 
 def _content(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say what a notification or an announcement says."""
+    """The options for the content of a notification or an announcement."""
     for option in reversed(
         (
             click.option("--type", "type_", required=True, help="Such as interview.scheduled."),
@@ -249,7 +249,7 @@ def _fields(given: dict[str, Any]) -> Any:
 @DATA_DIR
 @_one_line
 def retract(*, key: str, user_id: str | None, data_dir: Path, **where: Any) -> None:
-    """Take back what was sent under a key."""
+    """Retract what was sent under a key."""
     with _client(load(data_dir), "shirase-retract", tokens.WRITE, **where) as client:
         client.retract(key, user_id=user_id)
 
@@ -293,11 +293,11 @@ def disconnect(*, user_id: str, data_dir: Path, **where: Any) -> None:
 @DATA_DIR
 @_one_line
 def run_trace(*, number: int, announcement: bool, data_dir: Path, **where: Any) -> None:
-    """Say what became of a notification, step by step, or of an announcement."""
+    """Print the trace of a notification, step by step, or of an announcement."""
     scope = tokens.WRITE if announcement else tokens.ADMIN
     client = _client(load(data_dir), "shirase-trace", scope, **where)
-    found = announcing.lines(client.announcement(number)) if announcement else trace.lines(client.trace(number))
-    click.echo("\n".join(found))
+    answer = announcing.lines(client.announcement(number)) if announcement else trace.lines(client.trace(number))
+    click.echo("\n".join(answer))
 
 
 @main.command("import")
@@ -307,7 +307,7 @@ def run_trace(*, number: int, announcement: bool, data_dir: Path, **where: Any) 
 def run_import(file: str, data_dir: Path) -> None:
     """Import notifications that another system has sent, from JSON lines; - reads standard input."""
     settings = Settings.from_env(load(data_dir), tokens=False)
-    size = 0 if file == "-" else Path(file).stat().st_size  # unknown of standard input
+    size = 0 if file == "-" else Path(file).stat().st_size  # unknown for standard input
     with (
         closing(Database(settings.database_url, settings.database_timeout, settings.database_schema)) as opened,
         click.open_file(file, "rb") as lines,
@@ -368,7 +368,7 @@ def run_doctor(*, url: str | None, token: str | None, inboxes: tuple[str, ...], 
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
 @_one_line
 def run_relay(metrics_port: int | None, metrics_host: str) -> None:
-    """Publish what was left unpublished, and keep true who is connected; any number may run."""
+    """Publish what was left unpublished, and maintain the registry of connections; any number may run."""
     settings = Settings.from_env(os.environ, tokens=False)
     logs.configure(settings)
     if metrics_port:
@@ -394,7 +394,7 @@ def _client(environ: dict[str, str], user_id: str, scope: str, *, url: str | Non
 
 
 def _progress_bar(size: int) -> Any:
-    """Of standard input nobody knows how much is left."""
+    """A progress bar; hidden for standard input, whose length is unknown."""
     return click.progressbar(length=size or sys.maxsize, label="importing", file=sys.stderr, show_percent=bool(size))
 
 

@@ -1,4 +1,4 @@
-"""The directory of one copy: who holds it, and the settings that the other commands find there."""
+"""The data directory of one running copy: its lock, and the settings that other commands read from it."""
 
 import fcntl
 import os
@@ -17,19 +17,19 @@ from shirase.variables import SUFFIX
 KEYS = ("PUSHPIN_SIG_KEY", "JWT_SECRET")
 KEPT = (*KEYS, "DATABASE_URL", "DATABASE_PASSWORD", "GRIP_URL", "PUSHPIN_STATS_URL", "SHIRASE_URL")
 WRITTEN = (*KEPT, *(name + SUFFIX for name in KEPT))
-KEY_BYTES = 32  # as many as the hash of HS256
+KEY_BYTES = 32  # as long as the hash of HS256
 
 
 class DataDirectoryTaken(ShiraseError):
-    """Another running copy holds the data directory."""
+    """Another running copy has locked the data directory."""
 
 
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
-    """Make the directory if need be and hold it, so that no second copy writes to it.
+    """Create the directory if needed and lock it, so that no second copy writes to it.
 
     Raises:
-        DataDirectoryTaken: if a running copy holds it.
+        DataDirectoryTaken: if a running copy has locked it.
     """
     make_private(data_dir)
     with (data_dir / "lock").open("a+") as file:
@@ -45,8 +45,8 @@ def held(data_dir: Path) -> Iterator[None]:
 
 
 def make_private(data_dir: Path) -> None:
-    """Make the directory if need be, and let nobody but its owner read it and its database, whatever was there."""
-    os.umask(0o077)  # also for what this process and its children make later
+    """Create the directory if needed, and restrict it and its database to the owner, even if they existed."""
+    os.umask(0o077)  # also for files that this process and its children create later
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _restrict(data_dir)
     for file in data_dir.glob("shirase.db*"):  # SQLite gives its log files the mode of the database
@@ -54,26 +54,26 @@ def make_private(data_dir: Path) -> None:
 
 
 def _restrict(path: Path) -> None:
-    """Take all access from group and others; a directory that is shared on purpose (sticky, as /tmp is) stays so."""
-    found = path.lstat()
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid == os.getuid() and mode & 0o077 and not mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode):
+    """Remove the access of group and others, except from shared directories (sticky, such as /tmp)."""
+    status = path.lstat()
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid == os.getuid() and mode & 0o077 and not mode & stat.S_ISVTX and not stat.S_ISLNK(status.st_mode):
         path.chmod(mode & 0o700)
 
 
 def read_settings(data_dir: Path) -> dict[str, str]:
-    """What the copy of that directory was last started with; nothing if it was not a demo."""
+    """The settings of the demo that last used the directory; empty if it was not a demo."""
     return {name: value for name, value in dotenv_values(_file(data_dir), interpolate=False).items() if value}
 
 
 def make_keys(data_dir: Path) -> dict[str, str]:
-    """The demo's keys: those of its first start, or new ones. Their prefix tells them from an operator's own."""
+    """The demo's keys, generated at its first start. A prefix distinguishes them from an operator's keys."""
     kept = {name: value for name, value in read_settings(data_dir).items() if value.startswith(DEMO_KEY_PREFIX)}
     return {name: kept.get(name) or DEMO_KEY_PREFIX + secrets.token_hex(KEY_BYTES) for name in KEYS}
 
 
 def keep_settings(data_dir: Path, environ: Mapping[str, str]) -> None:
-    """Write down what the other commands need, for this user's eyes alone."""
+    """Store the settings that other commands need, readable by this user only."""
     path = _file(data_dir)
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)

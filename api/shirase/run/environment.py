@@ -17,11 +17,11 @@ def given() -> dict[str, str]:
 
 
 def load(data_dir: Path) -> dict[str, str]:
-    """The settings of a command run by hand: the same, then those that a running demo keeps with its data."""
+    """The settings of a command run by hand: the environment, ``.env``, then those of a running demo."""
     return overlay(read_settings(data_dir), given())
 
 
 def overlay(below: Mapping[str, str], above: Mapping[str, str]) -> dict[str, str]:
-    """Both, where ``above`` wins: its ``NAME_FILE`` takes the place of a ``NAME`` below, and the reverse."""
+    """Merge both; ``above`` takes precedence, also its ``NAME_FILE`` over a ``NAME`` below, and the reverse."""
     hidden = {name + SUFFIX for name in above} | {name.removesuffix(SUFFIX) for name in above if name.endswith(SUFFIX)}
     return {**{name: value for name, value in below.items() if name not in hidden}, **above}

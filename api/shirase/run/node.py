@@ -1,4 +1,4 @@
-"""One Pushpin node: the release that is installed, the configuration for it, and the command that runs it."""
+"""One Pushpin node: the installed release, its configuration, and its command."""
 
 import base64
 import hashlib
@@ -21,20 +21,20 @@ from shirase.resources import directory
 
 CONNMGR = (1, 40)  # the first release whose services are connmgr, proxy and handler
 VERSION_TIMEOUT = 10  # seconds
-# Seconds that its timers may be late. Each held stream has one for its heartbeat, and most of what an idle node takes
-# is to be woken for each alone. What is published waits for no timer, and neither does a request.
+# Timer slack in seconds. Each held stream has a timer for its heartbeat, and separate wake-ups for them are most of an
+# idle node's cost. Publishes and requests do not wait for timers.
 SLACK = 0.05
 INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TMPDIR", "TZ")
-LONGEST_SOCKET_NAME = 40  # pushpin-connmgr-client-out-stream, with room
-UNIX_PATH_MAX = 103  # bytes of a unix socket's path, on the system that allows the fewest
+LONGEST_SOCKET_NAME = 40  # the length of pushpin-connmgr-client-out-stream, with a margin
+UNIX_PATH_MAX = 103  # the shortest limit among systems for the path of a unix socket, in bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
-    """Where one node listens, what it passes requests to, and the key that it signs them with."""
+    """Where one node listens, where it routes requests, and the key that signs them."""
 
     origin: str  # HOST:PORT of the handlers
-    standby: str  # HOST:PORT of the Standby, which answers where they do not
+    standby: str  # HOST:PORT of the standby, which answers while the handlers do not
     sig_key: str = field(repr=False)
     run_dir: Path  # of this node alone; see run_directory
     client_port: int
@@ -42,9 +42,11 @@ class ProxyConfig:
     stats_port: int
     prometheus_port: int
     client_host: str = "127.0.0.1"
-    control_host: str = "127.0.0.1"  # an address, no name; what listens on it has no authentication
-    mounts: Mapping[str, str] = field(default_factory=dict)  # what begins with this path goes to that HOST:PORT
-    inboxes: Sequence[str] = ()  # where applications have mounted our routes; their streams are opened by the standby
+    control_host: str = "127.0.0.1"  # an address, not a name; the ports that listen on it have no authentication
+    mounts: Mapping[str, str] = field(default_factory=dict)  # by path prefix: the HOST:PORT to route it to
+    inboxes: Sequence[
+        str
+    ] = ()  # prefixes at which applications mount our routes; their streams are routed to the standby
 
     @property
     def stats_spec(self) -> str:
@@ -53,14 +55,14 @@ class ProxyConfig:
 
 
 def installed_version() -> tuple[int, int]:
-    """The release of the Pushpin on the PATH.
+    """The release of Pushpin on the PATH.
 
     Raises:
-        ProxyMissing: if there is none, or it does not say which it is.
+        ProxyMissing: if there is none, or it does not report its release.
     """
     try:
         answer = subprocess.run(
-            ["pushpin", "--version"],  # noqa: S607 - the operator's PATH says which
+            ["pushpin", "--version"],  # noqa: S607 - the operator's PATH decides
             capture_output=True,
             text=True,
             timeout=VERSION_TIMEOUT,
@@ -79,9 +81,9 @@ def installed_version() -> tuple[int, int]:
 
 
 def run_directory(data_dir: Path, node: str = "run") -> Path:
-    """A directory of the node's own that a unix socket's path and Pushpin's file format can hold.
+    """Create a directory for the node whose path fits a unix socket and Pushpin's file format.
 
-    It is made with access for this user alone: the key and the control sockets are in it.
+    Only this user has access, because it contains the key and the control sockets.
     """
     path = data_dir.resolve() / node
     fits = len(bytes(path)) + LONGEST_SOCKET_NAME <= UNIX_PATH_MAX
@@ -97,7 +99,7 @@ def run_directory(data_dir: Path, node: str = "run") -> Path:
 
 
 def address_of(option: str, host: str) -> str:
-    """The first address of a host: Pushpin listens on addresses and not on names.
+    """The first address of a host, since Pushpin listens on addresses, not on names.
 
     Raises:
         SettingsError: if the name does not resolve.
@@ -109,7 +111,7 @@ def address_of(option: str, host: str) -> str:
 
 
 def node_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What Pushpin needs of the environment: no secret, for what clients reach first shall not have one."""
+    """The environment for Pushpin, without secrets, because clients connect to it directly."""
     return {name: value for name, value in environ.items() if name in INHERITED or name.startswith("LC_")}
 
 
@@ -134,7 +136,7 @@ def write_configuration(config: ProxyConfig, version: tuple[int, int]) -> list[s
 
 
 def write_routes(config: ProxyConfig, addresses: Mapping[str, str] | None = None) -> None:
-    """Write what passes to whom; ``addresses`` has the targets in place of a HOST:PORT that is a name."""
+    """Write the routes; ``addresses`` has the targets that replace a HOST:PORT with a name."""
     at = addresses or {}
     template = Template((directory("pushpin") / "routes").read_text())
     routes = template.substitute(origin=at.get(config.origin, config.origin), standby=config.standby)
@@ -145,10 +147,10 @@ def write_routes(config: ProxyConfig, addresses: Mapping[str, str] | None = None
 
 
 def read_mounts(options: Iterable[str]) -> dict[str, str]:
-    """Which other applications stand behind the proxy: ``/PREFIX/=HOST:PORT``, each.
+    """Parse the other applications behind the proxy: ``/PREFIX/=HOST:PORT``, each.
 
     Raises:
-        SettingsError: for one that is something else, or would hide the service's own paths.
+        SettingsError: if one has another form, or would hide the service's own paths.
     """
     found = {}
     for option in options:
@@ -162,10 +164,10 @@ def read_mounts(options: Iterable[str]) -> dict[str, str]:
 
 
 def read_inboxes(options: Iterable[str]) -> list[str]:
-    """Where applications have mounted our routes: ``/PREFIX/``, each.
+    """Parse the prefixes at which applications mount our routes: ``/PREFIX/``, each.
 
     Raises:
-        SettingsError: for one that is something else.
+        SettingsError: if one has another form.
     """
     for option in options:
         if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?", option):
@@ -174,7 +176,7 @@ def read_inboxes(options: Iterable[str]) -> list[str]:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system permits; Pushpin takes the soft limit as it finds it."""
+    """Raise the soft limit of open files to the hard limit, since Pushpin does not."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -184,7 +186,7 @@ def _bracketed(host: str) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    # Replaced rather than rewritten, so that no reader meets half a file and no old mode survives.
+    # Replaced, not rewritten, so that no reader sees half a file and the old mode does not survive.
     descriptor, name = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -77,11 +77,11 @@ class Child:
         )
 
     def exit_code(self) -> int | None:
-        """Its exit code, negative for a signal; ``None`` while it runs or if it was never started."""
+        """The exit code, negative for a signal; ``None`` while it runs or if it was never started."""
         return self._process.poll() if self._process else None
 
     def signal_program(self, name: str, number: signal.Signals) -> bool:
-        """Send the signal to a program of the family by its name, unless it would die of it; whether it was sent."""
+        """Signal a program of the family by its name, if it handles the signal; returns whether it was sent."""
         for pid in family(self._mark):
             with suppress(OSError):  # gone meanwhile
                 if name in Path(f"/proc/{pid}/comm").read_text() and _handles(pid, number):
@@ -102,7 +102,7 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the whole family, also one that an earlier run left behind."""
+        """Kill the whole family, including one left behind by an earlier run."""
         self.signal(signal.SIGKILL)
         deadline = time.monotonic() + KILL_TIMEOUT
         while (pids := family(self._mark)) and time.monotonic() < deadline:
@@ -120,7 +120,7 @@ class Child:
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:
-    """Whether the process has a handler of its own for the signal by now (Linux)."""
+    """Whether the process handles the signal (Linux)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         name, _, mask = line.partition(":")
         if name == "SigCgt":

@@ -15,22 +15,22 @@ from shirase.run.node import (
 from shirase.run.processes import Child, reap_orphans
 from shirase.run.routes import Routes
 
-POLL = 0.1  # seconds between two looks at the node
+POLL = 0.1  # seconds between two checks of the node
 GRACE = 6.0  # seconds that it may take to stop
 
 
 def run_proxy(config: ProxyConfig) -> int:
-    """Run a Pushpin node until it ends, or until SIGINT or SIGTERM; the exit code.
+    """Run a Pushpin node until it ends, or until SIGINT or SIGTERM; returns the exit code.
 
     Raises:
-        ProxyMissing: if there is no Pushpin to run.
+        ProxyMissing: if Pushpin is not installed.
     """
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: stopping.append(number))
     command = write_configuration(config, installed_version())
     child = Child("pushpin", command, node_environment(os.environ), mark=str(config.run_dir), slack=SLACK)
-    child.kill()  # what a node that was killed may have left behind
+    child.kill()  # processes that a killed node may have left behind
     raise_file_limit()
     try:
         with Routes(config, child):

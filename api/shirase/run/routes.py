@@ -1,7 +1,7 @@
-"""A node's routes, kept on the present addresses of the hosts that they name.
+"""A node's routes, with host names replaced by their current addresses.
 
-Pushpin's zurl remembers the address of a name for about a minute, so that handlers which came back elsewhere would be
-unreachable for as long. It is therefore given addresses only, and new ones when a name leads elsewhere.
+Pushpin's zurl caches the address of a name for about a minute, in which handlers that have moved would be unreachable.
+So its routes have addresses only, and are rewritten when a name resolves to others.
 """
 
 import logging
@@ -19,16 +19,16 @@ from shirase.run.processes import Child
 log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds between two lookups
-PATIENCE = 3.0  # seconds that a start waits for the first one; until it is there, nobody is asked but the standby
+PATIENCE = 3.0  # seconds that a start waits for the first lookup; until it succeeds, only the standby gets requests
 
 Addresses = dict[str, str]  # HOST:PORT as configured, and the targets that a route gets for it
 
 
 class Routes:
-    """Looks the names up in a thread of its own, around the node's life; an address of numbers needs none."""
+    """Looks names up in a thread while the node runs; without names there is no thread."""
 
     def __init__(self, config: ProxyConfig, node: Child) -> None:
-        """Prepare. The node's configuration has been written, and it has not been started."""
+        """Prepare. The node's configuration is written, and the node is not started."""
         self._config = config
         self._node = node
         self._first = threading.Event()
@@ -37,7 +37,7 @@ class Routes:
         self._thread = threading.Thread(target=self._watch, name="routes", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to look, and write what the node starts with."""
+        """Begin the lookups, and write the first routes."""
         if self._named:
             write_routes(self._config, dict.fromkeys(self._named, ""))
             self._thread.start()
@@ -47,7 +47,7 @@ class Routes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop. A lookup that hangs is not waited for."""
+        """Stop, without waiting for a hanging lookup."""
         self._stop.set()
 
     def _watch(self) -> None:
@@ -60,14 +60,14 @@ class Routes:
                 write_routes(self._config, found)
                 known, due = found, True
             self._first.set()
-            # To the one program that reads them: Pushpin's runner would pass the signal on to some that still start.
+            # Signal only the program that reads the routes: Pushpin's runner would forward it to starting programs.
             if due and self._node.signal_program("pushpin-proxy", signal.SIGHUP):
                 due = False
             self._stop.wait(POLL)
 
 
 def look_up(places: Iterable[str], known: Addresses) -> Addresses:
-    """The targets of each place. A resolver that does not answer changes nothing; a name that is gone has none."""
+    """The targets of each name. If the resolver fails, they stay; a name that no longer exists has none."""
     found = {}
     for place in places:
         host, _, port = place.rpartition(":")
@@ -75,7 +75,7 @@ def look_up(places: Iterable[str], known: Addresses) -> Addresses:
             rows = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
         except socket.gaierror as exc:
             found[place] = known.get(place, "") if exc.errno == socket.EAI_AGAIN else ""
-        else:  # IPv4 first, in one order each time: a change of it would be a reload
+        else:  # IPv4 first, in a stable order, because a change would cause a reload
             addresses = sorted({str(row[4][0]) for row in rows}, key=lambda one: (":" in one, one))
             found[place] = " ".join(f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in addresses)
     return found

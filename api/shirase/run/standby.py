@@ -1,4 +1,4 @@
-"""The standby of a proxy node: it forwards streams to the handlers, and answers when no handler does.
+"""The standby of a proxy node: it forwards streams to the handlers, and answers while no handler does.
 
 Pushpin's own answer to an unreachable handler is a 502, which pages of other origins cannot read and after which a
 browser's EventSource does not return. And after a failed recovery Pushpin 1.36 leaves a timer running
@@ -31,22 +31,22 @@ from shirase.web import cors, problems
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 20.0  # seconds that a handler may take: longer than any lock or statement that it waits for
-CONNECT_TIMEOUT = 2.0  # seconds until a connection must be there; a machine that vanished refuses none
-PAGES_TIMEOUT = 25.0  # seconds that the next page of a long replay is asked for
-HEAD_TIMEOUT = 5.0  # seconds that Pushpin may take to send a request's head, which it has whole by then
-SENT_TIMEOUT = 20.0  # seconds that it may take to read an answer
-# Of a body that nobody reads: so many seconds, and so many bytes, in all. Pushpin has max_open_requests=100 for
-# everybody, and every body that is still waited for takes one of them.
+CONNECT_TIMEOUT = 2.0  # seconds for a connect; a machine that has vanished does not refuse it
+PAGES_TIMEOUT = 25.0  # seconds for which the next page of a long replay is retried
+HEAD_TIMEOUT = 5.0  # seconds for Pushpin to send a request's head, which it has completely by then
+SENT_TIMEOUT = 20.0  # seconds for Pushpin to read a response
+# Bounds for discarding an unread body, in seconds and bytes. Pushpin has max_open_requests=100 for all clients, and
+# each body that is still arriving takes one.
 DISCARD_TIMEOUT = 0.5
 MOST_DISCARDED = 1024 * 1024
 PAUSE = 0.5  # seconds between two times
 MOST_HEAD = 64 * 1024  # bytes of a request's headers; Pushpin's limit is lower
 RETRY_AFTER = 1  # seconds
-RETRY = (2000, 8000)  # milliseconds until an EventSource comes back, spread
+RETRY = (2000, 8000)  # milliseconds until an EventSource reconnects, random
 BACKLOG = 1024
-ALIVE = "/livez"  # this node by itself, whatever the handlers do
+ALIVE = "/livez"  # the node's own health, independent of the handlers
 
-# A host's routes may stand behind a prefix. What else the path might hold has no business in a Grip-Link.
+# A host's routes may have a prefix. No other characters may get into a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
 _OF_THE_CONNECTION = ("connection:", "content-length:", "transfer-encoding:")
 _PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
@@ -57,7 +57,7 @@ _OURS = re.compile(rf".*(?:{PATH}|{NEXT_PATH}(?:/[^/]*)?)", re.DOTALL)
 class _Request:
     method: str
     target: str
-    head: list[str] = field(repr=False)  # the lines as they came
+    head: list[str] = field(repr=False)  # the lines as received
 
     @property
     def path(self) -> str:
@@ -66,28 +66,28 @@ class _Request:
 
     @property
     def has_body(self) -> bool:
-        """Whether one follows the head."""
+        """Whether a body follows the head."""
         return bool(self.header("transfer-encoding")) or self.header("content-length") not in ("", "0")
 
     def header(self, name: str) -> str:
-        """Its value; several are joined by commas (RFC 9110 section 5.2), none is empty."""
+        """The header's value; repeated ones are joined by commas (RFC 9110 section 5.2), a missing one is empty."""
         lines = [line.partition(":") for line in self.head[1:]]
-        return ", ".join(value.strip() for given, _, value in lines if given.strip().lower() == name)
+        return ", ".join(value.strip() for values, _, value in lines if values.strip().lower() == name)
 
 
 class Standby:
-    """Serves one node's Pushpin, from a thread of its own; use it as a context manager, around the node's life."""
+    """Serves one node's Pushpin from its own thread. A context manager, for the time that the node runs."""
 
     def __init__(self, origin: str, settings: ProxySettings, mounts: Mapping[str, str] | None = None) -> None:
-        """Listen, on a free port of this machine alone.
+        """Listen on a free port of the loopback interface.
 
         Args:
             origin: HOST:PORT of the handlers.
-            settings: those of the node.
-            mounts: what begins with this path goes to that HOST:PORT, as in the node's configuration.
+            settings: the node's settings.
+            mounts: by path prefix, the HOST:PORT to forward to, as in the node's configuration.
 
         Raises:
-            SettingsError: if the origin is something else.
+            SettingsError: if the origin has another form.
         """
         self._origins = {prefix: _host_and_port(place) for prefix, place in {"/": origin, **(mounts or {})}.items()}
         self._settings = settings
@@ -100,7 +100,7 @@ class Standby:
 
     @property
     def address(self) -> str:
-        """HOST:PORT where Pushpin finds it."""
+        """The HOST:PORT for Pushpin."""
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class Standby:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drop everything; what was asked last is of no use to a proxy that has ended."""
+        """Drop all requests, since the proxy has ended."""
         self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
 
@@ -140,9 +140,9 @@ class Standby:
             writer.close()
 
     def _refuse(self, request: _Request) -> bytes | None:
-        """What is never passed on, whatever its body holds; ``None`` if it is."""
+        """The response to a request that is never forwarded; ``None`` if it may be."""
         if not _OURS.fullmatch(request.path):
-            return None  # it comes here where the handlers take no connection, and gets its 503
+            return None  # it arrives here while the handlers accept no connection, and gets a 503
         if request.method not in ("GET", "OPTIONS"):
             return self._problem(request, HTTPStatus.METHOD_NOT_ALLOWED, "only GET is for this address", Allow="GET")
         if request.has_body:
@@ -154,7 +154,9 @@ class Standby:
             headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
             return _http(HTTPStatus.OK, headers, b'{"status":"ok"}')
         answer = None
-        if PATH in request.path and NEXT_PATH not in request.path:  # also what no handler knows: a slash at the end
+        if (
+            PATH in request.path and NEXT_PATH not in request.path
+        ):  # also paths that no handler has, with a slash at the end
             answer = await self._ask(request)
         elif request.path.endswith(NEXT_PATH):
             answer = _unless_failed(await self._ask(request))
@@ -163,7 +165,7 @@ class Standby:
         return answer or self._hold_on(request) or self._instead(request)
 
     async def _ask_until_answered(self, request: _Request) -> bytes | None:
-        """Of a stream that is between two pages nothing is known but the next page's address."""
+        """Retry the next page: without a hold, its URL is all that is known of the stream."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PAGES_TIMEOUT):
                 while True:
@@ -173,7 +175,7 @@ class Standby:
         return None
 
     async def _ask(self, request: _Request) -> bytes | None:
-        """What the handlers answer; ``None`` if they do not, or not to the end."""
+        """The handlers' response; ``None`` if there is none, or it is incomplete."""
         answer = await self._pass_on(request)
         if answer is not None and not _is_whole(answer):
             answer = None
@@ -187,7 +189,7 @@ class Standby:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 prefix = max(filter(request.target.startswith, self._origins), key=len, default="/")
-                async with asyncio.timeout(CONNECT_TIMEOUT):  # the name is looked up each time
+                async with asyncio.timeout(CONNECT_TIMEOUT):  # the name is looked up for every request
                     reader, writer = await asyncio.open_connection(*self._origins[prefix])
                 lines = [line for line in request.head if not line.lower().startswith(_OF_THE_CONNECTION)]
                 writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
@@ -199,7 +201,7 @@ class Standby:
                 writer.close()
 
     def _hold_on(self, request: _Request) -> bytes | None:
-        """Have the proxy keep a held stream where it is and ask again soon; ``None`` if this is of none."""
+        """Have the proxy keep holding a stream and retry soon; ``None`` if this is not a recovery."""
         last = grip.parse_last(request.header("grip-last"), [key_bytes(self._settings.pushpin_sig_key)])
         if last is None or not _NEXT.fullmatch(request.target):
             return None
@@ -210,9 +212,9 @@ class Standby:
         return _http(HTTPStatus.OK, headers | dict(hold.headers(request.method)), b"")
 
     def _instead(self, request: _Request) -> bytes:
-        """What a client hears while no handler answers."""
+        """The response to a client while no handler answers."""
         if request.method == "GET" and sse.CONTENT_TYPE in request.header("accept"):
-            # A native EventSource stops for good at any status but 200. After this it comes back by itself.
+            # A native EventSource gives up at any status but 200. After this response it reconnects by itself.
             retry = random.randint(*RETRY)  # noqa: S311 - spreads reconnects, protects nothing
             headers = self._headers(request) | {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
             return _http(HTTPStatus.OK, headers, f"retry: {retry}\n\n".encode())
@@ -242,12 +244,12 @@ def _host_and_port(place: str) -> tuple[str, int]:
 
 
 async def _discard_body(reader: asyncio.StreamReader) -> None:
-    """Read on without keeping anything: whoever closes on unread bytes resets, and the answer may be lost with it."""
-    left = MOST_DISCARDED
+    """Read and discard: closing with unread bytes resets the connection, and the response may be lost."""
+    remaining = MOST_DISCARDED
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_TIMEOUT):
-            while left > 0 and (part := await reader.read(MOST_HEAD)):
-                left -= len(part)
+            while remaining > 0 and (part := await reader.read(MOST_HEAD)):
+                remaining -= len(part)
 
 
 def _http(status: HTTPStatus, headers: dict[str, str], body: bytes, *, has_body: bool = True) -> bytes:
@@ -258,7 +260,7 @@ def _http(status: HTTPStatus, headers: dict[str, str], body: bytes, *, has_body:
 
 
 def _is_whole(answer: bytes) -> bool:
-    """Whether nothing of it was lost on its way."""
+    """Whether the response is complete."""
     head, end, body = answer.partition(b"\r\n\r\n")
     if length := re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head):
         return len(body) == int(length[1])

@@ -1,4 +1,4 @@
-"""A trace as ``shirase trace`` prints it: one line for each step of a notification's way."""
+"""The output of ``shirase trace``: one line for each step of a notification."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,29 +7,29 @@ from typing import Any
 def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     """The steps, from the answer of ``GET /api/notifications/ID/trace``."""
     created = _moment(trace["created_at"]) or datetime.now(UTC)
-    told = [
+    steps = [
         f"notification {trace['id']} for {trace['user_id']}, {trace['type']}; event {trace['user_id']}/{trace['seq']}",
         f"created    {trace['created_at']}",
     ]
     committed, published = _moment(trace["committed_at"]), _moment(trace["published_at"])
     if committed:
-        told.append(f"committed  {_after(created, committed)}")
+        steps.append(f"committed  {_after(created, committed)}")
     if published is None:
         waits = _after(created, now or datetime.now(UTC)).removeprefix("+")
-        told.append(f"published  not yet: no node has accepted it for {waits}; it waits for the relay")
+        steps.append(f"published  not yet: no node has accepted it for {waits}; it waits for the relay")
     else:
         how = "by the relay" if trace["way"] == "relay" else "at once"
         tries = f", attempt {trace['attempts']}" if trace["attempts"] else ""
-        told.append(f"published  {_after(created, published)}, {how}{tries}; accepted by {_list(trace['nodes'])}")
+        steps.append(f"published  {_after(created, published)}, {how}{tries}; accepted by {_list(trace['nodes'])}")
     if trace["connections"] is not None:
-        told.append(f"streams    {trace['connections']} of this user were open then")
+        steps.append(f"streams    {trace['connections']} of this user were open then")
     if trace["waiting_nodes"]:
-        told.append(f"waiting    {_list(trace['waiting_nodes'])}: to be told to read this user's stream again")
+        steps.append(f"waiting    {_list(trace['waiting_nodes'])}: to be told to read this user's stream again")
     if trace["expires_at"]:
-        told.append(f"expires    {trace['expires_at']}")
+        steps.append(f"expires    {trace['expires_at']}")
     device = f" on {trace['read_by']}" if trace["read_by"] else ""
-    told.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
-    return told
+    steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
+    return steps
 
 
 def _moment(text: str | None) -> datetime | None:

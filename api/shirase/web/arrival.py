@@ -1,4 +1,4 @@
-"""A body that is still on its way, and how a server collects it without a thread."""
+"""Bodies that are still arriving, and how a server collects them without a thread."""
 
 from collections.abc import Callable
 
@@ -8,22 +8,22 @@ RETRY_AFTER = 1  # seconds
 
 
 class StillArriving(BaseException):
-    """Raised where a request is read further than it has arrived.
+    """Raised by a read beyond what has arrived of a request.
 
-    The server then collects the rest and answers the request from its beginning. This is no ``Exception``, so that
-    neither a framework nor a host takes it for a failed request.
+    The server then collects the rest and processes the request again from the start. It is not an ``Exception``, so
+    that neither a framework nor a host handles it as a failed request.
     """
 
     def __init__(self, claim: Callable[[str], bool]) -> None:
-        """Take what reserves a place among the bodies that are on their way: ``False`` if the user has no more."""
+        """Take the function that counts an arriving body of a user; it returns ``False`` at the limit."""
         super().__init__()
         self._claim = claim
 
     def claim(self, user_id: str) -> None:
-        """Let a user's body go on arriving.
+        """Count an arriving body of a user.
 
         Raises:
-            RateLimited: if as many of the user's are on their way as may be.
+            RateLimited: if the user has as many arriving bodies as allowed.
         """
         if not self._claim(user_id):
             raise RateLimited(RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""Who is calling: where a request may carry its token, and what follows from it."""
+"""Authentication: where a request may carry its token, and the identity that results."""
 
 from typing import Any
 
@@ -14,22 +14,22 @@ from shirase.web.site_check import refuse_other_pages, require_own_page
 
 
 def identify(request: Request, services: Services, *, in_query: bool = False) -> Identity:
-    """Who a request is from. The first place that carries something decides; the others are not looked at.
+    """Identify the caller. The first place with a credential decides; the others are ignored.
 
     Args:
         request: the request.
-        services: the keys, and where used tickets are remembered.
+        services: the keys, and the database of used tickets.
         in_query: whether ``?ticket=`` and ``?token=`` count too, for an EventSource, which cannot send headers.
 
     Raises:
-        Unauthenticated: without a token, or with one that does not hold.
-        Forbidden: by cookie, from a page that is neither ours nor listed.
+        Unauthenticated: without a token, or with an invalid one.
+        Forbidden: by cookie, from a page of an origin that is neither ours nor listed.
     """
     settings = services.settings
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return tokens.verify(services.keys, settings, token.strip())
-    # Another scheme is for somebody else, such as a password that a proxy in between asks for.
+    # Another scheme is meant for another party, such as a proxy with Basic authentication.
     if by_cookie := cookie(request, settings):
         require_own_page(request.headers, request.method, settings, held=in_query)
         return tokens.verify(services.keys, settings, by_cookie)
@@ -39,44 +39,48 @@ def identify(request: Request, services: Services, *, in_query: bool = False) ->
 
 
 def identify_by_host(request: Request, services: Services, identify: HostSignIn, *, held: bool) -> Identity:
-    """Who a request is from, as the application says that has mounted these routes.
+    """Identify the caller by the sign-in of the application that mounts these routes.
 
     Args:
         request: the request.
         services: the listed origins.
-        identify: gives the user's id, or an ``Identity`` with scopes; ``None`` if nobody has signed in.
-        held: whether the answer is a stream or a long poll.
+        identify: returns the user's id, or an ``Identity`` with scopes; ``None`` if nobody has signed in.
+        held: whether the response is a stream or a long poll.
 
     Raises:
         Unauthenticated: if nobody has signed in.
-        Forbidden: from a page of another origin, since a sign-in is a cookie as a rule.
-        TypeError: if the application answers with something else; a defect of it, and no user's mistake.
+        Forbidden: from a page of another origin, since a sign-in usually is a cookie.
+        TypeError: if ``identify`` returns anything else: a defect of the application, not an error of the user.
     """
     refuse_other_pages(request.headers, request.method, request.host, services.settings, held=held)
-    found = identify(request.native)
-    if found is None:
+    identity = identify(request.native)
+    if identity is None:
         raise Unauthenticated("nobody has signed in")
-    if isinstance(found, Identity) and tokens.is_user_id(found.user_id):
-        return found
-    if (user_id := tokens.as_user_id(found)) is not None:
+    if isinstance(identity, Identity) and tokens.is_user_id(identity.user_id):
+        return identity
+    if (user_id := tokens.as_user_id(identity)) is not None:
         return Identity(user_id)
-    raise TypeError(f"identify() must return a user's id, an Identity or None, not {found!r}")
+    raise TypeError(f"identify() must return a user's id, an Identity or None, not {identity!r}")
 
 
 def with_topics(identify: HostSignIn, topics: HostTopics | None) -> HostSignIn:
-    """The host's sign-in, with the topics that the host names for the user. Only requests that read need them."""
+    """Add the topics that the host returns for the user. Only reading requests need them."""
     if topics is None:
         return identify
 
     def signed_in(asked: Any) -> Any:
-        found = identify(asked)
-        return tokens.name_topics(found, topics(asked)) if found is not None and asked.method == "GET" else found
+        topics_of_user = identify(asked)
+        return (
+            tokens.name_topics(topics_of_user, topics(asked))
+            if topics_of_user is not None and asked.method == "GET"
+            else topics_of_user
+        )
 
     return signed_in
 
 
 def cookie(request: Request, settings: Settings) -> str | None:
-    """The token in the cookie, where the operator has named one."""
+    """The token in the cookie ``AUTH_COOKIE``, if that is set."""
     return request.cookies.get(settings.auth_cookie) if settings.auth_cookie else None
 
 
@@ -94,7 +98,7 @@ def _identify_by_query(request: Request, services: Services) -> Identity:
 
 
 def is_held_poll(request: Request, settings: Settings, user_id: str) -> bool:
-    """Whether the proxy repeats a poll that we had it hold."""
+    """Whether the request is the proxy's repeat of a held poll."""
     if grip.parse_wait(request.headers.get("Grip-Last", ""), user_id, grip.sealing_keys(settings)) is None:
         return False
     return grip.is_signed(request.headers.get("Grip-Sig", ""), settings)

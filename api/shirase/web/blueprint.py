@@ -1,4 +1,4 @@
-"""Operations by their paths and methods, for a framework to mount."""
+"""Operations by path and method, for a framework to mount."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +12,9 @@ View = Callable[..., Response]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation, and where it is."""
+    """One operation with its path and method."""
 
-    path: str  # parameters as Flask and Django write them: <int:number>
+    path: str  # parameters in the syntax of Flask and Django: <int:number>
     method: str
     name: str
     view: View
@@ -22,7 +22,7 @@ class Endpoint:
 
     @property
     def parameters(self) -> list[str]:
-        """The names of those in the path."""
+        """The names of the path's parameters."""
         return re.findall(r"<(?:\w+:)?(\w+)>", self.path)
 
 
@@ -30,7 +30,7 @@ class Blueprint:
     """A set of endpoints."""
 
     def __init__(self, name: str, url_prefix: str = "") -> None:
-        """Begin with none."""
+        """Begin empty."""
         self.name = name
         self.endpoints: list[Endpoint] = []
         self._prefix = url_prefix
@@ -63,18 +63,18 @@ class Blueprint:
 
 def by_path(endpoints: Iterable[Endpoint]) -> dict[str, dict[str, Endpoint]]:
     """The endpoints of each path, by their methods."""
-    found: dict[str, dict[str, Endpoint]] = {}
+    grouped: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
-        found.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    return found
+        grouped.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return grouped
 
 
 def with_braces(path: str, types: Mapping[str, str] | None = None) -> str:
-    """The path with its parameters as OpenAPI writes them, ``{number}``; with ``types`` as Starlette, ``{number:int}``.
+    """Convert a path to OpenAPI's syntax, ``{number}``; with ``types`` to Starlette's, ``{number:int}``.
 
     Args:
-        path: as a blueprint has it, ``/<int:number>``.
-        types: the other's names for Flask's types.
+        path: in the syntax of blueprints, ``/<int:number>``.
+        types: names for Flask's types.
     """
 
     def written(match: re.Match[str]) -> str:
@@ -84,12 +84,12 @@ def with_braces(path: str, types: Mapping[str, str] | None = None) -> str:
 
 
 def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint | None:
-    """The endpoint that answers a method: that of GET answers HEAD too, unless the proxy holds its response."""
-    found = endpoints.get("GET" if method == "HEAD" else method)
-    return None if method == "HEAD" and found and found.operation.held else found
+    """The endpoint for a method. GET's serves HEAD too, unless the proxy holds its response."""
+    endpoint = endpoints.get("GET" if method == "HEAD" else method)
+    return None if method == "HEAD" and endpoint and endpoint.operation.held else endpoint
 
 
 def allowed(endpoints: Mapping[str, Endpoint]) -> str:
     """The value of ``Allow``."""
-    found = {*endpoints, "OPTIONS"} | ({"HEAD"} if endpoint_for(endpoints, "HEAD") else set())
-    return ", ".join(sorted(found))
+    methods = {*endpoints, "OPTIONS"} | ({"HEAD"} if endpoint_for(endpoints, "HEAD") else set())
+    return ", ".join(sorted(methods))

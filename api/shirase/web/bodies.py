@@ -1,4 +1,4 @@
-"""Bodies of requests in JSON, within bounds of size and time."""
+"""JSON bodies of requests, bounded in size and time."""
 
 import time
 from typing import TypeVar
@@ -12,21 +12,21 @@ from shirase.web.arrival import StillArriving
 from shirase.web.call import current, request
 from shirase.web.json_body import MAX_BODY, check_json
 
-PROBLEMS = (400, 408, 413, 415, 422)  # what can be wrong with one
+PROBLEMS = (400, 408, 413, 415, 422)  # the errors of a body
 LATE = "the body did not arrive whole in time"
 
 Model = TypeVar("Model", bound=Request)
 
 
 def require(caller: Identity | None) -> None:
-    """Wait until the body has arrived: by a thread, or where the server collects it by ending this attempt.
+    """Wait until the body has arrived; or raise ``StillArriving``, if the server collects it.
 
     Raises:
         UnsupportedMedia: if it is not declared as JSON.
-        TooLarge: if it is over its limit, declared or real.
-        TooSlow: if it did not arrive whole.
-        RateLimited: if as many of the caller's are on their way as may be.
-        StillArriving: if the server collects it, and begins again.
+        TooLarge: if its declared or real size is over the limit.
+        TooSlow: if it did not arrive completely in time.
+        RateLimited: if the caller has as many arriving bodies as allowed.
+        StillArriving: if the server collects the body and then processes the request again.
     """
     if request().media_type != "application/json":
         raise UnsupportedMedia("send the body as Content-Type: application/json")
@@ -39,16 +39,16 @@ def require(caller: Identity | None) -> None:
 
 
 def read(model: type[Model]) -> Model:
-    """The body of the request that is being answered, which ``require`` has let pass.
+    """Parse and validate the body of the current request, after ``require``.
 
     Raises:
-        TooSlow: if it did not arrive whole.
+        TooSlow: if it did not arrive completely in time.
         TooLarge: if it is over the limit of its model.
         Malformed: if it is not JSON.
         Invalid: if a field is missing or wrong.
     """
     raw = request().body()
-    # Where no length was declared, gunicorn takes the end that its worker makes for the body's own.
+    # Without a declared length, gunicorn mistakes the end of input at the timeout for the end of the body.
     call = current.get()
     if time.perf_counter() - call.started > call.services.settings.request_timeout:
         raise TooSlow(LATE)

@@ -1,9 +1,9 @@
-"""Headers that tell a browser what an answer may do: a page runs its own files, data runs nothing."""
+"""Security headers: a page may load its own files only, data may load nothing."""
 
 from shirase.web.http import Response
 
-# Everything comes from this origin and nothing is inline, so that text which someone managed to smuggle in as markup
-# would still not run. (The reader of the API has pictures in its style sheet.)
+# Everything is loaded from this origin and nothing is inline, so injected markup would not run. (The page of the API
+# document has data: images in its style sheet.)
 PAGE = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
@@ -13,18 +13,18 @@ DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
 def headers(media_type: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Those that every answer of this type has, and those that it has unless it names its own."""
-    always = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}  # an address may carry a token
-    # By default an answer is one caller's alone.
+    """The headers of every response of this type, and the defaults that a response may override."""
+    always = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}  # a URL may contain a token
+    # By default a response is private to its caller.
     return always, {"Content-Security-Policy": PAGE if media_type == "text/html" else DATA, "Cache-Control": "no-store"}
 
 
 def harden(response: Response) -> None:
-    """Put them on an answer, whose other headers are complete."""
+    """Add the security headers to a response whose other headers are complete."""
     always, unless_set = headers(response.media_type)
     response.headers.update(always)
     for name, value in unless_set.items():
         response.headers.setdefault(name, value)
     if "no-store" in response.headers["Cache-Control"]:
-        # A service worker's cache knows no Cache-Control; this it must refuse. It implies `Vary: Origin`.
+        # A service worker's cache ignores Cache-Control, but must refuse `Vary: *`, which includes Origin.
         response.headers["Vary"] = "*"

@@ -1,4 +1,4 @@
-"""The call that is being answered: the request, the parts it is answered with, and what its answer carries anyway."""
+"""The current call: the request, the services, and headers for its response."""
 
 import secrets
 import time
@@ -12,29 +12,29 @@ from shirase.access.tokens import Identity
 from shirase.inbox.services import Services
 from shirase.web.http import Request
 
-# Who a request of the host's framework is from: a user's id, an Identity with scopes, or None if nobody signed in.
+# Identifies the caller of a host's request: a user's id, an Identity with scopes, or None if nobody signed in.
 HostSignIn = Callable[[Any], Identity | str | int | UUID | None]
-# Which topics the user of a request has; ``None`` says nothing about it.
+# The topics of a request's user; ``None`` leaves them as they are.
 HostTopics = Callable[[Any], Iterable[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way to its answer."""
+    """One request while it is being processed."""
 
     services: Services
     request: Request
-    identify: HostSignIn | None = None  # without it, tokens count
+    identify: HostSignIn | None = None  # if None, tokens are used
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started: float = field(default_factory=time.perf_counter)
-    headers: dict[str, str] = field(default_factory=dict)  # of the answer, whether it is an error or not
+    headers: dict[str, str] = field(default_factory=dict)  # added to the response, successful or not
 
 
 current: ContextVar[Call] = ContextVar("call")
 
 
 def services() -> Services:
-    """The parts that the current call is answered with."""
+    """The services of the current call."""
     return current.get().services
 
 

@@ -1,4 +1,4 @@
-"""A request and its answer, whichever framework took the one and gives the other."""
+"""Request and response, independent of the framework."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Headers(dict[str, str]):
-    """Request headers by their names in lower case; lookups take any case. Repeated headers are joined by commas."""
+    """Request headers, case-insensitive. Repeated headers are joined by commas."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Join what was sent several times, as WSGI servers do."""
+        """Join repeated headers, as WSGI servers do."""
         super().__init__()
         for name, value in pairs:
             known = name.lower()
@@ -29,10 +29,10 @@ class Request:
     """What a framework received."""
 
     method: str
-    path: str  # of the operation: without the host's prefix
+    path: str  # of the operation, without the host's prefix
     prefix: str  # where the host has mounted the operations, as clients see it; "" for the service itself
-    proxy_prefix: str  # the same as the proxy sees it: without what something in front of the proxy takes off
-    host: str  # what the request was sent to
+    proxy_prefix: str  # the same as seen by the proxy, without what a server in front of the proxy removes
+    host: str  # the Host header
     headers: Headers
     query: tuple[tuple[str, str], ...]
     cookies: Mapping[str, str]
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def args(self) -> dict[str, str]:
-        """The query's parameters; of one that is given twice, the first."""
+        """The query's parameters; of a repeated one, the first."""
         return dict(reversed(self.query))
 
     @property
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """What a framework is to answer."""
+    """The response for a framework to send."""
 
     data: bytes | str = b""
     status: int = 200

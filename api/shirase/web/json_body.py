@@ -1,4 +1,4 @@
-"""JSON bodies that have one meaning only (RFC 8259)."""
+"""Checks that a JSON body is unambiguous (RFC 8259)."""
 
 import json
 from typing import Any
@@ -9,25 +9,25 @@ from shirase.errors import Malformed
 from shirase.plain import is_deeper
 
 MAX_BODY = 1024 * 1024  # bytes
-MAX_DEPTH = 500  # objects and arrays within one another; a reader's recursion ends at 1,000 on some Pythons
+MAX_DEPTH = 500  # levels of objects and arrays; some Python parsers stop at a recursion depth of 1,000
 TOO_DEEP = f"the body is nested more than {MAX_DEPTH} deep"
 
 
 def check_json(raw: bytes) -> None:
-    """Let pass what every reader of JSON takes for the same (RFC 8259, sections 4, 8.1 and 9).
+    """Check that every parser reads the JSON alike (RFC 8259, sections 4, 8.1 and 9).
 
     Raises:
-        Malformed: for what is not JSON, NaN and lone surrogates included, for a name that is given twice in one
-            object, and for what is nested deeper than ``MAX_DEPTH``.
+        Malformed: if it is not JSON (this includes NaN and lone surrogates), repeats a name in one object, or is nested
+            deeper than ``MAX_DEPTH``.
     """
     try:
-        content = orjson.loads(raw)  # the strict one, and quick to refuse
+        content = orjson.loads(raw)  # the stricter parser, and quick to refuse
         if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and is_deeper(content, MAX_DEPTH):
             raise Malformed(TOO_DEEP)
         json.loads(raw, object_pairs_hook=_distinct, parse_int=len, parse_float=len)
     except orjson.JSONDecodeError as exc:
         raise Malformed(f"the body is not JSON: {exc}") from exc
-    except RecursionError as exc:  # beneath a host's own deep stack
+    except RecursionError as exc:  # on top of a deep stack of the host
         raise Malformed(TOO_DEEP) from exc
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from what the routes themselves declare, and a page to read it."""
+"""The OpenAPI 3.1 document, made from the declarations of the routes, and a page to read it."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -43,21 +43,21 @@ TEXT_PARAMETERS = {
 
 
 def document_of(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
-    """The endpoint that shows these, and itself."""
+    """The endpoint that serves the document of these endpoints and of itself."""
     blueprint = Blueprint("docs")
     described = cache(lambda settings: describe([*endpoints, *blueprint.endpoints], settings))
 
     @blueprint.get("/api/openapi.json")
     @operation(Operation("This document", PUBLIC, {200: ("OpenAPI 3.1", "application/json")}))
     def document() -> Response:
-        """The contract for machines."""
+        """The OpenAPI document."""
         return json_answer(described(services().settings))
 
     return blueprint.endpoints
 
 
 def describe(endpoints: Sequence[Endpoint], settings: Settings) -> dict[str, Any]:
-    """The document for every operation that is not the proxy's own."""
+    """The document of every operation except those for the proxy alone."""
     spec = APISpec(
         title="Shirase",
         version=version("shirase"),
@@ -96,7 +96,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def in_query(settings: Settings) -> tuple[str, ...]:
-    """What may say who is calling in the address of a stream."""
+    """The query parameters that can authenticate a stream."""
     return ("ticket", "token") if settings.auth_query_token else ("ticket",)
 
 
@@ -146,7 +146,7 @@ def _parameters(arguments: Sequence[str], described: Operation) -> list[dict[str
         found += [
             {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema}
             for name, schema in shape["properties"].items()
-            if name not in ("ticket", "token")  # told as security schemes
+            if name not in ("ticket", "token")  # documented as security schemes
         ]
     return found + [
         {

@@ -1,4 +1,4 @@
-"""One decorator on every route: it says what the route takes and gives, checks it, and is what OpenAPI is made from."""
+"""The decorator of every route: declares what it accepts and returns, checks that, and is the source of OpenAPI."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from shirase.web.call import current, request, services
 from shirase.web.http import Response
 
 PUBLIC = "public"  # anyone
-OPERATOR = "operator"  # whoever reaches the origin, and nobody through the proxy
+OPERATOR = "operator"  # anyone at the origin, but nobody through the proxy
 PROXY = "proxy"  # the proxy alone, proven by its signature
 USER = "user"  # any valid token
 USER_IN_QUERY = "user, also by ?ticket= or ?token="  # EventSource cannot send headers
@@ -28,15 +28,15 @@ USER_IN_QUERY = "user, also by ?ticket= or ?token="  # EventSource cannot send h
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A request header that a route looks at."""
+    """A request header that a route uses."""
 
     description: str
-    pattern: str = ".*"  # of what is accepted
+    pattern: str = ".*"  # of accepted values
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route is."""
+    """The declaration of a route."""
 
     summary: str
     access: str
@@ -44,10 +44,10 @@ class Operation:
     body: type[drafts.Request] | None = None
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
-    rate: str | None = None  # which of the rate limits it counts for
+    rate: str | None = None  # the rate limit that it counts for
     headers: Mapping[str, Header] = field(default_factory=dict)
     description: str = ""
-    held: bool = False  # the proxy holds the answer: for GET alone
+    held: bool = False  # the proxy holds the response, so HEAD is refused
 
     @property
     def scope(self) -> str | None:
@@ -56,7 +56,7 @@ class Operation:
 
 
 def operation(described: Operation) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Make a view of a function that gets ``caller``, ``body`` and ``query`` as its operation says."""
+    """Make a view of a function, which receives ``caller``, ``body`` and ``query`` as declared."""
 
     def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(view)
@@ -79,16 +79,16 @@ def operation(described: Operation) -> Callable[[Callable[..., Response]], Calla
 
 
 def _refuse(described: Operation) -> None:
-    """Refuse what the operation is not for, whoever asks."""
+    """Refuse requests that the operation is not for, regardless of the caller."""
     if described.access == OPERATOR:
         requests.refuse_from_proxy(request().headers)
     requests.refuse_upgrade(request().headers)
 
 
 def _admit(described: Operation) -> Identity | None:
-    """Who is calling, if anyone is asked, and if they do not do so too often."""
+    """Authenticate, authorise and rate-limit the caller, as far as the operation requires; ``None`` if it is public."""
     caller = None if described.access in (PUBLIC, OPERATOR, PROXY) else _enter(described)
-    if described.body:  # before anything counts: a request whose body is still arriving is begun again
+    if described.body:  # before anything is counted: while the body is still arriving, the request is processed again
         bodies.require(caller)
     if caller and described.rate:
         _count(described.rate, caller)
@@ -96,7 +96,7 @@ def _admit(described: Operation) -> Identity | None:
 
 
 def _enter(described: Operation) -> Identity:
-    """Who is calling, if they may."""
+    """Authenticate and authorise the caller."""
     caller = _caller(in_query=described.access == USER_IN_QUERY)
     logs.bind(user=caller.user_id)
     if described.scope and not caller.may(described.scope):
@@ -112,11 +112,11 @@ def _caller(*, in_query: bool) -> Identity:
 
 def _count(kind: str, caller: Identity) -> None:
     if auth.is_held_poll(request(), services().settings, caller.user_id):
-        return  # the proxy repeats what was counted when it began
+        return  # the proxy repeats a poll that was counted when it began
     usage = services().rate_limits.count(kind, caller.user_id)
     if usage is None:
         return
-    # As draft-ietf-httpapi-ratelimit-headers-10 has it.
+    # Defined by draft-ietf-httpapi-ratelimit-headers-10.
     current.get().headers["RateLimit-Policy"] = f'"{usage.kind}";q={usage.limit};w={usage.window}'
     current.get().headers["RateLimit"] = f'"{usage.kind}";r={usage.remaining};t={usage.reset}'
     if usage.is_over:
@@ -124,14 +124,14 @@ def _count(kind: str, caller: Identity) -> None:
 
 
 def json_answer(value: Any, status: int = 200, **headers: str) -> Response:
-    """An answer in JSON; ``value`` may be text or bytes that are JSON already."""
+    """A JSON response; ``value`` may be text or bytes that are JSON already."""
     body = value if isinstance(value, str | bytes) else orjson.dumps(value)
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Response(body, status, "application/json", named)
 
 
 def _query(model: type[BaseModel]) -> BaseModel:
-    # Which of two would count is not the same everywhere, and a check elsewhere may have seen the other.
+    # Servers differ in which of two values counts, so an earlier check may have seen the other one.
     counts = Counter(name for name, _ in request().query)
     twice = [FieldError(name, "must be given once") for name, count in counts.items() if count > 1]
     if twice:

@@ -1,4 +1,4 @@
-"""Which operations there are: those of the service, and those that a host's application mounts."""
+"""The operations of the service, and those that a host's application mounts."""
 
 from shirase.web.routes import (
     announcements,

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), for whichever framework answers with them."""
+"""Errors as problem documents (RFC 9457), independent of the framework."""
 
 import logging
 from http import HTTPStatus
@@ -13,7 +13,8 @@ from shirase.web.http import Response
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-SOON = (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # what passes by itself
+# Conditions that pass without an intervention.
+SOON = (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 STATUS: dict[type[errors.ShiraseError], int] = {
     errors.Malformed: 400,
@@ -35,10 +36,10 @@ STATUS: dict[type[errors.ShiraseError], int] = {
 
 
 class HostRefusal(Exception):
-    """The host's own sign-in refused a request with an answer of its framework's."""
+    """The host's sign-in refused a request with a response of its framework."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str]) -> None:
-        """Keep what is to be answered."""
+        """Keep the response."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -46,37 +47,37 @@ class HostRefusal(Exception):
 
 
 def status_of(error: errors.ShiraseError) -> int:
-    """The status that an error is answered with."""
+    """The status of an error."""
     return next(code for kind, code in STATUS.items() if isinstance(error, kind))
 
 
 def fields_of(error: errors.ShiraseError) -> list[dict[str, str]] | None:
-    """The fields that are wrong, if that is the error."""
+    """The invalid fields, if the error has any."""
     if not isinstance(error, errors.Invalid):
         return None
     return [{"field": one.field, "message": one.message} for one in error.errors]
 
 
 def document(status: int, detail: str, **more: Any) -> bytes:
-    """The body that says what went wrong."""
+    """The problem document of an error."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return orjson.dumps(body | {name: value for name, value in more.items() if value is not None})
 
 
 def problem(status: int, detail: str, **more: Any) -> Response:
-    """An answer that says what went wrong."""
+    """The response for an error."""
     return Response(document(status, detail, **more), status, CONTENT_TYPE)
 
 
 def answer(error: Exception, call: Call) -> Response:
-    """The answer to a call that failed."""
+    """The response to a call that raised an exception; logs it if it is a defect."""
     if isinstance(error, HostRefusal):
         refused = problem(error.status, error.detail)
         refused.headers.update(error.headers)
         return refused
     if isinstance(error, errors.ShiraseError):
         return _known(error, call)
-    # A defect: the log gets the traceback, the caller the id to find it by.
+    # A defect: the log has the traceback, under the request id that the caller receives.
     log.error("request %s failed", call.request_id, exc_info=error)
     detail = "something went wrong here; the log knows it by the request id"
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id=call.request_id)
@@ -86,7 +87,7 @@ def _known(error: errors.ShiraseError, call: Call) -> Response:
     status = status_of(error)
     answered = problem(status, str(error), errors=fields_of(error))
     if status == HTTPStatus.UNAUTHORIZED:
-        # RFC 6750 section 3: the error attribute only where a token was sent.
+        # RFC 6750 section 3: the error attribute is for requests with a token only.
         request = call.request
         sent = "Authorization" in request.headers or call.services.settings.auth_cookie in request.cookies
         sent = sent or not {"ticket", "token"}.isdisjoint(request.args)

@@ -1,25 +1,25 @@
-"""What the headers of a request tell about how it came."""
+"""Checks of a request by its headers."""
 
 from shirase.errors import Malformed, NotFound
 from shirase.web.site_check import Headers
 
 
 def refuse_from_proxy(headers: Headers) -> None:
-    """Let pass what did not come through the proxy: it signs every request, and no client can take that off.
+    """Refuse requests through the proxy, which signs every request; a client cannot remove the signature.
 
-    Pages for operators are refused by this and not by their path, which proxies spell and normalise in their own ways.
+    This protects pages for operators better than their path does, since proxies normalise paths differently.
 
     Raises:
-        NotFound: if the proxy passed it on, whatever key it signs with.
+        NotFound: if the request came through a proxy, whichever key it signs with.
     """
     if headers.get("Grip-Sig") is not None:
         raise NotFound("there is nothing at this address")
 
 
 def refuse_upgrade(headers: Headers) -> None:
-    """Let pass what is no WebSocket handshake.
+    """Refuse WebSocket handshakes.
 
-    A handshake is a GET that a page of any site may have a browser send, with the user's cookies.
+    A page of any site can have a browser send one, a GET with the user's cookies.
 
     Raises:
         Malformed: for a handshake.

@@ -1,4 +1,4 @@
-"""From a request to its answer: what surrounds every operation, whichever framework took the request."""
+"""From request to response: what all operations share, independent of the framework."""
 
 import logging
 import time
@@ -14,16 +14,16 @@ from shirase.web.http import Response
 
 log = logging.getLogger(__name__)
 
-PROBES = ("healthz", "readyz", "metrics")  # asked for all the time, by machines
+PROBES = ("healthz", "readyz", "metrics")  # requested regularly by machines
 
 
 def respond(endpoints: Mapping[str, Endpoint], call: Call, parameters: Mapping[str, Any]) -> Response:
     """Answer a request for one path; never raises.
 
     Args:
-        endpoints: those of the path, by their methods.
-        call: the request, and what it is answered with.
-        parameters: of the path.
+        endpoints: the endpoints of the path, by method.
+        call: the request, with its services.
+        parameters: the path's parameters.
     """
     logs.begin(call.request_id)
     token = current.set(call)
@@ -31,11 +31,11 @@ def respond(endpoints: Mapping[str, Endpoint], call: Call, parameters: Mapping[s
     endpoint = endpoint_for(endpoints, method)
     try:
         response = endpoint.view(**parameters) if endpoint else _without_operation(endpoints, method)
-    except Exception as exc:  # noqa: BLE001 - the last resort is here: a framework's own would be a page of the host's
+    except Exception as exc:  # noqa: BLE001 - the framework's own handler would answer with a page of the host
         response = problems.answer(exc, call)
     finally:
         current.reset(token)
-    if method == "HEAD":  # not every server takes the body off, and what follows on the connection would be misread
+    if method == "HEAD":  # some servers do not discard the body, and would misread the next request
         size = len(response.data.encode() if isinstance(response.data, str) else response.data)
         response.data, response.headers["Content-Length"] = b"", str(size)
     finish(response, call, endpoint.name.rpartition(".")[2] if endpoint else "none")
@@ -44,7 +44,7 @@ def respond(endpoints: Mapping[str, Endpoint], call: Call, parameters: Mapping[s
 
 
 def finish(response: Response, call: Call, operation: str) -> None:
-    """Add what every answer carries, count it and log it."""
+    """Add the headers of every response, count it and log it."""
     request = call.request
     response.headers.update(call.headers)
     response.headers.update(cors.headers(call.services.settings, request.headers.get("Origin"), request.method))
@@ -53,13 +53,13 @@ def finish(response: Response, call: Call, operation: str) -> None:
     seconds = time.perf_counter() - call.started
     metrics.REQUESTS.labels(operation, response.status).inc()
     metrics.REQUEST_SECONDS.labels(operation).observe(seconds)
-    # By its name alone: its path and its query may hold what no log should.
+    # Logged by the operation's name: path and query may contain secrets.
     level = logging.DEBUG if operation in PROBES else logging.INFO
     log.log(level, "%s %s %d in %.1f ms", request.method, operation, response.status, seconds * 1000)
 
 
 def _without_operation(endpoints: Mapping[str, Endpoint], method: str) -> Response:
-    """OPTIONS, a preflight's included, which carries neither token nor cookie; and what no operation is for."""
+    """Answer OPTIONS, including preflights, which have no credentials; refuse methods without an operation."""
     if method == "OPTIONS":
         return Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": allowed(endpoints)})
     answer = problems.problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not for this address")

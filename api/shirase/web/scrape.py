@@ -1,7 +1,7 @@
-"""What a scrape of ``/metrics`` shows: what the processes counted, where the database stands, and each proxy node.
+"""The metrics of ``/metrics``: counters of the processes, state of the database, and each proxy node.
 
-The database's part is asked for at the scrape, by a few bounded queries; so is each node's, within a bounded time.
-What does not answer is missing from the figures and said to be down, and never fails the scrape.
+The database is queried at the scrape, by a few bounded queries, and so is each node, within a bounded time. A part that
+does not answer is reported as down and its metrics are left out; it never fails the scrape.
 """
 
 import logging
@@ -32,12 +32,12 @@ from shirase.store.database import Database
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-NODE_TIMEOUT = 0.5  # seconds without a byte from a node's statistics
-NODES_TIMEOUT = 2.0  # seconds for the nodes together; those that are not asked count as down
+NODE_TIMEOUT = 0.5  # seconds without a byte from a node's metrics
+NODES_TIMEOUT = 2.0  # seconds for all nodes together; nodes that are not reached by then count as down
 LARGEST_ANSWER = 64 * 1024  # bytes
 UNANNOUNCED = ""  # the node of a stream that none has announced yet
 
-# Pushpin's names say neither whose they are nor, with several nodes, of which.
+# Pushpin's names have neither a prefix nor a label for the node.
 TOTALS = {
     "request_received": "shirase_pushpin_requests_received",
     "connection_connected": "shirase_pushpin_connections",
@@ -47,20 +47,20 @@ TOTALS = {
 }
 
 
-Addresses = Mapping[str, tuple[str, int]]  # a node's name: where its own figures are
+Addresses = Mapping[str, tuple[str, int]]  # by node: host and port of its metrics
 
 
 def addresses(settings: Settings, nodes: Sequence[str]) -> Addresses:
-    """Where each node shows its own figures: one port above its statistics, two above its control port."""
-    found = {}
+    """Where each node serves its metrics: one port above its statistics, two above its control port."""
+    by_node = {}
     for node, statistics in zip_longest(nodes, settings.pushpin_stats_url):
         above = urlsplit(statistics or node)
-        found[node] = (above.hostname or "", (above.port or 80) + (1 if statistics else 2))
-    return found
+        by_node[node] = (above.hostname or "", (above.port or 80) + (1 if statistics else 2))
+    return by_node
 
 
 def render(database: Database, nodes: Addresses) -> bytes:
-    """The Prometheus text of this moment."""
+    """Collect all metrics as Prometheus text."""
     of_processes = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(of_processes)  # type: ignore[no-untyped-call]
@@ -68,43 +68,43 @@ def render(database: Database, nodes: Addresses) -> bytes:
     else:
         counted = generate_latest(REGISTRY)
     asked = CollectorRegistry()
-    asked.register(_Asked(database, nodes))
+    asked.register(_AtScrape(database, nodes))
     return counted + generate_latest(asked)
 
 
-class _Asked(Collector):
-    """The figures that are found out at the scrape."""
+class _AtScrape(Collector):
+    """The metrics that are collected at the scrape."""
 
     def __init__(self, database: Database, nodes: Addresses) -> None:
         self._database = database
         self._nodes = nodes
 
     def describe(self) -> list[Metric]:
-        """Nothing beforehand: registering must not ask."""
+        """Return nothing, so that registering does not collect."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Ask now."""
+        """Collect now."""
         up = GaugeMetricFamily("shirase_database_up", "Whether the database answered this scrape.")
         try:
-            yield from self._database_figures()
-        except (DatabaseUnavailable, SQLAlchemyError):  # the latter where the schema is missing or old
+            yield from self._database_metrics()
+        except (DatabaseUnavailable, SQLAlchemyError):  # the latter if the schema is missing or old
             up.add_metric([], 0)
         else:
             up.add_metric([], 1)
         yield up
-        yield from _node_figures(self._nodes)
+        yield from _node_metrics(self._nodes)
 
-    def _database_figures(self) -> list[Metric]:
+    def _database_metrics(self) -> list[Metric]:
         with self._database.autocommit() as db:
             waiting, oldest = log.outbox(db)
             behind = {node: missed.count(db, node) for node in self._nodes}
-            held = registry.held(db)
+            open_streams = registry.held(db)
             heard = registry.nodes_heard(db)
             behind_users, announced_at = announcements.lag(db)
         now = datetime.now(UTC)
-        open_now = {node: held.get(node, 0) for node in self._nodes} | {UNANNOUNCED: held.get(None, 0)}
-        looked = [looked_at for looked_at, _ in heard.values()]
+        open_now = {node: open_streams.get(node, 0) for node in self._nodes} | {UNANNOUNCED: open_streams.get(None, 0)}
+        checked = [looked_at for looked_at, _ in heard.values()]
         return [
             GaugeMetricFamily(
                 "shirase_unpublished_events",
@@ -131,7 +131,7 @@ class _Asked(Collector):
             GaugeMetricFamily(
                 "shirase_relay_silence_seconds",
                 "Time since some relay was at work; infinite if there never was one.",
-                _age(max(looked), now) if looked else inf,
+                _age(max(checked), now) if checked else inf,
             ),
             _by_node(
                 "shirase_statistics_silence_seconds",
@@ -152,25 +152,25 @@ def _by_node(name: str, documentation: str, values: Mapping[str, float]) -> Metr
     return family
 
 
-def _node_figures(nodes: Addresses) -> Iterator[Metric]:
+def _node_metrics(nodes: Addresses) -> Iterator[Metric]:
     up = GaugeMetricFamily("shirase_pushpin_up", "Whether a node's own statistics answered.", labels=["node"])
     families: dict[str, Metric] = {}
     deadline = time.monotonic() + NODES_TIMEOUT
     for node, address in nodes.items():
-        found = _totals(*address) if time.monotonic() < deadline else None
-        up.add_metric([node], found is not None)
-        for family in found or ():
+        totals = _totals(*address) if time.monotonic() < deadline else None
+        up.add_metric([node], totals is not None)
+        for family in totals or ():
             name = TOTALS.get(family.name)
             if name and family.samples:
                 kind = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
-                shown = families.setdefault(name, kind(name, family.documentation + ".", labels=["node"]))
-                shown.add_metric([node], family.samples[0].value)  # type: ignore[attr-defined]
+                labelled = families.setdefault(name, kind(name, family.documentation + ".", labels=["node"]))
+                labelled.add_metric([node], family.samples[0].value)  # type: ignore[attr-defined]
     yield up
     yield from families.values()
 
 
 def _totals(host: str, port: int) -> list[Metric] | None:
-    """What a node says of itself; ``None`` if it says nothing."""
+    """Read a node's own metrics; ``None`` if it does not answer."""
     connection = Http(host, port, timeout=NODE_TIMEOUT)
     with closing(connection):
         try:
@@ -179,5 +179,5 @@ def _totals(host: str, port: int) -> list[Metric] | None:
             text = answer.read(LARGEST_ANSWER).decode()
             return list(text_string_to_metric_families(text)) if answer.status == HTTPStatus.OK else None
         except (OSError, HTTPException, ValueError) as exc:
-            logger.debug("%s:%d does not say its figures: %s", host, port, exc)
+            logger.debug("%s:%d does not serve its metrics: %s", host, port, exc)
             return None

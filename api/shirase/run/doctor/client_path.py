@@ -22,7 +22,7 @@ ARRIVAL = 10.0  # seconds to wait for a real event
 MOST_SKEW = 5.0  # seconds; tokens and signatures allow ten
 FEWEST_FILES = 10_000  # a stream is an open file; with 1,024 the 990th hangs
 TYPE = "shirase.doctor"
-# A recovery as a client would forge it: the proxy passes this spelling on, and several servers take it for Grip-Last.
+# A forged recovery: the proxy forwards this spelling, and several servers treat it as Grip-Last.
 FORGED = {"Grip_Last": "u-ZG9jdG9y; last-id=0, c-0; last-id=0"}
 
 
@@ -36,7 +36,7 @@ class ClientPath:
 
         Args:
             url: the address that clients use.
-            token: of a user who may create notifications, and who gets one.
+            token: of a user with the scope to create notifications, who receives one.
             database_clock: the time at the database.
             inboxes: where applications have mounted the routes, below that address.
         """
@@ -118,10 +118,10 @@ class ClientPath:
         return f"{' and '.join(there)} and this machine's agree"
 
     def signing_key(self) -> str:
-        """Check that the handlers accept the proxy's signature, and take nothing else for the proxy."""
+        """Check that the handlers accept the proxy's signature, and nothing else in its place."""
         self._need_route()
         try:
-            # A cursor of no log: the answer is a reset, and nothing is held.
+            # A cursor of no log, so that the response is a reset and is not held.
             answer = self._http.get(f"{self._url}/api/notifications/poll", params={"after": "x", "timeout": "1"})
             forged = self._http.get(f"{self._url}{NEXT_PATH}", headers=FORGED)
         except httpx.HTTPError as exc:

@@ -216,7 +216,7 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _require_one_node(urls: Sequence[str], setting: str) -> None:
-    """An event is sent to one address of each name; the nodes behind the others would get it late."""
+    """Fail if a name has several addresses: an event is sent to one of them, and the other nodes would get it late."""
     for url in urls:
         host = urlsplit(url).hostname or ""
         with suppress(socket.gaierror):

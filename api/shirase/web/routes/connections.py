@@ -1,4 +1,4 @@
-"""Who is connected: the counts, and the end of one user's streams."""
+"""Connections: their numbers, and ending one user's streams."""
 
 from shirase.access.tokens import ADMIN, Identity
 from shirase.inbox import connections
@@ -21,7 +21,7 @@ blueprint = Blueprint("connections")
     )
 )
 def status(caller: Identity) -> Response:
-    """How many streams are open now, as far as the registry knows."""
+    """The numbers of open streams in the registry."""
     found = connections.status(services().database, caller.user_id, with_totals=caller.may(ADMIN))
     return json_answer(
         {
@@ -44,7 +44,7 @@ def status(caller: Identity) -> Response:
         description="Each gets `closing` with the reason `revoked`. A token that still holds opens a new one.",
     )
 )
-def revoke(caller: Identity, query: ConnectionsQuery) -> Response:  # noqa: ARG001 - the scope is what matters
-    """End them at once, on every node."""
+def revoke(caller: Identity, query: ConnectionsQuery) -> Response:  # noqa: ARG001 - the operation requires its scope
+    """End the streams at once, on every node."""
     wired = services()
     return json_answer({"closed": connections.revoke(wired.database, wired.publisher, query.user_id)})

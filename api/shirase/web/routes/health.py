@@ -1,4 +1,4 @@
-"""For operators and their machines: whether this process is up, whether the service can work, and its figures."""
+"""Liveness, readiness and metrics, for operators."""
 
 from contextlib import closing
 
@@ -16,13 +16,13 @@ from shirase.web.problems import problem
 
 blueprint = Blueprint("health")
 
-READY_TIMEOUT = 2.0  # seconds that the database may take; who asks does not wait for long
+READY_TIMEOUT = 2.0  # seconds for the database, since probes have short timeouts
 
 
 @blueprint.get("/healthz")
 @operation(Operation("Whether the process is up", PUBLIC, {200: ("It is", "application/json")}))
 def healthz() -> Response:
-    """Touches nothing else: a database that is away is no reason to restart this process."""
+    """Checks nothing else: an unavailable database is no reason to restart this process."""
     return json_answer({"status": "ok"})
 
 
@@ -43,18 +43,18 @@ def readyz() -> Response:
     wired = services()
     nodes = wired.publisher.unreachable()
     database, reason = _database_state()
-    away = [*database, *nodes]
+    unavailable = [*database, *nodes]
     if reason:
-        return problem(503, reason, away=away)
+        return problem(503, reason, away=unavailable)
     if len(nodes) == len(wired.publisher.nodes):
-        return problem(503, f"no answer from: {', '.join(away)}", away=away)
-    return json_answer({"status": "ready", "away": away})
+        return problem(503, f"no answer from: {', '.join(unavailable)}", away=unavailable)
+    return json_answer({"status": "ready", "away": unavailable})
 
 
 @blueprint.get("/metrics")
 @operation(Operation("Figures for Prometheus", OPERATOR, {200: ("Prometheus text, version 0.0.4", "text/plain")}))
 def metrics() -> Response:
-    """On the origin alone. What does not answer is missing from the figures and said to be down."""
+    """At the origin only. A part that does not answer is reported as down, without its other metrics."""
     wired = services()
     return Response(
         scrape.render(wired.database, scrape.addresses(wired.settings, wired.publisher.nodes)),
@@ -63,15 +63,15 @@ def metrics() -> Response:
 
 
 def _database_state() -> tuple[list[str], str]:
-    """What of it is not there, and a line that says so."""
-    # On a connection of its own: one that the pool kept says nothing of the next, and this has its own bound.
+    """Which part of the database is unavailable, and a line that explains it."""
+    # On a new connection, because a pooled one does not prove that another can be opened, and with a shorter timeout.
     settings = services().settings
     with closing(Database(settings.database_url, READY_TIMEOUT, settings.database_schema)) as database:
         try:
             with database.autocommit() as db:
                 state = schema.read(db, settings.database_schema)
             if state.is_usable and not database.accepts_writes():
-                return ["database"], "the database can be read and not written"
+                return ["database"], "the database can be read but not written"
         except (DatabaseUnavailable, SQLAlchemyError):
             return ["database"], "no answer from: database"
     return ([], "") if state.is_usable else (["schema"], str(state))

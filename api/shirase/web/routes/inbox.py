@@ -1,4 +1,4 @@
-"""One's own notifications: the list, the counts and the states."""
+"""The caller's notifications: list, counts and states."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ from shirase.web.schemas import (
 
 blueprint = Blueprint("inbox", "/api/notifications")
 
-LONGEST_DEVICE = 200  # characters of a user agent that a trace keeps
+LONGEST_DEVICE = 200  # characters of a user agent that are stored for traces
 
 
 def _changing(summary: str, counted: str, body: type[Request] | None = None) -> Operation:
@@ -44,7 +44,7 @@ def _changing(summary: str, counted: str, body: type[Request] | None = None) -> 
     )
 )
 def index(caller: Identity, query: PageQuery) -> Response:
-    """One page, with the unread count and where a stream goes on from."""
+    """One page, with the unread count and the cursor for a stream."""
     page = inbox.page(
         services().database,
         caller.user_id,
@@ -88,42 +88,42 @@ def counts(caller: Identity) -> Response:
 @blueprint.post("/read")
 @operation(_changing("Mark some of one's notifications read", "How many were unread", SomeIds))
 def mark_read(caller: Identity, body: SomeIds) -> Response:
-    """Mark some read, on all of the user's devices."""
+    """Mark some as read, on all of the user's devices."""
     return _updated(inbox.mark_read, caller, body.distinct(), _device())
 
 
 @blueprint.post("/read-all")
 @operation(_changing("Mark all of one's notifications read", "How many were unread"))
 def mark_all_read(caller: Identity) -> Response:
-    """Mark all read, on all of the user's devices."""
+    """Mark all as read, on all of the user's devices."""
     return _updated(inbox.mark_read, caller, None, _device())
 
 
 @blueprint.post("/unread")
 @operation(_changing("Mark some of one's notifications unread again", "How many were read", SomeIds))
 def mark_unread(caller: Identity, body: SomeIds) -> Response:
-    """Mark some unread, on all of the user's devices."""
+    """Mark some as unread, on all of the user's devices."""
     return _updated(inbox.mark_unread, caller, body.distinct())
 
 
 @blueprint.post("/archive")
 @operation(_changing("Archive some of one's notifications", "How many were not archived", SomeIds))
 def archive(caller: Identity, body: SomeIds) -> Response:
-    """Take some out of the list and the counts, on all of the user's devices."""
+    """Remove some from list and counts, on all of the user's devices."""
     return _updated(inbox.archive, caller, body.distinct())
 
 
 @blueprint.post("/archive-all")
 @operation(_changing("Archive all of one's notifications", "How many were not archived"))
 def archive_all(caller: Identity) -> Response:
-    """Take all out of the list and the counts, on all of the user's devices."""
+    """Remove all from list and counts, on all of the user's devices."""
     return _updated(inbox.archive, caller, None)
 
 
 @blueprint.post("/unarchive")
 @operation(_changing("Bring some of one's notifications back from the archive", "How many were archived", SomeIds))
 def unarchive(caller: Identity, body: SomeIds) -> Response:
-    """Put some back where they were in the list, on all of the user's devices."""
+    """Return some to their place in the list, on all of the user's devices."""
     return _updated(inbox.unarchive, caller, body.distinct())
 
 
@@ -141,7 +141,7 @@ def mark_seen(caller: Identity) -> Response:
     Operation("Get one of one's notifications", USER, {200: ("It", NotificationView)}, problems=(404,)),
 )
 def show(caller: Identity, number: int) -> Response:
-    """One notification; another user's is not found."""
+    """One notification; 404 if it is another user's."""
     return json_answer(events.notification_fields(inbox.get(services().database, caller.user_id, number)))
 
 
@@ -155,7 +155,7 @@ def delete(caller: Identity, number: int) -> Response:
 
 
 def _arrive(caller: Identity) -> Position:
-    """Have the caller take over what was announced; where the caller's log stands then."""
+    """Have the caller take over announcements; returns the position of the caller's log."""
     wired = services()
     return announcements.arrive(wired.database, wired.publisher, caller.user_id, caller.topics)
 

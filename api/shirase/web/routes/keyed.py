@@ -30,7 +30,7 @@ blueprint = Blueprint("keyed", "/api/notifications/keys")
     )
 )
 def put_keyed(caller: Identity, body: NewKeyed, key: str) -> Response:
-    """Store the notification, in the place of the user's present one of this key."""
+    """Store the notification, and replace the user's present one of this key."""
     return create_one(caller, body.draft(check_key(key)), body.send_at)
 
 
@@ -45,8 +45,8 @@ def put_keyed(caller: Identity, body: NewKeyed, key: str) -> Response:
         description="Without `user_id`, from everyone who has one. What is scheduled under the key is cancelled.",
     )
 )
-def retract_key(caller: Identity, query: RetractQuery, key: str) -> Response:  # noqa: ARG001 - the scope is what matters
-    """Remove it, on all devices."""
+def retract_key(caller: Identity, query: RetractQuery, key: str) -> Response:  # noqa: ARG001 - the operation requires its scope
+    """Remove the notification, on all devices."""
     wired = services()
     if query.user_id is None:
         retract.retract_from_everyone(wired.database, wired.publisher, check_key(key))

@@ -1,4 +1,4 @@
-"""Creating notifications, and what became of one."""
+"""Creating notifications, and tracing one."""
 
 import hashlib
 import re
@@ -69,7 +69,7 @@ ONE: Mapping[int, tuple[str, type[BaseModel]]] = {
     )
 )
 def create(caller: Identity, body: NewNotification) -> Response:
-    """Store one notification and tell every open stream of its user; at once, or at ``send_at``."""
+    """Store one notification and send it to every open stream of its user, at once or at ``send_at``."""
     return create_one(caller, body.draft(), body.send_at)
 
 
@@ -107,7 +107,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
     )
 )
 def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
-    """Store the same for up to 10,000 users; one who is named twice gets one."""
+    """Store the same for up to 10,000 users; a repeated user gets one."""
     return create_all(caller, body.drafts(), lambda made: {"created": len(made)})
 
 
@@ -124,8 +124,8 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
         " held then. `committed_at` is unknown if it was left to the relay. `read_by` is the user agent of the device.",
     )
 )
-def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation is told who calls
-    """For operators: created, committed, published, read."""
+def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller
+    """For operators: the times of create, commit, publish and read."""
     wired = services()
     found = notifications.trace(wired.database, wired.publisher, number)
     shown = {
@@ -140,7 +140,7 @@ def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every op
 def create_all(
     caller: Identity, drafts: list[Draft], shape: Callable[[list[Stored]], Any], *, replaces: bool = False
 ) -> Response:
-    """Store and publish; 201, or 200 where the one that is asked for by its key was there already."""
+    """Store and publish; 201, or 200 if the notification of the key existed already."""
     wired = services()
     check_payloads(wired.settings.type_catalogue, drafts)
     is_new = True
@@ -159,7 +159,7 @@ def create_all(
 
 
 def create_one(caller: Identity, draft: Draft, send_at: datetime | None) -> Response:
-    """Store and publish one notification, or keep it until its time."""
+    """Store and publish one notification, or schedule it."""
     if send_at:
         return schedule(caller, draft, send_at)
     answer = create_all(caller, [draft], lambda made: events.notification_fields(made[0].notification), replaces=True)
@@ -168,13 +168,13 @@ def create_one(caller: Identity, draft: Draft, send_at: datetime | None) -> Resp
 
 
 def locate(answer: Response, root: str) -> None:
-    """Say where the created thing is."""
+    """Add the ``Location`` of the created resource."""
     path = f"{request().prefix}{root}/{orjson.loads(answer.data)['id']}"
     answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
 
 
 def schedule(caller: Identity, draft: Draft, send_at: datetime, **announced: Any) -> Response:
-    """Keep a notification or an announcement until its time."""
+    """Schedule a notification or an announcement."""
     check_payloads(services().settings.type_catalogue, [draft])
     number, replayed = scheduled.schedule(
         services().database, caller.user_id, draft, send_at, once(caller), **announced
@@ -186,12 +186,12 @@ def schedule(caller: Identity, draft: Draft, send_at: datetime, **announced: Any
 
 
 def once(caller: Identity) -> Once | None:
-    """What makes a repeat of this request harmless, if its producer asks for that."""
+    """The idempotency key of this request; ``None`` without the header."""
     key = request().headers.get("Idempotency-Key")
     if key is None:
         return None
     if not KEY.fullmatch(key):
         raise Invalid(FieldError("Idempotency-Key", "must be 1 to 255 printable ASCII characters"))
-    # The path is part of it: the same body means another thing elsewhere.
+    # With the path, since the same body has another meaning elsewhere.
     fingerprint = hashlib.sha256(request().path.encode() + b"\n" + request().body()).hexdigest()
     return Once(caller.user_id, key, fingerprint)

@@ -1,4 +1,4 @@
-"""What a producer has scheduled."""
+"""A producer's scheduled notifications."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ blueprint = Blueprint("scheduled", "/api/scheduled")
     )
 )
 def scheduled_list(caller: Identity, query: ScheduledQuery) -> Response:
-    """One page; ``next_after`` asks for the next."""
+    """One page; ``next_after`` is ``after`` of the next."""
     found = scheduled.of_owner(services().database, caller.user_id, query.limit + 1, query.after or 0)
     shown = found[: query.limit]
     next_after = shown[-1].id if len(found) > query.limit else None
@@ -40,7 +40,7 @@ def scheduled_list(caller: Identity, query: ScheduledQuery) -> Response:
     Operation("Cancel something that one has scheduled", WRITE, {204: ("Cancelled", None)}, problems=(404,)),
 )
 def cancel(caller: Identity, number: int) -> Response:
-    """Delete it, if it is not sent yet."""
+    """Delete a scheduled notification that has not been sent."""
     scheduled.cancel(services().database, caller.user_id, number)
     return Response(status=204)
 

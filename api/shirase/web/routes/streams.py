@@ -17,7 +17,7 @@ from shirase.web.schemas import PollQuery, PollView, StreamQuery
 
 blueprint = Blueprint("streams")
 
-LONGEST_CURSOR = 64  # characters; ours are half as long, and what is longer need not travel on in an address
+LONGEST_CURSOR = 64  # characters; ours are half as long, and a longer one would only lengthen the URL of the next page
 NOT_THE_PROXY = "this address is for the proxy alone"
 
 
@@ -57,7 +57,7 @@ token.""",
     )
 )
 def open_stream(caller: Identity, query: StreamQuery) -> Response:
-    """``connected``, what was missed, then events as they happen."""
+    """``connected``, missed events, then events as they happen."""
     wired = services()
     _require_proxy()
     cursor = (request().headers.get("Last-Event-ID") or query.cursor or "")[:LONGEST_CURSOR] or None
@@ -77,7 +77,7 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
 @blueprint.get(streams.NEXT_PATH)
 @operation(Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), held=True))
 def recover() -> Response:
-    """What the proxy missed of a stream that we had it hold."""
+    """What the proxy missed of a held stream."""
     wired = services()
     last = grip.parse_last(request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings))
     if not _is_from_proxy() or last is None:
@@ -89,7 +89,7 @@ def recover() -> Response:
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
 @operation(Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), held=True))
 def continue_stream(sealed: str) -> Response:
-    """The next page of what was missed, at an address that we sealed and gave to the proxy alone."""
+    """The next page of missed events, at a signed URL that only the proxy gets."""
     wired = services()
     if not _is_from_proxy():
         raise Forbidden(NOT_THE_PROXY)
@@ -113,7 +113,7 @@ def continue_stream(sealed: str) -> Response:
     )
 )
 def poll(caller: Identity, query: PollQuery) -> Response:
-    """The fallback where a middlebox swallows streams; the proxy holds it, no worker waits."""
+    """The fallback where a middlebox blocks streams. The proxy holds it, so no worker waits."""
     wired = services()
     _require_proxy()
     last, keys = request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings)
@@ -137,19 +137,19 @@ def poll(caller: Identity, query: PollQuery) -> Response:
 
 
 def _polling(caller: Identity, timeout: int) -> StreamConnection:
-    """What a long poll is counted as: until its timeout, or its token's end if that is earlier."""
+    """The connection that a long poll counts as, until its timeout or its token's expiry."""
     end = min(int(time.time()) + timeout, caller.expires_at or sys.maxsize)
     return _connection(caller, end)
 
 
 def _connection(caller: Identity, end: int | None) -> StreamConnection:
     headers = request().headers
-    address = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # what the proxy itself saw
+    address = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # the address that the proxy itself saw
     return connections.new(services().settings, caller.user_id, end, headers.get("User-Agent", ""), address)
 
 
 def _next_path() -> str:
-    """Where ``recover`` is, as the proxy asks for it: behind whatever prefix a host has mounted these routes at."""
+    """The path at which the proxy reaches ``recover``, with the prefix at which a host has mounted these routes."""
     return request().proxy_prefix + streams.NEXT_PATH
 
 

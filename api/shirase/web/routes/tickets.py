@@ -1,4 +1,4 @@
-"""Tickets, for clients that can say who they are only in an address."""
+"""Tickets, for clients that can send credentials only in the URL."""
 
 from shirase.access import tickets
 from shirase.access.rate_limits import TICKETS
@@ -25,9 +25,9 @@ blueprint = Blueprint("tickets")
     )
 )
 def create_ticket(caller: Identity) -> Response:
-    """A ticket of the caller's own."""
+    """A ticket for the caller."""
     wired = services()
-    if caller.topics is not None:  # a ticket in an address has no room for them
+    if caller.topics is not None:  # a ticket in a URL has no room for them
         announcements.arrive(wired.database, wired.publisher, caller.user_id, caller.topics)
     ticket = {"ticket": tickets.issue(wired.settings, caller), "expires_in": tickets.TTL}
     return json_answer(ticket, 201, Cache_Control="no-store")
