@@ -1,5 +1,6 @@
 """The Next.js example, built and started as in production, in a real browser: ``make nextjs`` installs and runs it."""
 
+import json
 import os
 import re
 import shutil
@@ -45,8 +46,9 @@ def nextjs(demo: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     subprocess.run(["npm", "pack", FRONTEND, "--silent"], cwd=site, check=True, capture_output=True)
     tarball = next(site.glob("*.tgz"))
     subprocess.run(["tar", "-xzf", tarball, "-C", installed, "--strip-components=1"], check=True)
-    floating = "@floating-ui"
-    shutil.copytree(FRONTEND / "node_modules" / floating, site / "node_modules" / floating, dirs_exist_ok=True)
+    for name in json.loads((installed / "package.json").read_text()).get("dependencies", {}):
+        scope = name.partition("/")[0]  # with its siblings, which it depends on
+        shutil.copytree(FRONTEND / "node_modules" / scope, site / "node_modules" / scope, dirs_exist_ok=True)
 
     readme = (FRONTEND / "README.md").read_text()
     pasted = site / "app" / "pasted"
