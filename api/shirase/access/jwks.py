@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FRESH = 300.0  # seconds until the set is fetched again
 PAUSE = 10.0  # seconds at least between two fetches, whatever tokens arrive
-STALE = 86_400.0  # seconds that the last set is used without an answer
+STALE = 86_400.0  # seconds for which the last set is used while fetches fail
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 50
 
@@ -66,11 +66,13 @@ class Jwks:
             KeysUnavailable: if there is no set and none can be fetched.
         """
         if self._age() > FRESH:
-            # Without a set callers wait for the first fetch. Once one has failed they do not: an issuer that hangs
+            # Without a set, callers wait for the first fetch. After a failed one they do not: an issuer that hangs
             # must not hold every thread.
             self._fetch(wait=not self._attempted)
         found = self._with_id(key_id)
-        if not found and self._known:  # perhaps rotated; only one caller fetches, others use the present set
+        if (
+            not found and self._known
+        ):  # the keys may have been rotated; one caller fetches, the others use the present set
             self._fetch(wait=False)
             found = self._with_id(key_id)
         if self._age() > STALE:

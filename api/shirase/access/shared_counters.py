@@ -45,21 +45,21 @@ class SharedCounters(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Increment and return the count."""
-        given = {"key": key, "amount": amount, "expiry": expiry, "now": time.time()}
-        count: int = self._execute(_COUNT, given)[0][0]
+        parameters = {"key": key, "amount": amount, "expiry": expiry, "now": time.time()}
+        count: int = self._execute(_COUNT, parameters)[0][0]
         if random.random() < SWEEP:  # noqa: S311 - only spreads work
-            self._execute("DELETE FROM counts WHERE expires_at <= :now", given)
+            self._execute("DELETE FROM counts WHERE expires_at <= :now", parameters)
         return count
 
     def get(self, key: str) -> int:
         """Return the count."""
-        found = self._find(key)
-        return int(found[0]) if found else 0
+        row = self._find(key)
+        return int(row[0]) if row else 0
 
     def get_expiry(self, key: str) -> float:
         """Return when the count restarts (Unix time)."""
-        found = self._find(key)
-        return float(found[1]) if found else time.time()
+        row = self._find(key)
+        return float(row[1]) if row else time.time()
 
     def check(self) -> bool:
         """Return whether the file is usable."""
@@ -75,12 +75,12 @@ class SharedCounters(Storage):
 
     def _find(self, key: str) -> Any:
         query = "SELECT count, expires_at FROM counts WHERE key = :key AND expires_at > :now"
-        found = self._execute(query, {"key": key, "now": time.time()})
-        return found[0] if found else None
+        row = self._execute(query, {"key": key, "now": time.time()})
+        return row[0] if row else None
 
-    def _execute(self, statement: str, given: dict[str, Any]) -> list[Any]:
+    def _execute(self, statement: str, parameters: dict[str, Any]) -> list[Any]:
         with self._lock:
-            return self._connection.execute(statement, given).fetchall()
+            return self._connection.execute(statement, parameters).fetchall()
 
     @cached_property
     def _connection(self) -> sqlite3.Connection:

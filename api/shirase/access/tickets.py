@@ -1,7 +1,7 @@
-"""Tickets: permission to open one stream, for clients that can only send it in the address.
+"""Tickets: permission to open one stream, for clients that can send credentials only in the URL.
 
-Addresses end up in histories and logs, where a ticket is worthless: it is valid for a minute, once, and only to read
-the stream of one user.
+URLs end up in histories and logs, where a ticket is worthless: it is valid for a minute, once, and only to read the
+stream of one user.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from shirase.store.database import Database
 
 PURPOSE = "ticket"
 TTL = 60  # seconds
-LATEST = 2**33  # Unix time in 2242; a token may name any number, and JSON holds 64 bits
+LATEST = 2**33  # Unix time in 2242; a token may contain any number, and JSON at most 64 bits
 KEPT = timedelta(seconds=TTL + 3 * LEEWAY)  # how long a used ticket is recorded: longer than any host accepts it
 
 
@@ -36,13 +36,13 @@ def issue(settings: Settings, caller: Identity) -> str:
 def redeem(
     database: Database, settings: Settings, ticket: str, *, is_repeat: Callable[[str], bool] = lambda _: False
 ) -> Identity:
-    """Use a ticket, and return whom it was issued for.
+    """Use a ticket, and return the identity that it was issued for.
 
     Args:
         database: where used tickets are recorded, for all workers and hosts.
         settings: with the key of the seal.
         ticket: as a client sent it.
-        is_repeat: whether the proxy repeats a long poll, which used its ticket when it began.
+        is_repeat: whether the request is the proxy's repeat of a long poll, which has used its ticket already.
 
     Raises:
         Unauthenticated: if it is forged, expired, or used.

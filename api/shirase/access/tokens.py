@@ -23,7 +23,7 @@ __all__ = ["ADMIN", "WRITE"]  # most callers that need a scope need the rest of 
 MAX_USER_ID = 255
 LEEWAY = 10  # seconds by which the signer's clock may differ
 REMEMBERED = 256  # verified tokens, per process
-MAX_TOPICS = 200  # that a token may name
+MAX_TOPICS = 200  # accepted from one token
 
 _TOPIC = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -31,12 +31,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling and what they may do beyond their own notifications."""
+    """The caller, and its permissions beyond its own notifications."""
 
     user_id: str
     scopes: frozenset[str] = frozenset()
     expires_at: int | None = None  # Unix time
-    topics: frozenset[str] | None = None  # that the token names; None if it has no such claim
+    topics: frozenset[str] | None = None  # in the token; None if it has no such claim
 
     def may(self, scope: str) -> bool:
         """Whether the token carries the scope."""
@@ -115,8 +115,8 @@ def verify(keys: Keys, settings: TokenSettings, token: str) -> Identity:
 
 @lru_cache(REMEMBERED)
 def _key_id(token: str) -> str | None:
-    found: str | None = jwt.get_unverified_header(token).get("kid")
-    return found
+    key_id: str | None = jwt.get_unverified_header(token).get("kid")
+    return key_id
 
 
 @lru_cache(REMEMBERED)
@@ -130,7 +130,7 @@ def _verified(key: Key, settings: TokenSettings, token: str) -> Identity:
         leeway=LEEWAY,
         options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_sub": False},
     )
-    if claims.get("token_type") == "refresh":  # Simple JWT signs these with the same key
+    if claims.get("token_type") == "refresh":  # Simple JWT signs both kinds with the same key
         raise Unauthenticated("this is a refresh token: send the access token")
     subject = _claim(claims, settings.jwt_user_claim)
     if subject is None:
@@ -146,10 +146,10 @@ def _claim(claims: dict[str, Any], name: str) -> object:
     """Return a claim by name, or else by path: ``realm_access.roles`` reaches into an object."""
     if name in claims:
         return claims[name]
-    found: object = claims
+    value: object = claims
     for part in name.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _topics(claims: dict[str, Any]) -> frozenset[str] | None:
@@ -157,7 +157,7 @@ def _topics(claims: dict[str, Any]) -> frozenset[str] | None:
 
 
 def name_topics(found: object, names: Iterable[object] | str | None) -> object:
-    """Whom a host has found, a user's id or an ``Identity``, with the topics that the host names."""
+    """Add the host's topics to the user that it has identified, a user's id or an ``Identity``."""
     user_id = as_user_id(found)
     identity = Identity(user_id) if user_id is not None else found
     if names is None or not isinstance(identity, Identity):
@@ -166,9 +166,9 @@ def name_topics(found: object, names: Iterable[object] | str | None) -> object:
 
 
 def as_topics(names: Iterable[object]) -> frozenset[str]:
-    """The names of topics among these, the first ``MAX_TOPICS`` of them. What is no name reaches nobody."""
-    found = (name for name in names if isinstance(name, str) and _TOPIC.fullmatch(name))
-    return frozenset(islice(found, MAX_TOPICS))
+    """The valid topic names among these, at most ``MAX_TOPICS``. Others are ignored, since no topic can have them."""
+    valid = (name for name in names if isinstance(name, str) and _TOPIC.fullmatch(name))
+    return frozenset(islice(valid, MAX_TOPICS))
 
 
 def _words(value: object) -> list[str]:
@@ -180,8 +180,8 @@ def _words(value: object) -> list[str]:
 
 def _granted(settings: TokenSettings, scopes: frozenset[str]) -> frozenset[str]:
     """Return the token's scopes, with our own two under their names in the settings."""
-    ours = {WRITE: settings.jwt_write_scopes, ADMIN: settings.jwt_admin_scopes}
-    return (scopes - {WRITE, ADMIN}) | {scope for scope, names in ours.items() if names & scopes}
+    names_in_settings = {WRITE: settings.jwt_write_scopes, ADMIN: settings.jwt_admin_scopes}
+    return (scopes - {WRITE, ADMIN}) | {scope for scope, names in names_in_settings.items() if names & scopes}
 
 
 def _granting(settings: TokenSettings, scope: str) -> str:
@@ -196,13 +196,13 @@ def _unexpired(identity: Identity) -> Identity:
 
 
 def seal(settings: Settings, purpose: str, value: dict[str, Any]) -> str:
-    """Text in URL-safe characters that only we can make, for one purpose; anyone can read it."""
+    """Sign a value for one purpose, as URL-safe text. It is not encrypted."""
     sealed = _sealer(settings, purpose).dumps(value)
     return sealed if isinstance(sealed, str) else sealed.decode()
 
 
 def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, Any] | None:
-    """What was sealed, or ``None`` if it was not sealed by us for this purpose."""
+    """The sealed value; ``None`` if the text was not sealed by us for this purpose."""
     try:
         opened: dict[str, Any] = _sealer(settings, purpose).loads(sealed)
     except BadData:
@@ -211,7 +211,7 @@ def unseal(settings: Settings, purpose: str, sealed: str) -> dict[str, Any] | No
 
 
 def _sealer(settings: Settings, purpose: str) -> "URLSafeSerializer":
-    # orjson leaves an id's characters as they are. Escaped, 255 of them could pass what a request line may hold.
+    # orjson does not escape an id's characters. Escaped, 255 of them could exceed the limit of a request line.
     return URLSafeSerializer(
         key_bytes(settings.pushpin_sig_key),
         salt=f"shirase.{purpose}",

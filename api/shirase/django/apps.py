@@ -1,4 +1,4 @@
-"""The Django application: what it is wired with, its checks, and its tables beside the site's own."""
+"""The Django application: its services, its checks, and its tables beside the site's own."""
 
 from functools import cached_property
 from typing import Any
@@ -30,8 +30,8 @@ class ShiraseConfig(AppConfig):
     verbose_name = "Shirase"
 
     def ready(self) -> None:
-        """Take part in ``manage.py check`` and ``manage.py migrate``."""
-        from shirase.django.checks import check  # noqa: PLC0415 - Django's checks may be loaded from here on
+        """Register for ``manage.py check`` and ``manage.py migrate``."""
+        from shirase.django.checks import check  # noqa: PLC0415 - Django's checks can be imported only now
 
         checks.register(check, "shirase")
         post_migrate.connect(self._migrate, sender=self)
@@ -42,29 +42,29 @@ class ShiraseConfig(AppConfig):
         """The site's settings, read once.
 
         Raises:
-            SettingsError: if one is wrong; ``manage.py check`` says which.
+            SettingsError: if one is invalid; ``manage.py check`` names it.
         """
         return configuration.read()
 
     @cached_property
     def database(self) -> DjangoDatabase:
-        """The site's own connection, as the product takes it."""
+        """The site's own connection, with the interface of ``Database``."""
         settings = self.site.settings
         return DjangoDatabase(self.site.alias, settings.database_timeout, settings.database_schema)
 
     @cached_property
     def publisher(self) -> Publisher:
-        """Who tells the proxy."""
+        """Publishes to the proxy."""
         return Publisher(self.site.settings)
 
     @cached_property
     def services(self) -> Services:
-        """What the operations are answered with. No token is ever checked: users are signed in by the site."""
+        """The services of the operations. Tokens are never checked, because the site signs users in."""
         settings, batcher = self.site.settings, create_batcher(self.database, self.publisher)
         return Services(settings, self.database, self.publisher, FixedKeys(()), RateLimits(settings), batcher)
 
     def _migrate(self, *, using: str, **sent: Any) -> None:
-        """After the site's own migrations: our tables are Alembic's, the same as those of the service.
+        """Migrate our tables with Alembic, as for the service, after the site's own migrations.
 
         ``flush`` sends the same signal without a plan of migrations. It empties the tables of models, at the end of
         each ``TransactionTestCase`` too, so it must empty ours.
@@ -79,18 +79,18 @@ class ShiraseConfig(AppConfig):
             if schema:
                 connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
             migrate_on(connection, schema)
-        # Alembic may have switched the connection's settings: the next one begins afresh.
+        # Alembic may have changed the connection's settings, so the next use opens a new one.
         if not connections[using].in_atomic_block:
             connections[using].close()
 
     def _flush(self) -> None:
         with self.database.transaction() as db:
             for table in Base.metadata.tables.values():
-                if table.name != DatabaseNameRow.__tablename__:  # which cursors carry, as long as the tables exist
+                if table.name != DatabaseNameRow.__tablename__:  # part of cursors, and constant while the tables exist
                     db.execute(delete(table))
 
     def _forget(self, **_: Any) -> None:
-        """A test of the site's overrides settings: read them anew."""
+        """Read the settings again, because a test of the site overrides them."""
         for name in ("site", "database", "publisher", "services"):
             self.__dict__.pop(name, None)
 

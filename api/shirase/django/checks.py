@@ -1,4 +1,4 @@
-"""``manage.py check``: what is wrong with the site's settings, and what to do."""
+"""``manage.py check``: errors in the site's settings, and their fixes."""
 
 import logging
 import re
@@ -26,7 +26,7 @@ NOT_FOR_A_STREAM = "django.middleware.gzip.GZipMiddleware"
 
 
 def check(**_: Any) -> list[CheckMessage]:
-    """All that is wrong."""
+    """Every error."""
     return [*_proxies(), *_settings(), *_middleware(), *_database(), *_links()]
 
 
@@ -51,7 +51,7 @@ def _settings() -> Iterator[CheckMessage]:
     try:
         configuration.read()
     except SettingsError as exc:
-        if exc.name != "GRIP_URL":  # that is said above
+        if exc.name != "GRIP_URL":  # reported above
             yield Error(str(exc), hint="See docs/django.md of Shirase.", id="shirase.E003")
 
 
@@ -107,15 +107,15 @@ def _links() -> Iterator[CheckMessage]:
 
 
 def _middleware_in_between(path: str) -> Iterator[CheckMessage]:
-    """Ask as the proxy does, without a session, and see whether the view itself refuses."""
+    """Send the proxy's request, without a session, and check that the view itself refuses it."""
     host = next((host for host in settings.ALLOWED_HOSTS if not host.startswith((".", "*"))), "localhost")
     request = RequestFactory().get(path.removeprefix(get_script_prefix().rstrip("/")), headers={"host": host})
     handler = BaseHandler()
-    log.disabled, was_disabled = True, log.disabled  # of a refusal that is meant to be
+    log.disabled, was_disabled = True, log.disabled  # of the view's own refusal
     try:
         handler.load_middleware()
         answer = handler.get_response(request)
-    except Exception:  # noqa: BLE001 - the site's own code, which may need tables that are not there yet
+    except Exception:  # noqa: BLE001 - the site's own code may need tables that do not exist yet
         return
     finally:
         log.disabled = was_disabled
@@ -125,9 +125,9 @@ def _middleware_in_between(path: str) -> Iterator[CheckMessage]:
         or answer.status_code == HTTPStatus.BAD_REQUEST
         or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):
-        return  # else the site is not set up yet: no host is allowed, or tables are missing
+        return  # otherwise the site is not set up yet: no host is allowed, or tables are missing
     yield Warning(
-        f"A middleware answers {answer.status_code} where the proxy reads a stream again, and streams go deaf.",
+        f"A middleware answers {answer.status_code} to the proxy's recoveries, so its streams stop receiving events.",
         hint=f"Let requests for {path} and below pass; they prove themselves by the proxy's signature.",
         id="shirase.W004",
     )

@@ -1,4 +1,4 @@
-"""What a site says in its settings: ``GRIP_URL`` or ``GRIP_PROXIES`` as django-grip has them, and ``SHIRASE``.
+"""A site's settings: ``GRIP_URL`` or ``GRIP_PROXIES`` as for django-grip, and ``SHIRASE``.
 
 GRIP_URL = "http://127.0.0.1:8001?key=…"   # the control port, and the key that the proxy signs with
 SHIRASE = {
@@ -29,7 +29,7 @@ KNOWN = {field.name.upper() for field in fields(Settings)} - set(DERIVED)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site's settings, checked."""
+    """A site's validated settings."""
 
     settings: Settings
     alias: str
@@ -41,10 +41,10 @@ def read() -> Site:
     """Read the site's settings.
 
     Raises:
-        SettingsError: for the first that is wrong, by its name.
+        SettingsError: for the first invalid one, by its name.
     """
-    given: Mapping[str, Any] = getattr(django_settings, "SHIRASE", {})
-    for name in given:
+    values: Mapping[str, Any] = getattr(django_settings, "SHIRASE", {})
+    for name in values:
         if name in DERIVED:
             raise SettingsError(f"SHIRASE[{name!r}]", "is what DATABASES and GRIP_URL say already")
         if name not in KNOWN and name not in OWN:
@@ -54,52 +54,52 @@ def read() -> Site:
         raise SettingsError("GRIP_URL", "is not set")
     if not all(node.get("key") for node in nodes):
         raise SettingsError("GRIP_URL", "has no key")
-    environ = {name: _text(value) for name, value in given.items() if name not in OWN}
+    environ = {name: _text(value) for name, value in values.items() if name not in OWN}
     environ |= {
-        "DATABASE_URL": "postgresql:///",  # never opened: connections are the site's own
+        "DATABASE_URL": "postgresql:///",  # never opened: the connections are the site's
         "GRIP_URL": " ".join(map(_url, nodes)),
         "PUSHPIN_SIG_KEY": "base64:" + _base64(nodes[0].get("verify_key") or nodes[0]["key"]),
     }
     settings = Settings.from_env(environ, tokens=False)
-    user_id = _function("USER_ID", given.get("USER_ID"), "a user to its id") or primary_key
-    topics = _function("TOPICS", given.get("TOPICS"), "a user to the names of its topics")
-    return Site(settings, str(given.get("DATABASE", "default")), user_id, topics)
+    user_id = _function("USER_ID", values.get("USER_ID"), "a user to its id") or primary_key
+    topics = _function("TOPICS", values.get("TOPICS"), "a user to the names of its topics")
+    return Site(settings, str(values.get("DATABASE", "default")), user_id, topics)
 
 
 def proxies() -> list[dict[str, Any]]:
-    """The proxy nodes as django-grip sees them."""
-    found = list(getattr(django_settings, "GRIP_PROXIES", []))
+    """The proxy nodes in django-grip's settings."""
+    nodes = list(getattr(django_settings, "GRIP_PROXIES", []))
     url = getattr(django_settings, "GRIP_URL", None)
-    return found + ([parse_grip_uri(url)] if url else [])
+    return nodes + ([parse_grip_uri(url)] if url else [])
 
 
 def primary_key(user: Any) -> str:
-    """The id of a user, unless ``SHIRASE["USER_ID"]`` names another function."""
+    """The default of ``SHIRASE["USER_ID"]``: a user's primary key as text."""
     return str(user.pk)
 
 
-def _function(name: str, given: Any, what: str) -> Callable[[Any], Any] | None:
-    if given is None:
+def _function(name: str, value: Any, what: str) -> Callable[[Any], Any] | None:
+    if value is None:
         return None
     try:
-        found = import_string(given) if isinstance(given, str) else given
+        function = import_string(value) if isinstance(value, str) else value
     except ImportError as exc:
         raise SettingsError(f"SHIRASE[{name!r}]", str(exc)) from exc
-    if not callable(found):
+    if not callable(function):
         raise SettingsError(f"SHIRASE[{name!r}]", f"must be a function, or where one is: {what}")
-    wanted: Callable[[Any], Any] = found
+    wanted: Callable[[Any], Any] = function
     return wanted
 
 
 def _text(value: Any) -> str:
-    """As it would stand in the environment."""
+    """Convert a value to the text that the environment would have."""
     if value is None:
         return ""
     return " ".join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
 
 
 def _url(node: Mapping[str, Any]) -> str:
-    """Where to publish, and what else the node may sign with. Pushpin's control port asks nobody who they are."""
+    """A node's control address, with other keys that it may sign with. Pushpin's port has no authentication."""
     query = {}
     if node.get("verify_key"):
         query["verify-key"] = "base64:" + _base64(node["verify_key"])

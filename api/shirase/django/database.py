@@ -1,7 +1,7 @@
-"""Django's own connection, as the product takes a database.
+"""Django's own connection with the interface of ``Database``.
 
-SQLAlchemy is lent the driver's connection that Django has open, and never begins, commits, rolls back or closes it.
-So what the store writes belongs to the ``transaction.atomic()`` around it, and Django's pool, options and tests hold.
+SQLAlchemy borrows the driver's connection that Django has opened, and never begins, commits, rolls back or closes it.
+So the store writes in the surrounding ``transaction.atomic()``, and Django's pool, options and test cases work.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,13 @@ VENDORS = ("postgresql", "sqlite")
 
 
 class _Lent:
-    """A connection that is its owner's to begin, commit, roll back and close."""
+    """A dialect that leaves begin, commit, rollback and close to the connection's owner."""
 
     def on_connect(self) -> Any:
-        """Leave it as it is."""
+        """Do nothing."""
 
     def do_begin(self, connection: Any) -> None:
-        """The owner has, or will not."""
+        """Do nothing: transactions are the owner's."""
 
     do_commit = do_rollback = do_close = do_terminate = do_begin
 
@@ -53,7 +53,7 @@ class DjangoDatabase(Database):
     """The transactions of one of a site's connections."""
 
     def __init__(self, alias: str, timeout: float, schema: str | None) -> None:
-        """Prepare, without connecting; ``timeout`` bounds transactions of ours, not those of the site."""
+        """Prepare, without connecting; ``timeout`` bounds our transactions, not those of the site."""
         self._alias = alias
         self._timeout = timeout
         self._schema = schema
@@ -62,14 +62,14 @@ class DjangoDatabase(Database):
 
     @contextmanager
     def borrow(self) -> Iterator[Connection]:
-        """The connection of this thread, inside whatever transaction it is in."""
+        """Borrow this thread's connection, with its open transaction, if any."""
         connections[self._alias].ensure_connection()
         with self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def within(self) -> Iterator[Connection]:
-        """The site's transaction, for the store; errors are raised as Django raises the driver's."""
+        """The site's transaction, for the store. Errors are raised as Django's."""
         lent = connections[self._alias]
         try:
             with self.borrow() as connection, join(connection, self._schema) as joined:
@@ -94,10 +94,10 @@ class DjangoDatabase(Database):
                 if is_ours and not self._sqlite:
                     self._bound(connection)
                 yield joined
-        except (OperationalError, InterfaceError) as exc:  # Django's, of the connection or of the commit
+        except (OperationalError, InterfaceError) as exc:  # Django's error, of the connection or of the commit
             raise DatabaseUnavailable("the database does not answer") from exc
         except DatabaseUnavailable:
-            lent.errors_occurred = True  # so that Django looks whether the connection is still good
+            lent.errors_occurred = True  # so that Django checks whether the connection still works
             raise
 
     @contextmanager
@@ -105,7 +105,7 @@ class DjangoDatabase(Database):
         self,
         first: Sequence[str],
         *,
-        durable: bool,  # noqa: ARG002 - Django's are its options
+        durable: bool,  # noqa: ARG002 - Django's options decide
         patient: bool,  # noqa: ARG002
     ) -> Iterator[Connection]:
         with self._opened() as joined:  # begun by Django

@@ -1,1 +1,1 @@
-"""No models: the tables are the store's. Django tells only applications that have this module of a migration's end."""
+"""No models: the tables are the store's. Django sends ``post_migrate`` only for applications with this module."""

@@ -1,11 +1,11 @@
-"""Notifications from a site's own transaction: they exist if and only if the site's change does.
+"""Notifications in a site's own transaction: they exist if and only if the site's change is committed.
 
     with transaction.atomic():
         interview.save()
         notify(user=candidate, type="interview.scheduled", title="Interview", message="Tomorrow at ten")
 
-Appended on Django's own connection, and published by ``transaction.on_commit``; if that fails, or the process dies, the
-relay does it. A user's log is locked until the transaction ends: keep it short, and notify several users by one call.
+They are appended on Django's connection, and published by ``transaction.on_commit``; if that fails, the relay publishes
+them. A user's log is locked until the transaction ends: keep it short, and notify several users in one call.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,12 +30,12 @@ def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[
 
     Args:
         user: one of the site's users, mapped by ``SHIRASE["USER_ID"]``.
-        user_id: the same as an id that is known already; one of the two.
-        fields: what it says, as in ``POST /api/notifications``.
+        user_id: the id, instead of ``user``.
+        fields: the content, as in ``POST /api/notifications``.
 
     Raises:
-        Invalid: with the fields that are wrong; nothing was written.
-        django.db.Error: if the database refuses, as for any query of the site's.
+        Invalid: with the invalid fields; nothing was written.
+        django.db.Error: as for any query of the site.
     """
     if (user is None) == (user_id is None):
         raise TypeError("notify() takes either user or user_id")
@@ -44,7 +44,7 @@ def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[
 
 
 def retract(*, user: Any = None, user_id: UserId | None = None, key: str) -> None:
-    """Take back the user's notification of this key, if there is one; arguments and errors as of ``notify``."""
+    """Retract the user's notification of this key, if any; arguments and errors as for ``notify``."""
     if (user is None) == (user_id is None):
         raise TypeError("retract() takes either user or user_id")
     named = _shirase().site.user_id(user) if user_id is None else user_id
@@ -53,20 +53,20 @@ def retract(*, user: Any = None, user_id: UserId | None = None, key: str) -> Non
 
 
 def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
-    """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
+    """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; errors as for ``notify``."""
     return _append(check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
 def broadcast(
     *, users: Iterable[Any] = (), user_ids: Iterable[UserId] = (), **fields: Unpack[KeyedInput]
 ) -> list[Notification]:
-    """Create the same for each of 1 to 10,000 distinct users, by themselves or by their ids; errors as ``notify``."""
+    """Create the same for each of 1 to 10,000 distinct users, or their ids; errors as for ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]
     return _append(check(NewBroadcast, {"user_ids": ids, **fields}).drafts())
 
 
 def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Unpack[KeyedInput]) -> Announcement:
-    """Announce something to everyone of a topic, whatever their number; transaction and errors as of ``notify``.
+    """Announce something to every user of a topic, stored once; transaction and errors as for ``notify``.
 
     Other announcements wait until the transaction ends.
     """
@@ -103,6 +103,6 @@ def _run(append: Callable[[Connection], list[Event]]) -> None:
 
 
 def _shirase() -> Any:
-    from shirase.django.apps import shirase  # noqa: PLC0415 - this module may be imported before Django's settings
+    from shirase.django.apps import shirase  # noqa: PLC0415 - this module may be imported before Django is set up
 
     return shirase()

@@ -1,4 +1,4 @@
-"""The service's paths, behind the prefix at which a site includes them: ``path("inbox/", include(…))``."""
+"""The service's paths, below the prefix at which a site includes them: ``path("inbox/", include(…))``."""
 
 from django.urls import path
 

@@ -1,7 +1,7 @@
 """The service's operations as views of a Django site, for ``request.user``.
 
-What the proxy is to do with an answer, the service's own code writes: in what django-grip writes, heartbeats lack
-``mode=idle``, without which they stop for good after a slow client.
+The service's own code writes the instructions to the proxy, since django-grip's lack ``mode=idle``, without which
+heartbeats stop for good after a slow client.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,9 +35,9 @@ View = Callable[..., HttpResponse]
 def view_of(methods: Mapping[str, Endpoint]) -> View:
     """A view for one path.
 
-    Our transactions end before anything is published, so ``ATOMIC_REQUESTS`` must not put another one around them.
-    Pages of other origins are refused as the service refuses them, by what browsers tell: no CSRF token is needed.
-    ``LoginRequiredMiddleware`` must not redirect anyone: the proxy has no session, and clients expect 401 in JSON.
+    ``ATOMIC_REQUESTS`` must not apply, since our transactions have to end before their events are published.
+    No CSRF token is needed, because pages of other origins are refused by the headers that browsers send.
+    ``LoginRequiredMiddleware`` must not redirect: the proxy has no session, and clients expect 401 in JSON.
     """
     depth = next(iter(methods.values())).path.count("/")
 
@@ -48,7 +48,7 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
             with_topics(_signed_in, _topics),
         )
         answer = respond(methods, call, parameters)
-        # Compressed by a middleware, the beginning of a stream would not fit to what the proxy appends.
+        # A middleware must not compress the beginning of a stream, since the proxy appends plain text.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)
         response = HttpResponse(answer.data, status=answer.status, content_type=answer.content_type or "")
         if answer.content_type is None:
@@ -82,7 +82,7 @@ def _topics(request: HttpRequest) -> Iterable[str] | None:
 def _read_request(request: HttpRequest, depth: int) -> Request:
     parts = request.path_info.split("/")
     mount = "/".join(parts[:-depth])
-    root = get_script_prefix().rstrip("/")  # FORCE_SCRIPT_NAME, or the server's
+    root = get_script_prefix().rstrip("/")  # of FORCE_SCRIPT_NAME, or of the server
     return Request(
         method=request.method or "",
         path="/".join(["", *parts[-depth:]]),

@@ -23,13 +23,13 @@ from shirase.web.problems import HostRefusal
 from shirase.web.respond import respond
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
+DISCARDED = 8 * MAX_BODY  # bound for discarding a refused body
 
 
 def mount(
     target: flask.Flask | flask.Blueprint, endpoints: Sequence[Endpoint], identify: HostSignIn | None = None
 ) -> None:
-    """Add a route for each path. Methods without an operation are answered there too, as the service answers them."""
+    """Add a route for each path, which also answers methods without an operation, as the service does."""
     signed_in = _refusing(identify) if identify else None
     if isinstance(target, flask.Blueprint):
         target.record(lambda state: _add_converter(state.app))
@@ -38,7 +38,7 @@ def mount(
     for path, methods in by_path(endpoints).items():
         name = next(iter(methods.values())).name.replace(".", "_")
         view = _view(methods, signed_in)
-        # Two slashes may be a part of what a parameter holds.
+        # A parameter may contain two slashes.
         rule = path.replace("<path:", f"<{AnyText.NAME}:")
         target.add_url_rule(
             rule, name, view, methods=METHODS, provide_automatic_options=False, merge_slashes=AnyText.NAME not in rule
@@ -46,7 +46,7 @@ def mount(
 
 
 class AnyText(PathConverter):
-    """A parameter of any text, that may begin with a slash too."""
+    """A parameter of any text, even with a slash at the beginning."""
 
     NAME = "shirase_text"
     regex = "(?s:.+)"
@@ -58,10 +58,10 @@ def _add_converter(app: Any) -> None:
 
 
 def read_request(rule: str | None = None, parameters: Mapping[str, Any] | None = None) -> Request:
-    """The request that Flask is answering; ``rule`` is the operation's, below whatever prefix."""
+    """Convert Flask's current request; ``rule`` is the operation's, without the prefix."""
     asked = flask.request
     parts = asked.path.split("/")
-    slashes = sum(str(value).count("/") for value in (parameters or {}).values())  # in parameters
+    slashes = sum(str(value).count("/") for value in (parameters or {}).values())  # inside parameters
     own = len(parts) - (rule.count("/") + slashes if rule else len(parts))
     path = "/".join(["", *parts[own:]]) if rule else asked.path
     mount = "/".join(parts[:own])
@@ -84,7 +84,7 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
     first = next(iter(methods.values()))
 
     def view(**parameters: Any) -> flask.Response:
-        own = {name: parameters[name] for name in first.parameters}  # the prefix may have others
+        own = {name: parameters[name] for name in first.parameters}  # the prefix may have parameters too
         services: Services = flask.current_app.extensions["shirase"]
         return response_of(respond(methods, Call(services, read_request(first.path, own), identify), own))
 
@@ -93,7 +93,7 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
 
 
 def response_of(answer: Response) -> flask.Response:
-    """The answer as Flask gives it."""
+    """Convert a response to Flask's."""
     response = flask.Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)
     if answer.content_type is None:
         del response.headers["Content-Type"]
@@ -101,7 +101,7 @@ def response_of(answer: Response) -> flask.Response:
 
 
 def _refusing(identify: HostSignIn) -> HostSignIn:
-    """The host's sign-in may abort: then its status and its words are answered in our form."""
+    """Convert an abort of the host's sign-in to a problem document with its status and description."""
 
     def signed_in(asked: Any) -> Identity | str | int | UUID | None:
         try:
@@ -128,8 +128,8 @@ def _read_body() -> bytes:
 
 
 def _discard(length: int) -> None:
-    """Read on without keeping anything: who closes on unread bytes resets, and Pushpin 1.41 makes a 502 of that."""
-    left = min(length, DISCARDED)
-    with suppress(StillArriving):  # what comes slowly is not waited for
-        while left and (part := flask.request.environ["wsgi.input"].read(min(left, 65_536))):
-            left -= len(part)
+    """Read and discard: closing with unread bytes resets the connection, which Pushpin 1.41 reports as a 502."""
+    remaining = min(length, DISCARDED)
+    with suppress(StillArriving):  # do not wait for a slow client
+        while remaining and (part := flask.request.environ["wsgi.input"].read(min(remaining, 65_536))):
+            remaining -= len(part)

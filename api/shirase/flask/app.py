@@ -1,4 +1,4 @@
-"""The application: settings in, a Flask application out. Or its operations, for another Flask application to mount."""
+"""The service as a Flask application, and its operations as a blueprint for other Flask applications."""
 
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -20,7 +20,7 @@ from shirase.web.respond import finish
 
 
 def create_app(settings: Settings) -> Flask:
-    """An application that answers every request by itself and remembers nothing between two of them."""
+    """Create the service's application, which is stateless between requests."""
     app = Flask(__name__, static_folder=None)
     wired = app.extensions["shirase"] = wire(settings)
     endpoints = [*SERVICE, *document_of(SERVICE)]
@@ -36,22 +36,22 @@ def create_app(settings: Settings) -> Flask:
 def create_blueprint(
     settings: Settings, *, identify: HostSignIn | None = None, topics: HostTopics | None = None
 ) -> Blueprint:
-    """What users ask of the service, as a part of another application: the stream, the long poll and the inbox.
+    """Create a blueprint of the users' operations for another application: stream, long poll and inbox.
 
-    Mount it with ``app.register_blueprint(…, url_prefix="/inbox")``: below the prefix all paths are those of the
-    service, so a client that is given the prefix as part of its address works as with the service itself.
-    Errors are answered, and bodies limited, for these routes alone; those of the application stay as they are.
+    Mount it with ``app.register_blueprint(…, url_prefix="/inbox")``. Below the prefix all paths are those of the
+    service, so clients work with the prefix as part of their base URL. Error handlers and body limits apply to these
+    routes alone.
 
     Args:
         settings: the same as those of the proxy and the relay.
-        identify: who a request is from, by the application's own sign-in; without it, by a token as the service does.
-        topics: which topics the signed-in user of a request has, besides those that the user is a member of.
+        identify: identifies a request's user by the application's sign-in; by default a token does, as at the service.
+        topics: returns the topics of a request's user, besides those that the user is a member of.
     """
     identify = with_topics(identify, topics) if identify else None
     made = Blueprint("shirase", __name__)
     wired = wire(settings)
     made.record_once(lambda state: state.app.extensions.update(shirase=wired))
-    # Tickets are for who has a token; a sign-in by cookie reaches the stream by itself.
+    # Tickets are for callers with a token; browsers send the cookie of a sign-in to the stream by themselves.
     mount(made, FOR_HOSTS if identify else FOR_TOKENS, identify)
     made.url_value_preprocessor(host.answer_the_proxy_first)
     made.after_request(host.refuse_in_json)
@@ -59,7 +59,7 @@ def create_blueprint(
 
 
 def _answer_the_rest(app: Flask, services: Services) -> None:
-    """Pages, their files, and paths that do not exist: in the form of all other answers."""
+    """Give pages, their files and unknown paths the headers and errors of all other responses."""
 
     @app.before_request
     def begin() -> None:
@@ -80,7 +80,7 @@ def _answer_the_rest(app: Flask, services: Services) -> None:
         return response_of(problems.answer(error, g.call))
 
     def refused(error: HTTPException) -> Response:
-        """What Flask refuses by itself: an unknown path, a method that no route has."""
+        """Convert errors that Flask raises itself: an unknown path, a method without a route."""
         answer = response_of(problems.problem(error.code or 500, error.description or error.name))
         for name, value in error.get_headers():
             if name.lower() not in ("content-type", "content-length"):

@@ -1,7 +1,7 @@
-"""What an application's own hooks must not do to the operations that it has mounted.
+"""Protects mounted operations from the application's own hooks.
 
-A ``before_request`` of the application runs before the blueprint's. One that redirects to a sign-in page would redirect
-the proxy too, which has no session, and its streams would stay open and deaf.
+The application's ``before_request`` hooks run before the blueprint's. A redirect to a sign-in page would hit the proxy
+too, which has no session, and its streams would stay open without receiving events.
 """
 
 from http import HTTPStatus
@@ -22,9 +22,9 @@ NOT_SIGNED_IN = "nobody has signed in: the application answered this request by 
 
 
 def answer_the_proxy_first(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Answer what is for the proxy alone before any hook of the application runs; it proves itself by its signature.
+    """Answer the proxy's own requests before the application's hooks run; its signature authenticates them.
 
-    A preprocessor of URL values is the only hook that runs that early. It ends a request by raising.
+    A URL value preprocessor is the only hook that runs that early. It ends a request by raising.
     """
     view = flask.current_app.view_functions[endpoint or ""]
     described: Operation | None = getattr(view, "operation", None)
@@ -33,7 +33,7 @@ def answer_the_proxy_first(endpoint: str | None, values: dict[str, Any] | None) 
 
 
 def refuse_in_json(response: flask.Response) -> flask.Response:
-    """A redirect to a sign-in page, or the page itself, is 401 for a client of the API, as our own refusals are."""
+    """Turn a redirect to a sign-in page, or the page itself, into a 401 problem document."""
     if "X-Request-Id" in response.headers or not _asks_to_sign_in(response):
         return response
     services: Services = flask.current_app.extensions["shirase"]
@@ -45,7 +45,8 @@ def refuse_in_json(response: flask.Response) -> flask.Response:
 
 def _asks_to_sign_in(response: flask.Response) -> bool:
     if response.location:
-        here, there = urlsplit(flask.request.url), urlsplit(response.location)
-        return (there.path, there.query) != (here.path, here.query)  # the same by https, or under another name
+        # A redirect to the same page over https, or under another host name, is no sign-in.
+        source, target = urlsplit(flask.request.url), urlsplit(response.location)
+        return (target.path, target.query) != (source.path, source.query)
     is_page = response.status_code == HTTPStatus.OK and response.mimetype == "text/html"
     return is_page or response.status_code == HTTPStatus.UNAUTHORIZED

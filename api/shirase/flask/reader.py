@@ -12,11 +12,11 @@ READER = Path(flask_swagger_ui.__file__).parent / "dist"
 
 @blueprint.get("/api/docs")
 def page() -> Response:
-    """The contract for people."""
+    """The page that renders the document."""
     return send_from_directory(str(blueprint.static_folder), "index.html")
 
 
 @blueprint.get("/api/docs/swagger-ui/<path:name>")
 def swagger_ui(name: str) -> Response:
-    """The reader's own files, from its package."""
+    """The files of Swagger UI, from its package."""
     return send_from_directory(READER, name, max_age=3600)

@@ -23,18 +23,17 @@ blueprint.register_blueprint(workers.blueprint)
 
 
 class DemoUser(Request):
-    """Whom the page wants to be."""
+    """The user that the page chooses."""
 
     user_id: UserIdField
 
 
 @blueprint.before_request
 def admit() -> None:
-    """Only pages that this machine itself serves get an answer.
+    """Admit only pages that this machine itself serves.
 
-    A page of any site reaches a port of the reader's machine once its own host name resolves to 127.0.0.1 (DNS
-    rebinding), and a form of any page posts text. So the name must be one of this machine, and what is posted JSON,
-    which a page of another origin may not send without being asked for it by CORS.
+    A page of any site can reach a local port if its host name resolves to 127.0.0.1 (DNS rebinding), and any form can
+    post text. So the Host must name this machine, and a body must be JSON, for which another origin needs CORS.
     """
     if not is_loopback_name(request.host):
         raise Forbidden("the demo is for this machine alone: open it as 127.0.0.1, [::1] or localhost")
@@ -48,7 +47,7 @@ def admit() -> None:
 
 @blueprint.get("/")
 def page() -> Response:
-    """The page itself, asked for anew each time so that it never meets scripts of another version."""
+    """The page. It is revalidated each time, so that it never loads scripts of another version."""
     return send_from_directory(PAGE, "index.html", max_age=0)
 
 
@@ -68,11 +67,10 @@ def tab() -> Response:
 
 @blueprint.post("/demo/token")
 def token() -> Response:
-    """A token for whichever user the page wants to be.
+    """Sign a token for any user that the page names.
 
-    Whoever can reach this can be anyone: the point of a demo, and safe there alone, with a key of its own and
-    over data that nobody relies on. Without ``--demo`` this blueprint is not mounted, and users get their
-    tokens from the host application, which knows who they are.
+    Anyone who can reach this can act as anyone, which is safe in a demo only: it has its own key and disposable data.
+    Without ``--demo`` this blueprint is not mounted, and users get their tokens from the host application.
     """
     raw = request.get_data()
     check_json(raw)
@@ -84,6 +82,6 @@ def token() -> Response:
     answer = {
         "token": tokens.mint(settings, user_id, scope=tokens.WRITE, ttl=TOKEN_TTL),
         "expires_in": TOKEN_TTL,
-        "heartbeat": settings.sse_keepalive_timeout,  # so that the page notices a dead connection
+        "heartbeat": settings.sse_keepalive_timeout,  # so that the page detects a dead connection
     }
     return jsonify(answer)

@@ -14,20 +14,20 @@ blueprint = Blueprint("demo_workers", __name__)
 
 @blueprint.get("/demo/workers")
 def show() -> Response:
-    """The process ids of the workers of now."""
+    """The process ids of the present workers."""
     return jsonify(workers=_workers())
 
 
 @blueprint.post("/demo/workers/restart")
 def restart() -> Response:
-    """Tell gunicorn's master to replace every worker, as a deploy does, and answer who they were."""
+    """Have gunicorn's master replace every worker, as a deploy does; returns the old process ids."""
     before = _workers()
     os.kill(_master(), signal.SIGHUP)
     return make_response(jsonify(workers=before), HTTPStatus.ACCEPTED)
 
 
 def _master() -> int:
-    if "gunicorn.socket" not in request.environ:  # the parent is then anything, a shell for example
+    if "gunicorn.socket" not in request.environ:  # the parent may be any process, such as a shell
         raise NotFound("these handlers do not run under gunicorn")
     return os.getppid()
 

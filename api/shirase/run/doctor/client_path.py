@@ -74,7 +74,7 @@ class ClientPath:
     def inbox(self, prefix: str) -> str:
         """Check that no guard of an application answers in place of its inbox."""
         for path, status, whom in (
-            (NEXT_PATH, HTTPStatus.FORBIDDEN, "the proxy, whose streams go deaf"),
+            (NEXT_PATH, HTTPStatus.FORBIDDEN, "the proxy, whose streams stop receiving events"),
             ("/api/notifications", HTTPStatus.UNAUTHORIZED, "clients that are not signed in"),
         ):
             try:
