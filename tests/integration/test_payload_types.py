@@ -114,6 +114,7 @@ def test_a_payload_against_its_schema_is_a_422(settings: Settings, catalogue: Pa
     good = {**one, "payload": {"room": "Sakura"}}
     later = {**one, "send_at": "2099-01-01T00:00:00Z"}
     several = {key: value for key, value in one.items() if key != "user_id"} | {"user_ids": ["aiko", "ben"]}
+    announced = {key: value for key, value in one.items() if key != "user_id"} | {"topic": "everyone"}
     client = app.test_client()
     for method, path, body, name in (
         ("POST", "", one, "payload.room"),
@@ -121,9 +122,13 @@ def test_a_payload_against_its_schema_is_a_422(settings: Settings, catalogue: Pa
         ("PUT", "/keys/k", one, "payload.room"),
         ("POST", "/batch", {"notifications": [good, one]}, "notifications.1.payload.room"),
         ("POST", "/broadcast", several, "payload.room"),
+        ("POST", "/../announcements", announced, "payload.room"),
+        ("POST", "/../announcements", {**announced, "send_at": later["send_at"]}, "payload.room"),
     ):
-        answer = client.open(f"/api/notifications{path}", method=method, json=body, headers=headers)
+        address = f"/api/notifications{path}".replace("/notifications/..", "")
+        answer = client.open(address, method=method, json=body, headers=headers)
         assert (answer.status_code, [error["field"] for error in (answer.json or {})["errors"]]) == (422, [name]), path
     mine = {"Authorization": f"Bearer {tokens.mint(settings, 'aiko')}"}
     assert client.get("/api/notifications", headers=mine).get_json()["notifications"] == []
     assert client.post("/api/notifications", json=good, headers=headers).status_code == 201
+    app.extensions["shirase"].database.close()

@@ -72,10 +72,10 @@ def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Un
     """
     wanted = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
     application = _shirase()
+    draft = wanted.draft()
+    check_payloads(application.site.settings.type_catalogue, [draft])
     with transaction.atomic(using=application.site.alias, savepoint=False), application.database.within() as db:
-        return announcements.add(
-            db, wanted.topic, wanted.draft(), datetime.now(UTC), for_newcomers=wanted.for_newcomers
-        )
+        return announcements.add(db, wanted.topic, draft, datetime.now(UTC), for_newcomers=wanted.for_newcomers)
 
 
 def _append(drafts: list[Draft]) -> list[Notification]:

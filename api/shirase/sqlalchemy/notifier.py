@@ -87,10 +87,10 @@ class Notifier:
 
     def announce(self, session: Session, wanted: NewAnnouncementNow) -> Announcement:
         """Store an announcement in the session's transaction; the relay spreads it after the commit."""
+        draft = wanted.draft()
+        check_payloads(self._services.settings.type_catalogue, [draft])
         with self._joined(session) as db:
-            return announcements.add(
-                db, wanted.topic, wanted.draft(), datetime.now(UTC), for_newcomers=wanted.for_newcomers
-            )
+            return announcements.add(db, wanted.topic, draft, datetime.now(UTC), for_newcomers=wanted.for_newcomers)
 
     @property
     def schema(self) -> str | None:

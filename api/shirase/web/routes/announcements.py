@@ -8,6 +8,7 @@ from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import WRITE, Identity
 from shirase.fields import rfc3339, to_json
 from shirase.inbox import announcements
+from shirase.inbox.payloads import check_payloads
 from shirase.types import Announcement
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
@@ -51,10 +52,12 @@ def announce(caller: Identity, body: NewAnnouncement) -> Response:
     """Store it once; the relay tells who is connected."""
     if body.send_at:
         return schedule(caller, body.draft(), body.send_at, topic=body.topic, for_newcomers=body.for_newcomers)
+    draft = body.draft()
+    check_payloads(services().settings.type_catalogue, [draft])
     made, replayed = announcements.announce(
         services().database,
         body.topic,
-        body.draft(),
+        draft,
         for_newcomers=body.for_newcomers,
         once=once(caller),
         answer=lambda one: orjson.dumps(_fields(one)).decode(),
