@@ -57,7 +57,23 @@ export interface Counts {
 export interface Payloads {}
 
 /** A notification of a type whose payload is declared. */
-export type NotificationOf<Type extends keyof Payloads> = Notification & { type: Type; payload: Payloads[Type] };
+export type NotificationOf<Type extends keyof Payloads> = Omit<Notification, "type" | "payload"> & {
+  type: Type;
+  payload: Payloads[Type] & Record<string, unknown>;
+};
+
+/** In the place of every type whose payload is not declared, so that a comparison with a declared one tells them apart. */
+export declare enum OtherType {
+  Other = "",
+}
+
+/** A notification of a type whose payload is not declared. */
+export type OtherNotification = Omit<Notification, "type"> & { type: OtherType };
+
+/** Any notification: once its `type` was compared with a declared one, its `payload` is known. */
+export type AnyNotification = [keyof Payloads] extends [never]
+  ? Notification
+  : { [Type in keyof Payloads]: NotificationOf<Type> }[keyof Payloads] | OtherNotification;
 
 /** Whether a notification is of a type. Its payload is taken for what is declared, since producers are trusted so far. */
 export function isOfType<Type extends keyof Payloads>(
@@ -72,9 +88,9 @@ export interface EventData {
   /** The stream begins; `unread_count` is the count at the event's own cursor. */
   connected: { user_id: string; status: "connected"; connection_id: string } & Counts;
   /** One was created: the unread count rises by one. */
-  notification: Notification;
+  notification: AnyNotification;
   /** One was replaced or folded: the whole of it, and the new counts. */
-  updated: Notification & Counts;
+  updated: AnyNotification & Counts;
   /** Some were marked read, on any device. */
   read: { ids: number[] | "all"; read_at: string | null } & Counts;
   /** Some were marked unread again. */

@@ -116,6 +116,8 @@ def test_a_payload_against_its_schema_is_a_422(settings: Settings, catalogue: Pa
     several = {key: value for key, value in one.items() if key != "user_id"} | {"user_ids": ["aiko", "ben"]}
     announced = {key: value for key, value in one.items() if key != "user_id"} | {"topic": "everyone"}
     client = app.test_client()
+    announced = {key: value for key, value in one.items() if key != "user_id"} | {"topic": "everyone"}
+    assert client.post("/api/announcements", json=announced, headers=headers).status_code == 422
     for method, path, body, name in (
         ("POST", "", one, "payload.room"),
         ("POST", "", later, "payload.room"),

@@ -52,7 +52,7 @@ export function createFakeInbox(user: string): LoggedInbox {
     const created_at = fields.created_at ?? now();
     const made: Notification = { ...blank(user), id, position: id, created_at, updated_at: created_at, ...fields };
     stored.set(id, made);
-    append("notification", made);
+    append("notification", made as EventData["notification"]);
     return made;
   }
 
@@ -61,7 +61,7 @@ export function createFakeInbox(user: string): LoggedInbox {
     const place = { id: present.id, position: ++numbers, revision: present.revision + 1, updated_at: now() };
     const made: Notification = { ...present, ...state, ...fields, ...place };
     stored.set(made.id, made);
-    append("updated", { ...made, ...counts() });
+    append("updated", { ...made, ...counts() } as EventData["updated"]);
     return made;
   }
 
