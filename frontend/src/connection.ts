@@ -251,15 +251,12 @@ export function createConnection(
   }
 
   function retry(): void {
-    if (phase === "waiting") attempt();
-    if (phase === "polling") {
-      streamAt = 0; // another network, or somebody who knows more: a stream may come through now
-      attempt();
-    }
-    if (phase === "closed") {
-      refresh = true;
-      open();
-    }
+    // Whoever asks may have signed in since: a refusal of what is under way is not the last word.
+    refusals = 0;
+    refresh = true;
+    streamAt = 0; // another network, or somebody who knows more: a stream may come through now
+    if (phase === "closed") open();
+    else if (phase === "waiting" || phase === "polling") attempt();
   }
 
   function close(reason: ClosedReason, detail?: string): void {

@@ -132,6 +132,23 @@ test("who is refused with a fresh token too is signed out, and not asked for eve
   expect(stream.getState().status).toBe("open");
 });
 
+test("a refusal under way does not sign out who has just signed in", async () => {
+  let token = "a.stale.token";
+  let asked = 0;
+  const stream = tab.open({ getToken: () => token });
+  server.accepts = (credential) => {
+    asked += 1;
+    if (asked === 4) {
+      token = "a.fresh.token"; // while the service refuses the second attempt
+      stream.retryNow();
+    }
+    return credential === "a.fresh.token";
+  };
+  await settle();
+  expect(asked).toBeGreaterThan(4);
+  expect(stream.getState().status).toBe("open");
+});
+
 test("a service that is away is not taken for a refusal", async () => {
   server.onStream = 502;
   server.onRequest = 502;
