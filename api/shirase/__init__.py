@@ -1,4 +1,4 @@
-"""Shirase: real-time notifications over Server-Sent Events, held by Pushpin and answered by short-lived handlers.
+"""Shirase: real-time notifications over Server-Sent Events, held open by Pushpin and answered by short-lived handlers.
 
 The public names are imported on first use, so a producer that needs ``Client`` loads neither Flask nor SQLAlchemy.
 """

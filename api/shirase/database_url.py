@@ -1,6 +1,6 @@
-"""``DATABASE_URL`` as environments hold it, with several hosts and the parameters of other libraries.
+"""Parses ``DATABASE_URL``, with several hosts and the parameters of other libraries.
 
-What has a meaning here works; anything else is refused in one line that names it. No message quotes the URL or a part
+Parameters with a meaning here work; any other is refused in one line that names it. No message quotes the URL or a part
 that may belong to the password.
 """
 
@@ -30,22 +30,22 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """An address, and what its parameters say about our use of it."""
+    """An address, and the settings from its parameters."""
 
     url: URL  # for SQLAlchemy; every parameter in it is one of libpq's
     schema: str | None = None  # ?schema=
-    behind_pooler: bool = False  # ?pgbouncer=true; otherwise each connection finds out
-    connection_limit: int | None = None  # ?connection_limit=, of one process
+    behind_pooler: bool = False  # ?pgbouncer=true; otherwise each connection detects it
+    connection_limit: int | None = None  # ?connection_limit=, per process
 
 
 def read(text: str) -> DatabaseUrl:
     """Read an address.
 
     Raises:
-        SettingsError: naming what cannot be used.
+        SettingsError: naming the part that cannot be used.
     """
     scheme, separator, rest = text.strip().partition("://")
-    backend = _SCHEMES.get(scheme.partition("+")[0])  # the driver is ours to choose, whichever another service uses
+    backend = _SCHEMES.get(scheme.partition("+")[0])  # we choose the driver, whichever one the URL names
     if not separator or backend is None:
         raise SettingsError(NAME, _EXPECTED)
     address, _, query = rest.partition("?")
@@ -76,7 +76,7 @@ def _postgresql(rest: str) -> DatabaseUrl:
     if len(places) > 1:
         parameters["host"] = ",".join(host for host, _ in places)
         parameters["port"] = ",".join(str(port or DEFAULT_PORT) for _, port in places)
-        # A standby can be read and not written: libpq shall go on to the primary.
+        # A standby is read-only: have libpq try the next host until it reaches the primary.
         parameters.setdefault("target_session_attrs", "read-write")
     url = URL.create(
         "postgresql+psycopg",
@@ -103,7 +103,7 @@ def _parts(rest: str) -> tuple[str, str, str]:
 
 
 def _places(hosts: str, parameters: dict[str, str]) -> list[tuple[str, int | None]]:
-    """Every host with its port, whether they are before the path or are parameters."""
+    """Every host with its port, from before the path or from the parameters."""
     named = parameters.pop("host", "")
     if hosts and named:
         raise SettingsError(NAME, "names hosts both before the path and as the parameter 'host'")
@@ -143,11 +143,11 @@ def _parameters(query: str) -> dict[str, str]:
         if name in ("ssl", "sslmode"):
             name, value = "sslmode", _ssl_mode(name, value)
         if name == "host" and name in found:
-            value = f"{found[name]},{value}"  # as SQLAlchemy lists several
+            value = f"{found[name]},{value}"  # SQLAlchemy's type for repeated parameters
         elif name in found:
             raise SettingsError(NAME, f"has the parameter {name!r} twice")
         found[name] = value
-    found.pop("client_encoding", None)  # it is always UTF-8
+    found.pop("client_encoding", None)  # the encoding is always UTF-8
     return found
 
 
@@ -159,7 +159,7 @@ def _ssl_mode(name: str, value: str) -> str:
 
 
 def _named(part: str) -> str:
-    """The parameter by its name, if it has one that cannot be a piece of a password."""
+    """The parameter's name for a message, unless it may be a piece of a password."""
     name = part.partition("=")[0]
     return f"the parameter {name!r}" if _PARAMETER.fullmatch(name) else "one of the parameters"
 
@@ -177,7 +177,7 @@ def _take_pgbouncer(own: dict[str, Any], name: str, value: str) -> None:
 
 
 def _take_cache_size(own: dict[str, Any], name: str, value: str) -> None:
-    """How asyncpg's users say that a pooler is in between."""
+    """Read asyncpg's parameter, with which its users configure a pooler."""
     if not value.isdecimal():
         raise SettingsError(NAME, f"the parameter {name!r} must be a number")
     own["behind_pooler"] = bool(own.get("behind_pooler")) or int(value) == 0

@@ -18,7 +18,7 @@ class SettingsError(ShiraseError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a request."""
+    """An error in one field of a request."""
 
     field: str
     message: str
@@ -29,10 +29,10 @@ class Malformed(ShiraseError):
 
 
 class Invalid(ShiraseError):
-    """One or more fields are wrong. Nothing was written."""
+    """One or more fields are invalid. Nothing was written."""
 
     def __init__(self, *errors: FieldError) -> None:
-        """Carry every field that is wrong, not only the first."""
+        """Take every invalid field, not only the first."""
         super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
         self.errors = errors
 
@@ -46,7 +46,7 @@ class Forbidden(ShiraseError):
 
 
 class NotFound(ShiraseError):
-    """There is no such thing, or it is not the caller's."""
+    """The resource does not exist, or is not the caller's."""
 
 
 class KeyInProgress(ShiraseError):
@@ -86,11 +86,11 @@ class SchemaMismatch(DatabaseUnavailable):
 
 
 class DatabaseUnusable(ShiraseError):
-    """The database answers, and is not one that the service can work with."""
+    """The database answers, but the service cannot use it."""
 
 
 class MigrationFailed(ShiraseError):
-    """A migration met something that it does not expect; the database is as it was."""
+    """A migration failed; the database is unchanged."""
 
 
 class ProxyMissing(ShiraseError):
@@ -109,7 +109,7 @@ class RateLimited(ShiraseError):
     """The caller exceeded a rate limit; the response headers name it."""
 
     def __init__(self, retry_after: int) -> None:
-        """Carry the seconds after which a retry may succeed."""
+        """Take the seconds after which a retry may succeed."""
         super().__init__(f"too many requests: try again in {retry_after} s")
         self.retry_after = retry_after
 

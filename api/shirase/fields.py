@@ -1,4 +1,4 @@
-"""The fields of a notification: what a producer sends, declared once.
+"""The fields of a notification, declared once.
 
 Columns, schemas of requests and answers, JSON, OpenAPI and the Python client's type derive from ``NotificationInput``.
 To add an optional field, declare it there, add its column in a migration, and test it.
@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, with_config
-from typing_extensions import TypedDict as CheckedDict  # pydantic reads no other before Python 3.12
+from typing_extensions import TypedDict as CheckedDict  # pydantic requires this one before Python 3.12
 
 from shirase.plain import is_deeper
 
@@ -23,7 +23,7 @@ MAX_PAYLOAD = 16 * 1024  # bytes of JSON
 MAX_PAYLOAD_DEPTH = 100
 NO_CONTROL = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
 NO_NUL = {"pattern": "^[^\\u0000]*$"}
-# A browser reads "\" as "/", and ignores tabs and line ends: "//host", "/\host" and "/<TAB>/host" would leave the site.
+# Browsers read "\" as "/" and ignore tabs and line ends: "//host", "/\host" and "/<TAB>/host" would leave the site.
 ADDRESS = (
     "^(?:/(?:[^/\\\\\\s\\u0000-\\u001f\\u007f-\\u009f][^\\\\\\s\\u0000-\\u001f\\u007f-\\u009f]*)?"
     "|[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9\\u00a1-\\uffff\\[][^\\\\\\s\\u0000-\\u001f\\u007f-\\u009f]*)$"
@@ -48,7 +48,7 @@ def _address(value: str) -> str:
 def _key(value: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in value):
         raise ValueError("must not have control characters")
-    if value in (".", ".."):  # no address can name them
+    if value in (".", ".."):  # these cannot be part of a URL's path
         raise ValueError('must not be "." or ".."')
     return value
 
@@ -135,7 +135,7 @@ class NotificationInput(TypedDict):
 
 
 class KeyedInput(NotificationInput):
-    """The same, and how it replaces the user's present notification of the same key."""
+    """The content, and how it replaces the user's present notification of the same key."""
 
     fold: NotRequired[bool]
     quiet: NotRequired[bool]
@@ -145,7 +145,7 @@ UserId = str | int | UUID  # an integer or a UUID counts as its text
 
 
 class AddressedInput(KeyedInput):
-    """The same for one user."""
+    """The content for one user."""
 
     user_id: UserId
 
@@ -157,7 +157,7 @@ Kind = Literal["text", "time", "json"]
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What is known of a field, for the layers that derive theirs from it."""
+    """A declared field, from which the layers derive columns and schemas."""
 
     name: str
     annotation: Any  # what pydantic validates and describes
@@ -167,7 +167,7 @@ class Declared:
 
     @property
     def default(self) -> Any:
-        """What is shown where nothing is stored."""
+        """The value where NULL is stored."""
         return DEFAULTS.get(self.name)
 
     @property
@@ -176,7 +176,7 @@ class Declared:
         return not self.required and self.name != "payload"
 
     def to_column(self, value: Any) -> Any:
-        """The value as the column holds it: objects and lists as JSON text, NULL for the default."""
+        """Convert a value for its column: objects and lists to JSON text, the default to NULL."""
         if self.nullable and value == self.default:
             return None
         return orjson.dumps(value).decode() if self.kind == "json" and value is not None else value
@@ -192,7 +192,7 @@ def _declared(name: str, hint: Any) -> Declared:
 
 
 def _base(annotation: Any) -> tuple[Any, int | None]:
-    """The Python type behind an annotation, and the most characters of a text."""
+    """The Python type of an annotation, and the maximum length of a text."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return _base(next(one for one in arguments if one is not type(None)))
@@ -217,7 +217,7 @@ FIELDS: Mapping[str, Declared] = {
 
 @dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, for caches
 class Content:
-    """What a producer sent, as the columns hold it; a broadcast shares one between its users."""
+    """The declared fields as column values. The users of a broadcast share one."""
 
     columns: Mapping[str, Any]
 
@@ -229,7 +229,7 @@ class Content:
 
 
 def to_json(content: Content) -> dict[str, Any]:
-    """The declared fields as JSON shows them."""
+    """The declared fields for JSON."""
     shown: dict[str, Any] = {}
     for name, field in FIELDS.items():
         value = content.columns.get(name)

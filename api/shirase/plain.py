@@ -1,7 +1,7 @@
-"""Values of a host's own code as the text, the numbers and the containers that JSON has.
+"""Converts values of a host's code to JSON.
 
-What has one obvious text is taken as that text: a translation that is looked up late (in the language that is active
-now), a ``Decimal``, a ``UUID``, a time, the value of an enumeration. Anything else is refused by its path and type.
+Types with one obvious text are converted to it: lazy translations (in the active language), ``Decimal``, ``UUID``,
+times and members of enumerations. Any other type is refused with its path and name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ from uuid import UUID
 
 from shirase.errors import FieldError, Invalid
 
-MAX_INTEGER = 2**63  # beyond it, readers of JSON disagree
+MAX_INTEGER = 2**63  # beyond it, JSON parsers disagree
 
 
 def as_json(value: Any, path: str, most: int) -> Any:
-    """A value for JSON, with containers at most so many deep.
+    """Convert a value to JSON types, with a bound on the depth of containers.
 
     Raises:
         Invalid: naming the path of the part that JSON cannot hold, and its type.
@@ -42,18 +42,18 @@ def as_json(value: Any, path: str, most: int) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """The plain text of a late translation or an enumeration's member; anything else as it is."""
+    """Convert a lazy translation or a member of an enumeration to text; return anything else unchanged."""
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
         return str.__str__(value) if type(value) is not str else value
-    # Django's, Flask-Babel's and Babel's late translations are no subclass of text, and behave as one.
+    # The lazy translations of Django, Flask-Babel and Babel behave like str, but are no subclass.
     is_late = not isinstance(value, type) and hasattr(value, "casefold") and hasattr(value, "encode")
     return str(value) if is_late else value
 
 
 def is_deeper(value: Any, most: int) -> bool:
-    """Whether containers of a JSON value lie more than so many deep. Recursion would end earlier on some Pythons."""
+    """Whether containers of a JSON value are nested deeper. Iterative, since recursion is limited on some Pythons."""
     level = [value]
     for _ in range(most):
         level = [each for one in level for each in _members(one) if isinstance(each, dict | list)]

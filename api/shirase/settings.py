@@ -15,23 +15,23 @@ WRITE, ADMIN = "notifications:write", "notifications:admin"  # scopes
 MIN_KEY_BYTES = 32
 TOKEN_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")  # exactly one of them is set
 DEMO_KEY_PREFIX = "demo-"  # of the JWT_SECRET that `shirase up --demo` makes
-REJECT = "reject"  # of the policies for a user's stream too many
-PUSHPIN_STOCK_KEY = "changeme"  # what Debian's pushpin.conf ships: anyone can sign with it
+REJECT = "reject"  # a policy for streams beyond the limit
+PUSHPIN_STOCK_KEY = "changeme"  # from Debian's pushpin.conf, and so known to everyone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
-    """How tokens are checked, and signed where one of them is a secret. Enough for a command that only signs."""
+    """The settings for verifying tokens, and for signing them if there is a secret. Enough for a command that signs."""
 
     jwt_secret: str = field(default="", repr=False)  # one key or several; the first signs
     jwt_public_key: str = ""  # PEM, one key or several
     jwt_jwks_url: str = ""
-    jwt_jwks_timeout: float = 2.0  # seconds that the key set may take
+    jwt_jwks_timeout: float = 2.0  # seconds to fetch the key set
     jwt_jwks_http_hosts: frozenset[str] = frozenset()  # hosts whose key set may come over plain http
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
-    jwt_user_claim: str = "sub"  # the claim that holds the user's id
-    jwt_scope_claims: tuple[str, ...] = ("scope",)  # the claims that hold scopes, as text or as lists
+    jwt_user_claim: str = "sub"  # the claim with the user's id
+    jwt_scope_claims: tuple[str, ...] = ("scope",)  # the claims with scopes, as text or lists
     jwt_write_scopes: frozenset[str] = frozenset({WRITE})  # any of these grants WRITE
     jwt_admin_scopes: frozenset[str] = frozenset({ADMIN})
 
@@ -47,33 +47,33 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(TokenSettings):
-    """What an operator can choose. The names in the environment are these in capitals."""
+    """All settings. Their environment variables have the same names in capitals."""
 
     database_url: str = field(repr=False)
-    database_schema: str | None = None  # where the tables are in PostgreSQL; None: where the user's search_path leads
-    grip_url: tuple[str, ...] = field(repr=False)  # control addresses, one a proxy node
-    pushpin_stats_url: tuple[str, ...] = ()  # where each of these nodes publishes its statistics, in the same order
+    database_schema: str | None = None  # the schema of the tables in PostgreSQL; None: by the role's search_path
+    grip_url: tuple[str, ...] = field(repr=False)  # control addresses, one for each proxy node
+    pushpin_stats_url: tuple[str, ...] = ()  # addresses of these nodes' statistics, in the same order
     pushpin_sig_key: str = field(repr=False)
-    auth_cookie: str | None = None  # the cookie that carries the token
+    auth_cookie: str | None = None  # the cookie with the token
     auth_query_token: bool = True  # whether ?token= opens a stream; ?ticket= always does
-    cors_origins: frozenset[str] = frozenset()  # as browsers send them in Origin
-    cors_headers: frozenset[str] = frozenset()  # request headers that pages may send beyond the usual ones
+    cors_origins: frozenset[str] = frozenset()  # in the form of the Origin header
+    cors_headers: frozenset[str] = frozenset()  # request headers that pages may send besides the standard ones
     sse_keepalive_timeout: int = 30  # seconds between heartbeats
-    sse_max_connections_per_user: int = 5  # streams that a user may hold, over all nodes
-    sse_connection_limit_policy: str = "evict-oldest"  # what one more does, or "reject"
+    sse_max_connections_per_user: int = 5  # streams that a user may hold open, over all nodes
+    sse_connection_limit_policy: str = "evict-oldest"  # for a stream beyond the limit; or "reject"
     sse_queue_size: int = 100  # missed events replayed in one response
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
-    rate_limit_creates: str | None = "1000/second"  # of one caller; None: no limit
+    rate_limit_creates: str | None = "1000/second"  # per caller; None: no limit
     rate_limit_connects: str | None = "600/minute"
     rate_limit_tickets: str | None = "600/minute"
-    rate_limit_file: str | None = None  # where the workers of one host count together
-    request_timeout: float = 10.0  # seconds in which a request must have arrived whole
-    publish_timeout: float = 2.0  # seconds that a publish may take, all nodes together
-    database_timeout: float = 10.0  # seconds that a connection, a lock or a statement may take
-    retention_days: int = 30  # how long notifications and events are kept
+    rate_limit_file: str | None = None  # shared by the workers of one host
+    request_timeout: float = 10.0  # seconds in which a request must arrive completely
+    publish_timeout: float = 2.0  # seconds for a publish to all nodes
+    database_timeout: float = 10.0  # seconds for a connect, a lock or a statement
+    retention_days: int = 30  # for which notifications and events are kept
     log_level: str = "INFO"
     log_format: str = "text"
-    public_url: str | None = None  # where clients reach the service, if a prefix or another host is in front of it
+    public_url: str | None = None  # the URL for clients, if an edge adds a prefix or another host
     type_catalogue: Catalogue = field(
         default_factory=Catalogue, repr=False
     )  # the types, and the schemas of their payloads
@@ -127,7 +127,7 @@ class Settings(TokenSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """What a proxy node has to know: one key, and neither the tokens' nor the database's."""
+    """The settings of a proxy node: one key, but no secrets of tokens or database."""
 
     pushpin_sig_key: str = field(repr=False)
     cors_origins: frozenset[str] = frozenset()
@@ -155,13 +155,13 @@ def request_timeout(environ: Mapping[str, str]) -> float:
 
 
 def _demo(environ: Mapping[str, str]) -> bool:
-    """Whether to serve the page that signs a token for anyone who asks: never with a key that somebody relies on."""
-    wanted = choice(environ, "SHIRASE_DEMO", "off", "on") == "on"
-    if wanted and not (optional(environ, "JWT_SECRET") or "").startswith(DEMO_KEY_PREFIX):
+    """Whether to serve the demo page, which signs tokens for anyone; refused with a key that is not a demo's."""
+    enabled = choice(environ, "SHIRASE_DEMO", "off", "on") == "on"
+    if enabled and not (optional(environ, "JWT_SECRET") or "").startswith(DEMO_KEY_PREFIX):
         raise SettingsError(
             "JWT_SECRET", "is not the demo's own, and the demo signs a token for anyone: unset it, or leave --demo out"
         )
-    return wanted
+    return enabled
 
 
 def _keepalive(environ: Mapping[str, str]) -> int:
@@ -172,7 +172,7 @@ def signing_key(environ: Mapping[str, str], name: str) -> str:
     """Read and check one key.
 
     Raises:
-        SettingsError: if it is missing, cannot be read, or protects nothing.
+        SettingsError: if it is missing, unreadable, too short or publicly known.
     """
     value = variables.required(environ, name)
     if value == PUSHPIN_STOCK_KEY:
@@ -190,17 +190,17 @@ def signing_key(environ: Mapping[str, str], name: str) -> str:
 
 
 def _token_keys(environ: Mapping[str, str]) -> dict[str, Any]:
-    given = {name: value for name in TOKEN_KEYS if (value := optional(environ, name))}
-    if not given:
+    present = {name: value for name in TOKEN_KEYS if (value := optional(environ, name))}
+    if not present:
         raise SettingsError("JWT_SECRET", "is not set, and neither is JWT_PUBLIC_KEY or JWT_JWKS_URL")
-    if len(given) > 1:
-        raise SettingsError(" and ".join(given), "are set at once; a token is checked in one way only")
-    for name, value in given.items():
+    if len(present) > 1:
+        raise SettingsError(" and ".join(present), "are set at once; a token is checked in one way only")
+    for name, value in present.items():
         try:
             _TOKEN_CHECKS[name](environ, value)
         except (OSError, ValueError) as exc:
             raise SettingsError(name, str(exc)) from exc
-    return {name.lower(): value for name, value in given.items()}
+    return {name.lower(): value for name, value in present.items()}
 
 
 def _token_claims(environ: Mapping[str, str]) -> dict[str, Any]:

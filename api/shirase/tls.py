@@ -1,4 +1,4 @@
-"""Which certificate authorities are trusted for connections that this code opens."""
+"""The certificate authorities that are trusted for outgoing connections."""
 
 import os
 import ssl
@@ -15,11 +15,11 @@ def context() -> ssl.SSLContext:
     return _context(*map(os.environ.get, VARIABLES))
 
 
-@lru_cache(1)  # reading all authorities takes some 20 ms
+@lru_cache(1)  # loading all authorities takes some 20 ms
 def _context(*variables: str | None) -> ssl.SSLContext:
     made = ssl.create_default_context()  # OpenSSL reads the variables itself
     if not any(variables):
-        import certifi  # noqa: PLC0415 - small images have no authorities of the system's
+        import certifi  # noqa: PLC0415 - for small images, which lack the system's authorities
 
         made.load_verify_locations(certifi.where())
     return made

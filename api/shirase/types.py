@@ -1,4 +1,4 @@
-"""What passes between the layers: frozen values, no rows, no requests."""
+"""The values that the layers exchange: frozen, independent of rows and requests."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ UNARCHIVED = "unarchived"
 SEEN = "seen"
 
 EVERYONE = "everyone"  # the topic that every user has
-LARGEST_ID = 2**63 - 1  # that a database can look for
+LARGEST_ID = 2**63 - 1  # the largest that the database can store
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Draft:
 
     user_id: str
     content: Content
-    fold: bool = False  # count it to the present one while that is unread
-    quiet: bool = False  # leave the present one read, and where it is in the list
-    announcement_id: int | None = None  # that it is taken over from
-    created_at: datetime | None = None  # if not now: when it was announced
+    fold: bool = False  # add to the count of the present one while that is unread
+    quiet: bool = False  # keep the state of the present one, and its position
+    announcement_id: int | None = None  # the announcement that it comes from
+    created_at: datetime | None = None  # of the announcement; else now
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,20 @@ class Notification:
     created_at: datetime
     read_at: datetime | None = None
     archived_at: datetime | None = None
-    position: int = 0  # in the list, whose beginning has the highest
+    position: int = 0  # in the list, highest first
     revision: int = 1
-    updated_at: datetime | None = None  # when the content last changed, if it did
+    updated_at: datetime | None = None  # the time of the last change of content, if any
     count: int = 1
-    actors: str | None = None  # the latest that were folded into it, as JSON
-    announcement_id: int | None = None  # that it was taken over from
+    actors: str | None = None  # the latest actors folded into it, as JSON
+    announcement_id: int | None = None  # the announcement that it came from
     is_seen: bool = False
 
 
 class EventId(NamedTuple):
-    """Names one event of a user's log, in cursors and to the proxy.
+    """Identifies one event of a user's log, in cursors and for the proxy.
 
-    A log that goes back in time, because a backup was restored or a failover lost its end, uses numbers again. Their
-    tags, which are random, then tell that this 8 is not that 8.
+    A log that goes back in time, because a backup was restored or a failover lost its end, reuses numbers. The random
+    tags distinguish the new event 8 from the old one.
     """
 
     seq: int
@@ -67,7 +67,7 @@ class EventId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read that again; ``None`` if it is anything else."""
+        """Parse the text of an event id; ``None`` if it is not one."""
         match = _EVENT_ID.fullmatch(text)
         return cls(int(match["seq"] or 0), match["tag"] or "") if match else None
 
@@ -80,8 +80,8 @@ START = EventId(0, "")  # before a log's first event
 class Event:
     """One entry of a user's log.
 
-    A ``notification`` or ``updated`` event has no ``notification`` if that was deleted or has expired since, or if a
-    later event updates it again: it keeps its place in the order and is not sent.
+    A ``notification`` or ``updated`` event lacks its ``notification`` if that was deleted or has expired since, or if a
+    later event updates it again. Such an event keeps its place in the order, but is not sent.
     """
 
     user_id: str
@@ -102,7 +102,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a draft: the notification, and the events that tell its user; none if nothing changed."""
+    """The result of a draft: the notification, and the appended events; none if nothing changed."""
 
     notification: Notification
     events: tuple[Event, ...]
@@ -115,10 +115,10 @@ class Announcement:
 
     id: int
     topic: str
-    draft: Draft  # whose user is nobody
+    draft: Draft  # without a user
     created_at: datetime
-    for_newcomers: bool = False  # also for users who appear, or get the topic, later
-    spread_at: datetime | None = None  # when everyone who was connected had it
+    for_newcomers: bool = False  # also for users who appear, or join the topic, later
+    spread_at: datetime | None = None  # the time when every connected user had it
     reached: int = 0
     read: int = 0
 
@@ -138,7 +138,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What became of a notification."""
+    """The history of a notification."""
 
     id: int
     user_id: str
@@ -151,21 +151,21 @@ class Trace:
     committed_at: datetime | None
     published_at: datetime | None
     way: str | None
-    attempts: int | None  # by that way
-    nodes: tuple[str, ...]  # that accepted it
-    connections: int | None  # that the user held then
-    waiting: tuple[str, ...]  # that missed something of this user and have not been told yet
+    attempts: int | None  # of that way
+    nodes: tuple[str, ...]  # nodes that accepted it
+    connections: int | None  # that the user had open then
+    waiting: tuple[str, ...]  # nodes that missed events of this user and have got no hint yet
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a user's log stands."""
+    """The position of a user's log: its head and counts."""
 
     head: int
     unread: int
     tag: str = ""  # of the event at the head
     unseen: int = 0
-    has_news: bool = False  # an announcement may concern the user that is not in the log yet
+    has_news: bool = False  # there may be an announcement for the user that is not in the log yet
     is_known: bool = True  # the user has a log, though it may be empty
 
     @property
@@ -176,14 +176,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class StreamConnection:
-    """One held response, and whose it is."""
+    """One held response and its user."""
 
     connection_id: str
     user_id: str
-    expires_at: datetime | None = None  # the end of the token that opened it
+    expires_at: datetime | None = None  # of the token that opened it
     user_agent: str = ""
     address: str = ""
-    claimed: str | None = None  # digest of the topics that the token names, if it names any
+    claimed: str | None = None  # digest of the topics in the token, if it has the claim
 
 
 @dataclass(frozen=True, slots=True)

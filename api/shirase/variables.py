@@ -1,4 +1,4 @@
-"""One environment variable at a time: taken from the variable itself or from a file, and checked."""
+"""Reads and validates single environment variables, directly or from a file."""
 
 import re
 import socket
@@ -11,13 +11,13 @@ from shirase.addresses import require_private
 from shirase.database_url import SCHEMA_NAME, read
 from shirase.errors import SettingsError
 
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of HTTP's grammar (RFC 9110 section 5.6.2)
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's token (RFC 9110 section 5.6.2)
 FILE = "file:"
-SUFFIX = "_FILE"  # NAME_FILE names the file that holds NAME, as container images have it
+SUFFIX = "_FILE"  # NAME_FILE names the file with the value of NAME, a convention of container images
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:
-    """Whether it has a value, directly or by a file."""
+    """Whether the variable has a value, directly or in a file."""
     return any(environ.get(one, "").strip() for one in (name, name + SUFFIX))
 
 
@@ -36,7 +36,7 @@ def optional(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def required(environ: Mapping[str, str], name: str) -> str:
-    """The same for what must be set."""
+    """The value of a variable that must be set."""
     value = optional(environ, name)
     if value is None:
         raise SettingsError(name, "is not set")
@@ -95,7 +95,7 @@ def choice(environ: Mapping[str, str], name: str, default: str, *others: str) ->
 
 
 def rate(environ: Mapping[str, str], name: str, default: str) -> str | None:
-    """So many in a time, such as ``600/minute``; ``None`` for no limit."""
+    """A rate such as ``600/minute``; ``None`` for no limit."""
     text = (optional(environ, name) or default).lower()
     if text == "off":
         return None
@@ -110,7 +110,7 @@ def words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def header_names(environ: Mapping[str, str], name: str) -> frozenset[str]:
-    """Names of request headers. ``*`` would be a name like any other where cookies are sent."""
+    """Names of request headers. In requests with cookies, ``*`` is no wildcard but a name."""
     found = words(environ, name)
     for word in found:
         if not re.fullmatch(TOKEN, word) or word == "*":
@@ -127,7 +127,7 @@ def cookie_name(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
-    """Origins as browsers write them: no path, no default port, no wildcard. Others would never match, or too much."""
+    """Origins in the form of browsers: no path, no default port, no wildcard. Others match nothing or too much."""
     found = frozenset(re.split(r"[\s,]+", optional(environ, name) or "")) - {""}
     for origin in found:
         match = re.fullmatch(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?", origin)
@@ -137,7 +137,7 @@ def origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
 
 
 def public_url(environ: Mapping[str, str], name: str) -> str | None:
-    """The address of a site or of a path below it, without a slash at its end."""
+    """The URL of a site or of a path below it, without a trailing slash."""
     value = optional(environ, name)
     if value is None:
         return None
@@ -147,7 +147,7 @@ def public_url(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def grip_urls(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Control addresses, one for each proxy node or name of several."""
+    """Control addresses, one for each proxy node."""
     value = secret(environ, name)
     if value is None:
         raise SettingsError(name, "is not set")
@@ -159,7 +159,7 @@ def grip_urls(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def stats_urls(environ: Mapping[str, str], name: str, nodes: int) -> tuple[str, ...]:
-    """Where each of these nodes publishes its statistics; nothing, or as many as there are control addresses."""
+    """Addresses of the nodes' statistics: none, or one for each control address."""
     value = optional(environ, name)
     urls = tuple(re.split(r"[\s,]+", value)) if value else ()
     for url in urls:
@@ -179,16 +179,16 @@ def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
 
 
 def check_jwks_url(environ: Mapping[str, str], value: str) -> None:
-    """Refuse an address from which somebody else could answer: who changes an answer on its way signs for anyone.
+    """Refuse a key set over plain HTTP in a public network, since whoever modified it could sign for anyone.
 
     Raises:
-        ValueError: if it is no address, or of plain HTTP in a public network.
+        ValueError: if it is no URL, or of plain HTTP in a public network.
     """
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("must be https://HOST/PATH")
     if parts.scheme == "http" and parts.hostname not in words(environ, "JWT_JWKS_HTTP_HOSTS"):
-        with suppress(socket.gaierror):  # a name that does not resolve yet is checked when the keys are fetched
+        with suppress(socket.gaierror):  # a name that does not resolve yet is checked at the fetch
             require_private(parts.hostname)
 
 
@@ -196,7 +196,7 @@ def database_url(environ: Mapping[str, str]) -> str:
     """``DATABASE_URL``, with ``DATABASE_PASSWORD`` as its password if that is set.
 
     Raises:
-        SettingsError: if there is no address, it cannot be used, or it has no place for the password.
+        SettingsError: if the URL is missing or unusable, or has no place for the password.
     """
     url, password = secret(environ, "DATABASE_URL"), secret(environ, "DATABASE_PASSWORD")
     if url is None:
@@ -211,10 +211,10 @@ def database_url(environ: Mapping[str, str]) -> str:
 
 
 def schema_name(environ: Mapping[str, str]) -> str | None:
-    """``DATABASE_SCHEMA``, or the ``?schema=`` of ``DATABASE_URL``: a name that PostgreSQL takes without quotes.
+    """``DATABASE_SCHEMA``, or the ``?schema=`` of ``DATABASE_URL``: an unquoted name of PostgreSQL.
 
     Raises:
-        SettingsError: if it is something else, or the two are different.
+        SettingsError: if it is not such a name, or the two differ.
     """
     name, of_url = optional(environ, "DATABASE_SCHEMA"), read(database_url(environ)).schema
     if name and not SCHEMA_NAME.fullmatch(name):

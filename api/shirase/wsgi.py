@@ -1,4 +1,4 @@
-"""What gunicorn loads: ``gunicorn shirase.wsgi:app``."""
+"""The WSGI application for gunicorn: ``gunicorn shirase.wsgi:app``."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from shirase.errors import SettingsError
 from shirase.flask.app import create_app
 from shirase.settings import Settings
 
-APP_LOAD_ERROR = 4  # tells gunicorn's master that another try would end the same way
+APP_LOAD_ERROR = 4  # tells gunicorn's master that a retry would fail the same way
 
 try:
     settings = Settings.from_env(os.environ)

@@ -1,4 +1,4 @@
-"""Where a notification leads, and its icon."""
+"""A notification's URL and icon."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,12 +12,12 @@ TABLE = "shirase_notifications"
 
 
 def upgrade() -> None:
-    """Add the columns; what is stored already has neither."""
+    """Add the columns, which are NULL in existing rows."""
     op.add_column(TABLE, sa.Column("url", sa.String(2000)))
     op.add_column(TABLE, sa.Column("icon", sa.String(2000)))
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the columns."""
     op.drop_column(TABLE, "icon")
     op.drop_column(TABLE, "url")

@@ -16,7 +16,7 @@ TABLE = "shirase_notifications"
 
 
 def upgrade() -> None:
-    """Add the columns and tables; what is stored is as it was when it was created, and counts as seen if read."""
+    """Add the columns and tables. Existing notifications are at their creation's position, and seen if read."""
     for column in _columns():
         op.add_column(TABLE, column)
     op.execute(sa.text("UPDATE shirase_notifications SET position = id"))
@@ -50,7 +50,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them, and with them what is scheduled."""
+    """Drop the columns and tables, and with them scheduled notifications."""
     op.drop_table("shirase_scheduled")
     for name in ("inbox", "archived", "of_type", "of_category", "unread", "of_key"):
         op.drop_index(f"{TABLE}_{name}", TABLE)

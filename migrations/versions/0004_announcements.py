@@ -15,7 +15,7 @@ STREAMS, NOTIFICATIONS, SCHEDULED = "shirase_streams", "shirase_notifications", 
 
 
 def upgrade() -> None:
-    """Create the tables and the marks; everyone who is known appeared before the first announcement."""
+    """Create the tables and marks. Existing users count as present before the first announcement."""
     op.create_table(
         ANNOUNCEMENTS,
         sa.Column("id", BigId, primary_key=True),
@@ -57,7 +57,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; whoever has taken one over keeps the notification."""
+    """Drop them. Users keep the notifications that were taken over."""
     op.drop_index(f"{NOTIFICATIONS}_of_announcement", NOTIFICATIONS)
     op.drop_column(NOTIFICATIONS, "announcement_id")
     op.execute(sa.text("DELETE FROM shirase_scheduled WHERE topic IS NOT NULL"))

@@ -34,7 +34,7 @@ class AsyncClient:
     """``Client`` with ``async`` and ``await``."""
 
     def __init__(self, url: str, token: Token, **options: Unpack[Options]) -> None:
-        """As of ``Client``."""
+        """See ``Client``."""
         self._way = Way(url, token, options)
         self._http = httpx.AsyncClient(trust_env=False, verify=tls.context())
 
@@ -62,7 +62,7 @@ class AsyncClient:
         idempotency_key: str | None = None,
         **fields: Unpack[KeyedInput],
     ) -> Announcement:
-        """Announce something to everyone of a topic, whatever their number."""
+        """Announce something to every user of a topic."""
         return await self._run(requests.announce(topic, fields, idempotency_key, for_newcomers=for_newcomers))
 
     async def announcement(self, number: int) -> Announcement:
@@ -114,31 +114,31 @@ class AsyncClient:
         return await self._run(requests.counts())
 
     async def read(self, ids: Iterable[int]) -> Updated:
-        """Mark 1 to 1,000 of one's own read."""
+        """Mark 1 to 1,000 of the caller's notifications as read."""
         return await self._run(requests.change("read", ids))
 
     async def read_all(self) -> Updated:
-        """Mark all of one's own read."""
+        """Mark all of the caller's notifications as read."""
         return await self._run(requests.change("read-all"))
 
     async def unread(self, ids: Iterable[int]) -> Updated:
-        """Mark 1 to 1,000 of one's own unread again."""
+        """Mark 1 to 1,000 of the caller's notifications as unread."""
         return await self._run(requests.change("unread", ids))
 
     async def archive(self, ids: Iterable[int]) -> Updated:
-        """Archive 1 to 1,000 of one's own."""
+        """Archive 1 to 1,000 of the caller's notifications."""
         return await self._run(requests.change("archive", ids))
 
     async def archive_all(self) -> Updated:
-        """Archive all of one's own."""
+        """Archive all of the caller's notifications."""
         return await self._run(requests.change("archive-all"))
 
     async def unarchive(self, ids: Iterable[int]) -> Updated:
-        """Bring 1 to 1,000 of one's own back from the archive."""
+        """Unarchive 1 to 1,000 of the caller's notifications."""
         return await self._run(requests.change("unarchive", ids))
 
     async def seen(self) -> None:
-        """Count everything up to now as seen."""
+        """Mark everything up to now as seen."""
         return await self._run(requests.seen())
 
     async def delete(self, number: int) -> None:
@@ -159,7 +159,7 @@ class AsyncClient:
         limit: int = 50,
         before: int | None = None,
         unread: bool | None = None,
-        type: str | None = None,  # noqa: A002 - the name that it has in REST
+        type: str | None = None,  # noqa: A002 - its name in REST
         category: str | None = None,
         archived: bool | None = None,
         q: str | None = None,

@@ -5,7 +5,7 @@
         for event in client.listen():
             ...
 
-``AsyncClient`` is the same with ``async`` and ``await``. What both send and receive is in ``requests.py``.
+``AsyncClient`` is the same with ``async`` and ``await``. Both use the requests of ``requests.py``.
 """
 
 import time
@@ -58,7 +58,7 @@ Token = str | Callable[[], str]
 class Options(TypedDict, total=False):
     """Options besides address and token."""
 
-    attempts: int  # how often a request is sent before it fails
+    attempts: int  # attempts before a request fails
     timeout: float  # seconds to wait in one attempt
     silence: float  # seconds without a byte after which a stream is opened again; more than SSE_KEEPALIVE_TIMEOUT
 
@@ -132,7 +132,7 @@ class Client:
         idempotency_key: str | None = None,
         **fields: Unpack[KeyedInput],
     ) -> Announcement:
-        """Announce something to everyone of a topic, whatever their number."""
+        """Announce something to every user of a topic."""
         return self._run(requests.announce(topic, fields, idempotency_key, for_newcomers=for_newcomers))
 
     def announcement(self, number: int) -> Announcement:
@@ -184,31 +184,31 @@ class Client:
         return self._run(requests.counts())
 
     def read(self, ids: Iterable[int]) -> Updated:
-        """Mark 1 to 1,000 of one's own read."""
+        """Mark 1 to 1,000 of the caller's notifications as read."""
         return self._run(requests.change("read", ids))
 
     def read_all(self) -> Updated:
-        """Mark all of one's own read."""
+        """Mark all of the caller's notifications as read."""
         return self._run(requests.change("read-all"))
 
     def unread(self, ids: Iterable[int]) -> Updated:
-        """Mark 1 to 1,000 of one's own unread again."""
+        """Mark 1 to 1,000 of the caller's notifications as unread."""
         return self._run(requests.change("unread", ids))
 
     def archive(self, ids: Iterable[int]) -> Updated:
-        """Archive 1 to 1,000 of one's own."""
+        """Archive 1 to 1,000 of the caller's notifications."""
         return self._run(requests.change("archive", ids))
 
     def archive_all(self) -> Updated:
-        """Archive all of one's own."""
+        """Archive all of the caller's notifications."""
         return self._run(requests.change("archive-all"))
 
     def unarchive(self, ids: Iterable[int]) -> Updated:
-        """Bring 1 to 1,000 of one's own back from the archive."""
+        """Unarchive 1 to 1,000 of the caller's notifications."""
         return self._run(requests.change("unarchive", ids))
 
     def seen(self) -> None:
-        """Count everything up to now as seen."""
+        """Mark everything up to now as seen."""
         return self._run(requests.seen())
 
     def delete(self, number: int) -> None:
@@ -229,7 +229,7 @@ class Client:
         limit: int = 50,
         before: int | None = None,
         unread: bool | None = None,
-        type: str | None = None,  # noqa: A002 - the name that it has in REST
+        type: str | None = None,  # noqa: A002 - its name in REST
         category: str | None = None,
         archived: bool | None = None,
         q: str | None = None,
@@ -239,9 +239,9 @@ class Client:
         return self._run(requests.page(limit, **filters))
 
     def listen(self, cursor: str | None = None) -> Generator[StreamEvent, None, None]:
-        """Yield all events after ``cursor``, for ever: a stream that ends is resumed.
+        """Yield all events after ``cursor``, without an end: a stream that breaks is resumed.
 
-        It ends only when the service ends it for good, with the reason in the ``closing`` event before.
+        It ends only if the service ends it for good, with the reason in the last event, ``closing``.
         """
         at = Listening(cursor)
         while not at.over:
@@ -255,7 +255,7 @@ class Client:
                         answer.read()
                         at.check(outcome := answer)
             except (httpx.TransportError, SSEError):
-                pass  # unreachable or cut off: the service may be back in a moment
+                pass  # unreachable or cut off; the service may be back in a moment
             if not at.over:
                 time.sleep(at.pause(outcome))
 

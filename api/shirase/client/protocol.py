@@ -32,8 +32,8 @@ T = TypeVar("T")
 class ClientError(Exception):
     """The service refused, or could not be reached in all attempts; ``str(error)`` has the reason.
 
-    ``status`` is the answer's, ``None`` without one; ``errors`` are the wrong fields. A create that got no answer may
-    have taken effect: repeat it with its ``idempotency_key``.
+    ``status`` is that of the response, ``None`` without one; ``errors`` are the invalid fields. A create without a
+    response may have taken effect: repeat it with its ``idempotency_key``.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Notification(_Declared):  # type: ignore[misc]
 class Page:
     """A page of notifications; ``next_before`` requests the next page, and is ``None`` on the last.
 
-    ``listen(cursor)`` goes on from it: nothing is missed in between.
+    ``listen(cursor)`` continues from it, so that nothing is missed in between.
     """
 
     notifications: list[Notification]
@@ -111,7 +111,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A notification that waits for its time."""
+    """A scheduled notification."""
 
     scheduled_id: int
     send_at: datetime
@@ -129,7 +129,7 @@ class Announcement:
     expires_at: datetime | None
     reached: int
     read: int
-    waiting: int | None  # connected users for whom it was not considered yet, where that was asked for
+    waiting: int | None  # connected users for whom it was not considered yet; only in the answer for one announcement
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Announcement":
@@ -188,7 +188,7 @@ def call(request: Request[T], attempts: int) -> Call[T]:
             if outcome.is_success:
                 return request.read(outcome.json() if outcome.content else None)
             if attempt > 1 and request.method == "DELETE" and outcome.status_code == HTTPStatus.NOT_FOUND:
-                return request.read(None)  # an attempt whose answer was lost deleted it
+                return request.read(None)  # an earlier attempt, whose answer was lost, deleted it
             if attempt == attempts or outcome.status_code not in AGAIN:
                 raise refused(outcome, request)
         elif attempt == attempts:
@@ -241,7 +241,7 @@ class Listening:
     """A listener's position, and whether and when it reconnects."""
 
     def __init__(self, cursor: str | None) -> None:
-        """Begin after the cursor, or at the present."""
+        """Begin after the cursor, or at the end of the log."""
         self.over = False
         self._cursor = cursor
         self._first_delay = 1.0  # seconds, until the stream sends a `retry:`

@@ -1,4 +1,4 @@
-"""The requests of the Python client, and how their answers are read."""
+"""The requests of the Python client, each with the reader of its answer."""
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -77,12 +77,12 @@ def get(number: int) -> Request[Notification]:
 
 
 def unread_count() -> Request[int]:
-    """How many are unread."""
+    """The unread count."""
     return Request("GET", f"{ROOT}/unread-count", lambda answer: int(answer["unread_count"]))
 
 
 def delete(number: int) -> Request[None]:
-    """Remove one."""
+    """Delete one."""
     return Request("DELETE", f"{ROOT}/{number:d}", lambda _: None)
 
 
@@ -93,7 +93,7 @@ def disconnect(user_id: UserId) -> Request[int]:
 
 
 def trace(number: int) -> Request[dict[str, Any]]:
-    """What became of a notification."""
+    """The history of a notification."""
     return Request("GET", f"{ROOT}/{number:d}/trace", dict)
 
 
@@ -118,18 +118,18 @@ def retract(key: str, user_id: UserId | None) -> Request[None]:
 
 
 def schedule(send_at: datetime, fields: AddressedInput, key: str | None) -> Request[Scheduled]:
-    """Create one notification at a time to come."""
+    """Schedule one notification."""
     return _post("", _scheduled, {**fields, "send_at": send_at}, key or secrets.token_hex(16))
 
 
 def scheduled(limit: int, after: int | None) -> Request[list[Scheduled]]:
-    """What is not sent yet."""
+    """The scheduled notifications that have not been sent."""
     query = {"limit": str(limit)} | ({"after": str(after)} if after else {})
     return Request("GET", SCHEDULED, lambda answer: list(map(_scheduled, answer["scheduled"])), query=query)
 
 
 def cancel(scheduled_id: int) -> Request[None]:
-    """Take back what is not sent yet."""
+    """Cancel a scheduled notification."""
     return Request("DELETE", f"{SCHEDULED}/{scheduled_id:d}", lambda _: None)
 
 
@@ -141,12 +141,12 @@ def change(what: str, ids: Iterable[int] | None = None) -> Request[Updated]:
 
 
 def seen() -> Request[None]:
-    """Count everything as seen."""
+    """Mark everything as seen."""
     return Request("POST", f"{ROOT}/seen", lambda _: None)
 
 
 def counts() -> Request[Counts]:
-    """How many are unread, and unseen."""
+    """The counts of unread and unseen."""
     return Request("GET", f"{ROOT}/counts", lambda answer: Counts(**answer))
 
 

@@ -1,4 +1,4 @@
-"""Notifications from a host's own SQLAlchemy transaction: they exist if and only if the host's change does."""
+"""Notifications in a host's SQLAlchemy transaction: they exist if and only if the host's change is committed."""
 
 from shirase.sqlalchemy.notifier import Notifier, announce, broadcast, notify, notify_many, retract
 

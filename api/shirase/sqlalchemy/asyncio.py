@@ -1,4 +1,4 @@
-"""The same on an ``AsyncSession``.
+"""Notifications in the transaction of an ``AsyncSession``.
 
     Notifier(Settings.from_env(os.environ)).attach(sessions)  # an async_sessionmaker, once, at the start
 
@@ -27,7 +27,7 @@ AnyAsyncSession = AsyncSession | async_scoped_session[Any]
 
 
 async def notify(session: AnyAsyncSession, **fields: Unpack[AddressedInput]) -> Notification:
-    """Create a notification in the session's transaction; errors as ``shirase.notify``."""
+    """Create a notification in the session's transaction; errors as for ``shirase.notify``."""
 
     def create(own: Session) -> Notification:
         return notifier.notify(own, **fields)
@@ -36,7 +36,7 @@ async def notify(session: AnyAsyncSession, **fields: Unpack[AddressedInput]) -> 
 
 
 async def retract(session: AnyAsyncSession, *, user_id: UserId, key: str) -> None:
-    """Take back the user's notification of this key, if there is one."""
+    """Retract the user's notification of this key, if any."""
 
     def remove(own: Session) -> None:
         notifier.retract(own, user_id=user_id, key=key)
@@ -67,7 +67,7 @@ async def broadcast(
 async def announce(
     session: AnyAsyncSession, *, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Unpack[KeyedInput]
 ) -> Announcement:
-    """Announce something to everyone of a topic, whatever their number."""
+    """Announce something to every user of a topic, stored once."""
 
     def create(own: Session) -> Announcement:
         return notifier.announce(own, topic=topic, for_newcomers=for_newcomers, **fields)

@@ -1,4 +1,4 @@
-"""Publishing beside an event loop: what was committed goes to one thread, which publishes all that waits at once."""
+"""Publishing beside an event loop: one thread publishes committed events, all that wait at once."""
 
 import atexit
 import logging
@@ -9,22 +9,22 @@ from weakref import WeakMethod
 
 log = logging.getLogger(__name__)
 
-Place = tuple[str, int]  # whose log, and where in it
+Place = tuple[str, int]  # user and seq
 
-MOST_WAITING = 50_000  # places; more than that the relay publishes
+MOST_WAITING = 50_000  # waiting events; the relay publishes any beyond
 MOST_AT_ONCE = 1_000
-GRACE = 1.0  # seconds beyond a publish's own timeout that the interpreter's exit waits
+GRACE = 1.0  # seconds that the interpreter's exit waits beyond the timeout of a publish
 
 
 class BackgroundPublisher:
-    """Publishes what is handed to it, in order, without anybody's waiting for it. Safe to share between threads.
+    """Publishes events in order, without blocking the caller. Safe to share between threads.
 
-    Its thread starts with the first work of a process, so it may be made before a fork. At the interpreter's exit
-    the work that waits is done, within bounds; whatever is not, the relay does.
+    Its thread starts with the first event in a process, so it may be created before a fork. At the interpreter's exit
+    it publishes what waits, in bounded time; the relay publishes the rest.
     """
 
     def __init__(self, publish: Callable[[Collection[Place]], None], timeout: float) -> None:
-        """Prepare; ``publish`` never raises and takes about ``timeout`` seconds at the most."""
+        """Prepare; ``publish`` must never raise, and may take about ``timeout`` seconds."""
         self._publish = publish
         self._timeout = timeout + GRACE
         self._changed = threading.Condition()
@@ -36,7 +36,7 @@ class BackgroundPublisher:
         atexit.register(_call, flush)
 
     def add(self, places: Collection[Place]) -> None:
-        """Have what is at these places published soon."""
+        """Queue the events at these places."""
         with self._changed:
             if len(self._waiting) + len(places) > MOST_WAITING:
                 log.warning("%d events are left to the relay: too many wait to be published", len(places))
@@ -48,7 +48,7 @@ class BackgroundPublisher:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until all is published, or for the time that one publish may take."""
+        """Wait until everything is published, at most for the time of one publish."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting and not self._busy, self._timeout)
 
@@ -65,7 +65,7 @@ class BackgroundPublisher:
             self._publish(places)
 
     def _reset(self) -> None:
-        """Begin afresh: a forked child has neither the thread nor, of what waited, anything that is its own."""
+        """Reset in a forked child, which lacks the thread, and whose parent publishes what waited."""
         self._changed = threading.Condition()
         self._waiting = {}
         self._busy = False
@@ -73,6 +73,6 @@ class BackgroundPublisher:
 
 
 def _call(method: WeakMethod[Callable[[], None]]) -> None:
-    """Call it if its object is still there."""
+    """Call the method if its object still exists."""
     if found := method():
         found()

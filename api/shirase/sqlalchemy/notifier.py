@@ -1,4 +1,4 @@
-"""Notifications from a host's own SQLAlchemy transaction: they exist if and only if the host's change does.
+"""Notifications in a host's SQLAlchemy transaction: they exist if and only if the host's change is committed.
 
     Notifier(Settings.from_env(os.environ)).attach(sessions)  # once, at the start
 
@@ -6,11 +6,11 @@
         session.add(interview)
         notify(session, user_id="42", type="interview.scheduled", title="Interview", message="Tomorrow at ten")
 
-Appended in the host's transaction; published once that is committed, within ``PUBLISH_TIMEOUT``, by a connection of our
-own. If that fails or the process dies, the relay does it. A rollback, also a savepoint's, leaves nothing.
+They are appended in the host's transaction, and published after its commit, within ``PUBLISH_TIMEOUT``, over our own
+connection. If that fails or the process dies, the relay publishes them. A rollback, even to a savepoint, removes them.
 
-A user's log is locked from here to the end of the transaction: keep that short, and notify several users by one call,
-which takes the locks in one order. On SQLite the database's one write lock is taken, so notify before a long read.
+A user's log is locked until the transaction ends: keep it short, and notify several users in one call, which locks in a
+fixed order. On SQLite this takes the database's only write lock, so notify before a long read.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -36,8 +36,8 @@ from shirase.store import retract as retract_store
 from shirase.store.database import join
 from shirase.types import EVERYONE, Announcement, Draft, Event, Notification
 
-NOTIFIER = "shirase"  # where a session's info keeps its notifier
-PENDING = "shirase.pending"  # and what waits for its commit
+NOTIFIER = "shirase"  # key of the notifier in a session's info
+PENDING = "shirase.pending"  # key of what waits for the commit
 
 AnySession = Session | scoped_session[Session]
 Sessions = (
@@ -51,19 +51,19 @@ Sessions = (
 
 
 class Notifier:
-    """Publishes what the sessions that it is attached to have committed."""
+    """Publishes what its sessions commit."""
 
     def __init__(self, settings: Settings) -> None:
         """Prepare, without connecting.
 
         Args:
-            settings: of the service: the database that the sessions write to, and the proxy.
+            settings: the service's settings, with the database that the sessions write to.
         """
         self._services = wire(settings)
         self._background = BackgroundPublisher(self._publish, settings.publish_timeout)
 
     def attach(self, sessions: Sessions) -> None:
-        """Let ``notify`` work in this session, or in every one that this factory makes from now on."""
+        """Enable ``notify`` in this session, or in every session that this factory creates from now on."""
         if isinstance(sessions, Session | AsyncSession):
             sessions.info[NOTIFIER] = self
             return
@@ -94,11 +94,11 @@ class Notifier:
 
     @property
     def schema(self) -> str | None:
-        """The schema that the tables are in."""
+        """The schema of the tables."""
         return self._services.settings.database_schema
 
     def close(self) -> None:
-        """Publish what waits, and give the connections back."""
+        """Publish what waits, and close the connections."""
         self._background.flush()
         self._services.database.close()
 
@@ -127,7 +127,7 @@ class Notifier:
             session.info[PENDING].committed = True
 
     def _publish_committed(self, session: Session, transaction: SessionTransaction) -> None:
-        """At the transaction's end the host's connection is back in its pool: no one waits for it while we publish."""
+        """Publish at the transaction's end, when the host's connection is back in its pool."""
         if transaction.parent is not None:
             return
         pending: Pending = session.info[PENDING]
@@ -146,7 +146,7 @@ class Notifier:
 
 @dataclass(slots=True)
 class Pending:
-    """What a session has appended and not yet committed: where in whose log."""
+    """The events that a session has appended and not committed, as (user, seq)."""
 
     places: set[Place] = field(default_factory=set)
     committed: bool = False
@@ -157,22 +157,22 @@ def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notificatio
     """Create a notification in the session's transaction, or with a ``key`` replace the user's present one of that key.
 
     Raises:
-        Invalid: with the fields that are wrong; nothing was written.
+        Invalid: with the invalid fields; nothing was written.
         LookupError: if no ``Notifier`` is attached to the session or its factory.
-        ValueError: if the session's connection is in AUTOCOMMIT: there is no transaction to belong to.
+        ValueError: if the session's connection is in AUTOCOMMIT, and so has no transaction.
     """
     return _append(session, [check(NewEntry, fields).draft()])[0]
 
 
 def retract(session: AnySession, *, user_id: UserId, key: str) -> None:
-    """Take back the user's notification of this key, if there is one; errors as ``notify``."""
+    """Retract the user's notification of this key, if any; errors as for ``notify``."""
     wanted = check(Retraction, {"user_id": user_id, "key": key})
     own, notifier = _attached(session)
     notifier.retract(own, wanted.user_id, wanted.key)
 
 
 def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[Notification]:
-    """Create 1 to 1,000 notifications, each with a ``user_id`` and what it says, in order; errors as ``notify``."""
+    """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; errors as for ``notify``."""
     return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
 
 
@@ -184,7 +184,7 @@ def broadcast(session: AnySession, *, user_ids: Iterable[UserId], **fields: Unpa
 def announce(
     session: AnySession, *, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Unpack[KeyedInput]
 ) -> Announcement:
-    """Announce something to everyone of a topic in the session's transaction, whatever their number; as ``notify``.
+    """Announce something to every user of a topic, in the session's transaction; errors as for ``notify``.
 
     Other announcements wait until the transaction ends.
     """
@@ -218,7 +218,7 @@ def _check_transaction(connection: Connection) -> None:
                 "the session is in AUTOCOMMIT: there is no transaction that a notification could belong to"
             )
         return
-    # Python's sqlite3 begins by itself before statements that start with INSERT, and ours may start with WITH.
-    # The write lock is taken at once, since a transaction that only reads so far can fail when it asks for it.
+    # Python's sqlite3 begins implicitly before statements that start with INSERT, but ours may start with WITH.
+    # The write lock is taken at once, because a transaction that has only read may fail to get it later.
     if not getattr(connection.connection.driver_connection, "in_transaction", True):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
