@@ -68,7 +68,7 @@ class Attack:
         )
 
 
-@pytest.mark.timeout(120 + EXAMPLES * 10)
+@pytest.mark.timeout(240 + EXAMPLES * 20)
 def test_no_request_finds_what_the_document_does_not_say(app: Flask, headers: Headers) -> None:
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     attack = Attack(headers("42", f"{WRITE} {ADMIN}"))
