@@ -11,6 +11,7 @@ from shirase.errors import SettingsError
 from shirase.keys import key_bytes, public_keys, secret_keys
 from shirase.variables import choice, number, optional, rate, words
 
+NO_TYPES = Catalogue()  # one for all: equal settings share it, since catalogues are compared by identity
 WRITE, ADMIN = "notifications:write", "notifications:admin"  # scopes
 MIN_KEY_BYTES = 32
 TOKEN_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")  # exactly one of them is set
@@ -74,9 +75,7 @@ class Settings(TokenSettings):
     log_level: str = "INFO"
     log_format: str = "text"
     public_url: str | None = None  # the URL for clients, if an edge adds a prefix or another host
-    type_catalogue: Catalogue = field(
-        default_factory=Catalogue, repr=False
-    )  # the types, and the schemas of their payloads
+    type_catalogue: Catalogue = field(default=NO_TYPES, repr=False)  # the types, and the schemas of their payloads
     demo: bool = False
 
     @classmethod
@@ -225,4 +224,4 @@ _TOKEN_CHECKS: dict[str, Callable[[Mapping[str, str], str], object]] = {
 
 def _catalogue(environ: Mapping[str, str]) -> Catalogue:
     path = optional(environ, "TYPE_CATALOGUE")
-    return Catalogue() if path is None else Catalogue.read(Path(path))
+    return NO_TYPES if path is None else Catalogue.read(Path(path))
