@@ -97,9 +97,11 @@ function createStore(stream: NotificationStream) {
 
   /** Take the unread count of a page without a filter. */
   function assume({ unread_count, notifications }: Page, since: readonly StreamEvent[]): void {
+    const { unseen } = counter; // which no page has, and which has counted those events already
     counter.unread = unread_count;
     countedTo = Math.max(0, ...notifications.map(({ id }) => id));
     for (const event of since) recount(event);
+    counter.unseen = unseen;
   }
 
   /** Take the newest page, which somebody else has fetched. */
