@@ -48,6 +48,14 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
+def with_brackets(host: str) -> str:
+    """``HOST[:PORT]`` as a client sent it: Pushpin up to 1.39 passes ``[::1]:7999`` on as ``::1:7999``."""
+    if host.startswith("[") or host.count(":") <= 1:
+        return host
+    address, _, port = host.rpartition(":")
+    return f"[{address}]:{port}"
+
+
 def _is_private(address: str) -> bool:
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:

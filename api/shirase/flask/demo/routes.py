@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, jsonify, request, send_from_
 from pydantic import ValidationError
 
 from shirase.access import tokens
-from shirase.addresses import is_loopback_name
+from shirase.addresses import is_loopback_name, with_brackets
 from shirase.errors import Forbidden, UnsupportedMedia
 from shirase.flask.demo import workers
 from shirase.inbox.drafts import Request, UserIdField, invalid
@@ -35,11 +35,12 @@ def admit() -> None:
     A page of any site can reach a local port if its host name resolves to 127.0.0.1 (DNS rebinding), and any form can
     post text. So the Host must name this machine, and a body must be JSON, for which another origin needs CORS.
     """
-    if not is_loopback_name(request.host):
+    host = with_brackets(request.environ.get("HTTP_HOST", ""))
+    if not is_loopback_name(host):
         raise Forbidden("the demo is for this machine alone: open it as 127.0.0.1, [::1] or localhost")
     if request.method == "POST":
         settings: Settings = current_app.extensions["shirase"].settings
-        if request.origin not in (None, request.host_url.rstrip("/"), *settings.cors_origins):
+        if request.origin not in (None, f"{request.scheme}://{host}", *settings.cors_origins):
             raise Forbidden("this is for the demo's own page")
         if request.mimetype != "application/json":
             raise UnsupportedMedia("send the body as Content-Type: application/json")
