@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Killed:
     unanswered: int  # of these, rows whose producer got no answer: killed between commit and answer
     lost: list[str]  # rows whose notification did not arrive
     ghosts: list[str]  # notifications that arrived without a row
-    twice: list[str]  # notifications that arrived, or were stored, more than once
+    twice: list[str]  # notifications that arrived more often than there are rows
 
     @property
     def holds(self) -> bool:
@@ -79,16 +80,16 @@ def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Dat
         done += 1
     host.schedule(USER, "last")
     rows = _rows(name, database)
-    device.wait(lambda one: one.titles[-1:] == ["last"] and set(rows) <= set(one.titles), ARRIVAL)
+    device.wait(lambda one: one.titles[-1:] == ["last"] and Counter(rows) <= Counter(one.titles), ARRIVAL)
     arrived = device.titles
     under_way = [title for title in rows if title.startswith("kill ")]
     return Killed(
         kills=done,
-        rows=len(under_way),
-        unanswered=len(set(under_way) - answered),
+        rows=len(set(under_way)),
+        unanswered=_unanswered(under_way, answered),
         lost=sorted(set(rows) - set(arrived)),
         ghosts=sorted(set(arrived) - set(rows)),
-        twice=sorted({title for titles in (rows, arrived) for title in titles if titles.count(title) > 1}),
+        twice=sorted((Counter(arrived) - Counter(rows)).keys() & set(rows)),
     )
 
 
@@ -100,8 +101,17 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 
 def _hit(name: str, database: Database, answered: set[str], done: int) -> bool:
-    under_way = {title for title in _rows(name, database) if title.startswith("kill ")}
-    return bool(under_way - answered) and len(under_way) < done
+    under_way = [title for title in _rows(name, database) if title.startswith("kill ")]
+    return _unanswered(under_way, answered) > 0 and len(set(under_way)) < done
+
+
+def _unanswered(rows: list[str], answered: set[str]) -> int:
+    """Count rows whose producer got no answer for them.
+
+    Of a title with two rows one has none: on a connection that the host keeps, as uvicorn does, the proxy repeats a
+    request whose connection dies before the answer, and the host's route commits a second row.
+    """
+    return len(rows) - len(set(rows) & answered)
 
 
 def _ask(host: Host, title: str, answered: set[str]) -> None:
