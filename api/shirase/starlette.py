@@ -31,7 +31,7 @@ from shirase.web import http
 from shirase.web.blueprint import Endpoint, by_path, with_braces
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call, HostSignIn
-from shirase.web.json_body import MAX_BODY
+from shirase.web.json_body import DISCARDED, MAX_BODY
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
 from shirase.web.prefix import asgi_path, at_proxy
 from shirase.web.problems import HostRefusal
@@ -45,7 +45,6 @@ Methods = Mapping[str, Endpoint]  # the endpoints of one path
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 THREADS = 16  # as many as the database's pool has connections
-DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size
 
 
 class _Number(IntegerConvertor):

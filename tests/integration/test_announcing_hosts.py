@@ -1,6 +1,5 @@
 """Applications announce in their own transactions, and name the topics of who is signed in."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from shirase.store.database import Database, parse_url
 from shirase.types import EVERYONE, Draft
 from tests.integration.test_fastapi import Client, in_fastapi
 from tests.support.content import content
+from tests.support.loop_thread import run_async
 
 SAID: dict[str, Any] = {"type": "a.b", "title": "T", "message": "M"}
 TOPICS = {"aiko": ["team:a"], "ben": "team:b team:c", "cy": None}
@@ -98,7 +98,7 @@ def test_an_async_session_announces(driver: str, request: pytest.FixtureRequest)
         notifier.close()
         await engine.dispose()
 
-    asyncio.run(make())
+    run_async(make())
     assert titles(database, settings) == ["T"]
     database.close()
 

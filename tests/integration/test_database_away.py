@@ -128,7 +128,7 @@ def test_an_outage_between_commit_and_publish_fails_no_request(
         port.on_post = lambda: cut(line, Mode.REFUSE)
         with caplog.at_level(logging.WARNING):
             assert ask(app, "POST", "", NEW).status_code == 201
-    assert "could be marked as published" in caplog.text
+    assert "were marked as published" in caplog.text
     assert port.seqs == [1, 2]
     assert unpublished(direct) == 1
     port.on_post = lambda: None

@@ -49,9 +49,13 @@ def gunicorn(address: str, directory: Path, application: str) -> list[str]:
 
 
 def uvicorn(address: str, directory: Path, application: str) -> list[str]:
-    """Two workers of uvicorn, which call a factory."""
+    """Two workers of uvicorn, which call a factory.
+
+    Without kept connections, as docs/fastapi.md advises; and a worker that starts slowly is not taken for dead.
+    """
     host, _, port = address.rpartition(":")
     options = ["--host", host, "--port", port, "--workers", "2", "--log-level", "warning", "--factory"]
+    options += ["--timeout-keep-alive", "0", "--timeout-worker-healthcheck", "60"]
     return [sys.executable, "-m", "uvicorn", *options, "--app-dir", str(directory), application]
 
 

@@ -5,6 +5,7 @@ heartbeats stop for good after a slow client.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -20,12 +21,13 @@ from django.views.decorators.csrf import csrf_exempt
 from shirase.access import tokens
 from shirase.django.apps import shirase
 from shirase.errors import TooLarge, TooSlow
+from shirase.web.arrival import StillArriving
 from shirase.web.auth import with_topics
 from shirase.web.blueprint import Endpoint
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call
 from shirase.web.http import Headers, Request
-from shirase.web.json_body import MAX_BODY
+from shirase.web.json_body import DISCARDED, MAX_BODY
 from shirase.web.prefix import asgi_path, at_proxy, wsgi_path
 from shirase.web.respond import respond
 
@@ -104,8 +106,18 @@ def _arrived(request: HttpRequest) -> str | None:
     return asgi_path(request.scope) if isinstance(request, ASGIRequest) else None
 
 
+def _discard(request: HttpRequest, length: int) -> None:
+    """Read and discard: closing with unread bytes resets the connection, which Pushpin reports as a 502."""
+    remaining = min(length, DISCARDED)
+    with suppress(StillArriving, UnreadablePostError):  # do not wait for a slow client
+        while remaining and (part := request.read(min(remaining, 65_536))):
+            remaining -= len(part)
+
+
 def _read_body(request: HttpRequest) -> bytes:
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if length > MAX_BODY:
+        _discard(request, length)
         raise too_large()
     try:
         raw: bytes = request.body

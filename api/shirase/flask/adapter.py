@@ -17,13 +17,12 @@ from shirase.web.blueprint import Endpoint, by_path
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call, HostSignIn
 from shirase.web.http import Headers, Request, Response
-from shirase.web.json_body import MAX_BODY
+from shirase.web.json_body import DISCARDED, MAX_BODY
 from shirase.web.prefix import at_proxy, wsgi_path, wsgi_root
 from shirase.web.problems import HostRefusal
 from shirase.web.respond import respond
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-DISCARDED = 8 * MAX_BODY  # bound for discarding a refused body
 
 
 def mount(

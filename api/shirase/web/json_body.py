@@ -9,6 +9,7 @@ from shirase.errors import Malformed
 from shirase.plain import is_deeper
 
 MAX_BODY = 1024 * 1024  # bytes
+DISCARDED = 8 * MAX_BODY  # of a body that is refused for its size: read, so that the response is not cut off
 MAX_DEPTH = 500  # levels of objects and arrays; some Python parsers stop at a recursion depth of 1,000
 TOO_DEEP = f"the body is nested more than {MAX_DEPTH} deep"
 
