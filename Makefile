@@ -6,7 +6,7 @@ DATA_DIR ?= var
 SECONDS ?= 60
 EXAMPLES ?= 300
 ROWS ?= 1000000
-WORKERS ?= 2
+WORKERS ?= 3
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,7 +15,7 @@ up: ## Install what is missing, then run everything with the demo page (PORT=799
 	@.ci/install up
 	@exec .venv/bin/shirase up --demo --port $(PORT) --data-dir $(DATA_DIR)
 
-test: ## Install what is missing, then run all tests (WORKERS=2 at a time)
+test: ## Install what is missing, then run all tests (WORKERS=3 at a time)
 	@.ci/install test
 	npm --prefix frontend test
 	.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -9,7 +9,7 @@ from tests.conftest import MakeDatabase
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Mode
 from tests.support.hosts import Host, djangos
-from tests.support.kills import kill_around_commits
+from tests.support.kills import REPEATED, kill_around_commits
 from tests.support.loop_thread import wait_until
 from tests.support.town import HOSTS, PAGE, USERS, Town, town
 
@@ -43,8 +43,9 @@ def host(request: pytest.FixtureRequest, built: Town) -> Iterator[Host]:
 
 @pytest.fixture
 def user(request: pytest.FixtureRequest) -> str:
-    """Return a user that only this test uses."""
-    return USERS[1 + TESTS.index(request.function.__name__)]
+    """Return a user that only this test uses, and with one host: those of Flask and FastAPI have the same ids."""
+    hosts, tests = HOSTS.index(request.node.callspec.params["host"]), TESTS.index(request.function.__name__)
+    return USERS[1 + len(TESTS) * hosts + tests]
 
 
 def test_order_of_what_a_host_and_the_service_write_at_once(
@@ -162,7 +163,8 @@ def test_a_notification_arrives_iff_the_hosts_row_is_committed(built: Town, host
     name = next(name for name, one in built.hosts.items() if one is host)
     found = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)
     assert found.holds, found
-    assert found.hit_both_sides, found
+    assert found.unanswered, found
+    assert name in REPEATED or found.hit_both_sides, found
 
 
 TESTS = sorted(name for name in globals() if name.startswith("test_"))

@@ -31,6 +31,7 @@ ROWS = {
     "fastapi": "SELECT title FROM meetings WHERE candidate = :user",
     "django": "SELECT title FROM hiring_interview JOIN auth_user ON auth_user.id = candidate_id WHERE username = :user",
 }
+REPEATED = ("fastapi",)  # the proxy repeats what uvicorn's connections lose, so that no row is missing after a kill
 MEASURED = 10  # requests to measure their duration
 SPAN = 1.3  # of that duration, over which the kills are spread
 MOST = 6  # times as many kills as requested, until both sides of the commit were hit
@@ -102,7 +103,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def _hit(name: str, database: Database, answered: set[str], done: int) -> bool:
     under_way = [title for title in _rows(name, database) if title.startswith("kill ")]
-    return _unanswered(under_way, answered) > 0 and len(set(under_way)) < done
+    return _unanswered(under_way, answered) > 0 and (name in REPEATED or len(set(under_way)) < done)
 
 
 def _unanswered(rows: list[str], answered: set[str]) -> int:
@@ -166,7 +167,7 @@ def main() -> None:
                 continue
             found = kill_around_commits(name, host, browsers, database, given.kills, given.seed)
             print(f"{name}: {found}")  # noqa: T201 - this is a command
-            if not (found.holds and found.hit_both_sides):
+            if not (found.holds and found.unanswered and (name in REPEATED or found.hit_both_sides)):
                 raise SystemExit(1)
 
 

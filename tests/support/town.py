@@ -14,7 +14,7 @@ from tests.support.service import Service, service
 from tests.support.stack import Stack
 
 HOSTS = ("flask", "django", "fastapi")
-USERS = [USER, *(f"user{number}" for number in range(24))]
+USERS = [USER, *(f"user{number}" for number in range(32))]
 MOST = 8  # streams of one user
 PAGE = 5  # missed events in one response
 
