@@ -118,7 +118,10 @@ export function createInbox(stream: NotificationStream, options: InboxOptions = 
     return store.change("deleted", [id], async () => {
       if (undoFor && (await isUndone(id, undoFor))) return { updated: 0 };
       return store.ask("DELETE", `/${id}`).catch((problem: unknown) => {
-        if (statusOf(problem) !== 404) throw problem; // what somebody else has removed meanwhile is removed
+        if (statusOf(problem) !== 404) throw problem;
+        // Somebody else has removed it, and no event may be left to tell of it.
+        store.items.forget(id);
+        return { updated: 0 };
       });
     });
   }

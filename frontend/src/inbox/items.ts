@@ -16,6 +16,8 @@ export interface Items {
   /** At which age it was told last: one that was told before may be gone. */
   ageOf(id: number): number;
   apply(event: StreamEvent): void;
+  /** It is gone, as the service has answered. */
+  forget(id: number): void;
   /** Take a page, and the events that came while it was fetched. */
   take(page: Page, since: readonly StreamEvent[]): void;
 }
@@ -59,6 +61,13 @@ export function createItems(): Items {
     ages.set(one.id, items.age);
   }
 
-  const items = { all, age: 0, ageOf: (id: number) => ages.get(id) ?? -1, apply, take };
+  const items = {
+    all,
+    age: 0,
+    ageOf: (id: number) => ages.get(id) ?? -1,
+    apply,
+    forget: (id: number) => void all.delete(id),
+    take,
+  };
   return items;
 }
