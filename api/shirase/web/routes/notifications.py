@@ -116,7 +116,7 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
     Operation(
         "Why a notification did not arrive",
         ADMIN,
-        {200: ("What became of it, whoever's it is", TraceView)},
+        {200: ("The delivery record of any user's notification", TraceView)},
         problems=(404,),
         description="`published_at` is null while no node has accepted it: then it waits for the relay. `way` is who"
         " published it, `attempts` how often that tried, `nodes` the proxy's nodes that accepted it, `waiting_nodes`"
