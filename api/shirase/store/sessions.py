@@ -79,6 +79,10 @@ def session_settings(timeout: float, schema: str | None) -> Mapping[str, str]:
         # Our transactions wait for nothing but the database. An idle one belongs to a process whose machine has
         # vanished, and would keep its locks until TCP times out, two hours later.
         "idle_in_transaction_session_timeout": str(milliseconds),
+        # Every statement has an index. The plan of a prepared statement outlives the size that it was made for: made
+        # for a few rows, it would read a whole table for each user later.
+        "enable_seqscan": "off",
+        "jit": "off",  # a plan without an index costs more than any limit, and would be compiled
         "timezone": "UTC",
         "datestyle": "ISO, YMD",  # the only one that the driver parses
     }

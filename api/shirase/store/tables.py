@@ -63,10 +63,6 @@ def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -
     return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
 
 
-def _live_index(name: str, *columns: str) -> Index:
-    return _partial_index(name, *columns, where="ended_at IS NULL")
-
-
 class DatabaseNameRow(Base):
     """One row with a random name, made by the first migration: cursors tell databases apart by it."""
 
@@ -237,8 +233,12 @@ class ConnectionRow(Base):
 
     __table_args__ = (
         Index("shirase_connections_of_user", "user_id", "ended_at", "opened_at"),
-        _live_index("shirase_connections_of_node", "node", "last_seen"),
-        _live_index("shirase_connections_expiring", "expires_at"),
+        Index("shirase_connections_of_node", "node", "ended_at", "last_seen"),
+        # PostgreSQL takes a partial index for as small as at the last ANALYZE, so it would look up a user here too if
+        # the condition were ``ended_at IS NULL`` alone.
+        _partial_index(
+            "shirase_connections_expiring", "expires_at", where="ended_at IS NULL AND expires_at IS NOT NULL"
+        ),
         Index(
             "shirase_connections_untold",
             "ended_at",

@@ -1,0 +1,62 @@
+"""PostgreSQL keeps the plans of prepared statements: made while a table is small, they must suit a large one."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Connection, text
+
+from shirase.store import connections, log, registry
+from shirase.store.database import Database
+from shirase.store.migrate import migrate
+from shirase.types import NOTIFICATION, PUBLISH, Event, EventId, Published, StreamConnection
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PREPARED = 12  # executions after which the driver has prepared a statement and the server has kept its plan
+SCAN = re.compile(r"(?:Seq Scan|Scan using \S+|Bitmap Index Scan) on (?:shirase_connections|shirase_streams)")
+
+
+@pytest.fixture
+def small(postgres_url: str) -> Iterator[Database]:
+    migrate(postgres_url)
+    database = Database(postgres_url)
+    with database.transaction() as db:
+        db.execute(text("ANALYZE"))  # as autovacuum does it while nobody is connected
+    yield database
+    database.close()
+
+
+def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
+    with small.engine.connect() as db:
+        for number in range(PREPARED):
+            one = StreamConnection(f"c{number}", f"u{number}")
+            connections.enter(db, one, NOW)
+            connections.standing(db, one, NOW)
+            connections.count(db, one.user_id)
+            registry.announced(db, "n", [one.connection_id], NOW)
+            event = Event(one.user_id, EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 1, NOW)
+            log.mark_published(db, [Published(event, frozenset({"n"}))], NOW, way=PUBLISH, committed_at=NOW)
+        plans = kept_plans(db)
+    assert len(plans) > 3
+    assert [scan for plan in plans for scan in without_condition(plan)] == []
+
+
+def kept_plans(db: Connection) -> list[list[str]]:
+    """Return the plan of each prepared statement about connections, as lines."""
+    kept = db.exec_driver_sql(
+        "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements"
+        " WHERE generic_plans > 0 AND statement LIKE '%%shirase_connections%%'"
+    ).all()
+    return [
+        [row[0] for row in db.exec_driver_sql(f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * number)})")]
+        for name, number in kept
+    ]
+
+
+def without_condition(plan: list[str]) -> list[str]:
+    """Return the scans that read every row, or the whole index."""
+    following = [*plan[1:], ""]
+    return [
+        line for line, after in zip(plan, following, strict=True) if SCAN.search(line) and "Index Cond" not in after
+    ]
