@@ -51,11 +51,12 @@ def gunicorn(address: str, directory: Path, application: str) -> list[str]:
 def uvicorn(address: str, directory: Path, application: str) -> list[str]:
     """Two workers of uvicorn, which call a factory.
 
-    Without kept connections, as docs/fastapi.md advises; and a worker that starts slowly is not taken for dead.
+    Without kept connections, as docs/fastapi.md advises; and a worker that starts slowly is not taken for dead. A
+    worker that is killed while it is pinged is replaced only when that ping's time is over, so it is a third of ours.
     """
     host, _, port = address.rpartition(":")
     options = ["--host", host, "--port", port, "--workers", "2", "--log-level", "warning", "--factory"]
-    options += ["--timeout-keep-alive", "0", "--timeout-worker-healthcheck", "60"]
+    options += ["--timeout-keep-alive", "0", "--timeout-worker-healthcheck", "20"]
     return [sys.executable, "-m", "uvicorn", *options, "--app-dir", str(directory), application]
 
 
