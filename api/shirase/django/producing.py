@@ -10,19 +10,19 @@ them. A user's log is locked until the transaction ends: keep it short, and noti
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Unpack
 
 from django.db import transaction
 from sqlalchemy import Connection
 
+from shirase import metrics
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
 from shirase.inbox.notifications import publish_places
 from shirase.inbox.payloads import check_payloads
 from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
-from shirase.types import EVERYONE, Announcement, Draft, Event, Notification, Stored
+from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification, Stored
 
 
 def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[KeyedInput]) -> Notification:
@@ -98,7 +98,12 @@ def _run(append: Callable[[Connection], list[Event]]) -> None:
         with application.database.within() as joined:
             appended = append(joined)
         places = [(event.user_id, event.seq) for event in appended]
-        publish = partial(publish_places, application.database, application.publisher, places)
+        created = sum(event.kind == NOTIFICATION for event in appended)
+
+        def publish() -> None:
+            metrics.CREATED.inc(created)
+            publish_places(application.database, application.publisher, places)
+
         transaction.on_commit(publish, using=alias)
 
 

@@ -6,7 +6,7 @@ publishing fails, nothing is lost: the events stay in the outbox, and the relay 
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ from shirase.inbox.batcher import Batcher, RunSeparately
 from shirase.proxy.publisher import Publisher
 from shirase.store import at_once, idempotency, keyed, log, missed, traces
 from shirase.store.database import Database
-from shirase.types import NOTIFICATION, PUBLISH, Draft, Event, Published, Stored, Trace
+from shirase.types import PUBLISH, Draft, Event, Published, Stored, Trace
 
 logger = logging.getLogger(__name__)
 
@@ -162,17 +162,21 @@ def name_events(appended: Sequence[Event]) -> None:
         logs.bind(event=f"{appended[0].user_id}/{appended[0].seq}{more}")
 
 
-def publish_places(database: Database, publisher: Publisher, places: Iterable[tuple[str, int]]) -> None:
+def publish_places(database: Database, publisher: Publisher, places: Collection[tuple[str, int]]) -> None:
     """Publish the events at these (user, seq), which a host's transaction appended; never raises.
+
+    While no control port answers, they are left to the relay without being read.
 
     Events that are missing in the database were rolled back, or are not committed yet, because the host's session takes
     part in a longer transaction. The relay publishes the latter after their commit.
     """
+    if publisher.is_spared():
+        logger.info("%d of %d events are left to the relay", len(places), len(places))
+        return
     try:
         committed_at = datetime.now(UTC)
         with database.autocommit() as db:
             unpublished = log.unpublished_among(db, places, committed_at)
-        metrics.CREATED.inc(sum(event.kind == NOTIFICATION for event in unpublished))
         publish(database, publisher, unpublished, committed_at)
     except Exception:
         # The host's change is committed, so an error here must not look like a failed commit.

@@ -24,6 +24,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
+from shirase import metrics
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
@@ -34,7 +35,7 @@ from shirase.sqlalchemy.background import BackgroundPublisher, Place
 from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
 from shirase.store.database import join
-from shirase.types import EVERYONE, Announcement, Draft, Event, Notification
+from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification
 
 NOTIFIER = "shirase"  # key of the notifier in a session's info
 PENDING = "shirase.pending"  # key of what waits for the commit
@@ -111,7 +112,9 @@ class Notifier:
 
     def _note(self, session: Session, appended: Iterable[Event]) -> None:
         pending = self._pending(session)
-        pending.places.update((event.user_id, event.seq) for event in appended)
+        for event in appended:
+            pending.places.add((event.user_id, event.seq))
+            pending.created += event.kind == NOTIFICATION
         pending.beside_a_loop = session.connection().dialect.is_async
 
     def _pending(self, session: Session) -> "Pending":
@@ -133,6 +136,7 @@ class Notifier:
         pending: Pending = session.info[PENDING]
         session.info[PENDING] = Pending()
         if pending.places and pending.committed:
+            metrics.CREATED.inc(pending.created)
             self.publish_committed(session, pending)
 
     def publish_committed(self, session: Session, pending: "Pending") -> None:  # noqa: ARG002 - for tests, which read there
@@ -149,6 +153,7 @@ class Pending:
     """The events that a session has appended and not committed, as (user, seq)."""
 
     places: set[Place] = field(default_factory=set)
+    created: int = 0  # of them, new notifications
     committed: bool = False
     beside_a_loop: bool = False  # the session is an AsyncSession's
 
