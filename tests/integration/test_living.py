@@ -353,10 +353,10 @@ def test_a_replace_that_was_overtaken_does_nothing(postgres_url: str, monkeypatc
     with database.transaction() as db:
         keyed.put(db, [Draft("a", content(key="k"))], now)
     with database.autocommit() as db:
-        before = keyed.present(db, {("a", "k")})
+        before = keyed.present_and_seen(db, {("a", "k")})
         keyed_at_once = at_once.replace_at_once(db, [Draft("a", content(key="k", title="first"))], now)
         assert keyed_at_once is not None
-        monkeypatch.setattr(keyed, "present", lambda *_: before)  # as if the other had come between
+        monkeypatch.setattr(keyed, "present_and_seen", lambda *_: before)  # as if the other had come between
         assert at_once.replace_at_once(db, [Draft("a", content(key="k", title="second"))], now) is None
         assert log.position(db, "a", now).head == 2
         assert [event.seq for event in log.read_events(db, "a", 1, 9, 9, now)] == [1, 2]

@@ -12,18 +12,16 @@ from typing import Any
 
 import orjson
 from psycopg.errors import DivisionByZero
-from sqlalchemy import Connection, TextClause, select, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from shirase.fields import FIELDS, rfc3339
-from shirase.store import keyed, tables
+from shirase.store import keyed
 from shirase.store.advance import IMPATIENCE, new_tag
 from shirase.store.append import content_row
 from shirase.store.keyed import Update
 from shirase.store.sql import document
 from shirase.types import UPDATED, Draft, Event, EventId, Notification, Stored
-
-streams = tables.Base.metadata.tables["shirase_streams"]
 
 _FIELDS = ", ".join(f"{name} {'timestamptz' if field.kind == 'time' else 'text'}" for name, field in FIELDS.items())
 _SET = ", ".join(f"{name} = new.{name}" for name in FIELDS)
@@ -39,11 +37,10 @@ def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> l
         return None
     if not all(draft.content.key for draft in drafts):
         return None
-    present = keyed.present(db, {keyed.whose(draft) for draft in drafts})
-    query = select(streams.c.user_id, streams.c.seen).where(streams.c.user_id.in_([d.user_id for d in drafts]))
-    seen = {user_id: number for user_id, number in db.execute(query)}  # noqa: C416 - rows are pairs
+    present = keyed.present_and_seen(db, {keyed.whose(draft) for draft in drafts})
+    seen = {user_id: number for (user_id, _), (_, number) in present.items()}
     updates = [
-        keyed.updated(draft, item, now) if (item := present.get(keyed.whose(draft))) else None for draft in drafts
+        keyed.updated(draft, found[0], now) if (found := present.get(keyed.whose(draft))) else None for draft in drafts
     ]
     usual = [item for item in updates if item and _is_usual(item, now)]
     if len(usual) < len(drafts):

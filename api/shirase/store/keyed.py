@@ -25,6 +25,7 @@ from shirase.store.tables import Moment, UserId
 from shirase.types import UPDATED, Draft, Event, Notification, Stored
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
+streams = tables.Base.metadata.tables["shirase_streams"]
 
 MOST_ACTORS = 3  # kept in a folded notification
 USE_ID = text("UPDATE sqlite_sequence SET seq = :last WHERE name = 'shirase_notifications'")
@@ -107,16 +108,23 @@ def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
 
 def present(db: Connection, whose: Iterable[Whose]) -> dict[Whose, Notification]:
     """The notifications that have these keys, whether expired or not."""
+    return {found: notification for found, (notification, _) in present_and_seen(db, whose).items()}
+
+
+def present_and_seen(db: Connection, whose: Iterable[Whose]) -> dict[Whose, tuple[Notification, int]]:
+    """The notifications that have these keys, each with its user's position of what is seen."""
     pairs = document({"user_id": user_id, "key": key} for user_id, key in whose)
-    rows = db.execute(_find(db.dialect.name), {"wanted": pairs})
-    return {(row.user_id, row.key): notification_of(row) for row in rows}
+    found = db.execute(_find(db.dialect.name), {"wanted": pairs})
+    return {(row.user_id, row.key): (notification_of(row), row.seen) for row in found}
 
 
 @cache
 def _find(dialect: str) -> Executable:
     pairs = rows(dialect, "wanted", {"user_id": UserId, "key": String()})
-    return select(notifications).join(
-        pairs, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id)
+    return (
+        select(notifications, streams.c.seen)
+        .join(pairs, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id))
+        .join(streams, streams.c.user_id == pairs.c.user_id)
     )
 
 

@@ -35,7 +35,7 @@ from sqlalchemy import (
 from shirase.fields import FIELDS
 from shirase.store import tables
 from shirase.store.advance import LATEST
-from shirase.store.sql import among, document, rows, setting
+from shirase.store.sql import among, among_listed, document, listed, rows, setting
 from shirase.store.tables import Moment, Tag, UserId, content_of
 from shirase.types import UPDATED, Event, EventId, Notification, Position, Published
 
@@ -86,24 +86,35 @@ def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -
     Returns:
         For each user the list position up to which everything is seen.
     """
-    query = select(streams.c.user_id, streams.c.seen).where(among(db.dialect.name, streams.c.user_id, user_ids))
-    if patience and db.dialect.name != "sqlite":
-        query = query.where(setting("lock_timeout", patience))
-    result = db.execute(query.order_by(streams.c.user_id).with_for_update())
+    dialect = db.dialect.name
+    result = db.execute(_lock(dialect, patience), {"users": listed(dialect, user_ids)})
     return {user_id: seen for user_id, seen in result}  # noqa: C416 - rows are pairs
+
+
+@cache
+def _lock(dialect: str, patience: str | None) -> Executable:
+    query = select(streams.c.user_id, streams.c.seen).where(among_listed(dialect, streams.c.user_id, "users"))
+    if patience and dialect != "sqlite":
+        query = query.where(setting("lock_timeout", patience))
+    return query.order_by(streams.c.user_id).with_for_update()
 
 
 def hidden(db: Connection, user_ids: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
     """By user: how many unread and unseen notifications have expired, but are not removed from the counts yet."""
+    dialect = db.dialect.name
+    result = db.execute(_hidden(dialect), {"users": listed(dialect, user_ids), "now": now})
+    return {user_id: (int(unread), int(unseen)) for user_id, unread, unseen in result}
+
+
+@cache
+def _hidden(dialect: str) -> Executable:
     is_unseen = case((notifications.c.position > streams.c.seen, 1), else_=0)
-    result = db.execute(
+    return (
         select(notifications.c.user_id, func.count(), func.sum(is_unseen))
         .join(streams, streams.c.user_id == notifications.c.user_id)
-        .where(among(db.dialect.name, notifications.c.user_id, user_ids), COUNTED)
-        .where(notifications.c.expires_at <= now)
+        .where(among_listed(dialect, notifications.c.user_id, "users"), COUNTED, notifications.c.expires_at <= _NOW)
         .group_by(notifications.c.user_id)
     )
-    return {user_id: (int(unread), int(unseen)) for user_id, unread, unseen in result}
 
 
 def position(db: Connection, user_id: str, now: datetime, claimed: str | None = None) -> Position:

@@ -52,9 +52,25 @@ def document(values: Iterable[Mapping[str, Any]]) -> str:
 def among(dialect: str, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """The condition that the column has one of these values, passed as one parameter."""
     if dialect == "sqlite":
-        elements = func.json_each(literal(orjson.dumps(list(values)).decode(), Text())).table_valued("value")
-        return column.in_(select(elements.c.value))
+        return _in_json(column, literal(listed(dialect, values), Text()))
     return column == any_(literal(list(values), ARRAY(column.type)))
+
+
+def among_listed(dialect: str, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """The same for a statement that is built once; the parameter ``name`` is made by ``listed``."""
+    if dialect == "sqlite":
+        return _in_json(column, bindparam(name, type_=Text()))
+    return column == any_(bindparam(name, type_=ARRAY(column.type)))
+
+
+def listed(dialect: str, values: Collection[Any]) -> Any:
+    """Encode values as the parameter of ``among_listed``."""
+    return orjson.dumps(list(values)).decode() if dialect == "sqlite" else list(values)
+
+
+def _in_json(column: ColumnElement[Any], parameter: ColumnElement[Any]) -> ColumnElement[bool]:
+    elements = func.json_each(parameter).table_valued("value")
+    return column.in_(select(elements.c.value))
 
 
 def setting(name: str, value: str) -> ColumnElement[bool]:
