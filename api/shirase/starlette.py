@@ -19,7 +19,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from shirase.access import tokens
@@ -94,7 +94,11 @@ class Operations:
         names = next(iter(methods.values())).parameters
         own = {name: request.path_params[name] for name in names}  # the prefix may have others
         made = await to_thread.run_sync(respond, methods, call, own, limiter=self._threads)
-        response = Response(made.data, made.status, made.headers)
+        response: Response = (
+            StreamingResponse(made.parts, made.status, made.headers)
+            if made.parts
+            else Response(made.data, made.status, made.headers)
+        )
         if made.content_type is not None:
             response.headers["Content-Type"] = made.content_type  # as it is: Starlette would append a charset
         return response

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -65,7 +66,11 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
         if described.access in (PUBLIC, OPERATOR):
             continue
         path = endpoint.path.replace("<int:number>", str(target["id"])).replace("<sealed>", target["cursor"])
-        path = path.replace("<path:key>", "a-key").replace("<topic>", "a-topic")
+        path = (
+            path.replace("<path:key>", "a-key")
+            .replace("<topic>", "a-topic")
+            .replace("<path:user_id>", quote(victim, safe=""))
+        )
         assert "<" not in path, f"how does {path} name another user's things?"
         options: dict[str, Any] = {}
         if described.body:

@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shirase.access.tokens import ADMIN, WRITE
+from shirase.inbox import users
 from shirase.settings import Settings
 from tests.support.contract import Contract
 from tests.support.control_port import control_port
@@ -25,7 +26,11 @@ def settings(settings: Settings) -> Iterator[Settings]:
 
 
 def test_every_success_that_is_promised_is_answered_as_described(
-    client: FlaskClient, contract: Contract, settings: Settings, token: Callable[..., str]
+    client: FlaskClient,
+    contract: Contract,
+    settings: Settings,
+    token: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     signed = jwt.encode({"iss": "pushpin", "exp": int(time.time()) + 60}, settings.pushpin_sig_key, algorithm="HS256")
     headers = {"Authorization": f"Bearer {token('42', f'{WRITE} {ADMIN}')}", "Grip-Sig": signed}
@@ -75,6 +80,10 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("POST", "/api/topics/a/members", {"add": ["42"]})
     ask("GET", "/api/topics/a/members")
     ask("DELETE", "/api/topics/a")
+    client.get("/api/users/42/export", headers=headers)
+    ask("DELETE", "/api/users/42")
+    monkeypatch.setattr(users, "LONGEST", -1)
+    ask("DELETE", "/api/users/42")
     ask("GET", "/api/openapi.json")
     for path in ("/healthz", "/readyz", "/metrics"):
         client.get(path)

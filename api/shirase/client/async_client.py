@@ -149,6 +149,26 @@ class AsyncClient:
         """End all streams of a user."""
         return await self._run(requests.disconnect(user_id))
 
+    async def erase_user(self, user_id: UserId) -> bool:
+        """Erase a user; false while the service is still at it."""
+        return await self._run(requests.erase_user(user_id))
+
+    async def export_user(self, user_id: UserId) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield everything stored about a user, row by row."""
+        lines = protocol.Export()
+        try:
+            arguments = self._way.arguments(requests.export_user(user_id))
+            async with self._http.stream(**arguments, timeout=self._way.timeout) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise protocol.refused(answer)
+                async for line in answer.aiter_lines():
+                    if row := lines.take(line):
+                        yield row
+        except httpx.TransportError as exc:
+            raise protocol.unreachable(exc) from exc
+        lines.require_end()
+
     async def trace(self, number: int) -> dict[str, Any]:
         """Get the history of a notification."""
         return await self._run(requests.trace(number))

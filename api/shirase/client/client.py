@@ -219,6 +219,28 @@ class Client:
         """End all streams of a user, as an operator; return their number."""
         return self._run(requests.disconnect(user_id))
 
+    def erase_user(self, user_id: UserId) -> bool:
+        """Erase a user, as an operator; false while the service is still at it. Repeating it does no harm."""
+        return self._run(requests.erase_user(user_id))
+
+    def export_user(self, user_id: UserId) -> Generator[dict[str, Any], None, None]:
+        """Yield everything stored about a user, row by row, as an operator; ``table`` names each row's table.
+
+        Raises:
+            ClientError: if the service refuses, or if the export is cut off before its end.
+        """
+        lines = protocol.Export()
+        try:
+            arguments = self._way.arguments(requests.export_user(user_id))
+            with self._http.stream(**arguments, timeout=self._way.timeout) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise protocol.refused(answer)
+                yield from filter(None, map(lines.take, answer.iter_lines()))
+        except httpx.TransportError as exc:
+            raise protocol.unreachable(exc) from exc
+        lines.require_end()
+
     def trace(self, number: int) -> dict[str, Any]:
         """Get the history of a notification, as an operator; see ``GET /api/notifications/ID/trace``."""
         return self._run(requests.trace(number))

@@ -237,6 +237,29 @@ def _object(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+class Export:
+    """The lines of an export, which says itself where it ends."""
+
+    def __init__(self) -> None:
+        """Begin before the first line."""
+        self._ended = False
+
+    def take(self, line: str) -> dict[str, Any] | None:
+        """The row of a line; ``None`` for the first and the last one, which are none."""
+        row = _object(line) or {}
+        self._ended = bool(row.get("end"))
+        return row if "table" in row else None
+
+    def require_end(self) -> None:
+        """Check that the last line was read.
+
+        Raises:
+            ClientError: if it was not.
+        """
+        if not self._ended:
+            raise ClientError("the export was cut off before its end")
+
+
 class Listening:
     """A listener's position, and whether and when it reconnects."""
 

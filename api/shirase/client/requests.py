@@ -92,6 +92,20 @@ def disconnect(user_id: UserId) -> Request[int]:
     return Request("DELETE", "/api/sse/connections", lambda answer: int(answer["closed"]), query=query)
 
 
+def erase_user(user_id: UserId) -> Request[bool]:
+    """Erase a user; the answer is whether that is complete."""
+    return Request("DELETE", _of_user(user_id), lambda answer: answer is None)
+
+
+def export_user(user_id: UserId) -> Request[None]:
+    """Everything stored about a user, as lines."""
+    return Request("GET", f"{_of_user(user_id)}/export", lambda _: None)
+
+
+def _of_user(user_id: UserId) -> str:
+    return f"/api/users/{quote(str(user_id), safe='')}"
+
+
 def trace(number: int) -> Request[dict[str, Any]]:
     """The history of a notification."""
     return Request("GET", f"{ROOT}/{number:d}/trace", dict)

@@ -14,7 +14,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections as django_connections
 from django.db.transaction import non_atomic_requests
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 from django.urls import get_script_prefix
 from django.views.decorators.csrf import csrf_exempt
 
@@ -52,7 +52,8 @@ def view_of(methods: Mapping[str, Endpoint]) -> View:
         answer = respond(methods, call, parameters)
         # A middleware must not compress the beginning of a stream, since the proxy appends plain text.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)
-        response = HttpResponse(answer.data, status=answer.status, content_type=answer.content_type or "")
+        kind, body = (StreamingHttpResponse, answer.parts) if answer.parts else (HttpResponse, answer.data)
+        response = kind(body, status=answer.status, content_type=answer.content_type or "")
         if answer.content_type is None:
             del response["Content-Type"]
         for name, value in answer.headers.items():

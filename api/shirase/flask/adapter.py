@@ -93,7 +93,9 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
 
 def response_of(answer: Response) -> flask.Response:
     """Convert a response to Flask's."""
-    response = flask.Response(answer.data, answer.status, answer.headers, content_type=answer.content_type)
+    response = flask.Response(
+        answer.parts or answer.data, answer.status, answer.headers, content_type=answer.content_type
+    )
     if answer.content_type is None:
         del response.headers["Content-Type"]
     return response

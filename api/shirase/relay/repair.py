@@ -20,6 +20,7 @@ from shirase.inbox import connections, events, notifications, scheduled
 from shirase.proxy.publisher import Publisher
 from shirase.relay import presence
 from shirase.relay.announcements import Spreader, remove_retracted
+from shirase.relay.erasures import Eraser
 from shirase.settings import Settings
 from shirase.store import announcements, log, missed, pending, retention, used_tickets
 from shirase.store.database import Database
@@ -61,11 +62,11 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
     pause = PAUSE
     attempts: Attempts = {}
     bursts: Bursts = {}
-    spreader = Spreader(settings)
+    spreader, eraser = Spreader(settings), Eraser()
     next_housekeeping = time.monotonic()
     while not stop.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - only desynchronises relays
         try:
-            complete, attempts, bursts = _check(database, publisher, spreader, attempts, bursts)
+            complete, attempts, bursts = _check(database, publisher, spreader, eraser, attempts, bursts)
             if time.monotonic() >= next_housekeeping:
                 done = keep_house(settings, database, publisher)
                 next_housekeeping = time.monotonic() + (HOUSEKEEPING if done else 0)
@@ -77,7 +78,12 @@ def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: 
 
 
 def _check(
-    database: Database, publisher: Publisher, spreader: Spreader, attempts: Attempts, bursts: Bursts
+    database: Database,
+    publisher: Publisher,
+    spreader: Spreader,
+    eraser: Eraser,
+    attempts: Attempts,
+    bursts: Bursts,
 ) -> tuple[bool, Attempts, Bursts]:
     """Do all pending work. Returns whether all of it succeeded, and the arguments of the next call."""
     with database.autocommit() as db:
@@ -90,6 +96,7 @@ def _check(
     bursts = end_bursts(database, publisher, bursts)
     remove_expired(database, publisher)
     connections.end_due(database, publisher)
+    eraser.work(database, publisher)
     return repaired.complete, repaired.attempts, bursts
 
 

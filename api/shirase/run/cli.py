@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -283,6 +284,43 @@ def disconnect(*, user_id: str, data_dir: Path, **where: Any) -> None:
     tokens.check_user_id(user_id)
     closed = _client(load(data_dir), "shirase-disconnect", tokens.ADMIN, **where).disconnect(user_id)
     click.echo(f"{closed} ended")
+
+
+@main.group("user")
+def run_user() -> None:
+    """What is stored about a user."""
+
+
+@run_user.command("erase")
+@click.argument("user_id", metavar="ID")
+@click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for the end; the relay continues after.")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def erase_user(*, user_id: str, wait: float, data_dir: Path, **where: Any) -> None:
+    """End a user's streams and remove everything that is stored about them."""
+    tokens.check_user_id(user_id)
+    with _client(load(data_dir), "shirase-user", tokens.ADMIN, **where) as client:
+        until = time.monotonic() + wait
+        while not (erased := client.erase_user(user_id)) and time.monotonic() < until:
+            pass
+    click.echo("erased" if erased else "not complete yet: the relay continues, or repeat this command")
+    sys.exit(not erased)
+
+
+@run_user.command("export")
+@click.argument("user_id", metavar="ID")
+@TOKEN
+@URL
+@DATA_DIR
+@_one_line
+def export_user(*, user_id: str, data_dir: Path, **where: Any) -> None:
+    """Print everything that is stored about a user, a row a line as JSON."""
+    tokens.check_user_id(user_id)
+    with _client(load(data_dir), "shirase-user", tokens.ADMIN, **where) as client:
+        for row in client.export_user(user_id):
+            click.echo(_json(row))
 
 
 @main.command("trace")

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, literal, or_, select
 from shirase.store import tables
 from shirase.store.tables import Moment
 
+erasures = tables.Base.metadata.tables["shirase_erasures"]
 connections = tables.Base.metadata.tables["shirase_connections"]
 events = tables.Base.metadata.tables["shirase_events"]
 missed = tables.Base.metadata.tables["shirase_missed"]
@@ -19,6 +20,7 @@ _ANYTHING = select(
     or_(  # each has a partial index, which is empty while nothing is pending
         _ONE.where(events.c.published_at.is_(None)).exists(),
         _ONE.select_from(missed).exists(),
+        _ONE.select_from(erasures).exists(),
         _ONE.where(notifications.c.expires_at <= _NOW).exists(),
         _ONE.where(scheduled.c.send_at <= _NOW).exists(),
         _ONE.where(announcements.c.spread_at.is_(None)).exists(),
@@ -30,7 +32,7 @@ _ANYTHING = select(
 
 
 def anything(db: Connection, now: datetime) -> bool:
-    """Whether an event, a closing, an announcement, a missed or scheduled notification or an expired row is pending.
+    """Whether an event, a closing, an announcement, an erasure, a scheduled notification or an expired row is waiting.
 
     The relay then runs the individual queries to find out what is due.
     """

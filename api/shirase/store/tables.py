@@ -1,7 +1,7 @@
 """The tables. ``migrations/`` builds them; a test holds the two equal."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, Integer, String, Text, TypeDecorator, false, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from shirase.fields import FIELDS, Content, Declared, rfc3339
+from shirase.store.owned import NOBODY, Owned
 
 # SQLite numbers rows by itself only in a column that is declared INTEGER.
 BigId: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
@@ -56,7 +57,9 @@ VERSION_TABLE = "shirase_version"  # Alembic's, apart from a host's own
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """What all tables share. Each declares ``owned``, from which the erasure and the export of a user follow."""
+
+    owned: ClassVar[Owned]
 
 
 def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
@@ -67,6 +70,7 @@ class DatabaseNameRow(Base):
     """One row with a random name, made by the first migration: cursors tell databases apart by it."""
 
     __tablename__ = "shirase_database_name"
+    owned = NOBODY
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
 
@@ -78,6 +82,7 @@ class StreamRow(Base):
     """
 
     __tablename__ = "shirase_streams"
+    owned = Owned(withheld=("tag", "previous_tag", "claimed"))
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     head: Mapped[int] = mapped_column(BigInteger)
@@ -101,6 +106,7 @@ class EventRow(Base):
     """
 
     __tablename__ = "shirase_events"
+    owned = Owned(json=("data",), withheld=("tag", "previous_tag"))
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -136,6 +142,7 @@ class MissedRow(Base):
     """A user whose events one of several proxy nodes did not accept; it is told to read again when it is back."""
 
     __tablename__ = "shirase_missed"
+    owned = Owned(exported=False)
 
     node: Mapped[str] = mapped_column(String(255), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
@@ -146,6 +153,9 @@ class NotificationRow(Base):
     """A user's notification: the declared fields, and its state."""
 
     __tablename__ = "shirase_notifications"
+    owned = Owned(
+        order=("type", "position"), json=("actors", *(name for name, field in FIELDS.items() if field.kind == "json"))
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
@@ -193,6 +203,7 @@ class IdempotencyKeyRow(Base):
     """What a producer's key stands for: the request that used it, and the answer it got."""
 
     __tablename__ = "shirase_idempotency_keys"
+    owned = Owned(by=("owner",), withheld=("fingerprint", "answer"))  # answers name others
 
     owner: Mapped[str] = mapped_column(UserId, primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -207,6 +218,7 @@ class UsedTicketRow(Base):
     """A ticket that has opened its stream. Only used ones have a row: who asks for tickets writes nothing."""
 
     __tablename__ = "shirase_used_tickets"
+    owned = NOBODY
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     used_at: Mapped[datetime] = mapped_column(Moment)
@@ -218,6 +230,7 @@ class ConnectionRow(Base):
     """A held response, and after its end for a while still: one that ended must not be recovered."""
 
     __tablename__ = "shirase_connections"
+    owned = Owned(withheld=("connection_id",))
 
     connection_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
@@ -258,6 +271,7 @@ class NodeRow(Base):
     """A proxy node, and when a relay last looked for its statistics and last heard them."""
 
     __tablename__ = "shirase_nodes"
+    owned = NOBODY
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     looked_at: Mapped[datetime] = mapped_column(Moment)
@@ -268,6 +282,7 @@ class ScheduledRow(Base):
     """A notification to create at a time to come."""
 
     __tablename__ = "shirase_scheduled"
+    owned = Owned(by=("user_id", "owner"), json=("draft",))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     owner: Mapped[str] = mapped_column(UserId)  # the producer
@@ -282,6 +297,7 @@ class ScheduledRow(Base):
     __table_args__ = (
         Index("shirase_scheduled_due", "send_at"),
         Index("shirase_scheduled_of_owner", "owner", "id"),
+        Index("shirase_scheduled_of_user", "user_id", "id"),
         _partial_index("shirase_scheduled_of_key", "key", "user_id", where="key IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
@@ -294,6 +310,7 @@ class AnnouncementRow(Base):
     """
 
     __tablename__ = "shirase_announcements"
+    owned = NOBODY
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     topic: Mapped[str] = mapped_column(String(100))
@@ -324,6 +341,7 @@ class TopicMemberRow(Base):
     """
 
     __tablename__ = "shirase_topic_members"
+    owned = Owned(withheld=("mark",))
 
     topic: Mapped[str] = mapped_column(String(100), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
@@ -333,3 +351,13 @@ class TopicMemberRow(Base):
     mark: Mapped[int | None] = mapped_column(BigInteger)  # the last that was considered, if not ``announced``
 
     __table_args__ = (Index("shirase_topic_members_of_user", "user_id", "topic"),)
+
+
+class ErasureRow(Base):
+    """A user whose rows are being removed, until the last one is."""
+
+    __tablename__ = "shirase_erasures"
+    owned = Owned(exported=False)
+
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    requested_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,6 +1,6 @@
 """Request and response, independent of the framework."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,7 @@ class Response:
     status: int = 200
     content_type: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    parts: Iterator[bytes] | None = None  # of a body that is made while it is sent, instead of ``data``
 
     @property
     def media_type(self) -> str:

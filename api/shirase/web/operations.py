@@ -11,6 +11,7 @@ from shirase.web.routes import (
     streams,
     tickets,
     topics,
+    users,
 )
 
 FOR_HOSTS = (
@@ -22,6 +23,7 @@ FOR_HOSTS = (
     *scheduled.blueprint.endpoints,
     *announcements.blueprint.endpoints,
     *topics.blueprint.endpoints,
+    *users.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)
 SERVICE = (*FOR_TOKENS, *health.blueprint.endpoints)

@@ -36,8 +36,10 @@ def respond(endpoints: Mapping[str, Endpoint], call: Call, parameters: Mapping[s
     finally:
         current.reset(token)
     if method == "HEAD":  # some servers do not discard the body, and would misread the next request
-        size = len(response.data.encode() if isinstance(response.data, str) else response.data)
-        response.data, response.headers["Content-Length"] = b"", str(size)
+        if response.parts is None:
+            size = len(response.data.encode() if isinstance(response.data, str) else response.data)
+            response.headers["Content-Length"] = str(size)
+        response.data, response.parts = b"", None
     finish(response, call, endpoint.name.rpartition(".")[2] if endpoint else "none")
     logs.clear()
     return response

@@ -339,6 +339,13 @@ class ClosedView(BaseModel):
     closed: int
 
 
+class ErasingView(BaseModel):
+    """An erasure that the relay continues."""
+
+    user_id: str
+    status: Literal["erasing"]
+
+
 class FieldProblem(BaseModel):
     """What is wrong with one field."""
 

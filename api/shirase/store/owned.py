@@ -1,0 +1,17 @@
+"""Whose the rows of a table are: each table declares it, and erasure and export follow the declarations."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A table with rows of users. Erasure removes them, and the export contains them."""
+
+    by: tuple[str, ...] = ("user_id",)  # columns with a user's id: the row is of each user that one of them names
+    order: tuple[str, ...] | None = None  # columns that, after ``by``, are unique and have an index; None: of the key
+    json: tuple[str, ...] = ()  # text columns that hold JSON
+    withheld: tuple[str, ...] = ()  # columns that the export leaves out: secrets, and what means nothing elsewhere
+    exported: bool = True  # false for bookkeeping alone
+
+
+NOBODY = Owned(by=(), exported=False)  # no row is of a user
