@@ -13,11 +13,11 @@ from pydantic.json_schema import models_json_schema
 from shirase.fields import KEY
 from shirase.settings import Settings
 from shirase.types import LARGEST_ID
-from shirase.web import schemas
 from shirase.web.blueprint import Blueprint, Endpoint, with_braces
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import OPERATOR, PROXY, PUBLIC, USER_IN_QUERY, Operation, json_answer, operation
+from shirase.web.schemas.problems import Problem
 
 REF = "#/components/schemas/{model}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
@@ -75,23 +75,26 @@ def describe(endpoints: Sequence[Endpoint], settings: Settings) -> dict[str, Any
         spec.components.security_scheme("cookie", {"type": "apiKey", "in": "cookie", "name": settings.auth_cookie})
     for name in in_query(settings):
         spec.components.security_scheme(name, {"type": "apiKey", "in": "query", "name": name})
-    for name, schema in _schemas().items():
+    public = sorted(
+        (endpoint for endpoint in endpoints if endpoint.operation.access != PROXY), key=lambda endpoint: endpoint.path
+    )
+    for name, schema in _schemas(public).items():
         spec.components.schema(name, schema)
-    for endpoint in sorted(endpoints, key=lambda one: one.path):
-        if endpoint.operation.access != PROXY:
-            path = with_braces(endpoint.path)
-            spec.path(path=path, operations={endpoint.method.lower(): _operation(endpoint, settings)})
+    for endpoint in public:
+        path = with_braces(endpoint.path)
+        spec.path(path=path, operations={endpoint.method.lower(): _operation(endpoint, settings)})
     return spec.to_dict()
 
 
-def _schemas() -> dict[str, Any]:
-    models = [
-        (kind, "validation")
-        for kind in vars(schemas).values()
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not BaseModel
-    ]
-    _, made = models_json_schema(models, ref_template=REF)  # type: ignore[arg-type]
-    definitions: dict[str, Any] = made["$defs"]
+def _schemas(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The bodies and answers of all operations, and what those refer to."""
+    models: set[type[BaseModel]] = {Problem}
+    for endpoint in endpoints:
+        shapes = [endpoint.operation.body, *(shape for _, shape in endpoint.operation.answers.values())]
+        models |= {shape for shape in shapes if isinstance(shape, type)}
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, document = models_json_schema([(model, "validation") for model in ordered], ref_template=REF)
+    definitions: dict[str, Any] = document["$defs"]
     return definitions
 
 

@@ -8,6 +8,7 @@ from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import WRITE, Identity
 from shirase.fields import rfc3339, to_json
 from shirase.inbox import announcements
+from shirase.inbox.drafts import NewAnnouncement
 from shirase.inbox.payloads import check_payloads
 from shirase.types import Announcement
 from shirase.web.blueprint import Blueprint
@@ -15,14 +16,13 @@ from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import Operation, json_answer, operation
 from shirase.web.routes.notifications import CREATING, IDEMPOTENCY, REPEATED, locate, once, schedule
-from shirase.web.schemas import (
+from shirase.web.schemas.announcements import (
     AnnouncementDetailView,
     AnnouncementsQuery,
     AnnouncementsView,
     AnnouncementView,
-    NewAnnouncement,
-    ScheduledView,
 )
+from shirase.web.schemas.notifications import ScheduledView
 
 ROOT = "/api/announcements"
 

@@ -12,7 +12,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
 from shirase.web.operation import USER, Operation, json_answer, operation
-from shirase.web.schemas import (
+from shirase.web.schemas.notifications import (
     CountsView,
     NotificationView,
     PageQuery,

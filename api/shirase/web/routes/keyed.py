@@ -3,13 +3,13 @@
 from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import WRITE, Identity
 from shirase.inbox import retract
-from shirase.inbox.drafts import check_key
+from shirase.inbox.drafts import NewKeyed, check_key
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import Operation, operation
 from shirase.web.routes.notifications import CREATING, IDEMPOTENCY, ONE, create_one
-from shirase.web.schemas import NewKeyed, RetractQuery
+from shirase.web.schemas.notifications import RetractQuery
 
 blueprint = Blueprint("keyed", "/api/notifications/keys")
 

@@ -14,6 +14,7 @@ from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.errors import FieldError, Invalid
 from shirase.fields import rfc3339
 from shirase.inbox import events, notifications, scheduled
+from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification
 from shirase.inbox.notifications import Once
 from shirase.inbox.payloads import check_payloads
 from shirase.types import Draft, Stored
@@ -22,16 +23,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
 from shirase.web.operation import Header, Operation, json_answer, operation
-from shirase.web.schemas import (
-    BatchView,
-    BroadcastView,
-    NewBatch,
-    NewBroadcast,
-    NewNotification,
-    NotificationView,
-    ScheduledView,
-    TraceView,
-)
+from shirase.web.schemas.notifications import BatchView, BroadcastView, NotificationView, ScheduledView, TraceView
 
 blueprint = Blueprint("notifications", "/api/notifications")
 

@@ -12,7 +12,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import Operation, json_answer, operation
-from shirase.web.schemas import ScheduledListView, ScheduledQuery
+from shirase.web.schemas.notifications import ScheduledListView, ScheduledQuery
 
 blueprint = Blueprint("scheduled", "/api/scheduled")
 

@@ -13,7 +13,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
 from shirase.web.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation
-from shirase.web.schemas import PollQuery, PollView, StreamQuery
+from shirase.web.schemas.streams import PollQuery, PollView, StreamQuery
 
 blueprint = Blueprint("streams")
 

@@ -8,7 +8,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import USER, Operation, json_answer, operation
-from shirase.web.schemas import TicketView
+from shirase.web.schemas.streams import TicketView
 
 blueprint = Blueprint("tickets")
 

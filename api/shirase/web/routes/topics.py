@@ -2,13 +2,13 @@
 
 from shirase.access.tokens import WRITE, Identity
 from shirase.inbox import announcements
-from shirase.inbox.drafts import check_topic
+from shirase.inbox.drafts import MemberChange, check_topic
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import Operation, json_answer, operation
-from shirase.web.schemas import MemberChange, MembersChangedView, MembersQuery, MembersView
+from shirase.web.schemas.announcements import MembersChangedView, MembersQuery, MembersView
 
 blueprint = Blueprint("topics", "/api/topics")
 

@@ -9,7 +9,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import Operation, json_answer, operation
-from shirase.web.schemas import ErasingView
+from shirase.web.schemas.users import ErasingView
 
 blueprint = Blueprint("users", "/api/users")
 LINES = "application/x-ndjson"

@@ -1,0 +1,36 @@
+"""The ``shirase`` command."""
+
+import click
+
+from shirase.run.cli.admin import migrate, run_doctor, run_import, run_types, token
+from shirase.run.cli.notifications import announce, disconnect, listen, retract, run_trace, send
+from shirase.run.cli.processes import run_proxy, run_relay, run_up
+from shirase.run.cli.users import run_user
+
+COMMANDS: tuple[click.Command, ...] = (
+    run_up,
+    run_proxy,
+    run_relay,
+    migrate,
+    token,
+    run_doctor,
+    run_import,
+    run_types,
+    send,
+    announce,
+    retract,
+    listen,
+    disconnect,
+    run_trace,
+    run_user,
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="shirase")
+def main() -> None:
+    """Shirase: real-time notifications over Server-Sent Events."""
+
+
+for command in COMMANDS:
+    main.add_command(command)

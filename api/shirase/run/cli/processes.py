@@ -1,0 +1,97 @@
+"""The commands that run a process of the service until it is stopped."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shirase import logs, metrics
+from shirase.errors import ShiraseError
+from shirase.inbox.services import wire
+from shirase.relay import repair
+from shirase.run import node, proxy, supervisor
+from shirase.run.cli.options import DATA_DIR, INBOX, ROUTE, one_line
+from shirase.run.data_directory import make_private
+from shirase.run.environment import load
+from shirase.run.standby import Standby
+from shirase.settings import ProxySettings, Settings
+
+
+@click.command("up")
+@click.option("--port", default=7999, show_default=True, help="For clients; the four after it are used too.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address that clients connect to.")
+@DATA_DIR
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")
+@click.option("--demo/--no-demo", default=False, help="Serve a page to try everything in, with keys of its own.")
+@ROUTE
+@INBOX
+@one_line
+def run_up(*, routes: tuple[str, ...], inboxes: tuple[str, ...], **options: Any) -> None:
+    """Run Pushpin, gunicorn and the relay in the foreground."""
+    mounts, prefixes = node.read_mounts(routes), node.read_inboxes(inboxes)
+    sys.exit(supervisor.up(supervisor.UpOptions(**options, mounts=mounts, inboxes=prefixes)))
+
+
+@click.command("proxy")
+@click.option("--origin", required=True, help="HOST:PORT of the handlers.")
+@click.option("--port", default=7999, show_default=True, help="For clients; the other ports follow from it.")
+@click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
+@click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@ROUTE
+@INBOX
+@DATA_DIR
+@one_line
+def run_proxy(
+    *,
+    origin: str,
+    port: int,
+    host: str,
+    control_host: str,
+    routes: tuple[str, ...],
+    inboxes: tuple[str, ...],
+    data_dir: Path,
+) -> None:
+    """Run one Pushpin node in the foreground; its control port is --port + 2."""
+    mounts = node.read_mounts(routes)
+    make_private(data_dir)
+    settings = ProxySettings.from_env(load(data_dir))
+    with Standby(origin, settings, mounts) as standby:
+        config = node.ProxyConfig(
+            origin=origin,
+            standby=standby.address,
+            sig_key=settings.pushpin_sig_key,
+            run_dir=node.run_directory(data_dir),
+            client_host=host,
+            client_port=port,
+            control_host=node.address_of("--control-host", control_host),
+            control_port=port + 2,
+            stats_port=port + 3,
+            prometheus_port=port + 4,
+            mounts=mounts,
+            inboxes=node.read_inboxes(inboxes),
+        )
+        sys.exit(proxy.run_proxy(config))
+
+
+@click.command("relay")
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve /metrics of this process here.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@one_line
+def run_relay(metrics_port: int | None, metrics_host: str) -> None:
+    """Publish what was left unpublished, and maintain the registry of connections; any number may run."""
+    settings = Settings.from_env(os.environ, tokens=False)
+    logs.configure(settings)
+    if metrics_port:
+        try:
+            metrics.serve(metrics_host, metrics_port)
+        except OSError as exc:
+            raise ShiraseError(f"port {metrics_port} cannot be used: {exc.strerror}") from exc
+    services = wire(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    repair.run(settings, services.database, services.publisher, stop)

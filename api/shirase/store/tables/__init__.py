@@ -1,0 +1,47 @@
+"""The tables. ``migrations/`` builds them, and a test compares the two."""
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shirase.store.owned import NOBODY
+from shirase.store.tables.columns import Base, BigId, Moment, Tag, UserId, column_type, content_of, partial_index
+from shirase.store.tables.connections import ConnectionRow, MissedRow, NodeRow, UsedTicketRow
+from shirase.store.tables.log import EventRow, NotificationRow, StreamRow
+from shirase.store.tables.producers import AnnouncementRow, IdempotencyKeyRow, ScheduledRow, TopicMemberRow
+from shirase.store.tables.users import ErasureRow
+
+__all__ = [
+    "VERSION_TABLE",
+    "AnnouncementRow",
+    "Base",
+    "BigId",
+    "ConnectionRow",
+    "DatabaseNameRow",
+    "ErasureRow",
+    "EventRow",
+    "IdempotencyKeyRow",
+    "MissedRow",
+    "Moment",
+    "NodeRow",
+    "NotificationRow",
+    "ScheduledRow",
+    "StreamRow",
+    "Tag",
+    "TopicMemberRow",
+    "UsedTicketRow",
+    "UserId",
+    "column_type",
+    "content_of",
+    "partial_index",
+]
+
+VERSION_TABLE = "shirase_version"  # Alembic's, apart from a host's own
+
+
+class DatabaseNameRow(Base):
+    """One row with a random name, made by the first migration: cursors tell databases apart by it."""
+
+    __tablename__ = "shirase_database_name"
+    owned = NOBODY
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)

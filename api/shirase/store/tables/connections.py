@@ -1,0 +1,84 @@
+"""Streams, the tickets that open them, and the proxy nodes that hold them."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, Integer, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shirase.store.owned import NOBODY, Owned
+from shirase.store.tables.columns import Base, Moment, UserId, partial_index
+
+
+class MissedRow(Base):
+    """A user whose events one of several proxy nodes did not accept; it is told to read again when it is back."""
+
+    __tablename__ = "shirase_missed"
+    owned = Owned(exported=False)
+
+    node: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    times: Mapped[int] = mapped_column(Integer)  # tells a miss that happened while the node was being told
+
+
+class UsedTicketRow(Base):
+    """A ticket that has opened its stream. Only used ones have a row: who asks for tickets writes nothing."""
+
+    __tablename__ = "shirase_used_tickets"
+    owned = NOBODY
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("shirase_used_tickets_used_at", "used_at"),)
+
+
+class ConnectionRow(Base):
+    """A held response, and after its end for a while still: one that ended must not be recovered."""
+
+    __tablename__ = "shirase_connections"
+    owned = Owned(withheld=("connection_id",))
+
+    connection_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId)
+    node: Mapped[str | None] = mapped_column(String(255))  # unknown until its statistics name the connection
+    opened_at: Mapped[datetime] = mapped_column(Moment)
+    last_seen: Mapped[datetime] = mapped_column(Moment)  # written rarely, see ``registry.LEASE``
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)  # the token's end, and so the stream's
+    user_agent: Mapped[str] = mapped_column(String(200))  # whatever the client says
+    address: Mapped[str] = mapped_column(String(64))
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    reason: Mapped[str | None] = mapped_column(String(32))
+    told_at: Mapped[datetime | None] = mapped_column(Moment)  # when every node had accepted its closing
+
+    __table_args__ = (
+        Index("shirase_connections_of_user", "user_id", "ended_at", "opened_at"),
+        Index("shirase_connections_of_node", "node", "ended_at", "last_seen"),
+        # PostgreSQL takes a partial index for as small as at the last ANALYZE, so it would look up a user here too if
+        # the condition were ``ended_at IS NULL`` alone.
+        partial_index(
+            "shirase_connections_expiring", "expires_at", where="ended_at IS NULL AND expires_at IS NOT NULL"
+        ),
+        Index(
+            "shirase_connections_untold",
+            "ended_at",
+            postgresql_where=text("ended_at IS NOT NULL AND told_at IS NULL"),
+            sqlite_where=text("ended_at IS NOT NULL AND told_at IS NULL"),
+        ),
+        Index(
+            "shirase_connections_ended",
+            "ended_at",
+            postgresql_where=ended_at.is_not(None),
+            sqlite_where=ended_at.is_not(None),
+        ),
+    )
+
+
+class NodeRow(Base):
+    """A proxy node, and when a relay last looked for its statistics and last heard them."""
+
+    __tablename__ = "shirase_nodes"
+    owned = NOBODY
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    looked_at: Mapped[datetime] = mapped_column(Moment)
+    heard_at: Mapped[datetime | None] = mapped_column(Moment)

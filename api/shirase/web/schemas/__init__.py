@@ -1,0 +1,1 @@
+"""The shapes of requests and answers. The OpenAPI document is generated from these classes."""

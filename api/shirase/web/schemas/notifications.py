@@ -1,0 +1,158 @@
+"""Notifications, the inbox and schedules."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+
+from shirase.fields import NO_NUL, Actor, Category, Type, no_nul
+from shirase.inbox.drafts import Request, UserIdField
+from shirase.web.schemas.base import DeclaredFields, NotificationId, Query
+
+
+class SomeIds(Request):
+    """Which notifications."""
+
+    longest = 64 * 1024  # to take apart what any user may send costs more than to read it
+
+    ids: Annotated[list[NotificationId], Field(min_length=1, max_length=1000)]
+
+    def distinct(self) -> list[int]:
+        """Each of them once."""
+        return sorted(set(self.ids))
+
+
+class NotificationView(DeclaredFields):  # type: ignore[misc]
+    """A stored notification. Times are UTC, RFC 3339."""
+
+    id: int
+    user_id: str
+    position: Annotated[int, Field(description="Its place in the list, which begins with the highest.")]
+    revision: Annotated[int, Field(description="1, and one more at each change of content.")]
+    count: Annotated[int, Field(description="How many were folded into it.")]
+    actors: Annotated[list[Actor], Field(description="The latest three actors, newest first.")]
+    is_read: bool
+    is_seen: bool
+    read_at: AwareDatetime | None
+    archived_at: AwareDatetime | None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class PageQuery(Query):
+    """Which part of the list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: NotificationId | None = None
+    unread: Literal["true", "false"] | None = None
+    type: Type | None = None
+    category: Category | None = None
+    archived: Literal["true", "false"] | None = None
+    q: Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)] | None = (
+        None
+    )
+
+
+class PageView(BaseModel):
+    """One page of a user's notifications, newest first."""
+
+    notifications: list[NotificationView]
+    unread_count: int
+    next_before: int | None
+    cursor: Annotated[str, Field(description="A stream behind it tells all that happens after this answer.")]
+
+
+class CountsView(BaseModel):
+    """How many are unread, and how many unseen."""
+
+    unread_count: int
+    unseen_count: int
+    by_category: Annotated[dict[str, int], Field(description="Unread, of each category that has any.")]
+
+
+class UnreadView(BaseModel):
+    """How many are unread."""
+
+    unread_count: int
+
+
+class UnseenView(BaseModel):
+    """How many are unseen."""
+
+    unseen_count: int
+
+
+class UpdatedView(BaseModel):
+    """How many changed, and how many are unread now."""
+
+    updated: int
+    unread_count: int
+
+
+class BatchView(BaseModel):
+    """What a batch created, in its order."""
+
+    notifications: list[NotificationView]
+
+
+class BroadcastView(BaseModel):
+    """How many a broadcast created: one a distinct user."""
+
+    created: int
+
+
+class RetractQuery(Query):
+    """Whose; everyone's without it."""
+
+    user_id: UserIdField | None = None
+
+
+class ScheduledQuery(Query):
+    """Which part of the list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    after: NotificationId | None = None
+
+
+class ScheduledView(BaseModel):
+    """A notification that waits for its time."""
+
+    scheduled_id: int
+    send_at: AwareDatetime
+
+
+class ScheduledNotificationView(DeclaredFields, ScheduledView):  # type: ignore[misc]
+    """What waits for its time, whole."""
+
+    user_id: Annotated[str | None, Field(description="Null for an announcement.")]
+    topic: Annotated[str | None, Field(description="Of an announcement.")]
+    for_newcomers: bool
+    created_at: AwareDatetime
+    fold: bool
+    quiet: bool
+
+
+class ScheduledListView(BaseModel):
+    """What a producer has scheduled."""
+
+    scheduled: list[ScheduledNotificationView]
+    next_after: int | None
+
+
+class TraceView(BaseModel):
+    """What became of a notification; nothing of what it says."""
+
+    id: int
+    user_id: str
+    type: str
+    seq: int
+    created_at: str
+    expires_at: str | None
+    committed_at: str | None
+    published_at: str | None
+    way: Literal["publish", "relay"] | None
+    attempts: int | None
+    nodes: list[str]
+    connections: int | None
+    waiting_nodes: list[str]
+    read_at: str | None
+    read_by: str | None

@@ -1,0 +1,75 @@
+"""The stream, the long poll, tickets and connections."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from shirase.inbox.drafts import UserIdField
+from shirase.web.schemas.base import OpenQuery, Query
+
+
+class StreamQuery(OpenQuery):
+    """Where to begin. The header ``Last-Event-ID`` comes first; ``lastEventId`` is the polyfills' name for the same."""
+
+    last_event_id: Annotated[str, Field(max_length=1024)] | None = None
+    lastEventId: Annotated[str, Field(max_length=1024)] | None = None  # noqa: N815 - as it is sent
+
+    @property
+    def cursor(self) -> str | None:
+        """The one that is there."""
+        return self.last_event_id or self.lastEventId
+
+    ticket: str | None = None
+    token: str | None = None
+
+
+class PollQuery(OpenQuery):
+    """Where to begin, and how many seconds to wait."""
+
+    after: Annotated[str, Field(max_length=128)] | None = None
+    timeout: Annotated[int, Field(ge=1, le=60)] = 25
+    ticket: str | None = None
+    token: str | None = None
+
+
+class PollEvent(BaseModel):
+    """One event, as the stream would carry it."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+
+class PollView(BaseModel):
+    """What happened after a cursor, and the cursor to ask with next."""
+
+    events: list[PollEvent]
+    cursor: str
+
+
+class TicketView(BaseModel):
+    """Permission to open one stream, once."""
+
+    ticket: str
+    expires_in: int
+
+
+class ConnectionsQuery(Query):
+    """Whose streams."""
+
+    user_id: UserIdField
+
+
+class StatusView(BaseModel):
+    """How many streams are open."""
+
+    user_connections: int
+    total_connections: int | None
+    active_users: int | None
+    status: Literal["active", "inactive"]
+
+
+class ClosedView(BaseModel):
+    """How many streams were ended."""
+
+    closed: int
