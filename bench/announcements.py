@@ -31,8 +31,8 @@ def announcement(design: Shirase, size: Size) -> Figures:
     with design.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
     _wait_until_nobody_is_connected(design)
-    wanted = [design.stream(f"known-{number}") for number in range(1, size.connected + 1)]
-    with streams(design.address, wanted, in_flight=size.in_flight) as held:
+    expected = [design.stream(f"known-{number}") for number in range(1, size.connected + 1)]
+    with streams(design.address, expected, in_flight=size.in_flight) as held:
         opened = most_open(held.opened, size.connected)
         time.sleep(size.settling)
         before = _rows(design)

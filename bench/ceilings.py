@@ -38,7 +38,7 @@ def bare_inserts(url: str, size: Size) -> dict[str, Figures]:
     rate = sum(map(len, taken)) / (time.perf_counter() - start)
     return {
         "latency": _times(alone),
-        "creates": {"per_second": rate, **_times([one for some in taken for one in some])},
+        "creates": {"per_second": rate, **_times([item for some in taken for item in some])},
         "broadcast": _times(_insert_many(url, size)),
     }
 

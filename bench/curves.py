@@ -24,9 +24,9 @@ def draw(results: dict[str, Any], directory: Path) -> None:
     _write(figure, directory / "growth.png", results)
 
     figure, (memory, create) = plt.subplots(1, 2, figsize=(11, 4))
-    for name, one in results["held"].items():
-        numbers = [int(number) for number in one["steps"]]
-        steps = list(one["steps"].values())
+    for name, item in results["held"].items():
+        numbers = [int(number) for number in item["steps"]]
+        steps = list(item["steps"].values())
         for part in ("python", "proxy"):
             if any(step[f"{part}_kb"] for step in steps):
                 megabytes = [step[f"{part}_kb"] * number / 1024 for number, step in zip(numbers, steps, strict=True)]

@@ -217,8 +217,8 @@ class InMemory(Design):
 
     def stored(self) -> int:
         with psycopg.connect(self._url) as connection:
-            found = connection.execute("SELECT count(*) FROM notifications").fetchone()
-        return int(found[0]) if found else 0
+            result = connection.execute("SELECT count(*) FROM notifications").fetchone()
+        return int(result[0]) if result else 0
 
 
 class PushpinAlone(Design):

@@ -80,14 +80,14 @@ def served(control: ControlPort) -> Iterator[str]:
 
 def measure(seconds: float, rounds: int, rate: int = NOTIFIES) -> tuple[float, float]:
     """The median p99 of the unrelated route in milliseconds: while the control port answers, and while it hangs."""
-    found: dict[str, list[float]] = {"accept": [], "hang": []}
+    result: dict[str, list[float]] = {"accept": [], "hang": []}
     with control_port() as control, served(control) as address:
         asyncio.run(_drive(address, min(seconds, 2.0), rate))  # warm
         for _ in range(rounds):
-            for behaviour, times in found.items():
+            for behaviour, times in result.items():
                 control.behaviour = behaviour
                 times.append(asyncio.run(_drive(address, seconds, rate)))
-    return statistics.median(found["accept"]), statistics.median(found["hang"])
+    return statistics.median(result["accept"]), statistics.median(result["hang"])
 
 
 async def _drive(address: str, seconds: float, rate: int) -> float:
@@ -136,8 +136,8 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=10)
     options.add_argument("--rounds", type=int, default=5)
-    given = options.parse_args()
-    answering, hanging = measure(given.seconds, given.rounds)
+    arguments = options.parse_args()
+    answering, hanging = measure(arguments.seconds, arguments.rounds)
     sys.stdout.write(f"p99 of an unrelated route: {answering:.1f} ms while the control port answers, ")
     sys.stdout.write(f"{hanging:.1f} ms while it hangs\n")
     return int(hanging > MOST * answering)

@@ -67,7 +67,7 @@ def grow(growing: Shirase, small: Shirase, size: Size) -> dict[str, dict[str, di
 
     Requests alternate between the two, so that the machine's noise affects both: compare the difference.
     """
-    found = {}
+    result = {}
     fill(small.engine, 1, size.rows[0])
     have = 0
     for rows in size.rows:
@@ -80,11 +80,11 @@ def grow(growing: Shirase, small: Shirase, size: Size) -> dict[str, dict[str, di
             }
             for turn in range(size.turns)
         ]
-        found[str(rows)] = {
+        result[str(rows)] = {
             whose: {kind: statistics.median(turn[whose][kind] for turn in turns) for kind in turns[0][whose]}
             for whose in turns[0]
         }
-    return found
+    return result
 
 
 def _ask(design: Shirase, users: int, count: int, turn: int) -> dict[str, float]:

@@ -19,9 +19,9 @@ def hold(design: Design, size: Size) -> dict[str, object]:
         for number in size.held:
             if number > size.storm and isinstance(design, InMemory):
                 break
-            wanted = [design.stream(f"held-{n}") for n in range(have, number)]
-            held = stack.enter_context(streams(design.address, wanted))
-            most_open(held.opened, len(wanted))
+            expected = [design.stream(f"held-{n}") for n in range(have, number)]
+            held = stack.enter_context(streams(design.address, expected))
+            most_open(held.opened, len(expected))
             have = number
             time.sleep(size.settling)
             steps[str(number)] = _step(design, before, memory(design), number)
@@ -34,10 +34,10 @@ def _step(design: Design, before: dict[str, int], now: dict[str, int], number: i
     """Measure the memory per stream, and a create's latency meanwhile."""
     requests = [design.create([f"held-{n}"], n) for n in range(40)]
     taken = send(design.producers, requests, count=40, pause_ms=5).all_as(design.accepted)
-    found = {f"{part}_kb": (now[part] - before[part]) / number if number else 0.0 for part in now}
+    result = {f"{part}_kb": (now[part] - before[part]) / number if number else 0.0 for part in now}
     relay = memory_kb(design.relay()) if isinstance(design, Shirase) else 0
-    found |= {"relay_total_kb": float(relay), "handlers_total_kb": float(now["python"] - relay)}
-    return {**found, "create_p50_ms": taken.p50_ms}
+    result |= {"relay_total_kb": float(relay), "handlers_total_kb": float(now["python"] - relay)}
+    return {**result, "create_p50_ms": taken.p50_ms}
 
 
 def _idle(design: Design, size: Size) -> Figures:
@@ -48,9 +48,9 @@ def _idle(design: Design, size: Size) -> Figures:
     began = time.monotonic()
     time.sleep(size.idle_seconds)
     seconds = time.monotonic() - began
-    found = {f"{part}_core": (now - used[part]) / seconds for part, now in design.processor_seconds().items()}
-    found["requests"] = _requests(design) - requests
-    return {**found, "all_core": sum(found[name] for name in found if name.endswith("_core"))}
+    result = {f"{part}_core": (now - used[part]) / seconds for part, now in design.processor_seconds().items()}
+    result["requests"] = _requests(design) - requests
+    return {**result, "all_core": sum(result[name] for name in result if name.endswith("_core"))}
 
 
 def _requests(design: Design) -> float:
@@ -62,10 +62,10 @@ def _requests(design: Design) -> float:
 
 def _storm(design: Design, size: Size) -> Figures:
     """End all streams, and reconnect all clients at the same instant."""
-    wanted = [design.stream(f"storm-{n}") for n in range(size.storm)]
-    with streams(design.address, wanted):
+    expected = [design.stream(f"storm-{n}") for n in range(size.storm)]
+    with streams(design.address, expected):
         pass
-    with streams(design.address, wanted, in_flight=size.storm) as back:
+    with streams(design.address, expected, in_flight=size.storm) as back:
         opened = back.opened
     return {
         "seconds": opened.seconds,

@@ -98,9 +98,9 @@ def send(
     with _file(requests) as path:
         words = [_program(), "requests", address, path, str(clients), str(seconds), str(count), str(pause_ms)]
         done = subprocess.run(words, capture_output=True, check=True, timeout=PATIENCE)
-    found: dict[str, Any] = json.loads(done.stdout)
-    del found["samples"]
-    return Answered(**found)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    del answer["samples"]
+    return Answered(**answer)
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
 @contextmanager
 def _file(requests: Iterable[bytes]) -> Iterator[str]:
     with tempfile.NamedTemporaryFile(prefix="bench-") as file:
-        file.writelines(b"%d\n%b" % (len(one), one) for one in requests)
+        file.writelines(b"%d\n%b" % (len(item), item) for item in requests)
         file.flush()
         yield file.name
 

@@ -11,12 +11,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def tree(root: int) -> list[int]:
     """Return a process and its descendants."""
-    found = [root]
-    for pid in found:
+    result = [root]
+    for pid in result:
         with suppress(OSError):  # ended meanwhile
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, children.read_text().split())
-    return found
+                result += map(int, children.read_text().split())
+    return result
 
 
 def processor_seconds(pids: Iterable[int]) -> float:

@@ -150,8 +150,14 @@ def _at_most(name: str, value: float, target: float, bound: str = "") -> Target:
 
 def _targets_rows(results: dict[str, Any]) -> list[list[str]]:
     return [
-        [one.name, one.value, one.target, "yes" if one.met else "**no**", "" if one.met else one.bound]
-        for one in targets(results)
+        [
+            target.name,
+            target.value,
+            target.target,
+            "yes" if target.met else "**no**",
+            "" if target.met else target.bound,
+        ]
+        for target in targets(results)
     ]
 
 
@@ -159,17 +165,17 @@ def _figures(results: dict[str, Any]) -> list[list[str]]:
     figures, rows = results["figures"], []
     for measure, of_design in figures.items():
         shown: list[tuple[str, Callable[[dict[str, float]], str]]] = []
-        if any("per_second" in one for one in of_design.values()):
+        if any("per_second" in item for item in of_design.values()):
             shown.append(
                 (f"{measure}, a second", lambda one: f"{one['per_second']:,.0f}" if "per_second" in one else "")
             )
         shown.append((f"{measure}, ms p50 / p99", lambda one: f"{one['p50_ms']:.1f} / {one['p99_ms']:.1f}"))
-        if any(one.get("failed") for one in of_design.values()):
+        if any(item.get("failed") for item in of_design.values()):
             shown.append((f"{measure}, failed", lambda one: f"{one.get('failed', 0):.0f}"))
         for name, show in shown:
             rows.append([name, *(show(of_design[design]) if design in of_design else "" for design in DESIGNS)])
     for kind, show in _HELD.items():
-        cells = {name: show(one) for name, one in results["held"].items()}
+        cells = {name: show(item) for name, item in results["held"].items()}
         rows.append([kind, *(cells.get(design, "") for design in DESIGNS)])
     return rows
 
@@ -191,9 +197,9 @@ _HELD: dict[str, Callable[[dict[str, Any]], str]] = {
 def _shares(results: dict[str, Any]) -> list[list[str]]:
     rows = []
     for measure, of_design in results["figures"].items():
-        for design, one in of_design.items():
-            if "load_ms" in one:
-                parts = [f"{one[part]:.3f}" for part in ("python_ms", "proxy_ms", "database_ms", "load_ms")]
+        for design, figures in of_design.items():
+            if "load_ms" in figures:
+                parts = [f"{figures[part]:.3f}" for part in ("python_ms", "proxy_ms", "database_ms", "load_ms")]
                 rows.append([f"{measure}: {design}", *parts])
     return rows
 

@@ -57,26 +57,26 @@ def measure_turns(postgres: Cluster, directory: Path, size: Size, say: Say) -> d
 
 def measure_held(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
     """Measure the cost of held streams, by design."""
-    found = {}
+    result = {}
     for name, make in _designs(postgres, directory).items():
         if name != SQLITE:  # Pushpin holds its streams as with PostgreSQL
             with make() as design:
                 say(f"held streams: {name}")
-                found[name] = held.hold(design, size)
-    return found
+                result[name] = held.hold(design, size)
+    return result
 
 
 def measure_growth(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
     """Measure milliseconds by database, number of rows, growing or small, and kind of request."""
-    found = {}
+    result = {}
     growing, staying = _designs(postgres, directory), _designs(postgres, directory.with_name("small"))
     for name in (POSTGRESQL, SQLITE):
         with growing[name]() as grown, staying[name]() as small:
             assert isinstance(grown, Shirase)
             assert isinstance(small, Shirase)
             say(f"growth: {name}")
-            found[name] = growth.grow(grown, small, size)
-    return found
+            result[name] = growth.grow(grown, small, size)
+    return result
 
 
 def _one_round(postgres: Cluster, directory: Path, size: Size, rounds: Table, say: Say) -> None:

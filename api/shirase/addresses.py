@@ -14,10 +14,10 @@ def resolve(host: str) -> list[Address]:
         socket.gaierror: if the name does not resolve.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except UnicodeError as exc:  # a label that is empty or too long for IDNA
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from exc
-    return list(dict.fromkeys((int(family), str(sockaddr[0])) for family, _, _, _, sockaddr in found))
+    return list(dict.fromkeys((int(family), str(sockaddr[0])) for family, _, _, _, sockaddr in resolved))
 
 
 def require_private(host: str) -> str:
@@ -29,14 +29,14 @@ def require_private(host: str) -> str:
         ValueError: if one of them is public.
         socket.gaierror: if the name does not resolve.
     """
-    found = [address for _, address in resolve(host)]
-    public = [address for address in found if not _is_private(address)]
+    addresses = [address for _, address in resolve(host)]
+    public = [address for address in addresses if not _is_private(address)]
     if public:
         raise ValueError(
             f"must be https://: {host} is {public[0]}, which is not in a private network;"
             " JWT_JWKS_HTTP_HOSTS lists hosts for which plain http is accepted"
         )
-    return found[0]
+    return addresses[0]
 
 
 def is_loopback_name(host: str) -> bool:

@@ -61,7 +61,7 @@ class Catalogue:
         if not isinstance(tables, dict):
             raise SettingsError(SETTING, f'{path} needs a table "types"')
         types = {name: _entry(f"{path}: types.{name}", name, table) for name, table in tables.items()}
-        checks = {name: _compile(f"{path}: types.{name}.payload", one.payload) for name, one in types.items()}
+        checks = {name: _compile(f"{path}: types.{name}.payload", entry.payload) for name, entry in types.items()}
         return cls(types, {name: check for name, check in checks.items() if check})
 
     def check(self, type_: str, payload: Any, path: str = "payload") -> None:

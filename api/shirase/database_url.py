@@ -134,7 +134,7 @@ def _port(text: str) -> int | None:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, equals, value = part.partition("=")
         if not equals or name not in _KNOWN:
@@ -142,13 +142,13 @@ def _parameters(query: str) -> dict[str, str]:
         value = unquote(value)
         if name in ("ssl", "sslmode"):
             name, value = "sslmode", _ssl_mode(name, value)
-        if name == "host" and name in found:
-            value = f"{found[name]},{value}"  # SQLAlchemy's type for repeated parameters
-        elif name in found:
+        if name == "host" and name in parameters:
+            value = f"{parameters[name]},{value}"  # SQLAlchemy's type for repeated parameters
+        elif name in parameters:
             raise SettingsError(NAME, f"has the parameter {name!r} twice")
-        found[name] = value
-    found.pop("client_encoding", None)  # the encoding is always UTF-8
-    return found
+        parameters[name] = value
+    parameters.pop("client_encoding", None)  # the encoding is always UTF-8
+    return parameters
 
 
 def _ssl_mode(name: str, value: str) -> str:

@@ -52,7 +52,7 @@ def router(
         handler = _handler(operations, methods, dependency, topics)
         for method, endpoint in methods.items():
             _add(made, path, [method], handler, endpoint)
-        _add(made, path, [one for one in METHODS if one not in methods], handler, None)
+        _add(made, path, [method for method in METHODS if method not in methods], handler, None)
     return made
 
 
@@ -100,7 +100,7 @@ def _route_class(operations: Operations) -> type[APIRoute]:
                 try:
                     return await answer(request)
                 except RequestValidationError as exc:
-                    error: Exception = Invalid(*(_field_error(one) for one in exc.errors()))
+                    error: Exception = Invalid(*(_field_error(detail) for detail in exc.errors()))
                 except Exception as exc:  # noqa: BLE001 - a defect of the dependency's is answered as one of ours
                     error = exc
                 return await operations.answer(methods, request, await settled(_failed(error)))
@@ -128,7 +128,7 @@ def _dependency(identify: Callable[..., Any] | params.Depends) -> Any:
     async def from_request(request: Request) -> Any:
         if iscoroutinefunction(identify):
             return await identify(request)
-        found = await run_in_threadpool(identify, request)
-        return await found if isawaitable(found) else found
+        user = await run_in_threadpool(identify, request)
+        return await user if isawaitable(user) else user
 
     return Depends(from_request)

@@ -195,12 +195,12 @@ def _base(annotation: Any) -> tuple[Any, int | None]:
     """The Python type of an annotation, and the maximum length of a text."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return _base(next(one for one in arguments if one is not type(None)))
+        return _base(next(argument for argument in arguments if argument is not type(None)))
     if origin is Annotated:
         lengths = [
             limit
-            for one in arguments[1:]
-            for part in (one, *getattr(one, "metadata", ()))
+            for argument in arguments[1:]
+            for part in (argument, *getattr(argument, "metadata", ()))
             if (limit := getattr(part, "max_length", None))
         ]
         base, inner = _base(arguments[0])

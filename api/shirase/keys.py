@@ -55,11 +55,11 @@ def secrets(text: str) -> tuple[bytes, ...]:
         ValueError: if a secret cannot be decoded or is too short.
         OSError: if a file cannot be read.
     """
-    found = tuple(map(key_bytes, _parts(text)))
-    if any(len(secret) < MIN_SECRET_BYTES for secret in found):
-        which = "every key must have" if len(found) > 1 else "must have"
+    keys = tuple(map(key_bytes, _parts(text)))
+    if any(len(secret) < MIN_SECRET_BYTES for secret in keys):
+        which = "every key must have" if len(keys) > 1 else "must have"
         raise ValueError(f"{which} at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32")
-    return found
+    return keys
 
 
 def secret_keys(text: str) -> tuple[Key, ...]:

@@ -56,7 +56,7 @@ def is_deeper(value: Any, most: int) -> bool:
     """Whether containers of a JSON value are nested deeper. Iterative, since recursion is limited on some Pythons."""
     level = [value]
     for _ in range(most):
-        level = [each for one in level for each in _members(one) if isinstance(each, dict | list)]
+        level = [member for outer in level for member in _members(outer) if isinstance(member, dict | list)]
         if not level:
             return False
     return True

@@ -127,23 +127,23 @@ async def _who(identify: SignIn, topics: Topics | None, request: Request) -> Any
 
 async def called(function: Callable[[Request], Any], request: Request) -> Any:
     """What a function or a coroutine function of the host's returns."""
-    found = await (function(request) if iscoroutinefunction(function) else to_thread.run_sync(function, request))
-    while isawaitable(found):  # of a function that returns a coroutine, such as a lambda
-        found = await found
-    return found
+    result = await (function(request) if iscoroutinefunction(function) else to_thread.run_sync(function, request))
+    while isawaitable(result):  # of a function that returns a coroutine, such as a lambda
+        result = await result
+    return result
 
 
-async def named(found: Any, topics: Topics | None, request: Request) -> Any:
+async def named(user: Any, topics: Topics | None, request: Request) -> Any:
     """Whom the host has found, with the topics that it names. Only requests that read need them."""
-    if topics is None or found is None or request.method != "GET":
-        return found
-    return tokens.name_topics(found, await called(topics, request))
+    if topics is None or user is None or request.method != "GET":
+        return user
+    return tokens.name_topics(user, await called(topics, request))
 
 
-async def settled(found: Awaitable[Any]) -> HostSignIn:
+async def settled(user: Awaitable[Any]) -> HostSignIn:
     """What was found, or the error that was raised, for when the operation asks."""
     try:
-        who = await found
+        who = await user
     except Exception as exc:  # noqa: BLE001 - it is raised again where it is answered
         return partial(_raise, refusal(exc))
     return lambda _: who

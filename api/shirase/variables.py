@@ -18,7 +18,7 @@ SUFFIX = "_FILE"  # NAME_FILE names the file with the value of NAME, a conventio
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:
     """Whether the variable has a value, directly or in a file."""
-    return any(environ.get(one, "").strip() for one in (name, name + SUFFIX))
+    return any(environ.get(variable, "").strip() for variable in (name, name + SUFFIX))
 
 
 def optional(environ: Mapping[str, str], name: str) -> str | None:
@@ -27,7 +27,7 @@ def optional(environ: Mapping[str, str], name: str) -> str | None:
     Raises:
         SettingsError: if both are set, or the file cannot be read or is empty.
     """
-    value, path = (environ.get(one, "").strip() or None for one in (name, name + SUFFIX))
+    value, path = (environ.get(variable, "").strip() or None for variable in (name, name + SUFFIX))
     if path is None:
         return value
     if value is not None:
@@ -111,11 +111,11 @@ def words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 def header_names(environ: Mapping[str, str], name: str) -> frozenset[str]:
     """Names of request headers. In requests with cookies, ``*`` is no wildcard but a name."""
-    found = words(environ, name)
-    for word in found:
+    values = words(environ, name)
+    for word in values:
         if not re.fullmatch(TOKEN, word) or word == "*":
             raise SettingsError(name, f"must be names of headers, separated by spaces or commas, not {word!r}")
-    return frozenset(found)
+    return frozenset(values)
 
 
 def cookie_name(environ: Mapping[str, str], name: str) -> str | None:
@@ -128,12 +128,12 @@ def cookie_name(environ: Mapping[str, str], name: str) -> str | None:
 
 def origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
     """Origins in the form of browsers: no path, no default port, no wildcard. Others match nothing or too much."""
-    found = frozenset(re.split(r"[\s,]+", optional(environ, name) or "")) - {""}
-    for origin in found:
+    origins = frozenset(re.split(r"[\s,]+", optional(environ, name) or "")) - {""}
+    for origin in origins:
         match = re.fullmatch(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?", origin)
         if not match or (match[1], match[3]) in (("http", "80"), ("https", "443")):
             raise SettingsError(name, f"must be like https://app.example.com, without a path, not {origin!r}")
-    return found
+    return origins
 
 
 def public_url(environ: Mapping[str, str], name: str) -> str | None:

@@ -33,8 +33,8 @@ def test_hostile_text_is_stored_as_it_is_or_refused(client: FlaskClient, headers
         )
         assert answer.status_code in (201, 400, 422)
         if answer.status_code == 201:
-            said: Any = answer.json
-            assert said[field] == sent
+            reported: Any = answer.json
+            assert reported[field] == sent
 
 
 def test_hostile_keys_of_idempotency_are_refused_or_kept_apart(client: FlaskClient, headers: Headers) -> None:
@@ -45,8 +45,8 @@ def test_hostile_keys_of_idempotency_are_refused_or_kept_apart(client: FlaskClie
             client.post("/api/notifications", json=NEW, headers=headers("svc", WRITE) | {"Idempotency-Key": sent})
         )
         if sent in taken:
-            said: Any = answer.json
-            made.add(said["id"])
+            body: Any = answer.json
+            made.add(body["id"])
         else:
             assert answer.status_code in (201, 422)
     assert len(made) == len(taken)

@@ -38,29 +38,29 @@ Target = dict[str, Any]
 def targets(app: Flask) -> dict[str, Target]:
     """Create a notification with a unique text for each user; return it with the beginning of their log."""
     wired = app.extensions["shirase"]
-    found = {}
+    result = {}
     for number, user in enumerate(USERS):
         mark = f"of-{number}-alone"
         theirs = content("a.b", mark, mark, json.dumps({"mark": mark}))
         body, _ = notifications.create(
             wired.database, wired.publisher, [Draft(user, theirs)] * 2, answer=lambda made: str(made[0].notification.id)
         )
-        found[user] = {
+        result[user] = {
             "mark": mark,
             "id": int(body),
             "cursor": cursors.encode(wired.database.name, user, START),
             "grip_last": f"{grip.user_channel(user)}; last-id=0,{grip.connection_channel('0a1b')}; last-id=0",
         }
-    return found
+    return result
 
 
 def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operation, str, dict[str, Any]]]:
     """Build a request for each method of each route, aimed at the victim by every parameter."""
     endpoints = app.extensions["shirase.endpoints"]
     document = describe(endpoints, app.extensions["shirase"].settings)
-    said = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim], "add": [victim]}
-    said |= {"type": "a.b", "title": "T", "message": "M", "topic": "a-topic", "cursor": target["cursor"]}
-    said["notifications"] = [{name: said[name] for name in ("user_id", "type", "title", "message")}]
+    body = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim], "add": [victim]}
+    body |= {"type": "a.b", "title": "T", "message": "M", "topic": "a-topic", "cursor": target["cursor"]}
+    body["notifications"] = [{name: body[name] for name in ("user_id", "type", "title", "message")}]
     for endpoint in endpoints:
         described: Operation = endpoint.operation
         if described.access in (PUBLIC, OPERATOR):
@@ -75,8 +75,8 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
         options: dict[str, Any] = {}
         if described.body:
             fields = document["components"]["schemas"][described.body.__name__].get("required", ["add"])
-            assert set(fields) <= set(said), f"how does {fields} of {path} name another user?"
-            options["json"] = {name: said[name] for name in fields}
+            assert set(fields) <= set(body), f"how does {fields} of {path} name another user?"
+            options["json"] = {name: body[name] for name in fields}
         if described.query:
             known = {
                 "after": target["cursor"],
@@ -103,7 +103,7 @@ def rows_of(db: Connection, user: str) -> dict[str, Any]:
 
 def channels(answer: TestResponse) -> list[str]:
     """Return the channels that the proxy is instructed to subscribe the caller to."""
-    return [one.partition(";")[0].strip() for one in answer.headers.get("Grip-Channel", "").split(",")]
+    return [part.partition(";")[0].strip() for part in answer.headers.get("Grip-Channel", "").split(",")]
 
 
 @pytest.mark.timeout(120 + len(USERS) ** 2)

@@ -13,9 +13,9 @@ def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
 
     figures = results["figures"]
     assert set(figures["creates"]) == {MEMORY, POSTGRESQL, SQLITE, PUSHPIN, BARE}
-    assert all(value > 0 for value in (one["per_second"] for one in figures["creates"].values()))
+    assert all(value > 0 for value in (create["per_second"] for create in figures["creates"].values()))
     assert set(figures["connects with replay"]) == {POSTGRESQL, SQLITE, PUSHPIN}
-    assert all(one["storm"]["per_second"] > 0 for one in results["held"].values())
+    assert all(item["storm"]["per_second"] > 0 for item in results["held"].values())
     assert set(results["growth"]) == {POSTGRESQL, SQLITE}
     table = report.table(results)
     assert all(target.name in table for target in report.targets(results))

@@ -131,7 +131,11 @@ class Streams:
     @property
     def open(self) -> list[Request]:
         """The streams that have not ended; a closed tab does not report the end of its requests."""
-        return [one for one in self.opened if one not in self._ended and not one.frame.page.is_closed()]
+        return [
+            connection
+            for connection in self.opened
+            if connection not in self._ended and not connection.frame.page.is_closed()
+        ]
 
 
 def _blank(route: Route) -> None:

@@ -111,5 +111,5 @@ def _headers(cursor: str) -> dict[str, str]:
 
 
 def _said(line: str) -> tuple[str, str]:
-    said: dict[str, Any] = json.loads(line)
-    return said["event"], said["data"]
+    answer: dict[str, Any] = json.loads(line)
+    return answer["event"], answer["data"]

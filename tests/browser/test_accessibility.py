@@ -68,5 +68,5 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(seen: DemoPage, tmp_pa
 
 
 def check(page: Page) -> None:
-    found: Any = page.evaluate(FIND)
-    assert found == []
+    result: Any = page.evaluate(FIND)
+    assert result == []

@@ -87,5 +87,7 @@ def beat(tabs: list[Page]) -> None:
 def total(stack: Stack) -> int:
     with httpx.Client(trust_env=False) as http:
         headers = {"Authorization": f"Bearer {stack.token('operator', ADMIN)}"}
-        found: int = http.get(f"{stack.origin_url}/api/sse/status", headers=headers).json()["total_connections"]
-        return found
+        total_connections: int = http.get(f"{stack.origin_url}/api/sse/status", headers=headers).json()[
+            "total_connections"
+        ]
+        return total_connections

@@ -26,7 +26,10 @@ def test_the_first_edition_ends_with_the_right_list_and_counts(context: BrowserC
         _put(producer, user, "gone", "Retracted")
         producer.delete(f"{ROOT}/keys/gone", params={"user_id": user}).raise_for_status()
     with httpx.Client(base_url=demo.url, headers=_bearer(demo, user)) as own:
-        ids = {one["title"]: one["id"] for one in own.get(ROOT).raise_for_status().json()["notifications"]}
+        ids = {
+            notification["title"]: notification["id"]
+            for notification in own.get(ROOT).raise_for_status().json()["notifications"]
+        }
         for change, titles in (
             ("read", ["No 0", "No 1"]),
             ("unread", ["No 0"]),
@@ -38,7 +41,9 @@ def test_the_first_edition_ends_with_the_right_list_and_counts(context: BrowserC
         own.delete(f"{ROOT}/{ids['No 4']}").raise_for_status()
         page = own.get(ROOT).raise_for_status().json()
     assert page["unread_count"] == 5  # No 0, 3 and 5, the build, the thread
-    expected = sorted((one["id"], one["title"], one["is_read"]) for one in page["notifications"])
+    expected = sorted(
+        (notification["id"], notification["title"], notification["is_read"]) for notification in page["notifications"]
+    )
     assert [title for _, title, _ in expected if title.startswith("Build")] == ["Build 1000"]
     for client in clients:
         client.wait_for_badge(5)

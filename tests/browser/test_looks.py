@@ -104,7 +104,7 @@ def test_a_panel_is_inside_the_window(show: Show, at: str, root: str, text: int)
 def test_a_panel_keeps_to_the_edge_it_is_told(show: Show, align: str, root: str, edge: str) -> None:
     looks = show((1280, 800), align=align, root=root, notifications=ROWS).open()
     edges = [
-        one.evaluate(f"one => Math.round(one.getBoundingClientRect().{edge})") for one in (looks.bell, looks.panel)
+        item.evaluate(f"one => Math.round(one.getBoundingClientRect().{edge})") for item in (looks.bell, looks.panel)
     ]
     assert edges[0] == edges[1]
 

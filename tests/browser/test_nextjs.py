@@ -101,7 +101,7 @@ def test_nextjs_paints_the_list_and_streams_from_there(
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name=f"Hello, {user}")).to_be_visible()
 
-    cookie = {one["name"]: one["value"] for one in context.cookies(nextjs)}
+    cookie = {item["name"]: item["value"] for item in context.cookies(nextjs)}
     html = httpx.get(nextjs, cookies=cookie, trust_env=False).text
     assert "Notifications, 1 unread" in html
 

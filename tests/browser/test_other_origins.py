@@ -120,8 +120,8 @@ def test_only_listed_origins_read_answers_and_errors(elsewhere: Elsewhere, at: A
         (["/nothing", "GET", {}], 404),
     ]
     for (path, *how), status in asked:
-        found = listed.evaluate(FETCH, [url + path, *how])
-        assert (found[0], found[2]) == (status, True), path
+        result = listed.evaluate(FETCH, [url + path, *how])
+        assert (result[0], result[2]) == (status, True), path
         assert other.evaluate(FETCH, [url + path, *how]) == "unreadable", path
 
 

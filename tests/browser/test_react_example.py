@@ -30,8 +30,8 @@ def test_strict_mode_opens_one_stream_and_shows_what_arrives(
 ) -> None:
     streams = Streams(context)
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text) if message.type in ("error", "warning") else None)
     page.goto(f"{example}?user={user}")
     expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
     create(demo, user, "Hello")
@@ -47,4 +47,4 @@ def test_strict_mode_opens_one_stream_and_shows_what_arrives(
     create(demo, other, "For Dora")
     page.goto(f"{example}?user={other}")
     expect(page.get_by_role("button", name="Notifications, 1 unread")).to_be_visible()
-    assert said == []
+    assert messages == []

@@ -146,15 +146,15 @@ def nothing_scheduled(running: Scene) -> bool:
 
 def unspread(running: Scene, account: Account) -> dict[int, Any]:
     """Each announcement that has not reached everyone by its own count, or is not deleted, and its state."""
-    found = {}
+    result = {}
     for number in sorted(account.announced):
         answer = running.service.ask("GET", f"/api/announcements/{number}", scope=WRITE)
         state = answer.json() if answer.is_success else {"reached": answer.status_code}
         # The stream that finds out whether the service is ready is of one more user.
         expected = (404,) if number in account.deleted else (len(running.users), len(running.users) + 1)
         if state["reached"] not in expected:
-            found[number] = {name: state.get(name) for name in ("reached", "waiting", "created_at")}
-    return found
+            result[number] = {name: state.get(name) for name in ("reached", "waiting", "created_at")}
+    return result
 
 
 def execute(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
@@ -179,7 +179,9 @@ def wait_complete(running: Scene, report: Report, after: str) -> None:
             logs.update(read_log(running.service.database))
         except DatabaseUnavailable:
             return False
-        return all(is_complete(logs.get(user, []), one) for user in running.users for one in running.devices[user])
+        return all(
+            is_complete(logs.get(user, []), device) for user in running.users for device in running.devices[user]
+        )
 
     try:
         wait_until(complete, SETTLE, lambda: f"after {after}:\n{incomplete(logs, running.devices)}", LOOK)
@@ -192,8 +194,8 @@ def compare(running: Scene, report: Report) -> None:
     """Compare everything with the log."""
     logs, devices = read_log(running.service.database), running.devices
     report.verdict = judge(logs, devices)
-    report.connections = sum(one.connections for one in running.all_devices())
-    report.renewals = sum(one.refusals for one in running.all_devices())
+    report.connections = sum(device.connections for device in running.all_devices())
+    report.renewals = sum(device.refusals for device in running.all_devices())
     if report.verdict.wrong:
         report.failures.append(trace(report.verdict.wrong[0], logs, devices))
     report.failures += report.account.surprises[:5]
@@ -235,7 +237,10 @@ def compare_with_rest(running: Scene, user: str, report: Report) -> None:
     query: dict[str, int] = {"limit": PAGE}
     while True:
         page = running.service.ask("GET", "/api/notifications", user, params=query).json()
-        stored |= {one["id"]: (one["is_read"], one["revision"]) for one in page["notifications"]}
+        stored |= {
+            notification["id"]: (notification["is_read"], notification["revision"])
+            for notification in page["notifications"]
+        }
         if page["next_before"] is None:
             break
         query["before"] = page["next_before"]

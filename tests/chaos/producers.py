@@ -184,9 +184,9 @@ class Producer(threading.Thread):
             self._account.surprises.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
 
     def _remember(self, made: list[dict[str, Any]]) -> None:
-        for one in made:
-            if "user_id" in one:
-                self._recent[one["user_id"]].append(one["id"])
+        for notification in made:
+            if "user_id" in notification:
+                self._recent[notification["user_id"]].append(notification["id"])
 
     def _some(self, user: str) -> list[int]:
         recent = self._recent[user]

@@ -56,9 +56,9 @@ def test_a_full_disk_refuses_and_loses_nothing(small: Service, disk: Path) -> No
     mount("-o", f"remount,size={LARGE}", str(disk))
     small.create(alice, "there is room again")
 
-    for one in (device, late):
-        one.wait(lambda one: one.titles[-1:] == ["there is room again"])
-        assert one.seqs == small.seqs_of(alice) == list(range(1, confirmed + 2))
+    for phone in (device, late):
+        phone.wait(lambda one: one.titles[-1:] == ["there is room again"])
+        assert phone.seqs == small.seqs_of(alice) == list(range(1, confirmed + 2))
     assert device.connections == 1
 
 

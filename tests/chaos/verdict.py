@@ -52,8 +52,8 @@ class Verdict:
 
     def count(self) -> dict[str, int]:
         """Count the differences of each kind."""
-        found = Counter(one.what for one in self.wrong)
-        return {what: found[what] for what in KINDS_OF_LOSS}
+        result = Counter(item.what for item in self.wrong)
+        return {what: result[what] for what in KINDS_OF_LOSS}
 
 
 def read_log(database: Database) -> dict[str, list[Row]]:
@@ -90,20 +90,20 @@ def judge(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> Verdi
         verdict.events += len(rows)
         if [row.seq for row in rows] != list(range(1, len(rows) + 1)):
             verdict.wrong.append(Wrong("out of order", user, -1, None, "the log itself has gaps"))
-        said: dict[tuple[int, int], set[str]] = {}  # by seq and revision: a replay shows the newest
+        body: dict[tuple[int, int], set[str]] = {}  # by seq and revision: a replay shows the newest
         for number, device in enumerate(of_user):
             verdict.wrong += (Wrong(what, user, number, seq, note) for what, seq, note in _wrongs(rows, device))
             _measure(verdict, rows, device)
-            for one in device.log:
-                if one.seq is not None:
-                    revision = one.json.get("revision", 0)
-                    said.setdefault((one.seq, revision), set()).add(f"{one.event} {one.data}")
-        verdict.wrong += (Wrong("disagree", user, -1, seq) for (seq, _), texts in said.items() if len(texts) > 1)
+            for event in device.log:
+                if event.seq is not None:
+                    revision = event.json.get("revision", 0)
+                    body.setdefault((event.seq, revision), set()).add(f"{event.event} {event.data}")
+        verdict.wrong += (Wrong("disagree", user, -1, seq) for (seq, _), texts in body.items() if len(texts) > 1)
     return verdict
 
 
 def _wrongs(rows: list[Row], device: Device) -> Iterator[tuple[str, int | None, str]]:
-    got = [(one.seq, one.event) for one in device.log if one.event != "reset" and one.seq is not None]
+    got = [(item.seq, item.event) for item in device.log if item.event != "reset" and item.seq is not None]
     for seq, times in Counter(seq for seq, _ in got).items():
         if times > 1:
             yield "doubled", seq, f"{times} times"
@@ -111,7 +111,7 @@ def _wrongs(rows: list[Row], device: Device) -> Iterator[tuple[str, int | None, 
         if after < before:
             yield "out of order", after, f"after {before}"
     yield from (("lost", row.seq, row.kind) for row in _missing(rows, device))
-    yield from (("reset", one.seq, one.data) for one in device.named("reset"))
+    yield from (("reset", item.seq, item.data) for item in device.named("reset"))
     kinds = {row.seq: row.kind for row in rows}
     for seq, event in got:
         if kinds.get(seq) != event:
@@ -121,13 +121,13 @@ def _wrongs(rows: list[Row], device: Device) -> Iterator[tuple[str, int | None, 
 def _measure(verdict: Verdict, rows: list[Row], device: Device) -> None:
     created = {row.seq: row.created_at.timestamp() for row in rows}
     verdict.deliveries += len(device.log)
-    verdict.latencies += [one.at - created[one.seq] for one in device.log if one.seq in created]
+    verdict.latencies += [event.at - created[event.seq] for event in device.log if event.seq in created]
 
 
 def _missing(rows: list[Row], device: Device) -> Iterator[Row]:
     """Find entries committed after the device's stream began, still deliverable, that did not reach it."""
-    seen = {one.seq for one in device.log}
-    begin = next((one.seq for one in device.received if one.seq is not None), len(rows))
+    seen = {event.seq for event in device.log}
+    begin = next((event.seq for event in device.received if event.seq is not None), len(rows))
     return (row for row in rows if row.seq > begin and row.seq not in seen and not row.silent)
 
 
@@ -145,7 +145,7 @@ def incomplete(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> 
             if is_complete(rows, device):
                 continue
             lines.append(f"  device {number} of {user!r}, head {len(rows)}: {device!r}")
-            lines += [f"    {_shown(one)}" for one in device.received[-3:]]
+            lines += [f"    {_shown(event)}" for event in device.received[-3:]]
             lines += [
                 f"    lacks {row.seq}: {row.kind}, created {row.created_at:%H:%M:%S.%f}, published {row.published_at}"
                 for row in list(_missing(rows, device))[:3]
@@ -156,17 +156,17 @@ def incomplete(logs: dict[str, list[Row]], devices: dict[str, list[Device]]) -> 
 def inbox_of(device: Device) -> dict[int, tuple[bool, int]]:
     """Compute the list that a page would show: notification ids, whether each is read, and its revision."""
     inbox: dict[int, dict[str, Any]] = {}
-    for one in device.log:
-        content: Any = one.json
-        if one.event in ("notification", "updated"):
+    for event in device.log:
+        content: Any = event.json
+        if event.event in ("notification", "updated"):
             inbox[content["id"]] = dict(content)
             continue
         ids = content.get("ids", [])
         for number in list(inbox) if ids == "all" else ids:
-            if one.event == "deleted":
+            if event.event == "deleted":
                 inbox.pop(number, None)
-            elif number in inbox and one.event in ("read", "unread"):
-                inbox[number]["is_read"] = one.event == "read"
+            elif number in inbox and event.event in ("read", "unread"):
+                inbox[number]["is_read"] = event.event == "read"
             elif number in inbox:
                 inbox[number]["archived_at"] = content.get("archived_at")
     return {
@@ -177,22 +177,22 @@ def inbox_of(device: Device) -> dict[int, tuple[bool, int]]:
 def last_count(device: Device) -> int:
     """Compute the badge that a page would show."""
     count = 0
-    for one in device.received:
-        if one.event == "notification":
+    for event in device.received:
+        if event.event == "notification":
             count += 1
-        elif one.event in COUNTING:
-            count = one.json.get("unread_count", count)
+        elif event.event in COUNTING:
+            count = event.json.get("unread_count", count)
     return count
 
 
 def first_edition_count(device: Device) -> int:
     """Compute the badge of a page that ignores the events that came later."""
     count = 0
-    for one in device.received:
-        if one.event == "notification":
+    for event in device.received:
+        if event.event == "notification":
             count += 1
-        elif one.event in ("connected", "read", "deleted"):
-            count = one.json["unread_count"]
+        elif event.event in ("connected", "read", "deleted"):
+            count = event.json["unread_count"]
     return count
 
 
@@ -207,8 +207,8 @@ def trace(wrong: Wrong, logs: dict[str, list[Row]], devices: dict[str, list[Devi
     ]
     for number, device in enumerate(devices[wrong.user]):
         lines.append(f"  device {number}: {device!r}")
-        near = [one for one in device.received if one.seq is not None and abs(one.seq - seq) <= around]
-        lines += [f"    {_shown(one)}" for one in near]
+        near = [event for event in device.received if event.seq is not None and abs(event.seq - seq) <= around]
+        lines += [f"    {_shown(event)}" for event in near]
     return "\n".join(lines)
 
 

@@ -106,9 +106,9 @@ class Crowd:
 
     def fill(self) -> None:
         """Open the average number of streams."""
-        wanted = self._report.options.streams
-        for begin in range(0, wanted, AT_ONCE):
-            for number in range(begin, min(begin + AT_ONCE, wanted)):
+        expected = self._report.options.streams
+        for begin in range(0, expected, AT_ONCE):
+            for number in range(begin, min(begin + AT_ONCE, expected)):
                 self._open(self._users[number % len(self._users)])
             self._wait_settled()
 
@@ -189,7 +189,7 @@ def registered(database: Database) -> set[str]:
     """Read the registry's rows of open connections."""
     with database.autocommit() as db:
         ids = db.scalars(select(ConnectionRow.connection_id).where(ConnectionRow.ended_at.is_(None)))
-        return {connection_name(one) for one in ids}
+        return {connection_name(connection_id) for connection_id in ids}
 
 
 def compare_with_api(running: Service, crowd: Crowd, report: Report) -> None:

@@ -121,8 +121,8 @@ class Device:
 
 
 def _title(data: str) -> str:
-    found: Any = json.loads(data)
-    return str(found["title"])
+    answer: Any = json.loads(data)
+    return str(answer["title"])
 
 
 def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:

@@ -60,8 +60,8 @@ def test_open_streams_get_it_and_absent_users_when_they_come(
     for user in lists:
         assert service.ask("GET", "/api/notifications/counts", user).json()["unread_count"] == 1
     service.ask("POST", "/api/notifications/read-all", present[0])
-    found = find(service, made["id"])
-    assert (found["reached"], found["read"], found["waiting"]) == (15, 1, 0)
+    result = find(service, made["id"])
+    assert (result["reached"], result["read"], result["waiting"]) == (15, 1, 0)
     assert service.ask("DELETE", f"/api/announcements/{made['id']}", scope=WRITE).status_code == 204
     for device in devices:
         device.wait(lambda one: one.named("deleted"))

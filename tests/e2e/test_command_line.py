@@ -71,8 +71,8 @@ def test_trace_tells_the_history_of_a_notification(service: Service, environ: di
     unknown = shirase("trace", str(2**40), environ=environ, cwd=tmp_path)
 
     assert traced.returncode == 0, traced.stderr
-    found = [line.split()[0] for line in traced.stdout.splitlines()]
-    assert found == ["notification", "created", "committed", "published", "streams", "read"]
+    result = [line.split()[0] for line in traced.stdout.splitlines()]
+    assert result == ["notification", "created", "committed", "published", "streams", "read"]
     assert traced.stdout.startswith(f"notification {number} for {user}, test; event {user}/1\n")
     assert f"accepted by {service.stack.control_urls[0]}" in traced.stdout
     assert "streams    1 of this user were open then" in traced.stdout

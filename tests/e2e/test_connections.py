@@ -53,13 +53,13 @@ class Pair:
 
     def count(self, user: str) -> tuple[int, int]:
         """Read the counts of the service: the user's streams, and all."""
-        said = self.service.ask("GET", "/api/sse/status", user, scope=ADMIN, url=self.stack.origin_url).json()
-        return said["user_connections"], said["total_connections"]
+        answer = self.service.ask("GET", "/api/sse/status", user, scope=ADMIN, url=self.stack.origin_url).json()
+        return answer["user_connections"], answer["total_connections"]
 
     def wait_count(self, user: str, own: int, total: int | None = None) -> None:
         """Wait until the service reports these counts."""
-        wanted = (own, own if total is None else total)
-        wait_until(lambda: self.count(user) == wanted, SOON, lambda: f"{self.count(user)} and not {wanted}")
+        expected = (own, own if total is None else total)
+        wait_until(lambda: self.count(user) == expected, SOON, lambda: f"{self.count(user)} and not {expected}")
 
     def revoke(self, user: str) -> int:
         answer = self.service.ask(
@@ -83,7 +83,7 @@ def pair(
     browsers: Browsers,
 ) -> Iterator[Pair]:
     origin, *statistics = forwarders = [Forwarder(browsers) for _ in range(1 + NODES)]
-    addresses = " ".join(f"tcp://{one.address}" for one in statistics)
+    addresses = " ".join(f"tcp://{statistic.address}" for statistic in statistics)
     env = {"SSE_MAX_CONNECTIONS_PER_USER": str(LIMIT), "PUSHPIN_STATS_URL": addresses}
     try:
         with make_database(request.param) as url:
@@ -112,8 +112,8 @@ def nobody_is_left(pair: Pair) -> Iterator[None]:
 
 
 def ended(device: Device, reason: str, *, reconnect: bool) -> bool:
-    said = [event.json for event in device.named("closing")]
-    return said == [{"reason": reason, "reconnect": reconnect}] and not device.open
+    closings = [event.json for event in device.named("closing")]
+    return closings == [{"reason": reason, "reconnect": reconnect}] and not device.open
 
 
 @both

@@ -87,14 +87,14 @@ def test_read_and_read_all_and_deleted_reach_the_other_devices(service: Service)
 
     for device in devices:
         device.wait(lambda one: len(one.log) == 6)
-        assert [(one.event, one.json["ids"], one.json["unread_count"]) for one in device.log[3:]] == [
+        assert [(event.event, event.json["ids"], event.json["unread_count"]) for event in device.log[3:]] == [
             ("read", [first], 2),
             ("deleted", [second], 1),
             ("read", "all", 0),
         ]
         assert device.seqs == [*service.seqs_of(alice)[:1], 2, 3, 4, 5, 6]
     kept = service.ask("GET", "/api/notifications", alice).json()
-    assert [one["id"] for one in kept["notifications"]] == [third, first]
+    assert [notification["id"] for notification in kept["notifications"]] == [third, first]
 
 
 def test_a_batch_arrives_whole_and_in_its_order(service: Service) -> None:
@@ -106,8 +106,8 @@ def test_a_batch_arrives_whole_and_in_its_order(service: Service) -> None:
 
     device.wait(lambda one: len(one.titles) == 200)
     other.wait(lambda one: len(one.titles) == 100)
-    assert device.titles == [one["title"] for one in drafts if one["user_id"] == alice]
-    assert other.titles == [one["title"] for one in drafts if one["user_id"] == bob]
+    assert device.titles == [item["title"] for item in drafts if item["user_id"] == alice]
+    assert other.titles == [item["title"] for item in drafts if item["user_id"] == bob]
 
 
 def test_a_broadcast_reaches_each_user_once(service: Service) -> None:
@@ -115,8 +115,8 @@ def test_a_broadcast_reaches_each_user_once(service: Service) -> None:
     devices = service.open_many(users)
 
     answer = service.produce("/broadcast", draft("all", user_ids=users + users))
-    for one in users:
-        service.create(one, "then")
+    for item in users:
+        service.create(item, "then")
 
     assert answer == {"created": 30}
     for device in devices:
@@ -134,6 +134,6 @@ def test_every_spelling_of_a_user_id_gets_exactly_its_own(service: Service) -> N
     for each, device in zip(ODD_IDS, devices, strict=True):
         device.wait(lambda one: len(one.titles) >= 2)
         assert device.titles == ["own", "again"]
-        assert {one.json["payload"]["id"] for one in device.log} == {each}
-        assert {one.json["user_id"] for one in device.log} == {each}
+        assert {event.json["payload"]["id"] for event in device.log} == {each}
+        assert {event.json["user_id"] for event in device.log} == {each}
         assert device.named("connected")[0].json["user_id"] == each

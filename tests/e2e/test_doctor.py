@@ -97,11 +97,11 @@ def patient(
 
 
 def test_a_healthy_service_passes(service: Service, tmp_path: Path) -> None:
-    found = doctor(service.stack.settings_env, service.stack.url, tmp_path)
+    result = doctor(service.stack.settings_env, service.stack.url, tmp_path)
 
-    assert found.marked("ok") == ALL, found.text
-    assert found.code == 0
-    assert "ms after it was sent" in found.lines["event"]
+    assert result.marked("ok") == ALL, result.text
+    assert result.code == 0
+    assert "ms after it was sent" in result.lines["event"]
     # Its notification is removed.
     left = service.ask("GET", "/api/notifications", "shirase-doctor").json()
     assert left["notifications"] == []
@@ -236,15 +236,15 @@ def test_each_failure_is_reported_with_its_fix(
     patient: Fragile, tmp_path: Path, broken: Break, named: set[str], fix: str
 ) -> None:
     with broken(patient, tmp_path) as url:
-        found = doctor(patient.stack.settings_env, url, tmp_path)
+        result = doctor(patient.stack.settings_env, url, tmp_path)
 
-    assert found.code == 1, found.text
-    assert set(found.lines) == ALL, found.text
-    assert found.marked("FAILED") >= named, found.text
+    assert result.code == 1, result.text
+    assert set(result.lines) == ALL, result.text
+    assert result.marked("FAILED") >= named, result.text
     if broken is not read_only_database:  # some of its connections can still write, others cannot
-        assert found.marked("FAILED") == named, found.text
-    assert any(fix in found.lines[name].partition("fix: ")[2] for name in named), found.text
-    assert "hidden" not in found.text
+        assert result.marked("FAILED") == named, result.text
+    assert any(fix in result.lines[name].partition("fix: ")[2] for name in named), result.text
+    assert "hidden" not in result.text
 
 
 @contextmanager
@@ -282,5 +282,5 @@ def responds(url: str) -> bool:
 
 def execute(patient: Fragile, statement: str) -> list[str]:
     with patient.service.database.engine.connect() as connection:
-        found = connection.execute(text(statement))
-        return [str(row[0]) for row in found] if found.returns_rows else []
+        rows = connection.execute(text(statement))
+        return [str(row[0]) for row in rows] if rows.returns_rows else []

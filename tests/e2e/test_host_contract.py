@@ -27,10 +27,10 @@ def built(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory,
 
 @pytest.fixture(params=HOSTS)
 def host(request: pytest.FixtureRequest, built: Town) -> Iterator[Host]:
-    found = built.hosts[request.param]
-    yield found
-    while found.devices:
-        found.devices.pop().close()
+    host = built.hosts[request.param]
+    yield host
+    while host.devices:
+        host.devices.pop().close()
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_a_wrong_request_is_answered_alike(
     host: Host, method: str, path: str, options: dict[str, Any], status: int, field: str | None
 ) -> None:
     answer = host.ask(method, path, USERS[1], **options)
-    found = [error["field"] for error in problem(answer, status).get("errors", [])]
-    assert found == ([field] if field else [])
+    result = [error["field"] for error in problem(answer, status).get("errors", [])]
+    assert result == ([field] if field else [])
     assert ("Allow" in answer.headers) == (status == 405)
 
 

@@ -35,10 +35,10 @@ def built(
 
 @pytest.fixture(params=HOSTS)
 def host(request: pytest.FixtureRequest, built: Town) -> Iterator[Host]:
-    found = built.hosts[request.param]
-    yield found
-    while found.devices:
-        found.devices.pop().close()
+    host = built.hosts[request.param]
+    yield host
+    while host.devices:
+        host.devices.pop().close()
 
 
 @pytest.fixture
@@ -105,7 +105,9 @@ def test_no_polling_while_a_stream_is_idle(built: Town, host: Host, browsers: Br
     before = len(way.answered)
     device = host.open(browsers, user)
     # Pushpin reads a new stream again within about a second.
-    wait_until(lambda: any(NEXT in one for one in way.answered[before:]), WAIT, "it did not read the stream again")
+    wait_until(
+        lambda: any(NEXT in exchange for exchange in way.answered[before:]), WAIT, "it did not read the stream again"
+    )
     asked = len(way.requests)  # not those that have ended: uvicorn keeps a connection for seconds after its answer
     beats = len(device.named("heartbeat"))
     device.wait(lambda one: len(one.named("heartbeat")) >= beats + 4)
@@ -134,7 +136,7 @@ def test_a_hosts_inbox_and_the_services_are_the_same(built: Town, host: Host, br
     page = host.ask("GET", "/api/notifications?limit=1", user).json()
     assert (page["notifications"], page["unread_count"]) == ([created], 2)
     older = host.ask("GET", f"/api/notifications?before={page['next_before']}", user).json()["notifications"]
-    assert [one["title"] for one in older] == ["by the host"]
+    assert [notification["title"] for notification in older] == ["by the host"]
     assert host.ask("GET", f"/api/notifications/{created['id']}", user).json() == created
 
     assert host.ask("POST", "/api/notifications/read", user, json={"ids": [created["id"]]}).json() == {
@@ -145,7 +147,7 @@ def test_a_hosts_inbox_and_the_services_are_the_same(built: Town, host: Host, br
     assert host.ask("POST", "/api/notifications/read-all", user).json() == {"updated": 1, "unread_count": 0}
     assert host.ask("GET", "/api/notifications/unread-count", user).json() == {"unread_count": 0}
     through_service.wait(lambda one: len(one.log) == 5)
-    assert [one.event for one in through_service.log[2:]] == ["read", "deleted", "read"]
+    assert [event.event for event in through_service.log[2:]] == ["read", "deleted", "read"]
     status = host.ask("GET", "/api/sse/status", user).json()
     assert (status["user_connections"], status["status"]) == (2, "active")
 
@@ -160,11 +162,11 @@ def test_a_long_poll_through_a_host(built: Town, host: Host, user: str) -> None:
 
 def test_a_notification_arrives_iff_the_hosts_row_is_committed(built: Town, host: Host, browsers: Browsers) -> None:
     """A short run of ``python -m tests.support.kills --kills 200``."""
-    name = next(name for name, one in built.hosts.items() if one is host)
-    found = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)
-    assert found.holds, found
-    assert found.unanswered, found
-    assert name in REPEATED or found.hit_both_sides, found
+    name = next(name for name, item in built.hosts.items() if item is host)
+    result = kill_around_commits(name, host, browsers, built.service.database, KILLS, seed=1)
+    assert result.holds, result
+    assert result.unanswered, result
+    assert name in REPEATED or result.hit_both_sides, result
 
 
 TESTS = sorted(name for name in globals() if name.startswith("test_"))

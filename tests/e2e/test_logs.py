@@ -48,20 +48,20 @@ def of_request(debugged: Fragile, answer: httpx.Response) -> list[dict[str, Any]
 def test_every_line_of_a_request_carries_its_id_user_and_event(debugged: Fragile) -> None:
     made = debugged.service.ask_to_create(ALICE)
 
-    found = of_request(debugged, made)
+    result = of_request(debugged, made)
 
-    assert {line["user"] for line in found if "event" in line} == {"producer"}
-    assert [line["event"] for line in found if line["message"].startswith("POST create 201")] == ["alice/1"]
+    assert {line["user"] for line in result if "event" in line} == {"producer"}
+    assert [line["event"] for line in result if line["message"].startswith("POST create 201")] == ["alice/1"]
 
 
 def test_log_lines_of_a_stream_carry_its_connection(debugged: Fragile) -> None:
     device = debugged.service.open("bob")
     connection = device.named("connected")[0].json["connection_id"]
 
-    found = [line for line in lines(debugged, "gunicorn") if line.get("connection") == connection]
+    result = [line for line in lines(debugged, "gunicorn") if line.get("connection") == connection]
 
-    assert {line["user"] for line in found} == {"bob"}
-    assert found[-1]["message"].startswith("GET ")
+    assert {line["user"] for line in result} == {"bob"}
+    assert result[-1]["message"].startswith("GET ")
 
 
 def test_events_left_to_the_relay_are_logged(debugged: Fragile) -> None:
@@ -69,9 +69,9 @@ def test_events_left_to_the_relay_are_logged(debugged: Fragile) -> None:
     answer = debugged.service.ask_to_create("carol")
     debugged.control.mode = Mode.PASS
 
-    found = of_request(debugged, answer)
+    result = of_request(debugged, answer)
 
-    assert [line["event"] for line in found if line["message"] == "1 of 1 events are left to the relay"] == ["carol/1"]
+    assert [line["event"] for line in result if line["message"] == "1 of 1 events are left to the relay"] == ["carol/1"]
     wait_until(
         lambda: any("were left unpublished" in line["message"] for line in lines(debugged, "relay-0")),
         BOUND,

@@ -124,8 +124,8 @@ def test_a_poll_and_a_stream_see_the_same(fragile: Fragile, poll: Poller) -> Non
     device.wait(lambda one: len(one.log) == 2)
 
     polled = answer.result(LONG)["events"]
-    assert [(one["id"], one["event"], one["data"]) for one in polled] == [
-        (one.id, one.event, one.json) for one in device.log
+    assert [(event["id"], event["event"], event["data"]) for event in polled] == [
+        (event.id, event.event, event.json) for event in device.log
     ]
 
 
@@ -160,8 +160,8 @@ def test_polls_and_streams_share_one_limit(
         service, alice = running.service, user()
 
         def held() -> int:
-            found: int = service.ask("GET", "/api/sse/status", alice).json()["user_connections"]
-            return found
+            user_connections: int = service.ask("GET", "/api/sse/status", alice).json()["user_connections"]
+            return user_connections
 
         def ask() -> "Future[Any]":
             return pool.submit(service.ask, "GET", POLL, alice, params={"timeout": LONG}, timeout=2 * LONG)
@@ -171,7 +171,7 @@ def test_polls_and_streams_share_one_limit(
             polls.append(ask())
             wait_until(lambda number=number: held() == number + 1, LONG, "the poll is not counted")  # type: ignore[misc]
         wait_until(
-            lambda: sum(POLL.encode() in one for one in running.origin.answered) >= 6, LONG, "not asked again"
+            lambda: sum(POLL.encode() in exchange for exchange in running.origin.answered) >= 6, LONG, "not asked again"
         )  # the proxy repeats each
         assert not any(each.done() for each in polls)
         assert held() == 3

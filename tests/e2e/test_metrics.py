@@ -97,12 +97,12 @@ def test_every_metric_of_the_dashboard_and_the_alerts_is_there(service: Service)
     }
     expressions = [rule["expr"] for rule in RULES]
     expressions += [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
-    wanted = set()
+    expected = set()
     for name, labels in re.findall(r"(shirase_\w+)(\{[^}]*\})?", " ".join(expressions)):
-        wanted |= {(name, "", "")} | {(name, *pair) for pair in re.findall(r'(\w+)="(\w+)"', labels)}
+        expected |= {(name, "", "")} | {(name, *pair) for pair in re.findall(r'(\w+)="(\w+)"', labels)}
 
-    assert wanted - there == set()
-    assert len({name for name, _, _ in wanted}) > 20
+    assert expected - there == set()
+    assert len({name for name, _, _ in expected}) > 20
 
 
 def test_metrics_include_pushpins_totals(service: Service) -> None:
@@ -122,9 +122,9 @@ def test_metrics_show_repairs_and_a_spared_control_port(fragile: Fragile) -> Non
     fragile.control.mode = Mode.REFUSE
     for _ in range(5):
         service.create(alice)
-    found = figures(service)
-    assert found["shirase_unpublished_events"] == 5
-    assert found["shirase_control_port_failures_total"] + found["shirase_control_port_spared_total"] >= 5
+    result = figures(service)
+    assert result["shirase_unpublished_events"] == 5
+    assert result["shirase_control_port_failures_total"] + result["shirase_control_port_spared_total"] >= 5
 
     fragile.control.mode = Mode.PASS
 
@@ -158,8 +158,8 @@ def test_gunicorn_alone_creates_a_metrics_directory(service: Service, tmp_path: 
 
         def asked() -> list[int]:
             # An answer is counted after it was built: each shows those before it.
-            found = [read(service.http.get(f"http://{origin}/metrics").text) for _ in range(10)]
-            return [int(one.get("shirase_http_requests_total{operation=metrics,status=200}", 0)) for one in found]
+            result = [read(service.http.get(f"http://{origin}/metrics").text) for _ in range(10)]
+            return [int(row.get("shirase_http_requests_total{operation=metrics,status=200}", 0)) for row in result]
 
         wait_until(lambda: _answers(service, origin), BOUND, (tmp_path / "log").read_text)
         assert asked() == list(range(10))

@@ -41,8 +41,8 @@ class Node:
 
     def answer(self, path: str) -> tuple[int, str]:
         with suppress(httpx.TransportError):
-            found = httpx.get(f"{self.url}{path}", trust_env=False, timeout=SOON)
-            return found.status_code, found.text
+            answer = httpx.get(f"{self.url}{path}", trust_env=False, timeout=SOON)
+            return answer.status_code, answer.text
         return 0, ""
 
     def waits_for(self, path: str, status: int, text: str = "") -> None:
@@ -68,8 +68,8 @@ def node() -> Iterator[Node]:
         ):
             for server in (one, other):
                 Thread(target=server.serve_forever, daemon=True).start()
-            found = Node(f"http://127.0.0.1:{port}", hosts)
-            found.name_leads_to("127.0.0.2")
+            result = Node(f"http://127.0.0.1:{port}", hosts)
+            result.name_leads_to("127.0.0.2")
             origin = ["--origin", f"{NAME}:{one.server_port}", "--port", str(port), "--host", "127.0.0.1"]
             shirase = [sys.executable, "-m", "shirase", "proxy", *origin, "--data-dir", home]
             script = f'mount --bind {hosts} /etc/hosts && mount --bind {home}/nss /etc/nsswitch.conf && exec "$@"'
@@ -82,8 +82,8 @@ def node() -> Iterator[Node]:
             with log.open("wb") as output:
                 child.start(output)
             try:
-                wait_until(lambda: found.answer("/x")[0] == 200, READY_TIMEOUT, log.read_text)
-                yield found
+                wait_until(lambda: result.answer("/x")[0] == 200, READY_TIMEOUT, log.read_text)
+                yield result
             finally:
                 child.stop(SOON)
                 one.shutdown()

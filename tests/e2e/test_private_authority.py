@@ -86,9 +86,9 @@ def test_the_commands_trust_it(environ: dict[str, str], secure: str, service: Se
     if not is_trusting(environ):
         assert "CERTIFICATE_VERIFY_FAILED" in sent.stderr
         return
-    found = run(environ, "-m", "shirase", "doctor", "--url", secure, "--token", token)
-    lines = {line.split()[1]: line.split()[0] for line in found.stdout.splitlines()}
-    assert (lines["route"], lines["event"]) == ("ok", "ok"), found.stdout
+    result = run(environ, "-m", "shirase", "doctor", "--url", secure, "--token", token)
+    lines = {line.split()[1]: line.split()[0] for line in result.stdout.splitlines()}
+    assert (lines["route"], lines["event"]) == ("ok", "ok"), result.stdout
 
 
 def test_the_key_set_is_fetched_by_it(environ: dict[str, str], authority: Authority) -> None:

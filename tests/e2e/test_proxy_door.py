@@ -163,7 +163,7 @@ def test_a_users_own_grip_headers_change_nothing(service: Service) -> None:
 def test_every_id_reaches_its_own_stream_alone(service: Service) -> None:
     """However similar the ids, also on the next page of a long replay."""
     tag = uuid4().hex[:8]
-    users = [(tag + one)[:255] for one in IDS]
+    users = [(tag + user_id)[:255] for user_id in IDS]
     assert len(set(users)) == len(users)
     devices = service.open_many(users)
     for number, each in reversed(list(enumerate(users))):

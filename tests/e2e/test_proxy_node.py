@@ -162,18 +162,18 @@ def test_the_command_runs_a_node_with_its_standby(tmp_path: Path) -> None:
         )
         node.start(log)
     try:
-        found: list[httpx.Response] = []
+        result: list[httpx.Response] = []
 
         def answers() -> bool:
             with suppress(httpx.TransportError):
                 headers = {"Origin": "https://app.example.com"}
-                found.append(httpx.get(f"http://127.0.0.1:{port}/api/x", headers=headers, trust_env=False))
-            return bool(found)
+                result.append(httpx.get(f"http://127.0.0.1:{port}/api/x", headers=headers, trust_env=False))
+            return bool(result)
 
         wait_until(answers, READY_TIMEOUT, (tmp_path / "log").read_text)
-        assert found[0].status_code == 503
+        assert result[0].status_code == 503
         assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
-        assert found[0].headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+        assert result[0].headers["Access-Control-Allow-Origin"] == "https://app.example.com"
         programs = family(str(run_directory(tmp_path)))
         assert programs
         node.signal(signal.SIGTERM)

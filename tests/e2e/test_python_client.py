@@ -56,8 +56,8 @@ def connect(request: pytest.FixtureRequest, service: Service, browsers: Browsers
         return wrapped
 
     yield make
-    for one in opened:
-        one.close()
+    for connection in opened:
+        connection.close()
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_a_users_id_may_be_an_integer_or_a_uuid(connect: Connect) -> None:
     producer.retract("k", user_id=uuid)
     assert producer.broadcast([number, uuid], type="t", title="All", message="") == 2
     assert producer.change_members(f"topic-{number}", add=[number, uuid]) == (2, 0)
-    assert [connect(str(one)).list().unread_count for one in (number, uuid)] == [2, 1]
-    assert [producer.disconnect(one) for one in (number, uuid)] == [0, 0]
+    assert [connect(str(item)).list().unread_count for item in (number, uuid)] == [2, 1]
+    assert [producer.disconnect(item) for item in (number, uuid)] == [0, 0]
 
 
 def test_listening_goes_on_from_a_page(connect: Connect, user: str) -> None:
@@ -144,7 +144,7 @@ def test_a_retried_create_is_never_doubled(
         way.cut()
         created = creating.result(WAIT)
     listed = service.ask("GET", "/api/notifications", user).json()["notifications"]
-    assert [one["id"] for one in listed] == [created.id]
+    assert [notification["id"] for notification in listed] == [created.id]
 
 
 def test_an_unreachable_service_is_an_error_in_the_end(connect: Connect, way: Forwarder, user: str) -> None:
@@ -178,14 +178,14 @@ def test_listen_reconnects_and_resumes(connect: Connect, service: Service, way: 
     for title in ("missed", "too"):
         service.create(user, title)
     way.mode = Mode.PASS
-    found = [next(events) for _ in range(3)]
+    result = [next(events) for _ in range(3)]
     service.create(user, "live again")
-    found.append(next(events))
+    result.append(next(events))
     events.close()
 
-    assert [event.event for event in found] == ["connected", *["notification"] * 3]
-    assert [event.data["title"] for event in found[1:]] == ["missed", "too", "live again"]
-    assert found[0].id == live.id
+    assert [event.event for event in result] == ["connected", *["notification"] * 3]
+    assert [event.data["title"] for event in result[1:]] == ["missed", "too", "live again"]
+    assert result[0].id == live.id
 
 
 def test_listen_resumes_after_a_cursor(connect: Connect, service: Service, user: str) -> None:

@@ -50,7 +50,10 @@ def test_the_python_client_runs_as_shown(service: Service) -> None:
     with suppress(Enough):
         exec(code, {"token": service.stack.token(user, WRITE), "print": look})  # noqa: S102 - our own README
     assert [event for event in seen if event != "heartbeat"] == ["connected", "notification"]
-    assert [one.notification.content.title for one in service.log_of(user) if one.notification] == ["Interview", "live"]
+    assert [item.notification.content.title for item in service.log_of(user) if item.notification] == [
+        "Interview",
+        "live",
+    ]
 
 
 def _bare(line: str) -> str:

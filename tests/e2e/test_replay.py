@@ -102,7 +102,7 @@ def test_deleted_notifications_are_not_replayed(service: Service) -> None:
     device = service.open(alice, cursor=cursor)
 
     device.wait(lambda one: len(one.log) == 2)
-    assert [(one.event, one.seq) for one in device.log] == [("notification", 2), ("deleted", 3)]
+    assert [(event.event, event.seq) for event in device.log] == [("notification", 2), ("deleted", 3)]
     assert device.log[0].json["id"] == kept
 
 
@@ -167,5 +167,5 @@ def test_heartbeats_fill_the_silence(service: Service) -> None:
 
     # The interval is not compared: the proxy sends heartbeats early, by up to half of it, differently per stream.
     other.wait(lambda one: len(one.named("heartbeat")) >= 3)
-    assert {(one.data, one.id) for one in device.named("heartbeat")} == {('{"type":"heartbeat"}', None)}
+    assert {(event.data, event.id) for event in device.named("heartbeat")} == {('{"type":"heartbeat"}', None)}
     assert device.connections == 1

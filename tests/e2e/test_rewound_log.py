@@ -26,4 +26,4 @@ def test_a_restored_backup_resets_every_device(service: Service) -> None:
     service.create(alice, "last")
     held.wait(lambda one: "last" in one.titles)
     back = service.open(alice, cursor=away.last_event_id)
-    assert [one.event for one in back.received[:2]] == ["connected", "reset"]
+    assert [event.event for event in back.received[:2]] == ["connected", "reset"]

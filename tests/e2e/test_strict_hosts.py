@@ -159,8 +159,8 @@ def test_who_is_not_signed_in_gets_401_in_json(town: Town, asked: str) -> None:
     host, _, query = asked.partition("?")
     for path in ("/api/notifications", PATH):
         answer = httpx.get(f"{town.inbox(host, stripped=True)}{path}?{query}", trust_env=False)
-        found = (answer.status_code, answer.headers["Content-Type"], "WWW-Authenticate" in answer.headers)
-        assert found == (401, "application/problem+json", True), answer.text
+        result = (answer.status_code, answer.headers["Content-Type"], "WWW-Authenticate" in answer.headers)
+        assert result == (401, "application/problem+json", True), answer.text
 
 
 @pytest.mark.parametrize(

@@ -135,12 +135,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
 
 def programs(copy: Copy, child: str) -> dict[str, int]:
     """Return the running programs of a family by name (for Python, the module), each with its oldest process."""
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     for pid in sorted(copy.family(child), reverse=True):
         with suppress(OSError):  # ended meanwhile
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            found[words[2] if words[1:2] == ["-m"] else Path(words[0]).name] = pid
-    return found
+            result[words[2] if words[1:2] == ["-m"] else Path(words[0]).name] = pid
+    return result
 
 
 def test_ready_means_that_a_stream_opens(running: Copy) -> None:
@@ -239,14 +239,14 @@ def listening(copy: Copy) -> set[tuple[bool, int]]:
     for link in links:
         with suppress(OSError):
             sockets.add(str(link.readlink()))
-    found = set()
+    result = set()
     for table, loopback in (("tcp", ("0100007F",)), ("tcp6", ("00000000000000000000000001000000",))):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             address, _, port = fields[1].partition(":")
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                found.add((address in loopback, int(port, 16)))
-    return found
+                result.add((address in loopback, int(port, 16)))
+    return result
 
 
 def test_by_default_nothing_is_open_but_the_client_port(running: Copy, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def listed(client: FlaskClient, settings: Settings) -> Callable[..., list[str]]:
         shown = answer.json["notifications"]  # type: ignore[index]
         counts = client.get("/api/notifications/counts", headers={"Authorization": f"Bearer {signed}"})
         assert counts.json["unread_count"] == answer.json["unread_count"] == len(shown)  # type: ignore[index]
-        return [one["title"] for one in reversed(shown)]
+        return [notification["title"] for notification in reversed(shown)]
 
     return titles
 
@@ -55,9 +55,11 @@ def test_an_announcement_is_made_listed_and_deleted(ask: Ask, listed: Callable[.
     path = f"/announcements/{made.json['id']}"
     assert made.headers["Location"].endswith(f"/api{path}")
     assert listed("42") == ["T"]
-    found = ask("GET", path).json
-    assert (found["reached"], found["read"], found["waiting"]) == (1, 0, 0)
-    assert [one["id"] for one in ask("GET", "/announcements").json["announcements"]] == [made.json["id"]]
+    answer = ask("GET", path).json
+    assert (answer["reached"], answer["read"], answer["waiting"]) == (1, 0, 0)
+    assert [announcement["id"] for announcement in ask("GET", "/announcements").json["announcements"]] == [
+        made.json["id"]
+    ]
     assert [ask("DELETE", path).status_code for _ in range(2)] == [204, 404]
     assert listed("42") == []
     assert ask("GET", path).status_code == 404
@@ -69,7 +71,7 @@ def test_announcements_are_listed_in_pages(ask: Ask) -> None:
     seen, before = [], ""
     for _ in range(3):
         page = ask("GET", f"/announcements?limit=2{before}").json
-        seen += [one["id"] for one in page["announcements"]]
+        seen += [announcement["id"] for announcement in page["announcements"]]
         before = f"&before={page['next_before']}"
     assert (seen, page["next_before"]) == (ids[::-1], None)
 
@@ -116,7 +118,7 @@ def test_announcing_needs_the_scope(ask: Ask, method: str, path: str, body: Any)
 )
 def test_a_wrong_announcement_is_refused(ask: Ask, database: Database, change: dict[str, Any], field: str) -> None:
     answer = ask("POST", "/announcements", NEW | change)
-    assert (answer.status_code, [one["field"] for one in answer.json["errors"]]) == (422, [field])
+    assert (answer.status_code, [error["field"] for error in answer.json["errors"]]) == (422, [field])
     with database.autocommit() as db:
         assert db.execute(text("SELECT count(*) FROM shirase_announcements")).scalar_one() == 0
 
@@ -150,7 +152,7 @@ def test_members_are_added_listed_and_removed(ask: Ask) -> None:
 )
 def test_a_wrong_change_of_members_is_refused(ask: Ask, path: str, body: Any, field: str) -> None:
     answer = ask("POST", f"/topics/{path}/members", body)
-    assert (answer.status_code, [one["field"] for one in answer.json["errors"]]) == (422, [field])
+    assert (answer.status_code, [error["field"] for error in answer.json["errors"]]) == (422, [field])
 
 
 def test_ten_thousand_members_are_one_request(ask: Ask) -> None:

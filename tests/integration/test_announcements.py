@@ -53,8 +53,8 @@ def test_a_connect_counts_what_was_announced(
     know(database, "42")
     announce("A")
     announce("B")
-    found = opened(database, publisher, settings, "42")
-    assert (found["unread_count"], found["unseen_count"]) == (2, 2)
+    result = opened(database, publisher, settings, "42")
+    assert (result["unread_count"], result["unseen_count"]) == (2, 2)
 
 
 def test_a_resumed_stream_replays_what_was_announced(
@@ -64,7 +64,7 @@ def test_a_resumed_stream_replays_what_was_announced(
     cursor = parse(streams.open_stream(database, publisher, settings, first, None).body).events[0].id
     announce("A")
     answer = streams.open_stream(database, publisher, settings, connections.new(settings, "42", None, "", ""), cursor)
-    kinds = [(one.event, one.json().get("title")) for one in parse(answer.body).events]
+    kinds = [(event.event, event.json().get("title")) for event in parse(answer.body).events]
     assert kinds == [("connected", None), ("notification", "A")]
 
 
@@ -181,7 +181,7 @@ def test_one_of_a_key_replaces_the_one_before(database: Database, publisher: Pub
     assert titles(database, publisher, "42") == ["tonight"]
     second = announce("tomorrow", key="maintenance")
     assert titles(database, publisher, "42") == ["tomorrow"]
-    assert [announcements.find(database, one.id)[0].reached for one in (first, second)] == [1, 1]
+    assert [announcements.find(database, item.id)[0].reached for item in (first, second)] == [1, 1]
     retract.retract_from_everyone(database, publisher, "maintenance")
     know(database, "43")
     assert titles(database, publisher, "42") == titles(database, publisher, "43") == []
@@ -194,12 +194,12 @@ def test_reached_and_read_are_exact(database: Database, publisher: Publisher, an
         titles(database, publisher, user)
     inbox.mark_read(database, publisher, "1", None)
     inbox.mark_read(database, publisher, "2", None)
-    found, _ = announcements.find(database, made.id)
-    assert (found.reached, found.read) == (3, 2)
+    result, _ = announcements.find(database, made.id)
+    assert (result.reached, result.read) == (3, 2)
     for user in "13":  # who deletes it was reached all the same
         inbox.delete(database, publisher, user, inbox.page(database, user, limit=1)[0][0].id)
-    [found], _ = announcements.page(database, 10, None)
-    assert (found.reached, found.read) == (3, 2)
+    [result], _ = announcements.page(database, 10, None)
+    assert (result.reached, result.read) == (3, 2)
 
 
 def test_a_deleted_one_leaves_every_inbox(database: Database, publisher: Publisher, announce: Announce) -> None:
@@ -210,10 +210,10 @@ def test_a_deleted_one_leaves_every_inbox(database: Database, publisher: Publish
         titles(database, publisher, user)
     announcements.retract(database, publisher, made.id)
     assert {user: titles(database, publisher, user) for user in users} == {user: ["B"] for user in users}
-    assert [one.id for one in announcements.page(database, 10, None)[0]] == [kept.id]
+    assert [notification.id for notification in announcements.page(database, 10, None)[0]] == [kept.id]
     with database.autocommit() as db:
         events = log.read_events(db, "u0", 1, 9, 9, datetime.now(UTC))
-    assert [one.kind for one in events] == ["notification", "notification", "deleted"]
+    assert [event.kind for event in events] == ["notification", "notification", "deleted"]
 
 
 def test_the_relay_finishes_what_a_deletion_left(
@@ -244,8 +244,8 @@ def test_an_expired_one_is_not_taken_over(database: Database, publisher: Publish
             db.execute(text(f"UPDATE shirase_{table} SET expires_at = :past"), {"past": "2001-01-01 00:00:00.000000Z"})  # noqa: S608
     assert titles(database, publisher, "1") == titles(database, publisher, "2") == []
     repair.remove_expired(database, publisher)
-    [found], _ = announcements.page(database, 10, None)
-    assert found.reached == 1
+    [result], _ = announcements.page(database, 10, None)
+    assert result.reached == 1
 
 
 def test_old_ones_are_removed(database: Database, publisher: Publisher, settings: Settings, announce: Announce) -> None:

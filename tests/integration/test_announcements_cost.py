@@ -56,7 +56,7 @@ def test_a_list_with_nothing_new_takes_no_lock(
     statements.clear()
     titles(database, publisher, "42")
     assert len(statements) == 3  # where the log stands, the page, and where the log stands then
-    assert not [one for one in statements if not one.lstrip().startswith("SELECT")]
+    assert not [statement for statement in statements if not statement.lstrip().startswith("SELECT")]
 
 
 def test_a_read_only_database_answers_what_was_there(
@@ -95,5 +95,5 @@ def test_a_list_waits_for_no_other_writer(sqlite_url: str, settings: Settings) -
     assert titles(database, publisher, "42") == ["A"]
     with writer.transaction():
         assert titles(database, publisher, "42") == ["A"]
-    for one in (database, writer):
-        one.close()
+    for item in (database, writer):
+        item.close()

@@ -118,12 +118,12 @@ def test_takers_at_the_same_time_append_once(
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(take, range(16)))
-    for one in others:
-        one.close()
+    for other in others:
+        other.close()
     with database.autocommit() as db:
-        found = log.read_events(db, "42", 1, 100, 100, datetime.now(UTC))
-    assert [one.notification.announcement_id for one in found if one.notification] == expected or len(found) == 20
-    assert [one.seq for one in found] == list(range(1, 21))
+        result = log.read_events(db, "42", 1, 100, 100, datetime.now(UTC))
+    assert [row.notification.announcement_id for row in result if row.notification] == expected or len(result) == 20
+    assert [row.seq for row in result] == list(range(1, 21))
 
 
 def test_none_is_skipped_however_many_announce(database: Database, publisher: Publisher, settings: Settings) -> None:
@@ -166,8 +166,8 @@ def test_deleting_while_it_is_taken_over_leaves_none(
         taking = [threads.submit(take, user) for user in users]
         taking[20].result()
         announcements.retract(database, publisher, made.id)
-        for one in taking:
-            one.result()
+        for task in taking:
+            task.result()
     other.close()
     assert {tuple(titles(database, publisher, user)) for user in users} == {()}
 
@@ -191,8 +191,8 @@ def test_joining_and_leaving_while_announcing_agrees(
         churning.result()
     other.close()
     for user in users:
-        found = titles(database, publisher, user)
-        assert len(found) == len(set(found))
+        result = titles(database, publisher, user)
+        assert len(result) == len(set(result))
         with database.autocommit() as db:
             events = log.read_events(db, user, 1, 100, 100, datetime.now(UTC))
-        assert [one.seq for one in events] == list(range(1, len(found) + 1))
+        assert [event.seq for event in events] == list(range(1, len(result) + 1))

@@ -54,7 +54,7 @@ def know(database: Database, *users: str) -> None:
 
 def titles(database: Database, settings: Settings, user: str = "42") -> list[str]:
     at = announcements.arrive(database, Publisher(settings), user, None)
-    return [one.content.title for one in inbox.page(database, user, limit=9, at=at)[0]]
+    return [notification.content.title for notification in inbox.page(database, user, limit=9, at=at)[0]]
 
 
 def test_an_announcement_exists_with_the_commit_alone(
@@ -71,14 +71,14 @@ def test_an_announcement_exists_with_the_commit_alone(
         made = announce(session, topic=EVERYONE, for_newcomers=True, **SAID | {"title": "committed"})
         assert (made.topic, made.for_newcomers, made.reached) == (EVERYONE, True, 0)
     assert titles(database, settings) == titles(database, settings, "new") == ["committed"]
-    found, _ = announcements.find(database, made.id)
-    assert found.reached == 2
+    result, _ = announcements.find(database, made.id)
+    assert result.reached == 2
 
 
 def test_a_wrong_field_is_named(sessions: sessionmaker[Session]) -> None:
     with sessions() as session, pytest.raises(Invalid) as caught:
         announce(session, topic="a b", **SAID)
-    assert [one.field for one in caught.value.errors] == ["topic"]
+    assert [error.field for error in caught.value.errors] == ["topic"]
 
 
 @pytest.mark.parametrize("driver", ["sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg"])
@@ -123,8 +123,8 @@ def made(sqlite_url: str) -> Settings:
 
 def shown(get: Callable[..., Any], user: str) -> list[str]:
     answer = get(LIST, headers={"X-User": user})
-    found = answer.json if isinstance(answer.json, dict) else answer.json()
-    return [one["title"] for one in found["notifications"]]
+    result = answer.json if isinstance(answer.json, dict) else answer.json()
+    return [notification["title"] for notification in result["notifications"]]
 
 
 def check(get: Callable[..., Any]) -> None:

@@ -32,14 +32,14 @@ WAIT = 10.0
 
 @pytest.fixture(params=DRIVERS)
 def driver(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
+    result: str = request.param
+    return result
 
 
 @pytest.fixture
 def database_url(driver: str, request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue("sqlite_url" if driver.startswith("sqlite") else "postgres_url")
-    return found
+    result: str = request.getfixturevalue("sqlite_url" if driver.startswith("sqlite") else "postgres_url")
+    return result
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ def commands(program: str) -> str:
 def rows(url: str) -> dict[str, list[tuple[object, ...]]]:
     engine = create_engine(parse_url(url).url)
     with engine.connect() as connection:
-        found = {
+        result = {
             name: sorted(
                 (tuple(row) for row in connection.execute(select(text("*")).select_from(table(name)))), key=repr
             )
             for name in [*Base.metadata.tables, "shirase_version"]
         }
     engine.dispose()
-    return found
+    return result
 
 
 def change(url: str) -> None:

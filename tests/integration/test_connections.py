@@ -77,7 +77,7 @@ def test_the_oldest_gives_way_and_is_told_to_stay_away(
     opened = [open_stream() for _ in range(LIMIT + 2)]
     assert live(database) == opened[2:]
     channels = [item["channel"] for item in port.items]
-    assert channels == [grip.connection_channel(one) for one in opened[:2] for _ in range(2)]
+    assert channels == [grip.connection_channel(connection) for connection in opened[:2] for _ in range(2)]
     last, end = port.items[:2]
     assert (last["id"], last["prev-id"], end["id"], end["prev-id"]) == ("1", "0", "2", "1")
     assert end["formats"]["http-stream"] == {"action": "close"}
@@ -114,7 +114,7 @@ def test_the_limit_is_exact_when_many_connect_at_once(
             return None
 
     with ThreadPoolExecutor(RACERS) as racers:
-        opened = [one for one in racers.map(race, range(RACERS)) if one]
+        opened = [entry for entry in racers.map(race, range(RACERS)) if entry]
     left = live(database)
     assert len(left) == LIMIT
     if policy == REJECT:
@@ -163,8 +163,8 @@ def test_revocation_ends_all_streams_of_a_user(
     assert connections.revoke(database, publisher, USER) == 2
     assert live(database) == []
     assert live(database, "another") == [other]
-    for one in (first, second, away):
-        assert said(recover(database, settings, one)) == ("closing", {"reason": REVOKED, "reconnect": False})
+    for item in (first, second, away):
+        assert said(recover(database, settings, item)) == ("closing", {"reason": REVOKED, "reconnect": False})
     assert connections.revoke(database, publisher, USER) == 0
     assert live(database) == []
 

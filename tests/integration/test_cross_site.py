@@ -232,12 +232,12 @@ def test_a_preflight_is_answered_for_a_while_and_needs_no_token(client: FlaskCli
     }
     answer = client.options("/api/notifications/1", headers=asking)
     assert (answer.status_code, answer.data) == (204, b"")
-    said = {
-        name: {one.strip().lower() for one in answer.headers[f"Access-Control-Allow-{name}"].split(",")}
+    body = {
+        name: {part.strip().lower() for part in answer.headers[f"Access-Control-Allow-{name}"].split(",")}
         for name in ("Methods", "Headers")
     }
-    assert said["Methods"] == {"get", "post", "delete"}
-    assert said["Headers"] >= {"authorization", "content-type", "last-event-id", "idempotency-key"}
+    assert body["Methods"] == {"get", "post", "delete"}
+    assert body["Headers"] >= {"authorization", "content-type", "last-event-id", "idempotency-key"}
     assert int(answer.headers["Access-Control-Max-Age"]) > 0
 
 

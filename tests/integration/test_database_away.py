@@ -99,9 +99,9 @@ def test_requests_are_503_until_the_database_is_back(app: Flask, line: Forwarder
         assert answer.headers["Retry-After"] == "1"
         assert "127.0.0.1" not in answer.text
     line.mode = Mode.PASS
-    said: Any = ask(app, "GET").json
-    assert [one["id"] for one in said["notifications"]] == [made["id"]]
-    assert said["unread_count"] == 1
+    body: Any = ask(app, "GET").json
+    assert [notification["id"] for notification in body["notifications"]] == [made["id"]]
+    assert body["unread_count"] == 1
     assert ask(app, "POST", "", NEW).status_code == 201
 
 

@@ -55,7 +55,7 @@ def spoilt(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[str]:
     [
         (how, settings)
         for how in ("direct", "transaction")
-        for settings in ([one] for one in CHOSEN if how == "direct" or one[0].startswith("default"))
+        for settings in ([item] for item in CHOSEN if how == "direct" or item[0].startswith("default"))
         if settings[0][0] != "search_path"
     ],
     indirect=True,

@@ -173,8 +173,8 @@ def test_a_rollback_and_a_savepoints_leave_and_publish_nothing(database: Databas
 @pytest.mark.usefixtures("site")
 def test_many_and_all(database: Database, control: ControlPort) -> None:
     notify_many([AddressedInput(user_id=user, type="t", title=user, message="") for user in ("b", "a")])
-    told = broadcast(users=[SimpleNamespace(pk=7)], user_ids=["a", "7"], type="t", title="all", message="")
-    assert [one.user_id for one in told] == ["7", "a"]
+    sent = broadcast(users=[SimpleNamespace(pk=7)], user_ids=["a", "7"], type="t", title="all", message="")
+    assert [notification.user_id for notification in sent] == ["7", "a"]
     assert stored(database) == ["b", "a", "all", "all"]
     assert len(control.items) == 4
 
@@ -240,7 +240,7 @@ def test_an_announcement_exists_with_the_commit_alone(database: Database) -> Non
     with transaction.atomic(using=ALIAS):
         made = announce(topic="a", for_newcomers=True, **SAID)
     with database.autocommit() as db:
-        assert [one.id for one in announcements.page(db, 9)] == [made.id]
+        assert [notification.id for notification in announcements.page(db, 9)] == [made.id]
 
 
 def test_a_site_names_the_topics_of_a_user(database_url: str, control: ControlPort, database: Database) -> None:
@@ -252,12 +252,12 @@ def test_a_site_names_the_topics_of_a_user(database_url: str, control: ControlPo
         asked.user = user
         match = resolve("/inbox/api/notifications")
         answer = match.func(asked, *match.args, **match.kwargs)
-    assert [one["title"] for one in orjson.loads(answer.content)["notifications"]] == ["t"]
+    assert [notification["title"] for notification in orjson.loads(answer.content)["notifications"]] == ["t"]
     assert stored(database) == ["t"]
 
 
 def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: ARG001
-    assert [one.id for one in run_checks(tags=["shirase"])] == []
+    assert [check.id for check in run_checks(tags=["shirase"])] == []
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: 
 )
 def test_a_wrong_setting_is_named_in_djangos_way(wrong: dict[str, Any], found: str) -> None:
     with override_settings(**wrong):
-        ids = [one.id for one in run_checks(tags=["shirase"])]
+        ids = [check.id for check in run_checks(tags=["shirase"])]
     assert found in ids
     assert set(ids) <= {found, "shirase.W001"}
 
@@ -290,7 +290,7 @@ def test_a_wrong_setting_is_named_in_djangos_way(wrong: dict[str, Any], found: s
 def test_djangos_own_login_middleware_is_no_hindrance() -> None:
     required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
     with override_settings(MIDDLEWARE=[GRIP, SESSIONS, AUTHENTICATION, required], FORCE_SCRIPT_NAME="/app", **COOKIES):
-        assert {one.id for one in run_checks(tags=["shirase"])} <= {"shirase.W001"}
+        assert {check.id for check in run_checks(tags=["shirase"])} <= {"shirase.W001"}
 
 
 def sends_to_sign_in(get_response: Any) -> Any:
@@ -303,11 +303,11 @@ def test_another_database_is_refused() -> None:
         _Connected({"ENGINE": "django.db.backends.dummy", "NAME": "x"}),
         override_settings(SHIRASE={"DATABASE": ALIAS}),
     ):
-        assert "shirase.E007" in [one.id for one in run_checks(tags=["shirase"])]
+        assert "shirase.E007" in [check.id for check in run_checks(tags=["shirase"])]
 
 
 def test_sqlite_without_its_lock_is_warned_of() -> None:
-    assert [one.id for one in run_checks(tags=["shirase"])] == ["shirase.W001"]
+    assert [check.id for check in run_checks(tags=["shirase"])] == ["shirase.W001"]
 
 
 def _environ(settings: Settings) -> dict[str, str]:

@@ -73,9 +73,9 @@ def begin(url: str, directory: Path) -> None:
 def tables(url: str) -> set[str]:
     engine = create_engine(parse_url(url).url)
     with closing(engine.raw_connection()):
-        found = set(inspect(engine).get_table_names())
+        result = set(inspect(engine).get_table_names())
     engine.dispose()
-    return found
+    return result
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])

@@ -38,7 +38,7 @@ def command(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PUSHPIN_SIG_KEY", settings.pushpin_sig_key)
 
     def run(lines: list[dict[str, Any] | bytes], *, by_pipe: bool = False) -> Result:
-        content = b"\n".join(one if isinstance(one, bytes) else orjson.dumps(one) for one in lines) + b"\n"
+        content = b"\n".join(item if isinstance(item, bytes) else orjson.dumps(item) for item in lines) + b"\n"
         path = tmp_path / "old.jsonl"
         path.write_bytes(content)
         name = "-" if by_pipe else str(path)
@@ -49,8 +49,8 @@ def command(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def listed(database: Database, user: str = "42") -> list[tuple[str, bool]]:
-    found = inbox.page(database, user, limit=200).notifications
-    return [(one.content.title, one.read_at is not None) for one in found]
+    result = inbox.page(database, user, limit=200).notifications
+    return [(row.content.title, row.read_at is not None) for row in result]
 
 
 def test_lines_keep_their_order_times_and_read_state(command: Any, database: Database) -> None:

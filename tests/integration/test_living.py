@@ -44,7 +44,7 @@ class Api:
         return self("POST", f"/notifications/{what}", {"ids": list(ids)} if ids else None).json
 
     def ids(self, query: str = "") -> list[int]:
-        return [one["id"] for one in self.page(query)]
+        return [notification["id"] for notification in self.page(query)]
 
     def page(self, query: str = "") -> Any:
         return self("GET", f"/notifications{query}").json["notifications"]  # type: ignore[index]
@@ -55,9 +55,9 @@ class Api:
     def log(self, after: int = 0) -> list[tuple[str, Any]]:
         """The events after a seq, as a returning device receives them."""
         with self.database.autocommit() as db:
-            found = log.read_events(db, "42", after + 1, 10_000, 10_000, datetime.now(UTC))
-        shown = [events.to_sse("db", event) for event in found]
-        return [(one.event, json.loads(one.data)) for one in shown if one]
+            result = log.read_events(db, "42", after + 1, 10_000, 10_000, datetime.now(UTC))
+        shown = [events.to_sse("db", event) for event in result]
+        return [(notification.event, json.loads(notification.data)) for notification in shown if notification]
 
 
 @pytest.fixture
@@ -105,11 +105,11 @@ def test_an_updated_event_carries_the_whole_and_the_counts(api: Api) -> None:
 def test_a_thousand_replaces_are_one_row_and_a_badge_of_one(api: Api) -> None:
     for number in range(1000):
         api.put(title=str(number))
-    assert [one["title"] for one in api.page()] == ["999"]
+    assert [notification["title"] for notification in api.page()] == ["999"]
     assert api.counts()["unread_count"] == 1
-    told = api.log()
-    assert [kind for kind, _ in told] == ["notification", "updated"]  # an update that is updated again is omitted
-    assert {data["title"] for _, data in told} == {"999"}
+    sent = api.log()
+    assert [kind for kind, _ in sent] == ["notification", "updated"]  # an update that is updated again is omitted
+    assert {data["title"] for _, data in sent} == {"999"}
 
 
 def test_nothing_is_sent_if_nothing_changes(api: Api) -> None:
@@ -185,7 +185,7 @@ def test_retracting_without_a_user_takes_it_from_everyone(api: Api) -> None:
         api.put(user_id=user)
     api.put("other")
     assert api.retract(query="").status_code == 204
-    assert [one["key"] for one in api.page()] == ["other"]
+    assert [notification["key"] for notification in api.page()] == ["other"]
     assert api("GET", "/notifications", user="7").json["notifications"] == []  # type: ignore[index]
 
 
@@ -282,14 +282,14 @@ def test_pages_follow_the_order_of_the_list(api: Api) -> None:
     for key in "abcde":
         api.put(key)
     api.put("b", title="again")
-    found, query = [], "?limit=2"
+    result, query = [], "?limit=2"
     while True:
         page: Any = api("GET", f"/notifications{query}").json
-        found += [one["key"] for one in page["notifications"]]
+        result += [notification["key"] for notification in page["notifications"]]
         if page["next_before"] is None:
             break
         query = f"?limit=2&before={page['next_before']}"
-    assert found == ["b", "e", "d", "c", "a"]
+    assert result == ["b", "e", "d", "c", "a"]
 
 
 def test_a_replace_and_a_read_at_once_end_in_one_state(api: Api) -> None:
@@ -339,7 +339,7 @@ def test_the_usual_replace_is_one_statement_of_postgresql(postgres_url: str) -> 
     with database.autocommit() as db:
         done = at_once.replace_at_once(db, again, now)
         assert done is not None
-        assert [(one.notification.user_id, one.notification.count) for one in done] == [("b", 2), ("a", 2)]
+        assert [(result.notification.user_id, result.notification.count) for result in done] == [("b", 2), ("a", 2)]
         unchanged = at_once.replace_at_once(db, [Draft("a", content(key="k", title="new"))], now)
         assert unchanged is None
         assert at_once.replace_at_once(db, [Draft("c", content(key="k"))], now) is None

@@ -31,7 +31,7 @@ def create(database: Database, publisher: Publisher, users: list[str]) -> None:
 
 def seqs(database: Database, user: str) -> list[int]:
     with database.autocommit() as db:
-        return [one.seq for one in log.read_events(db, user, 1, 10**6, 10**6, datetime.now(UTC))]
+        return [item.seq for item in log.read_events(db, user, 1, 10**6, 10**6, datetime.now(UTC))]
 
 
 def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, publisher: Publisher) -> None:
@@ -40,10 +40,10 @@ def test_concurrent_writers_leave_no_gap_and_never_deadlock(database: Database, 
     tasks = [users, users[::-1], ["a"], ["b", "b", "a"], ["d", "a", "d"]] * 12
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(lambda task: create(database, publisher, task), tasks))
-    wanted = Counter(user for task in tasks for user in task)
+    expected = Counter(user for task in tasks for user in task)
     for user in users:
-        assert seqs(database, user) == list(range(1, wanted[user] + 1))
-        assert inbox.unread_count(database, user) == wanted[user]
+        assert seqs(database, user) == list(range(1, expected[user] + 1))
+        assert inbox.unread_count(database, user) == expected[user]
 
 
 def test_nothing_lies_between_a_page_and_its_cursor(database: Database, publisher: Publisher) -> None:
@@ -69,8 +69,8 @@ def test_a_reader_that_saw_a_seq_has_seen_all_before_it(database: Database, publ
             )  # checked before the read, so that the last read sees everything
             with database.autocommit() as db:
                 head = log.position(db, "a", datetime.now(UTC)).head
-                found = [one.seq for one in log.read_events(db, "a", seen + 1, head, 1000, datetime.now(UTC))]
-            assert found == list(range(seen + 1, head + 1))
+                result = [item.seq for item in log.read_events(db, "a", seen + 1, head, 1000, datetime.now(UTC))]
+            assert result == list(range(seen + 1, head + 1))
             seen = head
         for task in writing:
             task.result()
@@ -81,8 +81,8 @@ def test_ids_of_one_user_grow_with_their_seq(database: Database, publisher: Publ
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: create(database, publisher, ["a", "b", "a"]), range(40)))
     with database.autocommit() as db:
-        found = db.scalars(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY seq")).all()
-    assert list(found) == sorted(found)
+        rows = db.scalars(text("SELECT id FROM shirase_notifications WHERE user_id = 'a' ORDER BY seq")).all()
+    assert list(rows) == sorted(rows)
 
 
 def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, publisher: Publisher) -> None:
@@ -95,8 +95,8 @@ def test_counts_equal_a_recount_after_every_kind_of_change(database: Database, p
     inbox.delete(database, publisher, "a", ids[9])
     assert inbox.unread_count(database, "a") == 5
     with database.autocommit() as db:
-        wanted = text("SELECT count(*) FROM shirase_notifications WHERE user_id = 'a' AND read_at IS NULL")
-        assert db.execute(wanted).scalar_one() == 5
+        query = text("SELECT count(*) FROM shirase_notifications WHERE user_id = 'a' AND read_at IS NULL")
+        assert db.execute(query).scalar_one() == 5
     assert inbox.mark_read(database, publisher, "a", None) == (5, 0)
     assert inbox.mark_read(database, publisher, "a", None) == (0, 0)
     assert inbox.unread_count(database, "b") == 3

@@ -50,14 +50,14 @@ def figures(client: FlaskClient) -> Figures:
 
 
 def read(exposition: str) -> Figures:
-    found: Figures = {}
+    result: Figures = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()) if name != "node")
             name = f"{sample.name}{{{labels}}}" if labels else sample.name
-            assert name not in found or "node" in sample.labels, f"{name} is there twice"
-            found[name] = found.get(name, 0) + sample.value
-    return found
+            assert name not in result or "node" in sample.labels, f"{name} is there twice"
+            result[name] = result.get(name, 0) + sample.value
+    return result
 
 
 class Grown:
@@ -151,11 +151,11 @@ def test_a_stream_too_many_is_counted(settings: Settings, token: Callable[..., s
 def test_figures_are_shown_while_the_database_is_away(settings: Settings) -> None:
     away = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")).test_client()
 
-    found = figures(away)
+    result = figures(away)
 
-    assert found["shirase_database_up"] == 0
-    assert "shirase_unpublished_events" not in found
-    assert "shirase_notifications_created_total" in found
+    assert result["shirase_database_up"] == 0
+    assert "shirase_unpublished_events" not in result
+    assert "shirase_notifications_created_total" in result
 
 
 def test_a_database_without_tables_is_no_reason_to_show_nothing(settings: Settings, postgres: Cluster) -> None:
@@ -170,10 +170,10 @@ def test_a_database_without_tables_is_no_reason_to_show_nothing(settings: Settin
 
 
 def test_a_node_without_statistics_is_said_to_be_down(client: FlaskClient) -> None:
-    found = figures(client)
+    result = figures(client)
 
-    assert found["shirase_pushpin_up"] == 0
-    assert found["shirase_database_up"] == 1
+    assert result["shirase_pushpin_up"] == 0
+    assert result["shirase_database_up"] == 1
 
 
 def test_no_figure_names_a_user(client: FlaskClient, create: Callable[[int], None]) -> None:
@@ -244,5 +244,5 @@ def test_one_node_of_several_is_enough(settings: Settings, port: ControlPort) ->
 
 
 def body(answer: Any) -> dict[str, Any]:
-    found: dict[str, Any] = answer.json
-    return found
+    result: dict[str, Any] = answer.json
+    return result

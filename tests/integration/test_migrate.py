@@ -39,9 +39,9 @@ def run(url: str, statement: str) -> None:
 
 def tables(url: str) -> set[str]:
     engine = create_engine(parse_url(url).url)
-    found = set(inspect(engine).get_table_names())
+    result = set(inspect(engine).get_table_names())
     engine.dispose()
-    return found
+    return result
 
 
 def test_a_table_in_the_way_is_named_and_nothing_is_left_behind(url: str) -> None:

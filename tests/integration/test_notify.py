@@ -81,12 +81,12 @@ def schedule(session: Session | scoped_session[Session], title: str, user: str =
 
 def stored(database: Database, user: str = "42") -> list[str]:
     with database.autocommit() as session:
-        wanted = (
+        expected = (
             select(NotificationRow.__table__.c.title)
             .where(NotificationRow.user_id == user)
             .order_by(NotificationRow.id)
         )
-        return list(session.scalars(wanted))
+        return list(session.scalars(expected))
 
 
 def interviews(engine: Engine) -> list[str]:
@@ -315,9 +315,9 @@ def test_many_in_one_call(sessions: sessionmaker[Session], database: Database, c
             session,
             [AddressedInput(user_id=user, type="t", title=title, message="") for user, title in ("b1", "a2", "b3")],
         )
-        told = broadcast(session, user_ids=["b", "a", "b"], type="t", title="all", message="")
-    assert [one.content.title for one in made] == ["1", "2", "3"]
-    assert [one.user_id for one in told] == ["b", "a"]
+        sent = broadcast(session, user_ids=["b", "a", "b"], type="t", title="all", message="")
+    assert [notification.content.title for notification in made] == ["1", "2", "3"]
+    assert [notification.user_id for notification in sent] == ["b", "a"]
     assert stored(database, "a") == ["2", "all"]
     assert stored(database, "b") == ["1", "3", "all"]
     assert {(item["channel"], seq) for item, seq in zip(control.items, control.seqs, strict=True)} == {
@@ -336,11 +336,11 @@ def test_a_scoped_session_will_do(engine: Engine, notifier: Notifier, database: 
 
 
 def test_a_session_without_a_notifier_is_told_so(engine: Engine) -> None:
-    said: dict[str, Any] = {"user_id": "u", "type": "t", "title": "t", "message": ""}
+    body: dict[str, Any] = {"user_id": "u", "type": "t", "title": "t", "message": ""}
     with Session(engine) as session, pytest.raises(LookupError, match="attach"):
-        notify(session, **said)
+        notify(session, **body)
     with pytest.raises(TypeError, match="asyncio"):
-        notify(AsyncSession(), **said)  # type: ignore[arg-type]
+        notify(AsyncSession(), **body)  # type: ignore[arg-type]
 
 
 def test_without_a_transaction_there_is_no_notification(postgres_url: str, settings: Settings) -> None:
@@ -367,11 +367,11 @@ def test_a_session_that_lives_long_keeps_nothing_of_what_is_done(
 
 
 def test_notify_with_a_key_replaces_and_retract_takes_back(sessions: sessionmaker[Session], database: Database) -> None:
-    said: Any = {"user_id": "42", "type": "a.b", "message": "", "key": "k"}
+    body: Any = {"user_id": "42", "type": "a.b", "message": "", "key": "k"}
     with sessions.begin() as session:
-        first = notify(session, title="1", **said)
+        first = notify(session, title="1", **body)
     with sessions.begin() as session:
-        second = notify(session, title="2", fold=True, **said)
+        second = notify(session, title="2", fold=True, **body)
     assert (second.id, second.revision, second.count) == (first.id, 2, 2)
     assert stored(database) == ["2"]
     with sessions() as session:  # rolled back

@@ -16,7 +16,7 @@ from shirase.errors import DatabaseUnavailable
 from shirase.inbox import connections
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
-from shirase.proxy.statistics import Heard, parse
+from shirase.proxy.statistics import Report, parse
 from shirase.relay import presence
 from shirase.relay.presence import LOST, REREADS, TICK, Presence
 from shirase.settings import Settings
@@ -63,9 +63,9 @@ class Voice:
     def say(self, *connection_ids: str, **more: Any) -> None:
         """Report these connections as held."""
         for connection_id in connection_ids:
-            said = {"channel": f"c-{connection_id}", "mode": "stream", "from": self.instance, "ttl": TTL} | more
+            body = {"channel": f"c-{connection_id}", "mode": "stream", "from": self.instance, "ttl": TTL} | more
             assert self._socket
-            self._socket.send(b"sub J" + json.dumps(said, separators=(",", ":")).encode())
+            self._socket.send(b"sub J" + json.dumps(body, separators=(",", ":")).encode())
 
     def say_left(self, *connection_ids: str) -> None:
         self.say(*connection_ids, unavailable=True)
@@ -95,11 +95,11 @@ def listen(
     with ExitStack() as running:
 
         def make(addresses: list[str] | None = None) -> Presence:
-            given = [voice.address for voice in voices] if addresses is None else addresses
-            chosen = replace(settings, grip_url=tuple(port.url for port in ports), pushpin_stats_url=tuple(given))
+            arguments = [voice.address for voice in voices] if addresses is None else addresses
+            chosen = replace(settings, grip_url=tuple(port.url for port in ports), pushpin_stats_url=tuple(arguments))
             made = running.enter_context(Presence(chosen, database, Publisher(chosen)))
             for voice in voices:
-                if voice.address in given:
+                if voice.address in arguments:
                     voice.wait_listener()
             return made
 
@@ -193,7 +193,7 @@ def test_many_unknown_streams_are_read_again_in_turns(
 
     def all_are_read() -> bool:
         voices[0].say(*unknown)
-        return {item["channel"] for item in ports[0].items} == {grip.connection_channel(one) for one in unknown}
+        return {item["channel"] for item in ports[0].items} == {grip.connection_channel(entry) for entry in unknown}
 
     turn_until(all_are_read, relay)
 
@@ -362,5 +362,5 @@ def test_what_pushpin_says_is_understood() -> None:
     """As recorded from 1.36."""
     held = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","subscribers":1,"ttl":15}'
     left = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","unavailable":true}'
-    assert parse("n", held) == Heard("n", "9edb-6b", 15.0, "pushpin-handler_8")
-    assert parse("n", left) == Heard("n", "9edb-6b", 0.0, "pushpin-handler_8")
+    assert parse("n", held) == Report("n", "9edb-6b", 15.0, "pushpin-handler_8")
+    assert parse("n", left) == Report("n", "9edb-6b", 0.0, "pushpin-handler_8")

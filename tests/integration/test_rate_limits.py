@@ -83,8 +83,8 @@ def test_a_refused_create_writes_nothing(ask: Ask, client: FlaskClient, settings
     for _ in range(4):
         ask("POST", "/api/notifications")
     mine = {"Authorization": f"Bearer {tokens.mint(settings, '42')}"}
-    said: Any = client.get("/api/notifications/unread-count", headers=mine).json
-    assert said == {"unread_count": 2}
+    answer: Any = client.get("/api/notifications/unread-count", headers=mine).json
+    assert answer == {"unread_count": 2}
 
 
 def test_only_creates_count_against_the_limit_of_creates(ask: Ask) -> None:

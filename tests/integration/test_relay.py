@@ -174,8 +174,8 @@ def test_what_expires_leaves_every_device(database: Database, publisher: Publish
     assert repair.remove_expired(database, publisher) == 0
     assert inbox.unread_count(database, "a") == 1
     sent = zip(ports[0].items, ports[0].seqs, strict=True)
-    said = [item["formats"]["http-stream"]["content"] for item, seq in sent if seq > 1]
-    assert sum("event: deleted" in content and '"unread_count":' in content for content in said) == 2
+    body = [item["formats"]["http-stream"]["content"] for item, seq in sent if seq > 1]
+    assert sum("event: deleted" in content and '"unread_count":' in content for content in body) == 2
 
 
 def test_what_is_older_than_is_kept_goes_in_batches(

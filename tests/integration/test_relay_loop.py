@@ -66,9 +66,9 @@ def test_it_repairs_removes_what_expired_and_keeps_house(
     assert inbox.unread_count(database, "42") == 1
     # The second has no content any more, and keeps its position. The third announces its removal; it may be sent before
     # the others, which are left alone while they are young.
-    found = sorted(port.items, key=lambda item: str(item["id"]))
+    result = sorted(port.items, key=lambda item: str(item["id"]))
     assert sorted(port.seqs) == [1, 2, 3]
-    assert found[1]["formats"]["http-stream"] == {"content": ":\n\n"}
+    assert result[1]["formats"]["http-stream"] == {"content": ":\n\n"}
 
 
 def test_what_is_just_being_published_is_left_alone(settings: Settings, database: Database, port: ControlPort) -> None:

@@ -35,7 +35,7 @@ class Api:
         return self("POST", path, body, "svc", WRITE)
 
     def ids(self, query: str = "") -> list[int]:
-        return [one["id"] for one in self.page(query)["notifications"]]
+        return [notification["id"] for notification in self.page(query)["notifications"]]
 
     def page(self, query: str = "") -> Any:
         return self("GET", query).json
@@ -54,8 +54,8 @@ def rows(database: Database) -> int:
 def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
     answer = api.create({**NEW, "payload": {"x": [1, {"y": "é"}]}, "expires_at": "2100-01-01T01:00:00+01:00"})
     assert answer.status_code == 201
-    said: Any = answer.json
-    assert {**said, "id": 0, "created_at": ""} == {
+    body: Any = answer.json
+    assert {**body, "id": 0, "created_at": ""} == {
         **NEW,
         "id": 0,
         "payload": {"x": [1, {"y": "é"}]},
@@ -73,22 +73,22 @@ def test_create_answers_the_notification_and_where_it_is(api: Api) -> None:
         "revision": 1,
         "count": 1,
         "actors": [],
-        "position": said["id"],
+        "position": body["id"],
         "is_seen": False,
         "archived_at": None,
-        "updated_at": said["created_at"],
+        "updated_at": body["created_at"],
     }
-    assert said["created_at"].endswith("Z")
-    assert abs(datetime.fromisoformat(said["created_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
-    assert answer.headers["Location"] == f"/api/notifications/{said['id']}"
-    assert api("GET", f"/{said['id']}").json == said
+    assert body["created_at"].endswith("Z")
+    assert abs(datetime.fromisoformat(body["created_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert answer.headers["Location"] == f"/api/notifications/{body['id']}"
+    assert api("GET", f"/{body['id']}").json == body
 
 
 def test_a_batch_keeps_order_and_a_broadcast_has_a_user_once(api: Api, database: Database) -> None:
     batch = [{**NEW, "user_id": user, "title": str(n)} for n, user in enumerate(["b", "a", "b", "a"])]
-    said: Any = api.create({"notifications": batch}, "/batch").json
-    assert [(one["user_id"], one["title"]) for one in said["notifications"]] == [
-        (one["user_id"], one["title"]) for one in batch
+    answer: Any = api.create({"notifications": batch}, "/batch").json
+    assert [(notification["user_id"], notification["title"]) for notification in answer["notifications"]] == [
+        (item["user_id"], item["title"]) for item in batch
     ]
     assert api.create({**CONTENT, "user_ids": ["a", "b", "a"]}, "/broadcast").json == {"created": 2}
     assert rows(database) == 6
@@ -127,8 +127,8 @@ def test_a_wrong_field_is_named_and_nothing_is_written(
     answer = api.create({**NEW, **change})
     assert answer.status_code == 422
     assert answer.content_type == "application/problem+json"
-    said: Any = answer.json
-    assert [error["field"] for error in said["errors"]] == [field]
+    body: Any = answer.json
+    assert [error["field"] for error in body["errors"]] == [field]
     batch: Any = api.create({"notifications": [NEW, {**NEW, **change}]}, "/batch").json
     assert batch["errors"][0]["field"] == f"notifications[1].{field}"
     assert rows(database) == 0
@@ -209,14 +209,14 @@ def test_creating_needs_the_scope_and_all_needs_a_token(api: Api, client: FlaskC
 
 def test_pages_and_filters_of_the_list(api: Api) -> None:
     batch = [{**NEW, "type": "odd" if n % 2 else "even"} for n in range(5)]
-    said: Any = api.create({"notifications": batch}, "/batch").json
-    ids = [one["id"] for one in said["notifications"]][::-1]
+    answer: Any = api.create({"notifications": batch}, "/batch").json
+    ids = [notification["id"] for notification in answer["notifications"]][::-1]
     api("POST", "/read", {"ids": [ids[0]]})
     first = api.page("?limit=2")
-    assert [one["id"] for one in first["notifications"]] == ids[:2]
+    assert [notification["id"] for notification in first["notifications"]] == ids[:2]
     assert (first["unread_count"], first["next_before"]) == (4, ids[1])
     rest = api.page(f"?limit=200&before={first['next_before']}")
-    assert ([one["id"] for one in rest["notifications"]], rest["next_before"]) == (ids[2:], None)
+    assert ([notification["id"] for notification in rest["notifications"]], rest["next_before"]) == (ids[2:], None)
     assert api.ids("?unread=true") == ids[1:]
     assert api.ids("?unread=false") == ids[:1]
     assert api.ids("?type=odd") == [ids[1], ids[3]]
@@ -254,7 +254,7 @@ def test_read_all_says_how_many(api: Api) -> None:
     api.create({"notifications": [NEW] * 3}, "/batch")
     assert api("POST", "/read-all").json == {"updated": 3, "unread_count": 0}
     assert api("POST", "/read-all").json == {"updated": 0, "unread_count": 0}
-    assert all(one["is_read"] and one["read_at"] for one in api.page()["notifications"])
+    assert all(notification["is_read"] and notification["read_at"] for notification in api.page()["notifications"])
 
 
 def test_what_has_expired_is_gone_from_lists_and_counts_at_once(api: Api, database: Database) -> None:
@@ -283,8 +283,8 @@ def test_every_other_refusal_is_a_problem_document(api: Api, client: FlaskClient
         (client.get("/api/notifications/poll?token=" + api.token("42")), 501),
     ):
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
-        said: Any = answer.json
-        assert (said["status"], bool(said["title"]), bool(said["detail"])) == (status, True, True)
+        body: Any = answer.json
+        assert (body["status"], bool(body["title"]), bool(body["detail"])) == (status, True, True)
 
 
 def test_a_crash_tells_its_id_and_nothing_else(
@@ -293,10 +293,10 @@ def test_a_crash_tells_its_id_and_nothing_else(
     monkeypatch.setattr("shirase.inbox.inbox.unread_count", lambda *_: 1 / 0)
     with caplog.at_level(logging.ERROR):
         answer = api("GET", "/unread-count")
-    said: Any = answer.json
+    body: Any = answer.json
     assert answer.status_code == 500
     assert "division" not in answer.text
-    assert said["request_id"] == answer.headers["X-Request-Id"]
-    assert said["request_id"] in caplog.text
+    assert body["request_id"] == answer.headers["X-Request-Id"]
+    assert body["request_id"] in caplog.text
     assert "ZeroDivisionError" in caplog.text
     assert app.extensions["shirase"]

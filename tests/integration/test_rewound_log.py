@@ -55,7 +55,7 @@ def test_a_device_that_saw_what_was_lost_is_reset(database: Database, settings: 
         assert (connected.event, reset.event, reset.json()) == ("connected", "reset", {"reason": REWOUND})
         assert reset.id == cursor(database, USER, 5 + regrown)
         polled = json.loads(streams.poll(database, settings, USER, cursor_of(database, event), 20).body)
-        assert [one["event"] for one in polled["events"]] == ["reset"]
+        assert [item["event"] for item in polled["events"]] == ["reset"]
 
 
 @pytest.mark.parametrize("regrown", REGROWN)
@@ -72,8 +72,8 @@ def test_a_held_stream_that_carried_what_was_lost_is_reset(
 @pytest.mark.parametrize("regrown", REGROWN)
 def test_a_device_that_saw_only_what_was_kept_goes_on(database: Database, settings: Settings, regrown: int) -> None:
     rewind(database, regrown)
-    found = opened(database, settings, cursor(database, USER, 5))
-    assert [event.event for event in found] == ["connected"] + ["notification"] * regrown
+    result = opened(database, settings, cursor(database, USER, 5))
+    assert [event.event for event in result] == ["connected"] + ["notification"] * regrown
 
 
 def test_an_event_after_a_restore_does_not_follow_the_lost_one(database: Database) -> None:

@@ -47,7 +47,7 @@ def make_due(database: Database) -> None:
 
 
 def titles(database: Database, user: str = "42") -> list[str]:
-    return [one.content.title for one in inbox.page(database, user, limit=1000)[0]]
+    return [notification.content.title for notification in inbox.page(database, user, limit=1000)[0]]
 
 
 def test_a_create_for_later_is_kept_and_not_shown(ask: Ask, database: Database) -> None:

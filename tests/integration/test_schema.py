@@ -92,14 +92,14 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "end": lambda db: connections.end(db, ["c7", "c8"], "revoked", NOW),
     "end_of_user": lambda db: connections.end_of_user(db, "u7", "revoked", NOW),
     "expired connections": lambda db: connections.expired(db, NOW, 500),
-    "untold": lambda db: connections.untold(db, 500),
+    "untold": lambda db: connections.unsent_closings(db, 500),
     "count": lambda db: connections.count(db, "u7"),
     "announced": lambda db: registry.announced(db, "n1", ["c1", "c7", "c9"], NOW),
     "departed": lambda db: registry.departed(db, ["c1", "c7"], NOW),
     "of_node": lambda db: list(registry.of_node(db, "n1")),
     "never_announced": lambda db: registry.never_announced(db, NOW, NOW),
     "vouch": lambda db: registry.renew(db, "n1", NOW, NOW),
-    "forget": lambda db: registry.forget(db, NOW, NOW, 500),
+    "remove_old": lambda db: registry.remove_old(db, NOW, NOW, 500),
     "misses": lambda db: missed.of_node(db, "n", 500),
     "waiting": lambda db: pending.anything(db, NOW),
     "take_over": lambda db: take_over(db, ["u7", "u8"], NOW),
@@ -141,7 +141,7 @@ def filled(database: Database, settings: Settings) -> Database:
 
 
 def test_every_query_uses_an_index(filled: Database) -> None:
-    scans = {name: found for name, query in QUERIES.items() if (found := scanned(filled, query))}
+    scans = {name: result for name, query in QUERIES.items() if (result := scanned(filled, query))}
     for name in OF_EVERY_CONNECTION:
         assert all("shirase_connections" in line for line in scans.pop(name, ()))
     assert scans == {}

@@ -155,8 +155,8 @@ def test_streams_and_recoveries_need_the_proxys_signature(
 def test_a_node_may_have_a_key_and_an_issuer_of_its_own(settings: Settings, token: Callable[..., str]) -> None:
     node = f"http://127.0.0.1:1/?verify-iss=mine&verify-key={OTHER_KEY}"
     app = create_app(replace(settings, grip_url=(node,)))
-    wanted = {signature(OTHER_KEY, "mine"): 200, signature(OTHER_KEY): 501, signature(settings.pushpin_sig_key): 200}
-    for sent, status in wanted.items():
+    expected = {signature(OTHER_KEY, "mine"): 200, signature(OTHER_KEY): 501, signature(settings.pushpin_sig_key): 200}
+    for sent, status in expected.items():
         query = {"token": token(USER)}
         assert app.test_client().get(STREAM, query_string=query, headers={"Grip-Sig": sent}).status_code == status
     app.extensions["shirase"].database.close()
@@ -219,8 +219,8 @@ def test_a_long_poll_is_held_until_there_is_news(
         channels = grip.hold_response(user, third, grip.Wait(since, until), 20, key).headers("GET")["Grip-Channel"]
         return channels.replace("prev-id", "last-id")
 
-    said: Any = again(wait(USER, second, 20)).json
-    assert ([event["id"] for event in said["events"]], said["cursor"]) == (three[3:], three[3])
+    answer: Any = again(wait(USER, second, 20)).json
+    assert ([event["id"] for event in answer["events"]], answer["cursor"]) == (three[3:], three[3])
     assert again(held).headers["Grip-Hold"] == "response"
     assert "Grip-Hold" not in again(wait(USER, third, 1)).headers
     # The wait of another user is ignored, and so is an unsealed one.
@@ -231,8 +231,8 @@ def test_a_long_poll_is_held_until_there_is_news(
 @pytest.mark.parametrize("query", [{"timeout": "0"}, {"timeout": "61"}, {"after": "x" * 129}])
 def test_a_wrong_query_of_a_long_poll_is_named(ask: Ask, bearer: dict[str, str], query: dict[str, str]) -> None:
     answer = ask(POLL, query, **bearer)
-    said: Any = answer.json
-    assert (answer.status_code, [error["field"] for error in said["errors"]]) == (422, list(query))
+    body: Any = answer.json
+    assert (answer.status_code, [error["field"] for error in body["errors"]]) == (422, list(query))
 
 
 def test_no_answer_tells_of_another_user(ask: Ask, token: Callable[..., str], three: list[str]) -> None:

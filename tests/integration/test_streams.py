@@ -51,16 +51,16 @@ def open_stream(database: Database, settings: Settings, given: str | None) -> st
 
 def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[Dispatched], int, Any]:
     """Read pages as the proxy does, until a hold; return the events, the number of pages, the hold's headers."""
-    found = events(answer.body)
+    result = events(answer.body)
     for pages in itertools.count(1):
         if "Grip-Hold" in answer.headers("GET"):
-            return found, pages, answer.headers("GET")
+            return result, pages, answer.headers("GET")
         match = re.fullmatch(rf"<{streams.NEXT_PATH}/(\S+)>; rel=next", answer.headers("GET")["Grip-Link"])
         assert match
         continued = streams.continue_stream(database, Publisher(settings), settings, match[1])
         assert continued
         answer = continued
-        found += events(answer.body)
+        result += events(answer.body)
     raise AssertionError
 
 
@@ -70,10 +70,10 @@ def test_a_first_stream_begins_at_the_present(database: Database, settings: Sett
     (connected,) = events(answer.body)
     assert (connected.event, connected.id) == ("connected", cursor(database, 3))
     assert streams.RETRY[0] <= (parse(answer.body).retry or 0) <= streams.RETRY[1]
-    said = connected.json()
+    body = connected.json()
     counts = {"unread_count": 3, "unseen_count": 3}
-    assert said == {"user_id": USER, "status": "connected", "connection_id": said["connection_id"], **counts}
-    channel = f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-{said['connection_id']}-"
+    assert body == {"user_id": USER, "status": "connected", "connection_id": body["connection_id"], **counts}
+    channel = f"{grip.user_channel(USER)}; prev-id={event_id(database, USER, 3)}, c-{body['connection_id']}-"
     assert answer.headers("GET")["Grip-Hold"] == "stream"
     assert re.fullmatch(re.escape(channel) + "[0-9a-f]{32}; prev-id=0", answer.headers("GET")["Grip-Channel"])
     assert answer.headers("GET")["Grip-Link"] == "</api/sse/next>; rel=next; timeout=3600"
@@ -85,10 +85,10 @@ def test_pages_of_missed_events_carry_the_count_at_their_cursor(
     database: Database, settings: Settings, publisher: Publisher, missed: int, pages: int
 ) -> None:
     create(database, publisher, 2 + missed)
-    found, read, headers = follow(database, settings, open_stream(database, settings, cursor(database, 2)))
-    assert [event.id for event in found] == [cursor(database, seq) for seq in range(2, 3 + missed)]
-    assert found[0].json()["unread_count"] == 2
-    assert [event.json()["title"] for event in found[1:]] == [f"T{n}" for n in range(2, 2 + missed)]
+    result, read, headers = follow(database, settings, open_stream(database, settings, cursor(database, 2)))
+    assert [event.id for event in result] == [cursor(database, seq) for seq in range(2, 3 + missed)]
+    assert result[0].json()["unread_count"] == 2
+    assert [event.json()["title"] for event in result[1:]] == [f"T{n}" for n in range(2, 2 + missed)]
     assert read == pages
     assert f"prev-id={event_id(database, USER, 2 + missed)}," in headers["Grip-Channel"]
 
@@ -211,9 +211,9 @@ def test_what_expired_or_was_deleted_is_not_replayed(
     with database.autocommit() as db:
         first = db.execute(text("SELECT min(id) FROM shirase_notifications")).scalar_one()
     inbox.delete(database, publisher, USER, first)
-    found, _, _ = follow(database, settings, open_stream(database, settings, cursor(database, 0)))
-    assert [event.event for event in found] == ["connected", "notification", "deleted"]
-    assert found[-1].json() == {"ids": [first], "unread_count": 1, "unseen_count": 1}
+    result, _, _ = follow(database, settings, open_stream(database, settings, cursor(database, 0)))
+    assert [event.event for event in result] == ["connected", "notification", "deleted"]
+    assert result[-1].json() == {"ids": [first], "unread_count": 1, "unseen_count": 1}
 
 
 def test_a_stream_opens_without_a_database_and_begins_later(
@@ -224,8 +224,8 @@ def test_a_stream_opens_without_a_database_and_begins_later(
     answer = open_stream(away, settings, cursor(database, 1))
     away.close()
     assert events(answer.body) == []
-    found, _, _ = follow(database, settings, answer)
-    assert [event.id for event in found] == [cursor(database, seq) for seq in (1, 2, 3)]
+    result, _, _ = follow(database, settings, answer)
+    assert [event.id for event in result] == [cursor(database, seq) for seq in (1, 2, 3)]
 
 
 def test_the_long_poll_waits_only_when_nothing_was_missed(
@@ -233,10 +233,10 @@ def test_the_long_poll_waits_only_when_nothing_was_missed(
 ) -> None:
     create(database, publisher, 2)
     at_once = streams.poll(database, settings, USER, cursor(database, 1), 25)
-    said = json.loads(at_once.body)
+    answer = json.loads(at_once.body)
     assert not at_once.headers("GET")
-    assert [event["id"] for event in said["events"]] == [said["cursor"]] == [cursor(database, 2)]
-    waiting = streams.poll(database, settings, USER, said["cursor"], 25)
+    assert [event["id"] for event in answer["events"]] == [answer["cursor"]] == [cursor(database, 2)]
+    waiting = streams.poll(database, settings, USER, answer["cursor"], 25)
     assert json.loads(waiting.body) == {"events": [], "cursor": cursor(database, 2)}
     assert waiting.headers("GET")["Grip-Hold"] == "response"
     assert json.loads(streams.poll(database, settings, USER, "x", 25).body)["events"][0]["event"] == "reset"
@@ -258,5 +258,5 @@ def test_a_page_of_a_stream_that_has_nothing_to_say_leads_on(
     with database.transaction() as db:
         db.execute(text("DELETE FROM shirase_notifications WHERE seq <= 3"))
     small = replace(settings, sse_queue_size=2)
-    found, pages, _ = follow(database, small, open_stream(database, small, cursor(database, 0)))
-    assert ([event.id for event in found], pages) == ([cursor(database, seq) for seq in (0, 4, 5)], 3)
+    result, pages, _ = follow(database, small, open_stream(database, small, cursor(database, 0)))
+    assert ([event.id for event in result], pages) == ([cursor(database, seq) for seq in (0, 4, 5)], 3)

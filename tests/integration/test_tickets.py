@@ -49,10 +49,10 @@ def ask(client: FlaskClient, settings: Settings) -> Ask:
 def get_ticket(client: FlaskClient, token: Callable[..., str]) -> Callable[..., str]:
     def get(user: str = USER, scope: str = "") -> str:
         answer = client.post(TICKETS, headers={"Authorization": f"Bearer {token(user, scope)}"})
-        said: Any = answer.json
-        assert (answer.status_code, said["expires_in"]) == (201, 60)
+        body: Any = answer.json
+        assert (answer.status_code, body["expires_in"]) == (201, 60)
         assert answer.headers["Cache-Control"] == "no-store"
-        return str(said["ticket"])
+        return str(body["ticket"])
 
     return get
 
@@ -65,8 +65,8 @@ def test_a_ticket_opens_one_stream_or_one_poll_of_its_user_once(ask: Ask, get_ti
         assert grip.user_channel(USER) in first.headers["Grip-Channel"]
         for other in (STREAM, POLL):
             again = ask(other, ticket)
-            said: Any = again.json
-            assert (again.status_code, said["detail"]) == (401, "the ticket was used before")
+            answer: Any = again.json
+            assert (again.status_code, answer["detail"]) == (401, "the ticket was used before")
             assert again.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
     assert parse(ask(STREAM, get_ticket()).text).events[0].json()["user_id"] == USER
 
@@ -153,8 +153,8 @@ def test_a_forged_ticket_is_refused(
     ask: Ask, get_ticket: Callable[..., str], settings: Settings, forge: Callable[[Settings, str], str]
 ) -> None:
     answer = ask(STREAM, forge(settings, get_ticket()))
-    said: Any = answer.json
-    assert (answer.status_code, said["detail"]) == (401, "the ticket is not valid")
+    body: Any = answer.json
+    assert (answer.status_code, body["detail"]) == (401, "the ticket is not valid")
 
 
 def test_a_poll_repeated_by_the_proxy_needs_no_second_ticket(ask: Ask, get_ticket: Callable[..., str]) -> None:
@@ -180,9 +180,9 @@ def test_what_comes_first_decides_and_leaves_the_ticket_as_it_is(
 def test_the_token_in_the_address_can_be_switched_off(settings: Settings, token: Callable[..., str]) -> None:
     app = create_app(replace(settings, auth_query_token=False))
     answer = app.test_client().get(STREAM, query_string={"token": token(USER)})
-    said: Any = answer.json
+    body: Any = answer.json
     assert answer.status_code == 401
-    assert "POST /api/sse/tickets" in said["detail"]
+    assert "POST /api/sse/tickets" in body["detail"]
     document: Any = app.test_client().get("/api/openapi.json").json
     assert sorted(document["components"]["securitySchemes"]) == ["bearer", "ticket"]
     app.extensions["shirase"].database.close()

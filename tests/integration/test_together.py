@@ -39,27 +39,27 @@ def draft(user: str, title: str = "T") -> Draft:
 
 
 def create(database: Database, publisher: Publisher, batcher: CreateBatcher, one: Draft) -> str:
-    said, _ = notifications.create(
+    body, _ = notifications.create(
         database, publisher, [one], batcher=batcher, answer=lambda created: created[0].notification.content.title
     )
-    return said
+    return body
 
 
 def test_each_gets_its_own_and_all_are_in_the_log_and_published(
     database: Database, publisher: Publisher, control: ControlPort
 ) -> None:
     batcher = create_batcher(database, publisher)
-    wanted = [draft(f"user-{n % 3}", f"T{n}") for n in range(60)]
+    expected = [draft(f"user-{n % 3}", f"T{n}") for n in range(60)]
     with ThreadPoolExecutor(THREADS) as threads:
-        said = list(threads.map(lambda one: create(database, publisher, batcher, one), wanted))
-    assert said == [one.content.title for one in wanted]
+        body = list(threads.map(lambda one: create(database, publisher, batcher, one), expected))
+    assert body == [item.content.title for item in expected]
     now = datetime.now(UTC)
     with database.autocommit() as db:
         for user in ("user-0", "user-1", "user-2"):
             assert [event.seq for event in log.read_events(db, user, 1, 100, 100, now)] == list(range(1, 21))
             assert log.position(db, user, now).unread == 20
         assert log.unpublished(db, ("", 0), 100, now) == []
-    assert len(control.items) == len(wanted)
+    assert len(control.items) == len(expected)
 
 
 def test_who_waits_for_a_locked_log_holds_up_nobody_else(postgres_url: str, settings: Settings) -> None:

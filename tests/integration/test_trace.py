@@ -54,8 +54,8 @@ def trace(ask: Ask, number: int) -> dict[str, Any]:
     answer = ask("GET", f"/{number}/trace")
     assert answer.status_code == 200
     assert TEXT not in answer.text
-    found: dict[str, Any] = answer.json
-    return found
+    result: dict[str, Any] = answer.json
+    return result
 
 
 def test_the_steps_of_one_that_arrived_and_was_read(ask: Ask, port: ControlPort) -> None:
@@ -63,14 +63,14 @@ def test_the_steps_of_one_that_arrived_and_was_read(ask: Ask, port: ControlPort)
     agent = "Mozilla/5.0 (X11; Linux)" + "x" * 300
     ask("POST", "/read", {"ids": [number]}, user="42", scope="", **{"User-Agent": agent})
 
-    found = trace(ask, number)
+    result = trace(ask, number)
 
-    assert (found["id"], found["user_id"], found["type"], found["seq"]) == (number, "42", "a.b", 1)
-    assert found["created_at"] <= found["committed_at"] <= found["published_at"] <= found["read_at"]
-    assert (found["way"], found["attempts"], found["nodes"]) == ("publish", 1, [port.url])
-    assert found["waiting_nodes"] == []
-    assert found["read_by"] == agent[:200]
-    printed = lines(found)
+    assert (result["id"], result["user_id"], result["type"], result["seq"]) == (number, "42", "a.b", 1)
+    assert result["created_at"] <= result["committed_at"] <= result["published_at"] <= result["read_at"]
+    assert (result["way"], result["attempts"], result["nodes"]) == ("publish", 1, [port.url])
+    assert result["waiting_nodes"] == []
+    assert result["read_by"] == agent[:200]
+    printed = lines(result)
     assert printed[0] == f"notification {number} for 42, a.b; event 42/1"
     assert "at once, attempt 1; accepted by " + port.url in printed[3]
     assert printed[-1].startswith("read ")
@@ -100,11 +100,11 @@ def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: C
         return done.events == 1
 
     wait_until(repaired, BOUND, "the relay did not publish it")
-    found = trace(ask, number)
-    assert (found["way"], found["attempts"], found["nodes"]) == ("relay", 3, [port.url])
-    assert found["committed_at"] is None
-    assert "by the relay, attempt 3" in lines(found)[2]
-    assert lines(found)[-1] == "read       not yet"
+    result = trace(ask, number)
+    assert (result["way"], result["attempts"], result["nodes"]) == ("relay", 3, [port.url])
+    assert result["committed_at"] is None
+    assert "by the relay, attempt 3" in lines(result)[2]
+    assert lines(result)[-1] == "read       not yet"
 
 
 def test_a_node_that_missed_it_is_named_until_it_is_told(
@@ -117,10 +117,10 @@ def test_a_node_that_missed_it_is_named_until_it_is_told(
     new = {"user_id": "42", "type": "a.b", "title": TEXT, "message": ""}
     number = client.post("/api/notifications", json=new, headers=headers).get_json()["id"]
 
-    found = client.get(f"/api/notifications/{number}/trace", headers=headers).get_json()
+    answer = client.get(f"/api/notifications/{number}/trace", headers=headers).get_json()
 
-    assert (found["nodes"], found["waiting_nodes"]) == ([port.url], [gone])
-    assert lines(found)[5] == f"waiting    {gone}: to be told to read this user's stream again"
+    assert (answer["nodes"], answer["waiting_nodes"]) == ([port.url], [gone])
+    assert lines(answer)[5] == f"waiting    {gone}: to be told to read this user's stream again"
     app.extensions["shirase"].database.close()
 
 
@@ -138,7 +138,7 @@ def test_a_batch_is_traced_one_by_one(ask: Ask, port: ControlPort) -> None:
     new = {"user_id": "42", "type": "a.b", "title": "T", "message": ""}
     made = ask("POST", "/batch", {"notifications": [new] * 60}, scope=WRITE).json["notifications"]
 
-    traces = [trace(ask, one["id"]) for one in (made[0], made[58], made[59])]
+    traces = [trace(ask, item["id"]) for item in (made[0], made[58], made[59])]
 
     assert [found["seq"] for found in traces] == [1, 59, 60]
     assert {tuple(found["nodes"]) for found in traces} == {(port.url,)}

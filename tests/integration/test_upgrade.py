@@ -49,10 +49,10 @@ def migrate_to(url: str, revision: str) -> dict[str, dict[str, dict[str, object]
             alembic = configuration()
             alembic.attributes.update(connection=connection, schema=None)
             command.upgrade(alembic, revision)
-            found = inspect(connection)
+            result = inspect(connection)
             return {
-                table: {str(column["name"]): dict(column) for column in found.get_columns(table)}
-                for table in found.get_table_names()
+                table: {str(column["name"]): dict(column) for column in result.get_columns(table)}
+                for table in result.get_table_names()
             }
     finally:
         engine.dispose()

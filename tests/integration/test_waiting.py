@@ -37,8 +37,8 @@ def create(database: Database, settings: Settings, expires_at: datetime | None) 
 
 
 def publish_all(db: Connection) -> None:
-    found = log.unpublished(db, ("", 0), 10, NOW)
-    published = [Published(event, frozenset({"n"})) for event in found]
+    result = log.unpublished(db, ("", 0), 10, NOW)
+    published = [Published(event, frozenset({"n"})) for event in result]
     log.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW)
 
 
@@ -58,9 +58,9 @@ def test_an_unpublished_event_waits_and_then_what_has_expired(
 
 @pytest.mark.parametrize("node", ["http://node", missed.ANY_NODE])
 def test_what_a_node_missed_waits(database: Database, node: str) -> None:
-    do(database, lambda db: missed.remember(db, [(node, USER)]))
+    do(database, lambda db: missed.record(db, [(node, USER)]))
     assert anything(database)
-    do(database, lambda db: missed.forget(db, node, {USER: 1}))
+    do(database, lambda db: missed.remove(db, node, {USER: 1}))
     assert not anything(database)
 
 
@@ -78,5 +78,5 @@ def test_an_end_waits_until_it_is_told(database: Database) -> None:
     do(database, lambda db: connections.add(db, StreamConnection("c1", USER), NOW))
     do(database, lambda db: connections.end(db, ["c1"], REVOKED, NOW))
     assert anything(database)
-    do(database, lambda db: connections.mark_told(db, ["c1"], NOW))
+    do(database, lambda db: connections.mark_closings_sent(db, ["c1"], NOW))
     assert not anything(database)

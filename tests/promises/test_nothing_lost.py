@@ -147,7 +147,7 @@ def test_nothing_lost_or_leaked_when_many_recover_at_once(fragile: Fragile) -> N
     for each, device in zip(users, devices, strict=True):
         device.wait(lambda one: len(one.titles) >= 3)
         assert device.titles == [f"{each} missed", f"{each} missed too", "all"]
-        assert {one.json["user_id"] for one in device.log} == {each}
+        assert {event.json["user_id"] for event in device.log} == {each}
         assert device.connections == 1
 
 

@@ -37,5 +37,5 @@ def test_nothing_twice_when_browsers_reconnect(fragile: Fragile) -> None:
         device.wait(lambda one: one.titles[-1:] == ["29"])
         assert device.seqs == service.seqs_of(alice)
         assert device.connections > 1
-    by_cursor = {(one.id, one.data) for device in devices for one in device.log}
+    by_cursor = {(event.id, event.data) for device in devices for event in device.log}
     assert len(by_cursor) == len({cursor for cursor, _ in by_cursor})

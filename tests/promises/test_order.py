@@ -17,20 +17,22 @@ def test_order_under_200_concurrent_writers_in_4_workers(service: Service) -> No
     with ThreadPoolExecutor(WRITERS) as writers:
         created = list(writers.map(lambda number: service.create(alice, str(number)), range(WRITERS)))
 
-    assert len({one["id"] for one in created}) == WRITERS
+    assert len({notification["id"] for notification in created}) == WRITERS
     stored = service.log_of(alice)
     assert [event.seq for event in stored] == list(range(1, WRITERS + 1))
     for device in devices:
         device.wait(lambda one: len(one.log) >= WRITERS)
         assert device.seqs == [event.seq for event in stored]
-        assert [one.json["id"] for one in device.log] == [one.notification and one.notification.id for one in stored]
+        assert [item.json["id"] for item in device.log] == [
+            item.notification and item.notification.id for item in stored
+        ]
         assert device.connections == 1
 
 
 def test_order_of_changes_by_the_user_and_by_producers_at_once(service: Service) -> None:
     alice = f"user-{uuid4().hex}"
     devices = service.open_many([alice] * CONNECTIONS)
-    numbers = [one["id"] for one in service.create_batch(alice, ["x"] * 40)["notifications"]]
+    numbers = [notification["id"] for notification in service.create_batch(alice, ["x"] * 40)["notifications"]]
 
     def change(number: int) -> None:
         service.create(alice, "y")
@@ -44,8 +46,8 @@ def test_order_of_changes_by_the_user_and_by_producers_at_once(service: Service)
     assert len(stored) == 4 * len(numbers)
     for device in devices:
         device.wait(lambda one: len(one.log) >= len(stored))
-        assert [(one.seq, one.event) for one in device.log] == [(event.seq, event.kind) for event in stored]
+        assert [(item.seq, item.event) for item in device.log] == [(event.seq, event.kind) for event in stored]
     final = service.ask("GET", "/api/notifications/unread-count", alice).json()["unread_count"]
-    said = [one.json["unread_count"] for one in devices[0].log if one.event != "notification"]
+    body = [item.json["unread_count"] for item in devices[0].log if item.event != "notification"]
     assert final == len(numbers)
-    assert said[-1] <= final
+    assert body[-1] <= final

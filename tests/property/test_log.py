@@ -89,10 +89,13 @@ class LogMachine(RuleBasedStateMachine):
 
     def create(self, users: list[str]) -> None:
         drafts = [Draft(user, content("a.b", "T", "M")) for user in users]
-        said, _ = notifications.create(
-            self.database, self.publisher, drafts, answer=lambda made: json.dumps([one.notification.id for one in made])
+        body, _ = notifications.create(
+            self.database,
+            self.publisher,
+            drafts,
+            answer=lambda made: json.dumps([result.notification.id for result in made]),
         )
-        for user, number in zip(users, json.loads(said), strict=True):
+        for user, number in zip(users, json.loads(body), strict=True):
             self.truths[user].create(number)
 
     @rule(way=st.sampled_from(["list", "connect", "relay"]))
@@ -121,7 +124,7 @@ class LogMachine(RuleBasedStateMachine):
         number = self.announced.pop(pick % len(self.announced))
         announcements.retract(self.database, self.publisher, number)
         for truth in self.truths.values():
-            truth.remove([one for one, its in truth.announced.items() if its == number])
+            truth.remove([item for item, its in truth.announced.items() if its == number])
 
     @rule(who=WHO, picks=st.lists(PICK, min_size=1, max_size=5))
     def mark_read(self, who: int, picks: list[int]) -> None:
@@ -164,9 +167,9 @@ class LogMachine(RuleBasedStateMachine):
     @rule(who=WHO, picks=st.lists(PICK, min_size=1, max_size=5), what=st.sampled_from(sorted(CHANGES)))
     def change_state(self, who: int, picks: list[int], what: str) -> None:
         ids = [self.anyones(pick) for pick in picks]
-        change, wanted = CHANGES[what]
+        change, target = CHANGES[what]
         truth = self.truths[self.users[who]]
-        expected = truth.change(ids, **wanted), truth.counts[-1]
+        expected = truth.change(ids, **target), truth.counts[-1]
         assert change(self.database, self.publisher, self.users[who], ids) == expected
 
     @rule(who=WHO)
@@ -238,11 +241,11 @@ class LogMachine(RuleBasedStateMachine):
         held: object = None
         while not held:
             answer = streams.poll(self.database, self.settings, user, device.cursor, 20)
-            said, held = json.loads(answer.body), answer.headers("GET")
-            for one in said["events"]:
-                event = Dispatched(one["event"], json.dumps(one["data"]), one["id"])
+            body, held = json.loads(answer.body), answer.headers("GET")
+            for item in body["events"]:
+                event = Dispatched(item["event"], json.dumps(item["data"]), item["id"])
                 device.take(event, lambda: self.fetched(user))
-            device.cursor = said["cursor"]
+            device.cursor = body["cursor"]
         assert self.seq_of(user, device.cursor) == self.truths[user].head
         self.check_shown(user, device)
 
@@ -261,8 +264,8 @@ class LogMachine(RuleBasedStateMachine):
     @rule(who=WHO, limit=st.integers(1, 4))
     def page_through_the_list(self, who: int, limit: int) -> None:
         user = self.users[who]
-        found = self.listed(user, limit=limit)
-        assert list(found) == [one for one, item in self.truths[user].items.items() if not item.is_archived][::-1]
+        result = self.listed(user, limit=limit)
+        assert list(result) == [value for value, item in self.truths[user].items.items() if not item.is_archived][::-1]
 
     # --- invariants
 
@@ -344,15 +347,22 @@ class LogMachine(RuleBasedStateMachine):
         return self.listed(user) | self.listed(user, archived=True), counts.unread, counts.unseen
 
     def listed(self, user: str, *, limit: int = 10_000, archived: bool = False, pages: int = 10_000) -> Shown:
-        found: Shown = {}
+        result: Shown = {}
         before: int | None = None
         for _ in range(pages):
             page, _, before, _ = inbox.page(self.database, user, limit=limit, before=before, archived=archived)
-            assert not found.keys() & {one.id for one in page}, "a notification is on two pages"
-            found |= {one.id: (one.revision, one.read_at is None, one.archived_at is not None) for one in page}
+            assert not result.keys() & {notification.id for notification in page}, "a notification is on two pages"
+            result |= {
+                notification.id: (
+                    notification.revision,
+                    notification.read_at is None,
+                    notification.archived_at is not None,
+                )
+                for notification in page
+            }
             if before is None:
                 break
-        return found
+        return result
 
     def seq_of(self, user: str, cursor: str | None) -> int | None:
         event = None if cursor is None else cursors.decode(self.database.name, user, cursor)

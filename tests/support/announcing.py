@@ -40,15 +40,15 @@ def titles(database: Database, publisher: Publisher, user: str, named: set[str] 
     """The user's list, oldest first, as a GET shows it."""
     at = announcements.arrive(database, publisher, user, named)
     shown, unread, *_ = inbox.page(database, user, limit=200, at=at)
-    assert unread == sum(one.read_at is None for one in shown)
-    return [one.content.title for one in reversed(shown)]
+    assert unread == sum(notification.read_at is None for notification in shown)
+    return [notification.content.title for notification in reversed(shown)]
 
 
 def opened(database: Database, publisher: Publisher, settings: Settings, user: str) -> dict[str, Any]:
     connection = connections.new(settings, user, None, "", "")
     answer = streams.open_stream(database, publisher, settings, connection, None)
-    found: dict[str, Any] = parse(answer.body).events[0].json()
-    return found
+    result: dict[str, Any] = parse(answer.body).events[0].json()
+    return result
 
 
 def rows(database: Database, table: str) -> int:

@@ -97,21 +97,21 @@ class Device:
     @property
     def log(self) -> list[Received]:
         """The received events of the user's log: all but ``connected`` and heartbeats."""
-        return [one for one in self.received if one.event not in OWN]
+        return [event for event in self.received if event.event not in OWN]
 
     @property
     def seqs(self) -> list[int | None]:
         """The received positions in the log, in order of arrival."""
-        return [one.seq for one in self.log]
+        return [event.seq for event in self.log]
 
     @property
     def titles(self) -> list[str]:
         """The titles of the received notifications."""
-        return [one.json["title"] for one in self.received if one.event == "notification"]
+        return [event.json["title"] for event in self.received if event.event == "notification"]
 
     def named(self, event: str) -> list[Received]:
         """The received events of this name."""
-        return [one for one in self.received if one.event == event]
+        return [item for item in self.received if item.event == event]
 
     def wait(self, condition: Callable[["Device"], object], timeout: float = WAIT) -> None:
         """Wait until the condition is true of this device."""
@@ -138,7 +138,7 @@ class Device:
 
     def __repr__(self) -> str:
         """Show enough to explain a failure."""
-        shown = ", ".join(f"{one.event}:{one.id}" for one in self.received[-12:])
+        shown = ", ".join(f"{event.event}:{event.id}" for event in self.received[-12:])
         state = "open" if self.open else f"refused {self.refused}" if self.refused else "closed"
         return f"<{state}, {self.connections} connections, {len(self.received)} events, last: {shown}>"
 

@@ -15,8 +15,8 @@ def event_id(database: Database, user_id: str, seq: int) -> EventId:
     if seq == 0:
         return START
     with database.autocommit() as db:
-        found = log.read_events(db, user_id, seq, seq, 1, datetime.now(UTC))
-    return found[0].id if found else EventId(seq, NOBODYS_TAG)
+        result = log.read_events(db, user_id, seq, seq, 1, datetime.now(UTC))
+    return result[0].id if result else EventId(seq, NOBODYS_TAG)
 
 
 def cursor(database: Database, user_id: str, seq: int) -> str:

@@ -30,12 +30,12 @@ class Read:
 def parse(text: str) -> Read:
     # Text after the last line end is an unfinished line; an event without its empty line is never dispatched.
     *lines, _ = re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff"))
-    found: list[Dispatched] = []
+    result: list[Dispatched] = []
     kind, data, last_id, retry = "", "", "", None
     for line in lines:
         if not line:
             if data:
-                found.append(Dispatched(kind or "message", data.removesuffix("\n"), last_id))
+                result.append(Dispatched(kind or "message", data.removesuffix("\n"), last_id))
             kind, data = "", ""
             continue
         name, _, value = line.partition(":")
@@ -49,4 +49,4 @@ def parse(text: str) -> Read:
                 last_id = value
             case "retry" if re.fullmatch("[0-9]+", value):
                 retry = int(value)
-    return Read(found, last_id, retry)
+    return Read(result, last_id, retry)

@@ -40,9 +40,9 @@ class Fragile:
 
         Later recoveries are then caused by the test alone.
         """
-        wanted = self._read_again() + len(users)
+        expected = self._read_again() + len(users)
         devices = self.service.open_many(users)
-        wait_until(lambda: self._read_again() >= wanted, SETTLED, "Pushpin did not read the streams again")
+        wait_until(lambda: self._read_again() >= expected, SETTLED, "Pushpin did not read the streams again")
         return devices
 
     def _read_again(self) -> int:

@@ -154,7 +154,7 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--host", choices=sorted(ROWS), action="append", help="this one alone; may be repeated")
-    given = options.parse_args()
+    arguments = options.parse_args()
     with ExitStack() as started:
         url = started.enter_context(cluster()).create("kills")
         migrate(url)
@@ -163,11 +163,11 @@ def main() -> None:
         database = Database(url)
         started.callback(database.close)
         for name, host in started.enter_context(hosts(url, data_dir)).items():
-            if name not in (given.host or ROWS):
+            if name not in (arguments.host or ROWS):
                 continue
-            found = kill_around_commits(name, host, browsers, database, given.kills, given.seed)
-            print(f"{name}: {found}")  # noqa: T201 - this is a command
-            if not (found.holds and found.unanswered and (name in REPEATED or found.hit_both_sides)):
+            result = kill_around_commits(name, host, browsers, database, arguments.kills, arguments.seed)
+            print(f"{name}: {result}")  # noqa: T201 - this is a command
+            if not (result.holds and result.unanswered and (name in REPEATED or result.hit_both_sides)):
                 raise SystemExit(1)
 
 

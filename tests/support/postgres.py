@@ -103,7 +103,7 @@ class Cluster:
 
 
 def newest_programs() -> Path:
-    found = [path for path in PROGRAMS.glob("*/bin") if (path / "initdb").exists()]
-    if not found:
+    result = [path for path in PROGRAMS.glob("*/bin") if (path / "initdb").exists()]
+    if not result:
         raise RuntimeError("PostgreSQL is not installed: `make test` installs it")
-    return max(found, key=lambda path: int(path.parent.name))
+    return max(result, key=lambda path: int(path.parent.name))

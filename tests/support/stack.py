@@ -176,11 +176,11 @@ class Stack:
 
     def pushpin_programs(self, node: int = 0) -> dict[str, int]:
         """The running programs of a node, with their process ids."""
-        found = {}
+        result = {}
         for pid in family(f"{self._data_dir}/{self._pushpins[node].name}"):
             with suppress(OSError):  # ended meanwhile
-                found[Path(f"/proc/{pid}/comm").read_text().strip()] = pid
-        return found
+                result[Path(f"/proc/{pid}/comm").read_text().strip()] = pid
+        return result
 
     def start_gunicorn(self) -> None:
         """Start the handlers."""
@@ -276,7 +276,7 @@ def free_row(count: int) -> list[int]:
 
 def free_ports(count: int) -> list[int]:
     """Find different free ports."""
-    found: list[int] = []
+    result: list[int] = []
     for port in random.sample(PORTS, k=len(PORTS)):
         with closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -284,7 +284,7 @@ def free_ports(count: int) -> list[int]:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        found.append(port)
-        if len(found) == count:
-            return found
+        result.append(port)
+        if len(result) == count:
+            return result
     raise RuntimeError(f"no {count} free ports")

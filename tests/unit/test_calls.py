@@ -45,25 +45,25 @@ def made(
 
 
 def test_all_attempts_of_a_call_share_one_idempotency_key() -> None:
-    wanted = requests.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
+    expected = requests.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
     answer = httpx.Response(
         201, json={**dict.fromkeys(protocol.Notification.__slots__), "created_at": "2026-01-01T00:00:00Z"}
     )
-    _, asked, _ = made(wanted, [httpx.ConnectError("away"), httpx.Response(503), answer])
-    assert len({one.headers["Idempotency-Key"] for one in asked}) == 1
-    assert len({one.body for one in asked}) == 1
+    _, asked, _ = made(expected, [httpx.ConnectError("away"), httpx.Response(503), answer])
+    assert len({item.headers["Idempotency-Key"] for item in asked}) == 1
+    assert len({item.body for item in asked}) == 1
     again = requests.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
-    assert again.headers["Idempotency-Key"] != wanted.headers["Idempotency-Key"]
+    assert again.headers["Idempotency-Key"] != expected.headers["Idempotency-Key"]
     own = requests.broadcast(["u"], {"type": "t", "title": "t", "message": ""}, "my key")
     assert own.headers["Idempotency-Key"] == "my key"
 
 
 @pytest.mark.parametrize("status", AGAIN)
 def test_what_may_change_is_tried_again(status: int) -> None:
-    said, asked, pauses = made(
+    body, asked, pauses = made(
         requests.unread_count(), [httpx.Response(status), httpx.Response(200, json={"unread_count": 3})]
     )
-    assert (said, len(asked), len(pauses)) == (3, 2, 1)
+    assert (body, len(asked), len(pauses)) == (3, 2, 1)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 422, 501])
@@ -97,10 +97,10 @@ def test_a_refusal_says_which_fields_are_wrong() -> None:
 
 
 def test_a_failure_carries_the_key_to_repeat_it_with() -> None:
-    wanted = requests.create_batch([], "k")
+    expected = requests.create_batch([], "k")
     for outcome in (httpx.ReadTimeout("slow"), httpx.Response(502, text="<html>")):
         with pytest.raises(ClientError) as caught:
-            made(wanted, [outcome], attempts=1)
+            made(expected, [outcome], attempts=1)
         assert caught.value.idempotency_key == "k"
 
 
@@ -138,9 +138,9 @@ def test_an_address_that_is_none_is_refused_at_once(client: type[Client | AsyncC
 
 
 def test_a_key_of_any_characters_is_part_of_the_address() -> None:
-    wanted = requests.put({"user_id": "u", "type": "t", "title": "t", "message": "", "key": "a/b?c"}, None)
-    assert (wanted.method, wanted.path) == ("PUT", "/api/notifications/keys/a%2Fb%3Fc")
-    assert b'"key"' not in (wanted.body or b"")
+    answer = requests.put({"user_id": "u", "type": "t", "title": "t", "message": "", "key": "a/b?c"}, None)
+    assert (answer.method, answer.path) == ("PUT", "/api/notifications/keys/a%2Fb%3Fc")
+    assert b'"key"' not in (answer.body or b"")
     assert requests.retract("a/b", None).path == "/api/notifications/keys/a%2Fb"
     with pytest.raises(ValueError, match="takes a key"):
         requests.put({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)

@@ -102,11 +102,11 @@ def links(page: Path) -> Iterator[str]:
 
 def anchors(page: Path) -> set[str]:
     """The ids that the headings of a page get on GitHub."""
-    found: Counter[str] = Counter()
+    result: Counter[str] = Counter()
     names = set()
     for title in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
         name = re.sub(r"[^\w\- ]", "", plain.lower()).strip().replace(" ", "-")
-        names.add(f"{name}-{found[name]}" if found[name] else name)
-        found[name] += 1
+        names.add(f"{name}-{result[name]}" if result[name] else name)
+        result[name] += 1
     return names

@@ -50,12 +50,12 @@ def test_a_hold_names_the_users_own_channels_and_no_other(user_id: str, other: s
         assert (len(channels), channels[0][0], channels[0][2]) == (count, grip.user_channel(user_id), str(head))
         assert all(set(name) <= SAFE and set(prev_id) <= {*string.hexdigits, ".", "-"} for name, _, prev_id in channels)
     # The proxy's recovery repeats what the hold contained.
-    said = {headers["Grip-Hold"]: headers["Grip-Channel"].replace("prev-id", "last-id") for headers in (stream, poll)}
-    assert grip.parse_last(said["stream"], [KEY]) == grip.Last(user_id, connection, head)
-    assert grip.parse_wait(said["response"], user_id, [KEY]) == wait
-    assert grip.parse_last(said["response"], [KEY]) is None
-    assert grip.parse_wait(said["stream"], user_id, [KEY]) is None
-    assert (grip.parse_wait(said["response"], other, [KEY]) is None) == (user_id != other)
+    body = {headers["Grip-Hold"]: headers["Grip-Channel"].replace("prev-id", "last-id") for headers in (stream, poll)}
+    assert grip.parse_last(body["stream"], [KEY]) == grip.Last(user_id, connection, head)
+    assert grip.parse_wait(body["response"], user_id, [KEY]) == wait
+    assert grip.parse_last(body["response"], [KEY]) is None
+    assert grip.parse_wait(body["stream"], user_id, [KEY]) is None
+    assert (grip.parse_wait(body["response"], other, [KEY]) is None) == (user_id != other)
 
 
 @pytest.mark.parametrize("altered", ["0123456789abcdef-1", "0123456789abcdee-0", "0123456789abcdef-00"])

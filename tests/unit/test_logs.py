@@ -87,12 +87,12 @@ def test_a_traceback_has_no_words_but_our_own(written: io.StringIO) -> None:
     except DatabaseUnavailable:
         log.exception("it failed")
 
-    found = written.getvalue()
-    assert secret not in found
+    result = written.getvalue()
+    assert secret not in result
     for said in (
         "shirase.errors.DatabaseUnavailable: the database does not answer",
         "SQLSTATE 23514",
         "test_logs.py",
         "raise",
     ):
-        assert said in found
+        assert said in result

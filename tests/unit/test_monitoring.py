@@ -18,9 +18,9 @@ WIDTH = 24  # columns of Grafana's grid
 
 def promtool(*arguments: str, cwd: Path) -> str:
     ended = subprocess.run(["promtool", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    return said
+    body = ended.stdout + ended.stderr
+    assert ended.returncode == 0, body
+    return body
 
 
 def test_prometheus_takes_the_rules_and_the_configuration() -> None:

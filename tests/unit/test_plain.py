@@ -78,8 +78,8 @@ VALUES: list[tuple[Any, Any]] = [
 
 
 def payload_of(**fields: Any) -> Any:
-    wanted = {"user_id": "42", "type": "t", "title": "T", "message": "", **fields}
-    return orjson.loads(check(NewNotification, wanted).draft().content.payload)
+    expected = {"user_id": "42", "type": "t", "title": "T", "message": "", **fields}
+    return orjson.loads(check(NewNotification, expected).draft().content.payload)
 
 
 @pytest.mark.parametrize(("value", "stored"), VALUES)
@@ -90,8 +90,8 @@ def test_what_has_an_obvious_text_is_stored_as_it(value: Any, stored: Any) -> No
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("field", ["title", "message"])
 def test_late_translations_are_texts_of_a_notification(field: str, text: Any) -> None:
-    wanted = {"user_id": "42", "type": Kind.OFFER, "title": "T", "message": "", field: text}
-    content = check(NewNotification, wanted).draft().content
+    expected = {"user_id": "42", "type": Kind.OFFER, "title": "T", "message": "", field: text}
+    content = check(NewNotification, expected).draft().content
     assert (getattr(content, field), type(getattr(content, field)), content.type) == ("面接", str, "offer")
 
 

@@ -56,13 +56,13 @@ def written(run_dir: Path, version: tuple[int, int], *, sig_key: str = KEY) -> c
 
 @pytest.mark.parametrize("version", [OLD, NEW])
 def test_every_release_gets_what_the_service_stands_on(tmp_path: Path, version: tuple[int, int]) -> None:
-    found = written(tmp_path, version)
+    result = written(tmp_path, version)
 
-    assert found["global"]["rundir"] == str(tmp_path)
-    assert found["handler"]["message_rate"] == "0"
-    assert found["runner"]["client_maxconn"] == "200000"
-    assert found["runner"]["http_port"] == "127.0.0.1:20000"
-    assert found["proxy"]["x_forwarded_for"] == "truncate:0,append"
+    assert result["global"]["rundir"] == str(tmp_path)
+    assert result["handler"]["message_rate"] == "0"
+    assert result["runner"]["client_maxconn"] == "200000"
+    assert result["runner"]["http_port"] == "127.0.0.1:20000"
+    assert result["proxy"]["x_forwarded_for"] == "truncate:0,append"
     assert "$" not in (tmp_path / "pushpin.conf").read_text()
 
 

@@ -102,5 +102,5 @@ def test_the_docs_page_serves_its_own_files_only(app: Flask) -> None:
 
 
 def endpoints(app: Flask) -> list[Endpoint]:
-    found: list[Endpoint] = app.extensions["shirase.endpoints"]
-    return found
+    result: list[Endpoint] = app.extensions["shirase.endpoints"]
+    return result

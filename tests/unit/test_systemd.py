@@ -21,10 +21,10 @@ def analyze(*arguments: str) -> str:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_is_exposed_to_little(name: str) -> None:
-    found = analyze("security", "--offline=true", "--no-pager", str(UNITS / name))
-    match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", found)
-    assert match, found
-    assert float(match[1]) < EXPOSED, found
+    result = analyze("security", "--offline=true", "--no-pager", str(UNITS / name))
+    match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", result)
+    assert match, result
+    assert float(match[1]) < EXPOSED, result
 
 
 def test_systemd_takes_every_unit(tmp_path: Path) -> None:
@@ -32,8 +32,8 @@ def test_systemd_takes_every_unit(tmp_path: Path) -> None:
         # verify wants the programs to exist here.
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", path.read_text(), flags=re.MULTILINE)
         (tmp_path / path.name).write_text(text)
-    found = analyze("verify", "--man=no", *map(str, sorted(tmp_path.iterdir())))
-    assert not [line for line in found.splitlines() if "shirase" in line], found
+    result = analyze("verify", "--man=no", *map(str, sorted(tmp_path.iterdir())))
+    assert not [line for line in result.splitlines() if "shirase" in line], result
 
 
 @pytest.mark.parametrize(

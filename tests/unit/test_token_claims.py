@@ -110,9 +110,9 @@ ISSUERS: dict[str, tuple[dict[str, str], dict[str, Any], str, set[str]]] = {
 
 
 def verified(settings: dict[str, str], claims: dict[str, Any]) -> Identity:
-    said = {"exp": int(time.time()) + 86_400} | claims
+    body = {"exp": int(time.time()) + 86_400} | claims
     token = jwt.PyJWS().encode(
-        json.dumps(said).encode(), SECRET, "HS256"
+        json.dumps(body).encode(), SECRET, "HS256"
     )  # including claims that PyJWT refuses to sign
     return tokens.verify(KEYS, Settings.from_env(GOOD | settings), token)
 

@@ -150,22 +150,22 @@ def test_a_cached_token_is_refused_under_another_key_or_audience() -> None:
 @pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256"), (ED, "EdDSA")])
 def test_a_public_key_is_for_the_algorithm_of_its_kind(key: Any, algorithm: str) -> None:
     keys = FixedKeys(public_keys(pem(key)))
-    assert [one.algorithm for one in keys.keys] == [algorithm]
+    assert [item.algorithm for item in keys.keys] == [algorithm]
     assert user_of(keys, signed(key, algorithm)) == "42"
     # On one line, as in files for Compose and systemd.
     on_one_line = public_keys(pem(key).replace("\n", "\\n"))
-    assert [one.material for one in on_one_line] == [one.material for one in keys.keys]
+    assert [item.material for item in on_one_line] == [item.material for item in keys.keys]
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS512", "none"])
 def test_the_algorithm_is_never_the_tokens_to_choose(algorithm: str) -> None:
     """The known attack: sign with the public key as a secret, or not at all (RFC 8725, section 2.1)."""
     keys = FixedKeys(public_keys(pem(RSA)))
-    said = encoded(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()) + "." + signed().split(".")[1]
+    body = encoded(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()) + "." + signed().split(".")[1]
     digest = {"HS256": "sha256", "HS512": "sha512"}.get(algorithm)
-    signature = encoded(hmac.digest(pem(RSA).encode(), said.encode(), digest)) if digest else ""
+    signature = encoded(hmac.digest(pem(RSA).encode(), body.encode(), digest)) if digest else ""
     with pytest.raises(Unauthenticated, match=r"as this service requires|cannot be read"):
-        tokens.verify(keys, SETTINGS, f"{said}.{signature}")
+        tokens.verify(keys, SETTINGS, f"{body}.{signature}")
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])

@@ -69,15 +69,15 @@ class Jwks:
             # Without a set, callers wait for the first fetch. After a failed one they do not: an issuer that hangs
             # must not hold every thread.
             self._fetch(wait=not self._attempted)
-        found = self._with_id(key_id)
+        key = self._with_id(key_id)
         if (
-            not found and self._known
+            not key and self._known
         ):  # the keys may have been rotated; one caller fetches, the others use the present set
             self._fetch(wait=False)
-            found = self._with_id(key_id)
+            key = self._with_id(key_id)
         if self._age() > STALE:
             raise KeysUnavailable("the keys that tokens are checked with cannot be fetched")
-        return found
+        return key
 
     def _age(self) -> float:
         return self._clock() - self._fetched_at
@@ -133,10 +133,10 @@ def _read(body: bytes) -> Found:
     content = orjson.loads(body)
     entries = content.get("keys") if isinstance(content, dict) else None
     listed = entries[:MAX_KEYS] if isinstance(entries, list) else []
-    found = [(one.get("kid"), key) for one in listed if isinstance(one, dict) and (key := _key(one))]
-    if not found:
+    keys = [(entry.get("kid"), key) for entry in listed if isinstance(entry, dict) and (key := _key(entry))]
+    if not keys:
         raise ValueError("it has no key for RS256, ES256 or EdDSA")
-    return found
+    return keys
 
 
 def _key(entry: dict[str, Any]) -> Key | None:

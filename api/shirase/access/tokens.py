@@ -77,7 +77,7 @@ def mint(settings: TokenSettings, user_id: str | int, *, scope: str = "", ttl: i
     now = int(time.time())
     claims: dict[str, str | int] = {settings.jwt_user_claim: str(user_id), "iat": now, "exp": now + ttl}
     if scope:
-        claims[settings.jwt_scope_claims[0]] = " ".join(_granting(settings, one) for one in scope.split())
+        claims[settings.jwt_scope_claims[0]] = " ".join(_granting(settings, name) for name in scope.split())
     if settings.jwt_issuer:
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
@@ -156,12 +156,12 @@ def _topics(claims: dict[str, Any]) -> frozenset[str] | None:
     return as_topics(_words(claims["topics"])) if "topics" in claims else None
 
 
-def name_topics(found: object, names: Iterable[object] | str | None) -> object:
+def name_topics(user: object, names: Iterable[object] | str | None) -> object:
     """Add the host's topics to the user that it has identified, a user's id or an ``Identity``."""
-    user_id = as_user_id(found)
-    identity = Identity(user_id) if user_id is not None else found
+    user_id = as_user_id(user)
+    identity = Identity(user_id) if user_id is not None else user
     if names is None or not isinstance(identity, Identity):
-        return found
+        return user
     return replace(identity, topics=as_topics(names.split() if isinstance(names, str) else names))
 
 

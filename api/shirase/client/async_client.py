@@ -43,10 +43,10 @@ class AsyncClient:
         return await self._run(requests.create(fields, idempotency_key))
 
     async def batch(
-        self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None
+        self, notifications: Iterable[AddressedInput], *, idempotency_key: str | None = None
     ) -> list[Notification]:
         """Create several."""
-        return await self._run(requests.create_batch(wanted, idempotency_key))
+        return await self._run(requests.create_batch(notifications, idempotency_key))
 
     async def broadcast(
         self, user_ids: Iterable[UserId], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]

@@ -114,9 +114,11 @@ class Client:
         """Create a notification; with an ``idempotency_key``, repeats of this call are harmless too."""
         return self._run(requests.create(fields, idempotency_key))
 
-    def batch(self, wanted: Iterable[AddressedInput], *, idempotency_key: str | None = None) -> list[Notification]:
+    def batch(
+        self, notifications: Iterable[AddressedInput], *, idempotency_key: str | None = None
+    ) -> list[Notification]:
         """Create 1 to 1,000 notifications, all or nothing, in order."""
-        return self._run(requests.create_batch(wanted, idempotency_key))
+        return self._run(requests.create_batch(notifications, idempotency_key))
 
     def broadcast(
         self, user_ids: Iterable[UserId], *, idempotency_key: str | None = None, **fields: Unpack[KeyedInput]

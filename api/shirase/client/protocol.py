@@ -74,7 +74,7 @@ class Notification(_Declared):  # type: ignore[misc]
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Notification":
         """Read the service's JSON, ignoring fields of newer releases."""
-        known: dict[str, Any] = {one.name: values.get(one.name) for one in dataclass_fields(cls)}
+        known: dict[str, Any] = {member.name: values.get(member.name) for member in dataclass_fields(cls)}
         times = {name: datetime.fromisoformat(text) for name, text in known.items() if text and name.endswith("_at")}
         return cls(**known | times)
 
@@ -134,7 +134,7 @@ class Announcement:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Announcement":
         """Read the service's JSON, ignoring the other fields."""
-        known: dict[str, Any] = {one.name: values.get(one.name) for one in dataclass_fields(cls)}
+        known: dict[str, Any] = {member.name: values.get(member.name) for member in dataclass_fields(cls)}
         times = {name: datetime.fromisoformat(text) for name, text in known.items() if text and name.endswith("_at")}
         return cls(**known | times)
 
@@ -211,7 +211,7 @@ def refused(answer: httpx.Response, request: Request[Any] | None = None) -> Clie
     try:
         problem = answer.json()
         detail = f"{problem['title']}: {problem['detail']}"
-        errors = tuple(FieldError(str(one["field"]), str(one["message"])) for one in problem.get("errors") or ())
+        errors = tuple(FieldError(str(error["field"]), str(error["message"])) for error in problem.get("errors") or ())
     except (ValueError, KeyError, TypeError):
         detail = answer.text[:200].strip() or answer.reason_phrase
     message = f"{answer.status_code} {detail}"
@@ -231,10 +231,10 @@ def _key(request: Request[Any] | None) -> str | None:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(text)
+        answer = orjson.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
 class Export:

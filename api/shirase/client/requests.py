@@ -23,9 +23,9 @@ def create(fields: AddressedInput, key: str | None) -> Request[Notification]:
     return _post("", Notification.from_json, fields, key or secrets.token_hex(16))
 
 
-def create_batch(wanted: Iterable[AddressedInput], key: str | None) -> Request[list[Notification]]:
+def create_batch(notifications: Iterable[AddressedInput], key: str | None) -> Request[list[Notification]]:
     """Create several, all or nothing."""
-    return _post("/batch", _notifications, {"notifications": list(wanted)}, key or secrets.token_hex(16))
+    return _post("/batch", _notifications, {"notifications": list(notifications)}, key or secrets.token_hex(16))
 
 
 def broadcast(user_ids: Iterable[UserId], fields: KeyedInput, key: str | None) -> Request[int]:
@@ -170,7 +170,7 @@ def _post(path: str, read_answer: Callable[[Any], T], body: Mapping[str, Any], k
 
 
 def _notifications(answer: Any) -> list[Notification]:
-    return [Notification.from_json(one) for one in answer["notifications"]]
+    return [Notification.from_json(notification) for notification in answer["notifications"]]
 
 
 def _page(answer: Any) -> Page:

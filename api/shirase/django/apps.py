@@ -35,7 +35,7 @@ class ShiraseConfig(AppConfig):
 
         checks.register(check, "shirase")
         post_migrate.connect(self._migrate, sender=self)
-        setting_changed.connect(self._forget, dispatch_uid=self.label)
+        setting_changed.connect(self._discard_configuration, dispatch_uid=self.label)
 
     @cached_property
     def site(self) -> Site:
@@ -89,7 +89,7 @@ class ShiraseConfig(AppConfig):
                 if table.name != DatabaseNameRow.__tablename__:  # part of cursors, and constant while the tables exist
                     db.execute(delete(table))
 
-    def _forget(self, **_: Any) -> None:
+    def _discard_configuration(self, **_: Any) -> None:
         """Read the settings again, because a test of the site overrides them."""
         for name in ("site", "database", "publisher", "services"):
             self.__dict__.pop(name, None)
@@ -97,5 +97,5 @@ class ShiraseConfig(AppConfig):
 
 def shirase() -> ShiraseConfig:
     """The application of the running site."""
-    found: ShiraseConfig = apps.get_app_config(ShiraseConfig.label)
-    return found
+    config: ShiraseConfig = apps.get_app_config(ShiraseConfig.label)
+    return config

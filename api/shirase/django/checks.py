@@ -56,11 +56,11 @@ def _settings() -> Iterator[CheckMessage]:
 
 
 def _middleware() -> Iterator[CheckMessage]:
-    for wanted, number in ((GRIP, "E004"), (AUTHENTICATION, "E005")):
-        if wanted not in settings.MIDDLEWARE:
+    for middleware, number in ((GRIP, "E004"), (AUTHENTICATION, "E005")):
+        if middleware not in settings.MIDDLEWARE:
             yield Error(
-                f"{wanted} is not in MIDDLEWARE.",
-                hint=f"Add {wanted!r} to MIDDLEWARE.",
+                f"{middleware} is not in MIDDLEWARE.",
+                hint=f"Add {middleware!r} to MIDDLEWARE.",
                 id=f"shirase.{number}",
             )
 
@@ -96,7 +96,7 @@ def _links() -> Iterator[CheckMessage]:
         )
         return
     exempt = getattr(settings, "SECURE_REDIRECT_EXEMPT", [])
-    if settings.SECURE_SSL_REDIRECT and not any(re.search(one, path.lstrip("/")) for one in exempt):
+    if settings.SECURE_SSL_REDIRECT and not any(re.search(pattern, path.lstrip("/")) for pattern in exempt):
         yield Warning(
             "SECURE_SSL_REDIRECT sends the proxy away where it reads a stream again, which ends it.",
             hint=f"Add r'^{path.lstrip('/')}' to SECURE_REDIRECT_EXEMPT.",

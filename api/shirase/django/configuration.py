@@ -87,8 +87,8 @@ def _function(name: str, value: Any, what: str) -> Callable[[Any], Any] | None:
         raise SettingsError(f"SHIRASE[{name!r}]", str(exc)) from exc
     if not callable(function):
         raise SettingsError(f"SHIRASE[{name!r}]", f"must be a function, or where one is: {what}")
-    wanted: Callable[[Any], Any] = function
-    return wanted
+    converted: Callable[[Any], Any] = function
+    return converted
 
 
 def _text(value: Any) -> str:

@@ -39,22 +39,22 @@ def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[
     """
     if (user is None) == (user_id is None):
         raise TypeError("notify() takes either user or user_id")
-    wanted = _shirase().site.user_id(user) if user_id is None else user_id
-    return _append([check(NewEntry, {"user_id": wanted, **fields}).draft()])[0]
+    user_id = _shirase().site.user_id(user) if user_id is None else user_id
+    return _append([check(NewEntry, {"user_id": user_id, **fields}).draft()])[0]
 
 
 def retract(*, user: Any = None, user_id: UserId | None = None, key: str) -> None:
     """Retract the user's notification of this key, if any; arguments and errors as for ``notify``."""
     if (user is None) == (user_id is None):
         raise TypeError("retract() takes either user or user_id")
-    named = _shirase().site.user_id(user) if user_id is None else user_id
-    wanted = check(Retraction, {"user_id": named, "key": key})
-    _run(lambda db: retract_store.retract(db, wanted.user_id, wanted.key, datetime.now(UTC)))
+    user_id = _shirase().site.user_id(user) if user_id is None else user_id
+    retraction = check(Retraction, {"user_id": user_id, "key": key})
+    _run(lambda db: retract_store.retract(db, retraction.user_id, retraction.key, datetime.now(UTC)))
 
 
-def notify_many(wanted: Iterable[AddressedInput]) -> list[Notification]:
+def notify_many(notifications: Iterable[AddressedInput]) -> list[Notification]:
     """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; errors as for ``notify``."""
-    return _append(check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
+    return _append(check(NewBatch, {"notifications": [dict(fields) for fields in notifications]}).drafts())
 
 
 def broadcast(
@@ -70,12 +70,14 @@ def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Un
 
     Other announcements wait until the transaction ends.
     """
-    wanted = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
+    announcement = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
     application = _shirase()
-    draft = wanted.draft()
+    draft = announcement.draft()
     check_payloads(application.site.settings.type_catalogue, [draft])
     with transaction.atomic(using=application.site.alias, savepoint=False), application.database.within() as db:
-        return announcements.add(db, wanted.topic, draft, datetime.now(UTC), for_newcomers=wanted.for_newcomers)
+        return announcements.add(
+            db, announcement.topic, draft, datetime.now(UTC), for_newcomers=announcement.for_newcomers
+        )
 
 
 def _append(drafts: list[Draft]) -> list[Notification]:
@@ -84,10 +86,10 @@ def _append(drafts: list[Draft]) -> list[Notification]:
 
     def put(db: Connection) -> list[Event]:
         results.extend(keyed.put(db, drafts, datetime.now(UTC)))
-        return [event for one in results for event in one.events]
+        return [event for result in results for event in result.events]
 
     _run(put)
-    return [one.notification for one in results]
+    return [result.notification for result in results]
 
 
 def _run(append: Callable[[Connection], list[Event]]) -> None:

@@ -70,11 +70,11 @@ def _signed_in(request: HttpRequest) -> str | None:
     if not request.user.is_authenticated:
         return None
     application = shirase()
-    given = application.site.user_id(request.user)
-    found = tokens.as_user_id(given)
-    if found is None:
-        raise TypeError(f"SHIRASE['USER_ID'] must give 1 to 255 characters without control characters, not {given!r}")
-    return found
+    user = application.site.user_id(request.user)
+    user_id = tokens.as_user_id(user)
+    if user_id is None:
+        raise TypeError(f"SHIRASE['USER_ID'] must give 1 to 255 characters without control characters, not {user!r}")
+    return user_id
 
 
 def _topics(request: HttpRequest) -> Iterable[str] | None:

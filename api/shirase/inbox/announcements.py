@@ -61,19 +61,19 @@ def find(database: Database, number: int) -> tuple[Announcement, int]:
         NotFound: if it was deleted, is older than what is kept, or never was.
     """
     with database.autocommit() as db:
-        found = announcements.find(db, number)
-        waiting = announcements.waiting(db, number) if found else 0
-    if found is None:
+        announcement = announcements.find(db, number)
+        waiting = announcements.waiting(db, number) if announcement else 0
+    if announcement is None:
         raise NotFound(NOT_FOUND)
-    return found, waiting
+    return announcement, waiting
 
 
 def page(database: Database, limit: int, before: int | None) -> tuple[list[Announcement], int | None]:
     """Announcements, the latest first, and where the next page begins."""
     with database.autocommit() as db:
-        found = announcements.page(db, limit + 1, before)
-    shown = found[:limit]
-    return shown, shown[-1].id if len(found) > limit else None
+        rows = announcements.page(db, limit + 1, before)
+    shown = rows[:limit]
+    return shown, shown[-1].id if len(rows) > limit else None
 
 
 def retract(database: Database, publisher: Publisher, number: int) -> None:
@@ -98,7 +98,7 @@ def remove(database: Database, publisher: Publisher, number: int) -> int:
             due = announcements.taken_over(db, number, BATCH)
         if not due:
             with database.transaction() as db:
-                announcements.forget(db, number)
+                announcements.remove(db, number)
             break
         with database.transaction() as db:
             appended = retention.remove(db, due, datetime.now(UTC))
@@ -202,16 +202,16 @@ def change_members(database: Database, topic: str, add: Collection[str], remove:
 def members(database: Database, topic: str, limit: int, after: str) -> tuple[list[str], str | None]:
     """A topic's members in the order of their ids, and behind whom the next page begins."""
     with database.autocommit() as db:
-        found = topics.page(db, topic, limit + 1, after)
-    return found[:limit], found[limit - 1] if len(found) > limit else None
+        user_ids = topics.page(db, topic, limit + 1, after)
+    return user_ids[:limit], user_ids[limit - 1] if len(user_ids) > limit else None
 
 
 def delete_topic(database: Database, topic: str) -> None:
     """Remove every member, some at a time."""
     while True:
         with database.autocommit() as db:
-            found = topics.page(db, topic, SPREAD)
-        if not found:
+            user_ids = topics.page(db, topic, SPREAD)
+        if not user_ids:
             return
         with database.transaction() as db:
-            topics.delete(db, topic, found)
+            topics.delete(db, topic, user_ids)

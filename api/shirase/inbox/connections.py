@@ -62,7 +62,7 @@ def admit(db: Connection, settings: Settings, connection: StreamConnection) -> t
     The transaction must hold the user's lock (``lock_of``) and must be rolled back if this raises.
 
     Returns:
-        The evicted connections, to be passed to ``tell`` after the commit; and the position of the user's log.
+        The evicted connections, for ``publish_closings`` after the commit; and the position of the user's log.
 
     Raises:
         TooManyConnections: if the limit is reached and the policy is to reject.
@@ -131,7 +131,7 @@ def closing(reason: str) -> str:
     return sse.encode(sse.Event("closing", data, retry=None if reconnect else NEVER))
 
 
-def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> None:
+def publish_closings(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> None:
     """Publish the closing of ended connections to every node.
 
     The relay repeats it for a node that does not accept it.
@@ -148,7 +148,7 @@ def tell(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> No
     ]
     if closed:
         with database.transaction(durable=False) as db:
-            connections.mark_told(db, closed, datetime.now(UTC))
+            connections.mark_closings_sent(db, closed, datetime.now(UTC))
 
 
 def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
@@ -156,7 +156,7 @@ def revoke(database: Database, publisher: Publisher, user_id: str) -> int:
     with database.transaction(lock=lock_of(user_id)) as db:
         ended = connections.end_of_user(db, user_id, REVOKED, datetime.now(UTC))
     metrics.ENDED.labels(REVOKED).inc(len(ended))
-    tell(database, publisher, ended)
+    publish_closings(database, publisher, ended)
     return len(ended)
 
 
@@ -167,13 +167,13 @@ def end_due(database: Database, publisher: Publisher) -> int:
     while True:
         with database.autocommit() as db:
             due = connections.expired(db, now, BATCH)
-            ended = connections.untold(db, BATCH)
+            ended = connections.unsent_closings(db, BATCH)
         if due:
             with database.transaction() as db:
                 expired = connections.end(db, due, TOKEN_EXPIRED, now)
             metrics.ENDED.labels(TOKEN_EXPIRED).inc(len(expired))
             ended += expired
-        tell(database, publisher, ended)
+        publish_closings(database, publisher, ended)
         done += len(due)
         if len(due) < BATCH:
             return done

@@ -145,7 +145,7 @@ class NewBatch(Request):
 
     def drafts(self) -> list[Draft]:
         """Convert for the layers below."""
-        return [one.draft() for one in self.notifications]
+        return [notification.draft() for notification in self.notifications]
 
 
 class NewBroadcast(NewContent):

@@ -256,7 +256,7 @@ def _mark(
         ):
             log.mark_published(db, sent, now, way=way, committed_at=committed_at)
             if behind:
-                missed.remember(db, behind)
+                missed.record(db, behind)
     except DatabaseUnavailable:
         # The notification is committed and sent. The relay will publish it again, and the proxy drops the repeat.
         logger.warning("the database became unavailable before %d events were marked as published", len(sent))

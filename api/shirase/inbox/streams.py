@@ -219,7 +219,7 @@ def _admit(database: Database, publisher: Publisher, settings: Settings, connect
             ended, position = connections.admit(db, settings, connection)
     except DatabaseReadOnly:  # read-only database: admit the stream without counting it
         return replay.position(database, connection.user_id)
-    connections.tell(database, publisher, ended)
+    connections.publish_closings(database, publisher, ended)
     return position
 
 

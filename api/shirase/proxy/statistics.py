@@ -26,7 +26,7 @@ MOST_AT_ONCE = 5000  # messages read before they are processed
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Report:
     """One message of a node about one connection."""
 
     node: str
@@ -45,7 +45,7 @@ class Statistics:
             addresses: by node name, such as ``tcp://127.0.0.1:8002``.
         """
         self.connected_since: dict[str, float] = {}  # connected nodes, with the time.monotonic() of the connect
-        self.is_behind = False  # whether ``heard`` left messages unread
+        self.is_behind = False  # whether ``reports`` left messages unread
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         self._sockets: dict[zmq.Socket[bytes], str] = {}
@@ -66,20 +66,20 @@ class Statistics:
             if monitor in ready:
                 self._notice(monitor, node)
 
-    def heard(self) -> Iterator[Heard]:
+    def reports(self) -> Iterator[Report]:
         """The messages that have arrived, at most ``MOST_AT_ONCE`` of each node."""
         self.is_behind = False
         for socket, node in self._sockets.items():
             yield from self._read(socket, node)
 
-    def _read(self, socket: "zmq.Socket[bytes]", node: str) -> Iterator[Heard]:
+    def _read(self, socket: "zmq.Socket[bytes]", node: str) -> Iterator[Report]:
         for _ in range(MOST_AT_ONCE):
             try:
                 message = socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            if heard := parse(node, message):
-                yield heard
+            if report := parse(node, message):
+                yield report
         self.is_behind = True
 
     def _connect(self, node: str, address: str) -> None:
@@ -105,13 +105,13 @@ class Statistics:
                 self.connected_since[node] = time.monotonic()
 
 
-def parse(node: str, message: bytes) -> Heard | None:
+def parse(node: str, message: bytes) -> Report | None:
     """Parse one message; ``None`` if it is not about a connection, or not of the form that Pushpin writes."""
     if not message.startswith(OF_CONNECTION):
         return None
     connection_id, _, rest = message[len(OF_CONNECTION) :].partition(b'"')
     report = _read_rest(rest)
-    return Heard(node, connection_id.decode(), *report) if report and _ID.fullmatch(connection_id) else None
+    return Report(node, connection_id.decode(), *report) if report and _ID.fullmatch(connection_id) else None
 
 
 @lru_cache(64)  # the same for all connections of a node

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from shirase.errors import DatabaseUnavailable
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher, hint
-from shirase.proxy.statistics import Heard, Statistics
+from shirase.proxy.statistics import Report, Statistics
 from shirase.settings import Settings
 from shirase.store import registry
 from shirase.store.database import Database
@@ -36,11 +36,11 @@ COMPARE = 5.0  # seconds between two comparisons of a node with its rows
 TTL = 15.0  # seconds in which a node repeats everything (stats_subscription_ttl), until its messages state it
 PATIENCE = 4 / 3  # times the TTL to wait for a repetition
 REREADS = 20  # streams that are read again per turn, to limit the load of the handlers
-UNHELD = 2.0  # seconds in which a new stream must be announced; a later announcement restores it
-UNHEARD = 60.0  # the same while a node's statistics are missing
+GRACE = 2.0  # seconds in which a new stream must be announced; a later announcement restores it
+LONG_GRACE = 60.0  # the same while a node's statistics are missing
 LEASE = 900.0  # seconds until an unconfirmed row expires; three times the interval of a handler's updates
 LEFT_KEPT, ENDED_KEPT = timedelta(minutes=10), timedelta(days=1)  # how long rows outlive their connections
-FORGET = 5000  # rows removed at a time
+REMOVAL_BATCH = 5000  # rows removed at a time
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Presence:
         now = time.monotonic()
         for node in self._nodes.values():
             self._notice(node, self._statistics.connected_since.get(node.name), now)
-        for message in self._statistics.heard():
+        for message in self._statistics.reports():
             if message.ttl:
                 self._patience = PATIENCE * message.ttl
             _note(self._nodes[message.node], message, now + self._patience)
@@ -116,7 +116,7 @@ class Presence:
         else:
             logger.info("%s: statistics received", node.name)
         node.since, node.compared_at, self._ticked_at = since, now, 0.0
-        _forget(node)
+        _reset(node)
 
     def _enter(self, node: _Node) -> None:
         """Write the changes, with one statement for each kind."""
@@ -150,16 +150,18 @@ class Presence:
             for node in self._nodes.values():
                 if node.since is None and now - node.lost_at >= LOST:
                     self._give_up(db, node, timestamp)
-                registry.note_node(db, node.name, timestamp, timestamp if node.since is not None else None)
+                registry.record_node(db, node.name, timestamp, timestamp if node.since is not None else None)
             if self._settled(now) and not self._without_statistics:
-                all_heard = all(node.since is not None for node in self._nodes.values())
-                registry.never_announced(db, timestamp - timedelta(seconds=UNHELD if all_heard else UNHEARD), timestamp)
+                all_received = all(node.since is not None for node in self._nodes.values())
+                registry.never_announced(
+                    db, timestamp - timedelta(seconds=GRACE if all_received else LONG_GRACE), timestamp
+                )
         self._ticked_at = now
 
     def _give_up(self, db: Connection, node: _Node, timestamp: datetime) -> None:
         """Mark a node's streams as gone, unless another relay receives its statistics."""
-        _, heard_at = registry.nodes_heard(db).get(node.name, (timestamp, None))
-        if heard_at is None or timestamp - heard_at > timedelta(seconds=LOST):
+        _, reported_at = registry.node_checks(db).get(node.name, (timestamp, None))
+        if reported_at is None or timestamp - reported_at > timedelta(seconds=LOST):
             count = registry.node_lost(db, node.name, timestamp)
             if count:
                 logger.warning(
@@ -197,7 +199,7 @@ class Presence:
                     registry.renew(db, node.name, timestamp - timedelta(seconds=LEASE / 3), timestamp)
             if self._settled(now):
                 registry.overdue(db, timestamp - timedelta(seconds=self._lease), timestamp)
-            registry.forget(db, timestamp - LEFT_KEPT, timestamp - ENDED_KEPT, FORGET)
+            registry.remove_old(db, timestamp - LEFT_KEPT, timestamp - ENDED_KEPT, REMOVAL_BATCH)
         self._kept_at = now
 
 
@@ -212,13 +214,13 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
                 stop.wait(TICK)
 
 
-def _note(node: _Node, heard: Heard, until: float) -> None:
-    if heard.instance != node.instance:
-        _forget(node)
+def _note(node: _Node, report: Report, until: float) -> None:
+    if report.instance != node.instance:
+        _reset(node)
         node.doubted = node.instance != ""  # a new process does not hold its predecessor's streams
-        node.instance = heard.instance
-    connection_id = heard.connection_id
-    if not heard.ttl:
+        node.instance = report.instance
+    connection_id = report.connection_id
+    if not report.ttl:
         node.announced.pop(connection_id, None)
         node.arrived.discard(connection_id)
         node.departed.add(connection_id)
@@ -238,7 +240,7 @@ def _expire(node: _Node, now: float) -> None:
     node.departed.update(expired)
 
 
-def _forget(node: _Node) -> None:
+def _reset(node: _Node) -> None:
     node.doubted = False
     node.announced.clear()
     for waiting in (node.arrived, node.departed, node.without_row, node.rereading):

@@ -146,7 +146,7 @@ def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
         if not users or not publisher.publish_to(node, events.to_repair(database.name, list(users), latest)):
             return
         with database.transaction() as db:
-            missed.forget(db, node, users)
+            missed.remove(db, node, users)
         metrics.RELAY_HINTED.labels(node).inc(len(users))
         logger.info("%s: had the streams of %d users read again", node, len(users))
 
@@ -165,9 +165,9 @@ def end_bursts(database: Database, publisher: Publisher, seen: Bursts) -> Bursts
         items = events.to_repair(database.name, list(over), latest)
         failed = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
         with database.transaction() as db:
-            missed.forget(db, missed.ANY_NODE, over)
+            missed.remove(db, missed.ANY_NODE, over)
             if failed:
-                missed.remember(db, [(node, user_id) for node in failed for user_id in over])
+                missed.record(db, [(node, user_id) for node in failed for user_id in over])
     return {user_id: times for user_id, times in bursts.items() if user_id not in over}
 
 

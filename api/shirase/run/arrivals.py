@@ -76,14 +76,14 @@ class Arrival:
         self.late = False  # nothing more is waited for
         self.answered = False  # all that is left is to close the connection
         self.user: str | None = None  # whose body it is, once that is known
-        self._wanted: int | None = None
+        self._length: int | None = None
         self._end = b"\r\n\r\n"  # of what declares no length
         self._guesses = GUESSES
 
     def park(self, arrived: bytes) -> None:
         """Keep what a thread has read of it."""
         self.arrived = arrived
-        self._wanted, self._end = _expected(arrived)
+        self._length, self._end = _expected(arrived)
 
     def leave(self, until: float) -> None:
         """The response is sent: wait until the client closes, or until then."""
@@ -104,9 +104,9 @@ class Arrival:
         if self.answered:
             return not data or len(self.arrived) > DRAINED
         self.ended = not data or len(self.arrived) > MOST
-        if not self.ended and _has_ended(self.arrived, self._wanted, self._end):
+        if not self.ended and _has_ended(self.arrived, self._length, self._end):
             # Each guess takes a thread's time, and what a client puts into a chunk may look like the last one.
-            self._guesses -= self._wanted is None
+            self._guesses -= self._length is None
             return self._guesses >= 0
         return self.ended
 

@@ -25,7 +25,7 @@ class DataDirectoryTaken(ShiraseError):
 
 
 @contextmanager
-def held(data_dir: Path) -> Iterator[None]:
+def locked(data_dir: Path) -> Iterator[None]:
     """Create the directory if needed and lock it, so that no second copy writes to it.
 
     Raises:

@@ -91,8 +91,8 @@ def run_directory(data_dir: Path, node: str = "run") -> Path:
         name = hashlib.blake2s(bytes(path), digest_size=6).hexdigest()
         path = Path(tempfile.gettempdir()).resolve() / f"shirase-{os.getuid()}-{name}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.lstat()
-    if found.st_uid != os.getuid() or path.is_symlink():
+    status = path.lstat()
+    if status.st_uid != os.getuid() or path.is_symlink():
         raise PermissionError(f"{path} belongs to another user")
     path.chmod(0o700)
     return path
@@ -152,15 +152,15 @@ def read_mounts(options: Iterable[str]) -> dict[str, str]:
     Raises:
         SettingsError: if one has another form, or would hide the service's own paths.
     """
-    found = {}
+    mounts = {}
     for option in options:
         match = re.fullmatch(r"((?:/[A-Za-z0-9._~-]+)+)/?=([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):([0-9]{1,5})", option)
         if match is None:
             raise SettingsError("--route", f"must be like /site/=127.0.0.1:8100, not {option!r}")
         if match[1].split("/")[1] in ("api", ".", ".."):
             raise SettingsError("--route", f"must leave the service its own paths, not take {match[1]}/")
-        found[f"{match[1]}/"] = f"{match[2]}:{match[3]}"
-    return found
+        mounts[f"{match[1]}/"] = f"{match[2]}:{match[3]}"
+    return mounts
 
 
 def read_inboxes(options: Iterable[str]) -> list[str]:

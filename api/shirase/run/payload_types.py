@@ -41,9 +41,9 @@ def typescript(catalogue: Catalogue) -> str:
         ),
     )
     lines = [
-        f"    {_json(name)}: {_write(language, name, one.payload, one.payload)};"
-        for name, one in sorted(catalogue.types.items())
-        if one.payload is not None
+        f"    {_json(name)}: {_write(language, name, entry.payload, entry.payload)};"
+        for name, entry in sorted(catalogue.types.items())
+        if entry.payload is not None
     ]
     head = '// Written by `shirase types write`; do not edit.\nimport "shirase";\n\ndeclare module "shirase" {\n'
     return f"{head}  interface Payloads {{\n" + "".join(f"{line}\n" for line in lines) + "  }\n}\n"
@@ -72,12 +72,12 @@ def python(catalogue: Catalogue) -> str:
         declare,
     )
     names: dict[str, str] = {}
-    for name, one in sorted(catalogue.types.items()):
-        if one.payload is not None:
+    for name, entry in sorted(catalogue.types.items()):
+        if entry.payload is not None:
             unique = _class_name(name)
             while unique in names.values():
                 unique += "_"
-            names[name] = _write(language, unique, one.payload, one.payload)
+            names[name] = _write(language, unique, entry.payload, entry.payload)
     table = "".join(f"    {name!r}: {kind}\n" for name, kind in names.items())
     described = (
         f"# Of each type:\n#\n{''.join('# ' + line.strip() + chr(10) for line in table.splitlines())}" if table else ""
@@ -121,10 +121,10 @@ def _of_kind(to: _Language, name: str, kind: str, schema: Schema, root: Schema, 
 
 
 def _resolve(root: Schema, reference: str) -> Any:
-    found: Any = root
+    value: Any = root
     for part in reference.removeprefix("#").strip("/").split("/"):
-        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) and part else found
-    return found
+        value = value.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(value, Mapping) and part else value
+    return value
 
 
 def _class_name(text: str) -> str:

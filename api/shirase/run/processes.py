@@ -130,13 +130,13 @@ def _handles(pid: int, number: signal.Signals) -> bool:
 
 def family(mark: str) -> list[int]:
     """The running processes with this mark, except this process. Without /proc there are none."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
+    entry = f"{MARK}={mark}".encode()
+    pids = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # gone meanwhile, or another user's
-            if wanted in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-    return [pid for pid in found if pid != os.getpid()]
+            if entry in path.read_bytes().split(b"\0"):
+                pids.append(int(path.parent.name))
+    return [pid for pid in pids if pid != os.getpid()]
 
 
 def reap_orphans(own: set[int]) -> None:

@@ -54,11 +54,11 @@ class Routes:
         known = dict.fromkeys(self._named, "")
         due = False
         while not self._stop.is_set():
-            found = look_up(self._named, known)
-            if found != known:
-                log.warning("routes: %s", ", ".join(f"{place} is {at or 'unknown'}" for place, at in found.items()))
-                write_routes(self._config, found)
-                known, due = found, True
+            addresses = look_up(self._named, known)
+            if addresses != known:
+                log.warning("routes: %s", ", ".join(f"{place} is {at or 'unknown'}" for place, at in addresses.items()))
+                write_routes(self._config, addresses)
+                known, due = addresses, True
             self._first.set()
             # Signal only the program that reads the routes: Pushpin's runner would forward it to starting programs.
             if due and self._node.signal_program("pushpin-proxy", signal.SIGHUP):
@@ -68,17 +68,17 @@ class Routes:
 
 def look_up(places: Iterable[str], known: Addresses) -> Addresses:
     """The targets of each name. If the resolver fails, they stay; a name that no longer exists has none."""
-    found = {}
+    current = {}
     for place in places:
         host, _, port = place.rpartition(":")
         try:
             rows = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
         except socket.gaierror as exc:
-            found[place] = known.get(place, "") if exc.errno == socket.EAI_AGAIN else ""
+            current[place] = known.get(place, "") if exc.errno == socket.EAI_AGAIN else ""
         else:  # IPv4 first, in a stable order, because a change would cause a reload
-            addresses = sorted({str(row[4][0]) for row in rows}, key=lambda one: (":" in one, one))
-            found[place] = " ".join(f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in addresses)
-    return found
+            addresses = sorted({str(row[4][0]) for row in rows}, key=lambda address: (":" in address, address))
+            current[place] = " ".join(f"[{each}]:{port}" if ":" in each else f"{each}:{port}" for each in addresses)
+    return current
 
 
 def _is_number(place: str) -> bool:

@@ -15,7 +15,7 @@ from shirase import logs
 from shirase.access import tickets
 from shirase.access.tokens import Identity
 from shirase.errors import SettingsError, ShiraseError
-from shirase.run.data_directory import held, keep_settings, make_keys
+from shirase.run.data_directory import keep_settings, locked, make_keys
 from shirase.run.environment import given
 from shirase.run.node import (
     SLACK,
@@ -72,7 +72,7 @@ def up(options: UpOptions) -> int:
     # SIGTERM interrupts the start as Ctrl-C does. Process 1 would ignore it by default.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with held(options.data_dir):
+        with locked(options.data_dir):
             _run(options)
     except (ShiraseError, OSError) as exc:
         print(f"shirase: {exc}", file=sys.stderr)

@@ -74,5 +74,5 @@ class BackgroundPublisher:
 
 def _call(method: WeakMethod[Callable[[], None]]) -> None:
     """Call the method if its object still exists."""
-    if found := method():
-        found()
+    if callback := method():
+        callback()

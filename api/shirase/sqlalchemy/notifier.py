@@ -77,8 +77,8 @@ class Notifier:
         check_payloads(self._services.settings.type_catalogue, drafts)
         with self._joined(session) as db:
             results = keyed.put(db, drafts, datetime.now(UTC))
-        self._note(session, [event for one in results for event in one.events])
-        return [one.notification for one in results]
+        self._note(session, [event for result in results for event in result.events])
+        return [result.notification for result in results]
 
     def retract(self, session: Session, user_id: str, key: str) -> None:
         """Remove the user's notification of this key in the session's transaction."""
@@ -86,12 +86,14 @@ class Notifier:
             appended = retract_store.retract(db, user_id, key, datetime.now(UTC))
         self._note(session, appended)
 
-    def announce(self, session: Session, wanted: NewAnnouncementNow) -> Announcement:
+    def announce(self, session: Session, announcement: NewAnnouncementNow) -> Announcement:
         """Store an announcement in the session's transaction; the relay spreads it after the commit."""
-        draft = wanted.draft()
+        draft = announcement.draft()
         check_payloads(self._services.settings.type_catalogue, [draft])
         with self._joined(session) as db:
-            return announcements.add(db, wanted.topic, draft, datetime.now(UTC), for_newcomers=wanted.for_newcomers)
+            return announcements.add(
+                db, announcement.topic, draft, datetime.now(UTC), for_newcomers=announcement.for_newcomers
+            )
 
     @property
     def schema(self) -> str | None:
@@ -171,14 +173,14 @@ def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notificatio
 
 def retract(session: AnySession, *, user_id: UserId, key: str) -> None:
     """Retract the user's notification of this key, if any; errors as for ``notify``."""
-    wanted = check(Retraction, {"user_id": user_id, "key": key})
+    retraction = check(Retraction, {"user_id": user_id, "key": key})
     own, notifier = _attached(session)
-    notifier.retract(own, wanted.user_id, wanted.key)
+    notifier.retract(own, retraction.user_id, retraction.key)
 
 
-def notify_many(session: AnySession, wanted: Iterable[AddressedInput]) -> list[Notification]:
+def notify_many(session: AnySession, notifications: Iterable[AddressedInput]) -> list[Notification]:
     """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; errors as for ``notify``."""
-    return _append(session, check(NewBatch, {"notifications": [dict(one) for one in wanted]}).drafts())
+    return _append(session, check(NewBatch, {"notifications": [dict(fields) for fields in notifications]}).drafts())
 
 
 def broadcast(session: AnySession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]) -> list[Notification]:
@@ -193,9 +195,9 @@ def announce(
 
     Other announcements wait until the transaction ends.
     """
-    wanted = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
+    announcement = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
     own, notifier = _attached(session)
-    return notifier.announce(own, wanted)
+    return notifier.announce(own, announcement)
 
 
 def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:

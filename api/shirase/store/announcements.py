@@ -42,18 +42,18 @@ def find(db: Connection, number: int) -> Announcement | None:
 
 def page(db: Connection, limit: int, before: int | None = None) -> list[Announcement]:
     """Announcements, the latest first."""
-    wanted = select(announcements).where(_ALIVE)
+    query = select(announcements).where(_ALIVE)
     if before is not None:
-        wanted = wanted.where(announcements.c.id < before)
-    return _with_counts(db, db.execute(wanted.order_by(announcements.c.id.desc()).limit(limit)).all())
+        query = query.where(announcements.c.id < before)
+    return _with_counts(db, db.execute(query.order_by(announcements.c.id.desc()).limit(limit)).all())
 
 
 def contents(db: Connection, ids: Collection[int]) -> Mapping[int, Announcement]:
     """Those of these that are not retracted, and cannot be until the transaction ends."""
     these = among(db.dialect.name, announcements.c.id, ids)
-    wanted = select(announcements).where(these, _ALIVE).order_by(announcements.c.id)
-    found = db.execute(wanted.with_for_update(read=True, key_share=True))  # FOR KEY SHARE
-    return {row.id: _announcement(row) for row in found}
+    query = select(announcements).where(these, _ALIVE).order_by(announcements.c.id)
+    rows = db.execute(query.with_for_update(read=True, key_share=True))  # FOR KEY SHARE
+    return {row.id: _announcement(row) for row in rows}
 
 
 def retract(db: Connection, number: int, now: datetime) -> bool:
@@ -67,8 +67,8 @@ def retract_key(db: Connection, key: str, now: datetime) -> list[int]:
 
 
 def _retract(db: Connection, now: datetime, which: Any) -> list[int]:
-    wanted = select(announcements.c.id).where(which, _ALIVE).order_by(announcements.c.id)
-    ids = list(db.scalars(wanted.with_for_update()))
+    query = select(announcements.c.id).where(which, _ALIVE).order_by(announcements.c.id)
+    ids = list(db.scalars(query.with_for_update()))
     if ids:
         these = among(db.dialect.name, announcements.c.id, ids)
         db.execute(update(announcements).where(these).values(retracted_at=now))
@@ -77,17 +77,20 @@ def _retract(db: Connection, now: datetime, which: Any) -> list[int]:
 
 def retracted(db: Connection, limit: int) -> list[int]:
     """Announcements that are retracted, and may still be in inboxes."""
-    wanted = select(announcements.c.id).where(announcements.c.retracted_at.is_not(None))
-    return list(db.scalars(wanted.order_by(announcements.c.id).limit(limit)))
+    query = select(announcements.c.id).where(announcements.c.retracted_at.is_not(None))
+    return list(db.scalars(query.order_by(announcements.c.id).limit(limit)))
 
 
 def taken_over(db: Connection, number: int, limit: int) -> list[tuple[int, str]]:
     """Notifications of an announcement, as (id, user)."""
-    wanted = select(notifications.c.id, notifications.c.user_id).where(notifications.c.announcement_id == number)
-    return [(one, user_id) for one, user_id in db.execute(wanted.order_by(notifications.c.user_id).limit(limit))]
+    query = select(notifications.c.id, notifications.c.user_id).where(notifications.c.announcement_id == number)
+    return [
+        (notification_id, user_id)
+        for notification_id, user_id in db.execute(query.order_by(notifications.c.user_id).limit(limit))
+    ]
 
 
-def forget(db: Connection, number: int) -> None:
+def remove(db: Connection, number: int) -> None:
     """Delete a retracted announcement that is in no inbox any more."""
     gone = announcements.c.retracted_at.is_not(None)
     db.execute(delete(announcements).where(announcements.c.id == number, gone))
@@ -114,8 +117,8 @@ def note_gone(db: Connection, rows: Iterable[Any]) -> None:
 
 def spreading(db: Connection) -> list[int]:
     """Announcements that have not been given to everyone who is connected."""
-    wanted = select(announcements.c.id).where(announcements.c.spread_at.is_(None))
-    return list(db.scalars(wanted.order_by(announcements.c.id)))
+    query = select(announcements.c.id).where(announcements.c.spread_at.is_(None))
+    return list(db.scalars(query.order_by(announcements.c.id)))
 
 
 def mark_spread(db: Connection, ids: Collection[int], now: datetime) -> None:
@@ -134,9 +137,9 @@ def behind(db: Connection, limit: int) -> list[tuple[str, bool]]:
     """Connected users who may lack an announcement, the most recently active first; and whether each has a log."""
     newest = func.coalesce(streams.c.topics_changed, false()) | (streams.c.announced < LATEST)
     state = _of_connected(case((newest, 1), else_=0))
-    wanted = select(_CONNECTED.c.user_id, state.is_not(None)).where(func.coalesce(state, 1) == 1)
-    found = db.execute(wanted.order_by(_CONNECTED.c.last_seen.desc()).limit(limit))
-    return [(user_id, bool(is_known)) for user_id, is_known in found]
+    query = select(_CONNECTED.c.user_id, state.is_not(None)).where(func.coalesce(state, 1) == 1)
+    rows = db.execute(query.order_by(_CONNECTED.c.last_seen.desc()).limit(limit))
+    return [(user_id, bool(is_known)) for user_id, is_known in rows]
 
 
 def waiting(db: Connection, number: int) -> int:
@@ -153,8 +156,8 @@ def lag(db: Connection) -> tuple[int, datetime | None]:
         return 0, None
     mark = case((streams.c.topics_changed, 0), else_=streams.c.announced)
     marks = select(func.coalesce(_of_connected(mark), 0).label("mark")).select_from(_CONNECTED).subquery()
-    wanted = select(func.count(), func.min(marks.c.mark)).where(marks.c.mark < LATEST)
-    users, lowest = db.execute(wanted).one()
+    query = select(func.count(), func.min(marks.c.mark)).where(marks.c.mark < LATEST)
+    users, lowest = db.execute(query).one()
     oldest = select(func.min(announcements.c.created_at)).where(
         announcements.c.spread_at.is_(None), announcements.c.id > (lowest or 0)
     )
@@ -181,10 +184,10 @@ def _with_counts(db: Connection, rows: Sequence[Any]) -> list[Announcement]:
     these = among(db.dialect.name, notifications.c.announcement_id, [row.id for row in rows])
     counting = select(notifications.c.announcement_id, func.count(), func.count(notifications.c.read_at))
     counted = db.execute(counting.where(these).group_by(notifications.c.announcement_id))
-    found = {number: (reached, read) for number, reached, read in counted}
+    counts = {number: (reached, read) for number, reached, read in counted}
     shown = []
     for row in rows:
-        reached, read = found.get(row.id, (0, 0))
+        reached, read = counts.get(row.id, (0, 0))
         shown.append(replace(_announcement(row), reached=reached + row.gone, read=read + row.gone_read))
     return shown
 

@@ -50,7 +50,7 @@ def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> l
     try:
         rows = {
             row.user_id: row
-            for row in db.execute(_statement(), {**parameters, "wanted": len(usual), "patient": len(usual) == 1})
+            for row in db.execute(_statement(), {**parameters, "expected": len(usual), "patient": len(usual) == 1})
         }
     except DBAPIError as exc:
         if isinstance(exc.orig, DivisionByZero):
@@ -147,7 +147,7 @@ def _statement() -> TextClause:
                 ) AS hidden
             RETURNING user_id, seq, data, unread, unseen, previous_tag
         )
-        SELECT 1 / CASE WHEN (SELECT count(*) FROM entries) = :wanted THEN 1 ELSE 0 END AS complete,
+        SELECT 1 / CASE WHEN (SELECT count(*) FROM entries) = :expected THEN 1 ELSE 0 END AS complete,
             entries.*, written.position
         FROM (SELECT 1) AS one LEFT JOIN entries ON true LEFT JOIN written ON written.user_id = entries.user_id
     """)  # noqa: S608 - made of declared names only

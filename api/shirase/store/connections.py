@@ -148,14 +148,14 @@ def expired(db: Connection, now: datetime, limit: int) -> list[str]:
     return list(db.execute(due.order_by(connections.c.expires_at).limit(limit)).scalars())
 
 
-def untold(db: Connection, limit: int) -> list[Ended]:
+def unsent_closings(db: Connection, limit: int) -> list[Ended]:
     """Ended connections whose closing not every node has accepted, latest first."""
     query = select(connections.c.connection_id, connections.c.reason)
     query = query.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
     return [Ended(*row) for row in db.execute(query.order_by(connections.c.ended_at.desc()).limit(limit))]
 
 
-def mark_told(db: Connection, connection_ids: Collection[str], now: datetime) -> None:
+def mark_closings_sent(db: Connection, connection_ids: Collection[str], now: datetime) -> None:
     """Record that every node has accepted the closing of these connections."""
     selected = among(db.dialect.name, connections.c.connection_id, connection_ids)
     db.execute(update(connections).where(selected).values(told_at=now))

@@ -108,19 +108,19 @@ def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
 
 def present(db: Connection, whose: Iterable[Whose]) -> dict[Whose, Notification]:
     """The notifications that have these keys, whether expired or not."""
-    return {found: notification for found, (notification, _) in present_and_seen(db, whose).items()}
+    return {pair: notification for pair, (notification, _) in present_and_seen(db, whose).items()}
 
 
 def present_and_seen(db: Connection, whose: Iterable[Whose]) -> dict[Whose, tuple[Notification, int]]:
     """The notifications that have these keys, each with its user's position of what is seen."""
     pairs = document({"user_id": user_id, "key": key} for user_id, key in whose)
-    found = db.execute(_find(db.dialect.name), {"wanted": pairs})
-    return {(row.user_id, row.key): (notification_of(row), row.seen) for row in found}
+    stored = db.execute(_find(db.dialect.name), {"pairs": pairs})
+    return {(row.user_id, row.key): (notification_of(row), row.seen) for row in stored}
 
 
 @cache
 def _find(dialect: str) -> Executable:
-    pairs = rows(dialect, "wanted", {"user_id": UserId, "key": String()})
+    pairs = rows(dialect, "pairs", {"user_id": UserId, "key": String()})
     return (
         select(notifications, streams.c.seen)
         .join(pairs, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id))

@@ -18,7 +18,7 @@ ANY_NODE = ""  # in place of a node's name: a burst was so large that any node m
 missed = tables.Base.metadata.tables["shirase_missed"]
 
 
-def remember(db: Connection, pairs: Sequence[tuple[str, str]]) -> None:
+def record(db: Connection, pairs: Sequence[tuple[str, str]]) -> None:
     """Record (node, user) pairs."""
     values = [{"node": node, "user_id": user_id} for node, user_id in sorted(set(pairs))]
     name = db.dialect.name
@@ -48,7 +48,7 @@ def count(db: Connection, node: str) -> int:
     return int(db.execute(select(func.count()).select_from(counted)).scalar_one())
 
 
-def forget(db: Connection, node: str, hinted: Mapping[str, int]) -> None:
+def remove(db: Connection, node: str, hinted: Mapping[str, int]) -> None:
     """Delete the rows of users whom the node has been sent a hint for, except those who missed events since."""
     values = [{"user_id": user_id, "times": times} for user_id, times in hinted.items()]
     source = rows(db.dialect.name, "hinted", {"user_id": UserId, "times": Integer()})

@@ -77,7 +77,7 @@ def renew(db: Connection, node: str, before: datetime, now: datetime) -> None:
     )
 
 
-def forget(db: Connection, left_before: datetime, ended_before: datetime, limit: int) -> int:
+def remove_old(db: Connection, left_before: datetime, ended_before: datetime, limit: int) -> int:
     """Delete rows of connections that left, or that the service ended, before these times."""
     of_ours = and_(connections.c.ended_at < ended_before, connections.c.told_at.is_not(None))
     old = select(connections.c.connection_id).where(
@@ -89,7 +89,7 @@ def forget(db: Connection, left_before: datetime, ended_before: datetime, limit:
     return cast(CursorResult[Any], deleted).rowcount
 
 
-def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
+def record_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
     """Record when a relay last checked a node's statistics and, if they are received, when that was."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     values = {"looked_at": looked_at} | ({"heard_at": heard_at} if heard_at else {})
@@ -97,7 +97,7 @@ def note_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime
     db.execute(noting.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
-def held(db: Connection) -> dict[str | None, int]:
+def open_by_node(db: Connection) -> dict[str | None, int]:
     """The number of connections by node; under ``None`` those that no node has announced yet.
 
     It reads every live row, so call it at a scrape only, never in a request.
@@ -106,7 +106,7 @@ def held(db: Connection) -> dict[str | None, int]:
     return {row[0]: row[1] for row in db.execute(query)}
 
 
-def nodes_heard(db: Connection) -> dict[str, tuple[datetime, datetime | None]]:
+def node_checks(db: Connection) -> dict[str, tuple[datetime, datetime | None]]:
     """When each node's statistics were last checked, and last received."""
     rows = db.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
     return {name: (looked_at, heard_at) for name, looked_at, heard_at in rows}

@@ -59,11 +59,11 @@ def take_over(
         marks = _claim(db, marks, claimed)
     changed = [user_id for user_id, mark in marks.items() if mark.topics_changed]
     lowest = min(mark.announced for mark in marks.values())
-    found, complete = _considered(db, min(lowest, topics.lowest_mark(db, changed)) if changed else lowest)
-    of_topics = topics.of_users(db, marks, {one.topic for one in found} - {EVERYONE})
-    wanted, upto = _first_of(found, marks, of_topics, now)
-    complete = complete and (not found or upto == found[-1].id)
-    stored = _append(db, wanted, now)
+    considered, complete = _considered(db, min(lowest, topics.lowest_mark(db, changed)) if changed else lowest)
+    of_topics = topics.of_users(db, marks, {announcement.topic for announcement in considered} - {EVERYONE})
+    due, upto = _first_of(considered, marks, of_topics, now)
+    complete = complete and (not considered or upto == considered[-1].id)
+    stored = _append(db, due, now)
     if upto:
         _advance(db, marks, upto)
     if changed:
@@ -86,23 +86,23 @@ Marks = Mapping[str, Mark]
 
 def _lock(db: Connection, user_ids: Collection[str], patience: str | None, *, skip_locked: bool) -> Marks:
     """Lock the users' logs; returns how far each has considered announcements."""
-    found = _lock_known(db, user_ids, patience, skip_locked=skip_locked)
-    if not skip_locked and (missing := set(user_ids) - set(found)):
+    marks = _lock_known(db, user_ids, patience, skip_locked=skip_locked)
+    if not skip_locked and (missing := set(user_ids) - set(marks)):
         appear(db, missing)
-        found |= _lock_known(db, missing, patience, skip_locked=False)
-    return found
+        marks |= _lock_known(db, missing, patience, skip_locked=False)
+    return marks
 
 
 def _lock_known(
     db: Connection, user_ids: Collection[str], patience: str | None, *, skip_locked: bool
 ) -> dict[str, Mark]:
-    wanted = select(*(streams.c[name] for name in Mark._fields)).where(
+    query = select(*(streams.c[name] for name in Mark._fields)).where(
         among(db.dialect.name, streams.c.user_id, user_ids)
     )
     if patience and db.dialect.name != "sqlite":
-        wanted = wanted.where(setting("lock_timeout", patience))
-    found = db.execute(wanted.order_by(streams.c.user_id).with_for_update(skip_locked=skip_locked))
-    return {row.user_id: Mark(*row) for row in found}
+        query = query.where(setting("lock_timeout", patience))
+    rows = db.execute(query.order_by(streams.c.user_id).with_for_update(skip_locked=skip_locked))
+    return {row.user_id: Mark(*row) for row in rows}
 
 
 def _claim(db: Connection, marks: Marks, named: Collection[str]) -> Marks:
@@ -117,46 +117,46 @@ def _claim(db: Connection, marks: Marks, named: Collection[str]) -> Marks:
 def _considered(db: Connection, after: int) -> tuple[Sequence[Any], bool]:
     """Announcements behind this one, in order, and whether these are all; the last shows how far they were read."""
     columns = [rows.c[name] for name in ("id", "topic", "for_newcomers", "expires_at", "retracted_at")]
-    wanted = select(*columns).where(rows.c.id > after).order_by(rows.c.id).limit(CONSIDERED)
-    found = db.execute(wanted).all()
-    return found, len(found) < CONSIDERED
+    query = select(*columns).where(rows.c.id > after).order_by(rows.c.id).limit(CONSIDERED)
+    considered = db.execute(query).all()
+    return considered, len(considered) < CONSIDERED
 
 
 def _first_of(
-    found: Sequence[Any], marks: Marks, of_topics: dict[tuple[str, str], Membership], now: datetime
+    considered: Sequence[Any], marks: Marks, of_topics: dict[tuple[str, str], Membership], now: datetime
 ) -> tuple[list[tuple[int, str]], int]:
     """Who gets which, not too many at a time, as (announcement, user); and the last announcement of these."""
-    wanted: list[tuple[int, str]] = []
+    due: list[tuple[int, str]] = []
     upto = 0
-    for one in found:
-        users = [user_id for user_id, mark in marks.items() if _is_for(one, mark, of_topics, now)]
-        if wanted and len(wanted) + len(users) > PAIRS:
+    for announcement in considered:
+        users = [user_id for user_id, mark in marks.items() if _is_for(announcement, mark, of_topics, now)]
+        if due and len(due) + len(users) > PAIRS:
             break
-        wanted += [(one.id, user_id) for user_id in sorted(users)]
-        upto = one.id
-    return wanted, upto
+        due += [(announcement.id, user_id) for user_id in sorted(users)]
+        upto = announcement.id
+    return due, upto
 
 
-def _is_for(one: Any, mark: Mark, of_topics: dict[tuple[str, str], Membership], now: datetime) -> bool:
-    if one.retracted_at or (one.expires_at and one.expires_at <= now):
+def _is_for(announcement: Any, mark: Mark, of_topics: dict[tuple[str, str], Membership], now: datetime) -> bool:
+    if announcement.retracted_at or (announcement.expires_at and announcement.expires_at <= now):
         return False
-    if one.topic == EVERYONE:
+    if announcement.topic == EVERYONE:
         since, considered = mark.appeared, mark.announced
-    elif found := of_topics.get((mark.user_id, one.topic)):
-        since, considered = found[0], mark.announced if found[1] is None else found[1]
+    elif membership := of_topics.get((mark.user_id, announcement.topic)):
+        since, considered = membership[0], mark.announced if membership[1] is None else membership[1]
     else:
         return False
-    return bool(one.id > considered and (one.id > since or one.for_newcomers))
+    return bool(announcement.id > considered and (announcement.id > since or announcement.for_newcomers))
 
 
-def _append(db: Connection, wanted: Sequence[tuple[int, str]], now: datetime) -> Sequence[Stored]:
-    if not wanted:
+def _append(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> Sequence[Stored]:
+    if not due:
         return ()
-    contents = announcements.contents(db, {number for number, _ in wanted})
+    contents = announcements.contents(db, {number for number, _ in due})
     drafts = [
-        Draft(user_id, one.draft.content, one.draft.fold, one.draft.quiet, one.id, one.created_at)
-        for number, user_id in wanted
-        if (one := contents.get(number))
+        Draft(user_id, content.draft.content, content.draft.fold, content.draft.quiet, content.id, content.created_at)
+        for number, user_id in due
+        if (content := contents.get(number))
     ]
     return keyed.put(db, drafts, now) if drafts else ()
 

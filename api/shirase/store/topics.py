@@ -68,16 +68,16 @@ def claim(db: Connection, user_id: str, topics: Collection[str]) -> None:
     left = update(members).where(own, members.c.claimed, ~among(db.dialect.name, members.c.topic, topics))
     db.execute(left.values(claimed=False, mark=case((members.c.member, members.c.mark), else_=_FINAL_MARK)))
     if topics:
-        given = document({"topic": topic} for topic in sorted(topics))
-        db.execute(_claim(db.dialect.name), {"topics": given, "user_id": user_id})
+        parameters = document({"topic": topic} for topic in sorted(topics))
+        db.execute(_claim(db.dialect.name), {"topics": parameters, "user_id": user_id})
     changed = {"claimed": digest(topics), "topics_changed": True}
     db.execute(update(streams).where(streams.c.user_id == user_id).values(**changed))
 
 
 def page(db: Connection, topic: str, limit: int, after: str = "") -> list[str]:
     """A topic's members, in the order of their ids, behind ``after``; who has it by a token's claim is not listed."""
-    wanted = select(members.c.user_id).where(members.c.topic == topic, members.c.member, members.c.user_id > after)
-    return list(db.scalars(wanted.order_by(members.c.user_id).limit(limit)))
+    query = select(members.c.user_id).where(members.c.topic == topic, members.c.member, members.c.user_id > after)
+    return list(db.scalars(query.order_by(members.c.user_id).limit(limit)))
 
 
 def delete(db: Connection, topic: str, user_ids: Sequence[str]) -> None:
@@ -94,8 +94,8 @@ def _note_change(db: Connection, user_ids: Collection[str]) -> None:
 
 
 def _add(db: Connection, topic: str, user_ids: Collection[str]) -> list[str]:
-    given = {"adding": document({"user_id": user_id} for user_id in sorted(user_ids)), "topic": topic}
-    return list(db.scalars(_adding(db.dialect.name), given))
+    parameters = {"adding": document({"user_id": user_id} for user_id in sorted(user_ids)), "topic": topic}
+    return list(db.scalars(_adding(db.dialect.name), parameters))
 
 
 def _remove(db: Connection, topic: str, user_ids: Collection[str]) -> list[str]:
@@ -149,15 +149,15 @@ def of_users(db: Connection, user_ids: Collection[str], topics: Collection[str])
     if not topics:
         return {}
     these = among(db.dialect.name, members.c.user_id, user_ids), among(db.dialect.name, members.c.topic, topics)
-    wanted = select(members.c.user_id, members.c.topic, members.c.joined, members.c.mark).where(*these, _HAS_IT)
-    return {(row.user_id, row.topic): (row.joined, row.mark) for row in db.execute(wanted)}
+    query = select(members.c.user_id, members.c.topic, members.c.joined, members.c.mark).where(*these, _HAS_IT)
+    return {(row.user_id, row.topic): (row.joined, row.mark) for row in db.execute(query)}
 
 
 def lowest_mark(db: Connection, user_ids: Collection[str]) -> int:
     """Up to where all topics of these users were considered, as far as topics that they got lately go."""
     these = among(db.dialect.name, members.c.user_id, user_ids)
-    found = db.execute(select(func.min(members.c.mark)).where(these, _HAS_IT)).scalar_one()
-    return LARGEST_ID if found is None else found
+    lowest = db.execute(select(func.min(members.c.mark)).where(these, _HAS_IT)).scalar_one()
+    return LARGEST_ID if lowest is None else lowest
 
 
 def advance_marks(db: Connection, user_ids: Collection[str], upto: int, *, complete: bool) -> None:

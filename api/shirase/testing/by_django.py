@@ -38,27 +38,33 @@ class Blocks:
     def committed(self) -> list[Fields]:
         """What is still there of the blocks that were left."""
         open_now = _open_blocks()
-        left = [one for one, blocks in self._appended.values() if not any(block in open_now for block in blocks)]
+        left = [
+            notification
+            for notification, blocks in self._appended.values()
+            if not any(block in open_now for block in blocks)
+        ]
         if not left:
             return []
         now = datetime.now(UTC)
         with shirase().database.within() as db:
-            found = [inbox.get(db, one.user_id, one.id, now) for one in left]
-        return [as_fields(events.notification_fields(one)) for one in found if one]
+            stored = [inbox.get(db, notification.user_id, notification.id, now) for notification in left]
+        return [as_fields(events.notification_fields(notification)) for notification in stored if notification]
 
     def remove(self) -> None:
         """Leave no row behind; what a ``TestCase`` is about to roll back is left to it."""
         application = shirase()
         if not self._appended or connections[application.site.alias].in_atomic_block:
             return
-        users = {one.user_id for one, _ in self._appended.values()}
+        users = {notification.user_id for notification, _ in self._appended.values()}
         with application.database.transaction() as db:
-            found: list[Event] = []
+            appended: list[Event] = []
             for user_id in users:
                 head = log.position(db, user_id, datetime.now(UTC)).head
                 logged = log.read_events(db, user_id, 1, head, head + 1, datetime.now(UTC))
-                found += [event for event in logged if event.notification and event.notification.id in self._appended]
-            remove(db, found)
+                appended += [
+                    event for event in logged if event.notification and event.notification.id in self._appended
+                ]
+            remove(db, appended)
 
 
 _APPEND = producing._append  # noqa: SLF001 - the one place through which all of them go

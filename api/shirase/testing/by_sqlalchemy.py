@@ -23,12 +23,12 @@ class Sessions:
     """Reads after each commit what is there: a savepoint of it may have been rolled back."""
 
     def __init__(self) -> None:
-        self._found: list[Fields] = []
+        self._committed: list[Fields] = []
         self._seen: dict[tuple[Engine, str | None], list[Event]] = {}
 
     def committed(self) -> list[Fields]:
         """What is committed by now."""
-        return list(self._found)
+        return list(self._committed)
 
     def take(self, notifier: Notifier, session: Session, pending: Pending) -> None:
         """In the place of a publish: at the end of a transaction that was committed."""
@@ -56,7 +56,9 @@ class Sessions:
     def _read(self, connection: Connection, schema: str | None, pending: Pending) -> list[Event]:
         with join(connection, schema) as db:
             appended = log.unpublished_among(db, pending.places, datetime.now(UTC))
-        self._found += [as_fields(events.notification_fields(one.notification)) for one in appended if one.notification]
+        self._committed += [
+            as_fields(events.notification_fields(event.notification)) for event in appended if event.notification
+        ]
         return appended
 
 

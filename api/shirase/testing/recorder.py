@@ -28,12 +28,12 @@ class Recorder:
     @property
     def sent(self) -> list[Fields]:
         """All of them in order, as the API shows notifications."""
-        found = [fields for source in self._sources for fields in source.committed()]
-        return sorted(found, key=lambda fields: int(fields["id"]))[self._passed_over :]
+        committed = [fields for source in self._sources for fields in source.committed()]
+        return sorted(committed, key=lambda fields: int(fields["id"]))[self._passed_over :]
 
     def to(self, user_id: Any, /, **fields: Any) -> list[Fields]:
         """Those to one user that have these fields."""
-        return [one for one in self.sent if one["user_id"] == str(user_id) and _has(one, fields)]
+        return [sent for sent in self.sent if sent["user_id"] == str(user_id) and _has(sent, fields)]
 
     def assert_sent(self, user_id: Any, /, *, count: int | None = None, **fields: Any) -> Fields:
         """Fail unless the user got a notification with these fields; returns the last one.
@@ -43,26 +43,26 @@ class Recorder:
             count: how many of them there must be; without it, any number but none.
             fields: of the notification, such as ``type`` or ``payload``.
         """
-        found = self.to(user_id, **fields)
-        wanted = f"{count if count is not None else 'a'} notification to {str(user_id)!r} with {fields}"
-        if (not found if count is None else len(found) != count) or not found:
-            if count == 0 and not found:
+        matching = self.to(user_id, **fields)
+        expected = f"{count if count is not None else 'a'} notification to {str(user_id)!r} with {fields}"
+        if (not matching if count is None else len(matching) != count) or not matching:
+            if count == 0 and not matching:
                 return {}
-            raise AssertionError(f"expected {wanted}, found {len(found)}; sent: {self._summary()}")
-        return found[-1]
+            raise AssertionError(f"expected {expected}, found {len(matching)}; sent: {self._summary()}")
+        return matching[-1]
 
     def assert_nothing_sent(self, user_id: Any = None, /) -> None:
         """Fail if anything was sent, or if anything was sent to this user."""
-        found = self.sent if user_id is None else self.to(user_id)
-        if found:
-            raise AssertionError(f"expected no notification, found {len(found)}; sent: {self._summary()}")
+        matching = self.sent if user_id is None else self.to(user_id)
+        if matching:
+            raise AssertionError(f"expected no notification, found {len(matching)}; sent: {self._summary()}")
 
     def clear(self) -> None:
         """Pass over what was sent so far."""
         self._passed_over += len(self.sent)
 
     def _summary(self) -> str:
-        shown = [f"{one['type']} {one['title']!r} to {one['user_id']!r}" for one in self.sent]
+        shown = [f"{fields['type']} {fields['title']!r} to {fields['user_id']!r}" for fields in self.sent]
         return "; ".join(shown) or "nothing"
 
 
@@ -82,12 +82,12 @@ def recording() -> Iterator[Recorder]:
 
 def as_fields(shown: orjson.Fragment) -> Fields:
     """A notification as JSON shows it."""
-    found: Fields = orjson.loads(orjson.dumps(shown))
-    return found
+    fields: Fields = orjson.loads(orjson.dumps(shown))
+    return fields
 
 
-def _has(one: Fields, wanted: Fields) -> bool:
-    for name in wanted:
-        if name not in one:
-            raise TypeError(f"a notification has no field {name!r}; it has {', '.join(sorted(one))}")
-    return all(one[name] == value for name, value in wanted.items())
+def _has(notification: Fields, expected: Fields) -> bool:
+    for name in expected:
+        if name not in notification:
+            raise TypeError(f"a notification has no field {name!r}; it has {', '.join(sorted(notification))}")
+    return all(notification[name] == value for name, value in expected.items())

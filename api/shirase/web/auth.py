@@ -31,28 +31,28 @@ def identify(request: Request, services: Services, *, in_query: bool = False) ->
         return tokens.verify(services.keys, settings, token.strip())
     # Another scheme is meant for another party, such as a proxy with Basic authentication.
     if by_cookie := cookie(request, settings):
-        require_own_page(request.headers, request.method, settings, held=in_query)
+        require_own_page(request.headers, request.method, settings, is_hold=in_query)
         return tokens.verify(services.keys, settings, by_cookie)
     if in_query:
         return _identify_by_query(request, services)
     raise Unauthenticated("send a token as: Authorization: Bearer TOKEN")
 
 
-def identify_by_host(request: Request, services: Services, identify: HostSignIn, *, held: bool) -> Identity:
+def identify_by_host(request: Request, services: Services, identify: HostSignIn, *, is_hold: bool) -> Identity:
     """Identify the caller by the sign-in of the application that mounts these routes.
 
     Args:
         request: the request.
         services: the listed origins.
         identify: returns the user's id, or an ``Identity`` with scopes; ``None`` if nobody has signed in.
-        held: whether the response is a stream or a long poll.
+        is_hold: whether the response is a stream or a long poll.
 
     Raises:
         Unauthenticated: if nobody has signed in.
         Forbidden: from a page of another origin, since a sign-in usually is a cookie.
         TypeError: if ``identify`` returns anything else: a defect of the application, not an error of the user.
     """
-    refuse_other_pages(request.headers, request.method, request.host, services.settings, held=held)
+    refuse_other_pages(request.headers, request.method, request.host, services.settings, is_hold=is_hold)
     identity = identify(request.native)
     if identity is None:
         raise Unauthenticated("nobody has signed in")

@@ -86,7 +86,7 @@ def with_braces(path: str, types: Mapping[str, str] | None = None) -> str:
 def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint | None:
     """The endpoint for a method. GET's serves HEAD too, unless the proxy holds its response."""
     endpoint = endpoints.get("GET" if method == "HEAD" else method)
-    return None if method == "HEAD" and endpoint and endpoint.operation.held else endpoint
+    return None if method == "HEAD" and endpoint and endpoint.operation.is_hold else endpoint
 
 
 def allowed(endpoints: Mapping[str, Endpoint]) -> str:

@@ -135,7 +135,7 @@ def _operation(endpoint: Endpoint, settings: Settings) -> dict[str, Any]:
 
 
 def _parameters(arguments: Sequence[str], described: Operation) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
+    parameters: list[dict[str, Any]] = [
         {
             "name": name,
             "in": "path",
@@ -146,12 +146,12 @@ def _parameters(arguments: Sequence[str], described: Operation) -> list[dict[str
     ]
     if described.query:
         shape = described.query.model_json_schema(ref_template=REF)
-        found += [
+        parameters += [
             {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema}
             for name, schema in shape["properties"].items()
             if name not in ("ticket", "token")  # documented as security schemes
         ]
-    return found + [
+    return parameters + [
         {
             "name": name,
             "in": "header",

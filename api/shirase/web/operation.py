@@ -47,7 +47,7 @@ class Operation:
     rate: str | None = None  # the rate limit that it counts for
     headers: Mapping[str, Header] = field(default_factory=dict)
     description: str = ""
-    held: bool = False  # the proxy holds the response, so HEAD is refused
+    is_hold: bool = False  # the proxy holds the response, so HEAD is refused
 
     @property
     def scope(self) -> str | None:
@@ -106,7 +106,7 @@ def _enter(described: Operation) -> Identity:
 
 def _caller(*, in_query: bool) -> Identity:
     if identify := current.get().identify:
-        return auth.identify_by_host(request(), services(), identify, held=in_query)
+        return auth.identify_by_host(request(), services(), identify, is_hold=in_query)
     return auth.identify(request(), services(), in_query=in_query)
 
 

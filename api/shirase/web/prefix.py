@@ -33,8 +33,8 @@ def wsgi_path(environ: Mapping[str, Any]) -> str | None:
     if scope := environ.get("asgi.scope"):  # a2wsgi
         return asgi_path(scope)
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-    found = ORIGIN_FORM.match(target) if target else None
-    return unquote(found[1]) if found else None
+    match = ORIGIN_FORM.match(target) if target else None
+    return unquote(match[1]) if match else None
 
 
 def wsgi_root(environ: Mapping[str, Any], root: str) -> str:

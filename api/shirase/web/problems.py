@@ -55,7 +55,7 @@ def fields_of(error: errors.ShiraseError) -> list[dict[str, str]] | None:
     """The invalid fields, if the error has any."""
     if not isinstance(error, errors.Invalid):
         return None
-    return [{"field": one.field, "message": one.message} for one in error.errors]
+    return [{"field": problem.field, "message": problem.message} for problem in error.errors]
 
 
 def document(status: int, detail: str, **more: Any) -> bytes:

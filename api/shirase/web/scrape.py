@@ -67,9 +67,9 @@ def render(database: Database, nodes: Addresses) -> bytes:
         counted = generate_latest(of_processes)
     else:
         counted = generate_latest(REGISTRY)
-    asked = CollectorRegistry()
-    asked.register(_AtScrape(database, nodes))
-    return counted + generate_latest(asked)
+    at_scrape = CollectorRegistry()
+    at_scrape.register(_AtScrape(database, nodes))
+    return counted + generate_latest(at_scrape)
 
 
 class _AtScrape(Collector):
@@ -99,12 +99,12 @@ class _AtScrape(Collector):
         with self._database.autocommit() as db:
             waiting, oldest = log.outbox(db)
             behind = {node: missed.count(db, node) for node in self._nodes}
-            open_streams = registry.held(db)
-            heard = registry.nodes_heard(db)
+            open_streams = registry.open_by_node(db)
+            checks = registry.node_checks(db)
             behind_users, announced_at = announcements.lag(db)
         now = datetime.now(UTC)
         open_now = {node: open_streams.get(node, 0) for node in self._nodes} | {UNANNOUNCED: open_streams.get(None, 0)}
-        checked = [looked_at for looked_at, _ in heard.values()]
+        checked = [checked_at for checked_at, _ in checks.values()]
         return [
             GaugeMetricFamily(
                 "shirase_unpublished_events",
@@ -136,7 +136,7 @@ class _AtScrape(Collector):
             _by_node(
                 "shirase_statistics_silence_seconds",
                 "Time since a relay heard a node's statistics; infinite if it never did.",
-                {node: _age(at, now) if (at := heard.get(node, (now, None))[1]) else inf for node in self._nodes},
+                {node: _age(at, now) if (at := checks.get(node, (now, None))[1]) else inf for node in self._nodes},
             ),
         ]
 

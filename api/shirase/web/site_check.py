@@ -22,7 +22,7 @@ class Headers(Protocol):
         """One of them; how its name is spelled does not matter."""
 
 
-def require_own_page(headers: Headers, method: str, settings: Settings, *, held: bool) -> None:
+def require_own_page(headers: Headers, method: str, settings: Settings, *, is_hold: bool) -> None:
     """Let pass a request whose token is in a cookie, if it comes from a page of ours or a listed one.
 
     A change needs proof of that. A GET needs none, as no other page can read the answer; but one that plainly comes
@@ -32,7 +32,7 @@ def require_own_page(headers: Headers, method: str, settings: Settings, *, held:
         headers: those of the request.
         method: of the request.
         settings: the listed origins.
-        held: whether the answer is a stream or a long poll. A sibling origin needs to be listed for these too: the
+        is_hold: whether the answer is a stream or a long poll. A sibling origin needs to be listed for these too: the
             picture of its page would take the place of one of the user's own streams.
 
     Raises:
@@ -42,12 +42,12 @@ def require_own_page(headers: Headers, method: str, settings: Settings, *, held:
     if origin in settings.cors_origins or site == "same-origin":
         return
     # Our own page's GET has no Origin.
-    elsewhere = origin is not None or (site not in (None, *OWN) and (held or site != SIBLING))
+    elsewhere = origin is not None or (site not in (None, *OWN) and (is_hold or site != SIBLING))
     if method not in SAFE or elsewhere:
         raise Forbidden("with a cookie, this needs Sec-Fetch-Site: same-origin, or an Origin that is listed")
 
 
-def refuse_other_pages(headers: Headers, method: str, host: str, settings: Settings, *, held: bool) -> None:
+def refuse_other_pages(headers: Headers, method: str, host: str, settings: Settings, *, is_hold: bool) -> None:
     """Let pass a request with an application's own sign-in, unless it comes from a page of another origin.
 
     Browsers name the page's site, or in older ones its origin; what names neither is no browser.
@@ -57,7 +57,7 @@ def refuse_other_pages(headers: Headers, method: str, host: str, settings: Setti
         method: of the request.
         host: what the request was sent to.
         settings: the listed origins.
-        held: as above.
+        is_hold: as above.
 
     Raises:
         Forbidden: if a page of another origin asks, which is not listed.
@@ -68,6 +68,6 @@ def refuse_other_pages(headers: Headers, method: str, host: str, settings: Setti
     if site is None:
         elsewhere = origin is not None and origin.partition("://")[2] != host
     else:
-        elsewhere = site != SIBLING or origin is not None or method not in SAFE or held
+        elsewhere = site != SIBLING or origin is not None or method not in SAFE or is_hold
     if elsewhere:
         raise Forbidden("this is not for pages of other origins, unless their Origin is listed")

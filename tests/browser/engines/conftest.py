@@ -51,15 +51,15 @@ class Host:
     def listen(self, user: str, tab: Tab | None = None, **options: Any) -> Tab:
         """Open a user's stream in a page."""
         tab = tab or self.open()
-        given = {"user": user, "url": self._stack.url, "token": self._stack.token(user), **options}
-        tab.run("listen(arguments[0])", given)
+        arguments = {"user": user, "url": self._stack.url, "token": self._stack.token(user), **options}
+        tab.run("listen(arguments[0])", arguments)
         return tab.wait("stream.getState().status === 'open'")
 
     def show_bell(self, user: str, *tokens: str) -> Tab:
         """Show a user's bell in a page."""
         tab = self.open()
-        given = {"user": user, "url": self._stack.url, "tokens": list(tokens) or [self._stack.token(user)]}
-        tab.run("showBell(arguments[0])", given)
+        arguments = {"user": user, "url": self._stack.url, "tokens": list(tokens) or [self._stack.token(user)]}
+        tab.run("showBell(arguments[0])", arguments)
         return tab.wait("document.querySelector('.shirase-bell-button')")
 
 

@@ -20,14 +20,14 @@ def file_limit(port: int) -> int | None:
 
 def _listening(port: int) -> set[str]:
     """Return what descriptors of the listening sockets link to."""
-    found = set()
+    files = set()
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(f"socket:[{fields[9]}]")
-    return found
+                    files.add(f"socket:[{fields[9]}]")
+    return files
 
 
 def _holds(descriptors: Path, sockets: set[str]) -> bool:

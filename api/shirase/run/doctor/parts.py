@@ -144,11 +144,11 @@ class Parts:
         issuer = self._issuer or TokenSettings()
         keys = Jwks(issuer.jwt_jwks_url, issuer.jwt_jwks_timeout, issuer.jwt_jwks_http_hosts)
         try:
-            found = keys.candidates(None)
+            candidates = keys.candidates(None)
         except KeysUnavailable as exc:
             fix = "correct JWT_JWKS_URL; SSL_CERT_FILE or SSL_CERT_DIR names an authority of your own"
             raise Failed(f"the key set cannot be fetched: {keys.failure}", fix) from exc
-        return f"{len(found)} of {issuer.jwt_jwks_url}"
+        return f"{len(candidates)} of {issuer.jwt_jwks_url}"
 
     def relay(self) -> str:
         """Check that a relay runs, by the sign of life that each writes every second."""
@@ -180,7 +180,7 @@ class Parts:
 
     def _nodes(self) -> Nodes:
         with self._autocommit() as db:
-            return registry.nodes_heard(db)
+            return registry.node_checks(db)
 
     def _changed(self, which: int) -> set[str]:
         """Return the nodes whose times changed meanwhile, so that the relay's clock does not matter."""

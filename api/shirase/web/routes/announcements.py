@@ -60,7 +60,7 @@ def announce(caller: Identity, body: NewAnnouncement) -> Response:
         draft,
         for_newcomers=body.for_newcomers,
         once=once(caller),
-        answer=lambda one: orjson.dumps(_fields(one)).decode(),
+        answer=lambda announcement: orjson.dumps(_fields(announcement)).decode(),
     )
     answer = json_answer(made, 200 if replayed else 201)
     if replayed:
@@ -78,15 +78,17 @@ def announce(caller: Identity, body: NewAnnouncement) -> Response:
 def announcement_list(caller: Identity, query: AnnouncementsQuery) -> Response:  # noqa: ARG001 - the scope is what matters
     """One page, the latest first."""
     shown, next_before = announcements.page(services().database, query.limit, query.before)
-    return json_answer(orjson.dumps({"announcements": [_fields(one) for one in shown], "next_before": next_before}))
+    return json_answer(
+        orjson.dumps({"announcements": [_fields(announcement) for announcement in shown], "next_before": next_before})
+    )
 
 
 @blueprint.get("/<int:number>")
 @operation(Operation("Get an announcement", WRITE, {200: ("It", AnnouncementDetailView)}, problems=(404,)))
 def announcement(caller: Identity, number: int) -> Response:  # noqa: ARG001 - the scope is what matters
     """One, with how many users it has reached."""
-    found, waiting = announcements.find(services().database, number)
-    return json_answer(orjson.dumps({**_fields(found), "waiting": waiting}))
+    announcement, waiting = announcements.find(services().database, number)
+    return json_answer(orjson.dumps({**_fields(announcement), "waiting": waiting}))
 
 
 @blueprint.delete("/<int:number>")
@@ -106,15 +108,15 @@ def delete_announcement(caller: Identity, number: int) -> Response:  # noqa: ARG
     return Response(status=204)
 
 
-def _fields(one: Announcement) -> dict[str, Any]:
+def _fields(announcement: Announcement) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "topic": one.topic,
-        **to_json(one.draft.content),
-        "for_newcomers": one.for_newcomers,
-        "fold": one.draft.fold,
-        "quiet": one.draft.quiet,
-        "created_at": rfc3339(one.created_at),
-        "reached": one.reached,
-        "read": one.read,
+        "id": announcement.id,
+        "topic": announcement.topic,
+        **to_json(announcement.draft.content),
+        "for_newcomers": announcement.for_newcomers,
+        "fold": announcement.draft.fold,
+        "quiet": announcement.draft.quiet,
+        "created_at": rfc3339(announcement.created_at),
+        "reached": announcement.reached,
+        "read": announcement.read,
     }

@@ -22,13 +22,13 @@ blueprint = Blueprint("connections")
 )
 def status(caller: Identity) -> Response:
     """The numbers of open streams in the registry."""
-    found = connections.status(services().database, caller.user_id, with_totals=caller.may(ADMIN))
+    status = connections.status(services().database, caller.user_id, with_totals=caller.may(ADMIN))
     return json_answer(
         {
-            "user_connections": found.of_user,
-            "total_connections": found.total,
-            "active_users": found.users,
-            "status": "active" if found.of_user else "inactive",
+            "user_connections": status.of_user,
+            "total_connections": status.total,
+            "active_users": status.users,
+            "status": "active" if status.of_user else "inactive",
         }
     )
 

@@ -57,10 +57,10 @@ def index(caller: Identity, query: PageQuery) -> Response:
         archived=query.archived == "true",
         words=query.q,
     )
-    found = [events.notification_fields(one) for one in page.notifications]
+    shown = [events.notification_fields(notification) for notification in page.notifications]
     return json_answer(
         {
-            "notifications": found,
+            "notifications": shown,
             "unread_count": page.unread,
             "next_before": page.next_before,
             "cursor": page.cursor,
@@ -79,9 +79,9 @@ def unread_count(caller: Identity) -> Response:
 @operation(Operation("Count one's unread and unseen notifications", USER, {200: ("The counts", CountsView)}))
 def counts(caller: Identity) -> Response:
     """The numbers for badges and tabs."""
-    found = inbox.counts(services().database, caller.user_id, _arrive(caller))
+    counts = inbox.counts(services().database, caller.user_id, _arrive(caller))
     return json_answer(
-        {"unread_count": found.unread, "unseen_count": found.unseen, "by_category": dict(found.by_category)}
+        {"unread_count": counts.unread, "unseen_count": counts.unseen, "by_category": dict(counts.by_category)}
     )
 
 

@@ -82,7 +82,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
     return create_all(
         caller,
         body.drafts(),
-        lambda made: {"notifications": [events.notification_fields(one.notification) for one in made]},
+        lambda made: {"notifications": [events.notification_fields(result.notification) for result in made]},
     )
 
 
@@ -119,14 +119,14 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
 def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller
     """For operators: the times of create, commit, publish and read."""
     wired = services()
-    found = notifications.trace(wired.database, wired.publisher, number)
+    trace = notifications.trace(wired.database, wired.publisher, number)
     shown = {
-        name: getattr(found, name)
+        name: getattr(trace, name)
         for name in ("id", "user_id", "type", "seq", "way", "attempts", "connections", "read_by")
     }
     moments = ("created_at", "expires_at", "committed_at", "published_at", "read_at")
-    shown |= {name: rfc3339(at) if (at := getattr(found, name)) else None for name in moments}
-    return json_answer({**shown, "nodes": found.nodes, "waiting_nodes": found.waiting})
+    shown |= {name: rfc3339(at) if (at := getattr(trace, name)) else None for name in moments}
+    return json_answer({**shown, "nodes": trace.nodes, "waiting_nodes": trace.waiting})
 
 
 def create_all(

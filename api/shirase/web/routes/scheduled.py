@@ -29,10 +29,10 @@ blueprint = Blueprint("scheduled", "/api/scheduled")
 )
 def scheduled_list(caller: Identity, query: ScheduledQuery) -> Response:
     """One page; ``next_after`` is ``after`` of the next."""
-    found = scheduled.of_owner(services().database, caller.user_id, query.limit + 1, query.after or 0)
-    shown = found[: query.limit]
-    next_after = shown[-1].id if len(found) > query.limit else None
-    return json_answer(orjson.dumps({"scheduled": [_fields(one) for one in shown], "next_after": next_after}))
+    rows = scheduled.of_owner(services().database, caller.user_id, query.limit + 1, query.after or 0)
+    shown = rows[: query.limit]
+    next_after = shown[-1].id if len(rows) > query.limit else None
+    return json_answer(orjson.dumps({"scheduled": [_fields(row) for row in shown], "next_after": next_after}))
 
 
 @blueprint.delete("/<int:number>")
@@ -45,15 +45,15 @@ def cancel(caller: Identity, number: int) -> Response:
     return Response(status=204)
 
 
-def _fields(one: Scheduled) -> dict[str, Any]:
-    draft = one.draft
+def _fields(scheduled_: Scheduled) -> dict[str, Any]:
+    draft = scheduled_.draft
     return {
-        "scheduled_id": one.id,
-        "send_at": rfc3339(one.send_at),
-        "created_at": rfc3339(one.created_at),
+        "scheduled_id": scheduled_.id,
+        "send_at": rfc3339(scheduled_.send_at),
+        "created_at": rfc3339(scheduled_.created_at),
         "user_id": draft.user_id or None,
-        "topic": one.topic,
-        "for_newcomers": one.for_newcomers,
+        "topic": scheduled_.topic,
+        "for_newcomers": scheduled_.for_newcomers,
         **to_json(draft.content),
         "fold": draft.fold,
         "quiet": draft.quiet,

@@ -31,7 +31,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
         headers={"Last-Event-ID": Header("Resume behind this cursor, as a browser does by itself.")},
         problems=(422, 429, 501),
         rate=CONNECTS,
-        held=True,
+        is_hold=True,
         description="""\
 | event | when | id | data |
 |---|---|---|---|
@@ -75,7 +75,9 @@ def open_stream(caller: Identity, query: StreamQuery) -> Response:
 
 
 @blueprint.get(streams.NEXT_PATH)
-@operation(Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), held=True))
+@operation(
+    Operation("Recover a held stream", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), is_hold=True)
+)
 def recover() -> Response:
     """What the proxy missed of a held stream."""
     wired = services()
@@ -87,7 +89,9 @@ def recover() -> Response:
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")
-@operation(Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), held=True))
+@operation(
+    Operation("Continue a long replay", PROXY, {200: ("Events", sse.CONTENT_TYPE)}, problems=(403,), is_hold=True)
+)
 def continue_stream(sealed: str) -> Response:
     """The next page of missed events, at a signed URL that only the proxy gets."""
     wired = services()
@@ -108,7 +112,7 @@ def continue_stream(sealed: str) -> Response:
         query=PollQuery,
         problems=(422, 429, 501),
         rate=CONNECTS,
-        held=True,
+        is_hold=True,
         description="The proxy rounds a `timeout` of less than 6 seconds to about 1 or 6.",
     )
 )
