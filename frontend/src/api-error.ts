@@ -17,8 +17,8 @@ export function isApiError(error: unknown): error is ApiError {
 /** What an answer that is not 2xx says, as an error. */
 export async function readApiError(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => null)) as ApiError["problem"];
-  const said = problem?.["detail"] ?? problem?.["title"] ?? response.statusText;
-  return Object.assign(new Error(`${response.status}: ${said}`), {
+  const detail = problem?.["detail"] ?? problem?.["title"] ?? response.statusText;
+  return Object.assign(new Error(`${response.status}: ${detail}`), {
     name: "ApiError" as const,
     status: response.status,
     // Shirase's own are in seconds; one that is a date comes from elsewhere, and the backoff does for it.

@@ -122,6 +122,6 @@ export function ticketsFrom(options: {
 type Query = Record<string, string | number | null | undefined>;
 
 function withQuery(path: string, query: Query): string {
-  const given = Object.entries(query).filter(([, value]) => value != null);
-  return given.length ? `${path}?${new URLSearchParams(given as string[][])}` : path;
+  const parameters = Object.entries(query).filter(([, value]) => value != null);
+  return parameters.length ? `${path}?${new URLSearchParams(parameters as string[][])}` : path;
 }

@@ -42,13 +42,13 @@ export function createConnection(
   const timers = new Set<ReturnType<typeof setTimeout>>();
 
   let phase: "stopped" | "trying" | "open" | "polling" | "waiting" | "closed" = "stopped";
-  let underWay = new AbortController(); // what is being asked now; aborted when it is overtaken
+  let current = new AbortController(); // what is being asked now; aborted when it is overtaken
   let closeSource = () => {};
   let error: StreamError | null = null; // the last failure; null until there was one
   let failures = 0; // in a row
   let refusals = 0; // answers of 401 in a row
   let refresh = false; // whether the credential we had is known to be of no use
-  let heardAt = 0;
+  let lastEventAt = 0;
   let notBefore = 0; // when the service said to ask again
   let blocked = false; // whether streams are known to fail here, so that events come by long poll
   let streamAt = 0; // when to try one nevertheless
@@ -90,7 +90,7 @@ export function createConnection(
     if (signal.aborted) return;
     closeSource = openEventSource(Source, address, settings.cookies, {
       receive: (event) => {
-        heardAt = Date.now();
+        lastEventAt = Date.now();
         if (!isOurs(event)) return close("wrong-user");
         if (event.event === "connected") settle();
         if (signal.aborted) return;
@@ -126,7 +126,7 @@ export function createConnection(
 
   /** By the clock, since a timer stands still while a laptop sleeps. */
   function watch(): void {
-    if (Date.now() - heardAt > settings.silence) lost({ kind: "silent" });
+    if (Date.now() - lastEventAt > settings.silence) lost({ kind: "silent" });
     else after(settings.silence / 4, watch);
   }
 
@@ -247,7 +247,7 @@ export function createConnection(
   /** A connection over a network that is gone, or from before a sleep, looks open until it has been silent for long. */
   function doubt(why: Wake): void {
     if (why === "offline") lost({ kind: "network" });
-    else if (Date.now() - heardAt > settings.silence) lost({ kind: "silent" });
+    else if (Date.now() - lastEventAt > settings.silence) lost({ kind: "silent" });
   }
 
   function retry(): void {
@@ -267,11 +267,11 @@ export function createConnection(
   /** Overtake whatever is under way, so that there are never two. */
   function begin(next: typeof phase): AbortController {
     phase = next;
-    underWay.abort();
-    underWay = new AbortController();
+    current.abort();
+    current = new AbortController();
     closeSource();
     clearTimers();
-    return underWay;
+    return current;
   }
 
   function after(delay: number, act: () => void): void {

@@ -26,7 +26,7 @@ export const pageFetch: Environment["fetch"] = (url, init) => fetch(url, init);
  *
  * Several servers' runtimes have an EventSource, and React Native a `window`: neither makes a page.
  */
-export function completeEnvironment(given: Partial<Environment> = {}): Environment {
+export function completeEnvironment(overrides: Partial<Environment> = {}): Environment {
   const page = asPage(globalThis.window);
   const isBrowser = page || "importScripts" in globalThis; // a worker's
   return {
@@ -38,7 +38,7 @@ export function completeEnvironment(given: Partial<Environment> = {}): Environme
     navigator: globalThis.navigator,
     locks: globalThis.navigator?.locks,
     BroadcastChannel: page && globalThis.BroadcastChannel,
-    ...given,
+    ...overrides,
   };
 }
 

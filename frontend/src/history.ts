@@ -1,7 +1,7 @@
 import { createCounter } from "./counter.js";
 import type { EventData, StreamEvent } from "./events.js";
 
-const REMEMBERED = 500; // events, so that a tab which was away can be told what it missed
+const KEPT = 500; // events, so that a tab which was away can be told what it missed
 
 /** Where a tab stands in the log, and what came last. */
 export interface History {
@@ -20,24 +20,24 @@ export function createHistory(start?: string): History {
   const counter = createCounter();
   let cursor: string | null = null;
   let connected: EventData["connected"] | null = null;
-  if (start !== undefined) remember(start, null);
+  if (start !== undefined) record(start, null);
 
   function take(event: StreamEvent): boolean {
     if (event.event === "reset") entries.clear(); // the log begins anew, maybe with cursors that were used before
     if (event.id !== null) {
       // `connected` begins at a cursor and is not itself what happened there.
       if (event.event !== "connected" && entries.has(event.id)) return false;
-      remember(event.id, event);
+      record(event.id, event);
     }
     if (event.event === "connected") connected = event.data;
     counter.apply(event);
     return true;
   }
 
-  function remember(id: string, event: StreamEvent | null): void {
+  function record(id: string, event: StreamEvent | null): void {
     cursor = id;
     if (!entries.has(id)) entries.set(id, event);
-    if (entries.size > REMEMBERED) entries.delete(entries.keys().next().value as string);
+    if (entries.size > KEPT) entries.delete(entries.keys().next().value as string);
   }
 
   function since(known: string | null): StreamEvent[] {
@@ -64,7 +64,7 @@ export function createHistory(start?: string): History {
       return cursor;
     },
     take,
-    moveTo: (reached) => remember(reached, null),
+    moveTo: (reached) => record(reached, null),
     since,
   };
 }

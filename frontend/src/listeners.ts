@@ -1,24 +1,24 @@
 /** Those who hear one thing. */
-export interface Listeners<Said> {
+export interface Listeners<Value> {
   /** Returns the function that ends it. */
-  add(listener: (said: Said) => void): () => void;
-  tell(said: Said): void;
+  add(listener: (value: Value) => void): () => void;
+  emit(value: Value): void;
 }
 
 /** Nobody, at first. */
-export function createListeners<Said>(): Listeners<Said> {
-  const all = new Set<(said: Said) => void>();
+export function createListeners<Value>(): Listeners<Value> {
+  const all = new Set<(value: Value) => void>();
 
-  function add(listener: (said: Said) => void): () => void {
-    const own = (said: Said) => listener(said); // so that one function can be added twice, and each ended alone
+  function add(listener: (value: Value) => void): () => void {
+    const own = (value: Value) => listener(value); // so that one function can be added twice, and each ended alone
     all.add(own);
     return () => all.delete(own);
   }
 
-  function tell(said: Said): void {
+  function emit(value: Value): void {
     for (const listener of [...all]) {
       try {
-        listener(said);
+        listener(value);
       } catch (error) {
         // A listener's mistake is told to the page as any other, and costs neither the others nor the stream.
         setTimeout(() => {
@@ -28,5 +28,5 @@ export function createListeners<Said>(): Listeners<Said> {
     }
   }
 
-  return { add, tell };
+  return { add, emit };
 }

@@ -24,10 +24,10 @@ export function watchPage({ window, document }: Environment, host: PageHost): ()
     suspended = false;
   }
 
-  const tell = ({ type }: Event) => host.wake(type as Wake);
+  const wake = ({ type }: Event) => host.wake(type as Wake);
   const listeners: [Environment["window"] | Environment["document"], string, (event: Event) => void][] = [
-    [window, "online", tell],
-    [window, "offline", tell],
+    [window, "online", wake],
+    [window, "offline", wake],
     // An open connection, a lock or a channel would keep the page out of the back/forward cache.
     [window, "pagehide", suspend],
     [window, "pageshow", resume],

@@ -61,13 +61,13 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
   function receive(event: StreamEvent): void {
     if (!history.take(event)) return;
     tabs?.passOn(event);
-    events.tell(event);
+    events.emit(event);
   }
 
   function show(next: StreamState): void {
     state = Object.freeze(next);
     tabs?.passOnState(next);
-    changes.tell();
+    changes.emit();
   }
 
   function close(): void {

@@ -23,8 +23,8 @@ export interface Tabs extends Connection {
   passOnState(state: StreamState): void;
 }
 
-type Message = { from: string } & Said;
-type Said =
+type Message = { from: string } & Content;
+type Content =
   | { type: "lead" } // I have the connection now
   | { type: "resign" } // I have it no longer
   | { type: "hello"; cursor: string | null } // this is where I stand
@@ -56,7 +56,7 @@ export function createTabs(
   let release = () => {};
   let leader: string | null = null; // whom we follow, once we stand where it does
   let again = false; // whether this tab has had a connection before
-  let heardAt = 0;
+  let lastMessageAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function start(restart = false): void {
@@ -65,7 +65,7 @@ export function createTabs(
       if (locks && BroadcastChannel) channel = new BroadcastChannel(name);
     } catch {} // a sandboxed page may have the API and not be allowed it
     if (!channel) return connection.start(again);
-    channel.onmessage = ({ data }: MessageEvent<Message>) => hear(data);
+    channel.onmessage = ({ data }: MessageEvent<Message>) => handle(data);
     role = "following";
     takeTurn();
     hello();
@@ -119,12 +119,12 @@ export function createTabs(
     timer = setTimeout(() => takeTurn(true), ANSWER);
   }
 
-  function hear(message: Message): void {
+  function handle(message: Message): void {
     if (role === "leading") return answer(message);
     if (message.type === "lead") return hello();
     if (message.type === "welcome" && message.to === self) return follow(message);
     if (message.from !== leader) return;
-    heardAt = Date.now();
+    lastMessageAt = Date.now();
     if (message.type === "event") host.receive(message.event);
     else if (message.type === "state") host.show(asShared(message.state));
     else if (message.type === "resign") hello();
@@ -147,7 +147,7 @@ export function createTabs(
   function follow({ from, state, cursor, events }: Message & { type: "welcome" }): void {
     leader = from;
     again = true;
-    heardAt = Date.now();
+    lastMessageAt = Date.now();
     clearTimeout(timer);
     watch();
     for (const event of events) {
@@ -159,14 +159,14 @@ export function createTabs(
   }
 
   function watch(): void {
-    if (Date.now() - heardAt > silence) hello();
+    if (Date.now() - lastMessageAt > silence) hello();
     else timer = setTimeout(watch, silence / 4);
   }
 
   function wake(why: Wake): void {
     if (role !== "following") return connection.wake(why);
     if (why === "offline") return; // the leader hears of it too
-    if (leader !== null && Date.now() - heardAt > silence) hello();
+    if (leader !== null && Date.now() - lastMessageAt > silence) hello();
     // The leader may be hidden, where its own timers hardly run.
     post({ type: "wake", why });
   }
@@ -182,7 +182,7 @@ export function createTabs(
     channel = null;
   }
 
-  function post(message: Said): void {
+  function post(message: Content): void {
     channel?.postMessage({ from: self, ...message });
   }
 

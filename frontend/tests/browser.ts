@@ -24,16 +24,16 @@ export function createTab(server: ScriptedServer) {
         ...options.environment,
       },
     });
-    const heard: StreamEvent[] = [];
+    const received: StreamEvent[] = [];
     const states: StreamState[] = [stream.getState()];
-    stream.listen((event) => heard.push(event));
+    stream.listen((event) => received.push(event));
     stream.subscribe(() => states.push(stream.getState()));
     return Object.assign(stream, {
-      heard,
+      received,
       states,
       /** What the events were, in a word each. */
-      names: () => heard.map(({ event }) => event),
-      titles: () => heard.flatMap((event) => (event.event === "notification" ? [event.data.title] : [])),
+      names: () => received.map(({ event }) => event),
+      titles: () => received.flatMap((event) => (event.event === "notification" ? [event.data.title] : [])),
     });
   }
 

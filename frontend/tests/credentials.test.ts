@@ -196,7 +196,7 @@ test("Retry-After is kept to, unless a person asks", async () => {
   expect(stream.getState().status).toBe("open");
 });
 
-test("a getToken that fails is tried again, and its error is told", async () => {
+test("a getToken that fails is tried again, and its error is delivered", async () => {
   const cause = new Error("the host is away");
   const getToken = vi.fn().mockRejectedValueOnce(cause).mockResolvedValue("a.test.token");
   const stream = tab.open({ getToken });
@@ -251,7 +251,7 @@ test("request() asks for a fresh token once", async () => {
   expect(server.count("GET")).toBe(2);
 });
 
-test("request() rejects with what the service said", async () => {
+test("request() rejects with what the service texts", async () => {
   const stream = tab.open();
   server.onRequest = 429;
   server.retryAfter = "7";

@@ -32,13 +32,13 @@ function shown(rows: readonly Row[]): string {
   return rows.map(({ notification, state }) => show[state].replace("N", String(notification.id))).join(" ");
 }
 
-function after(before: readonly Row[], ids: number[], removed: ReadonlySet<number>, held: boolean): string {
-  const { rows, waiting } = steadyRows(before, list(...ids), removed, held);
-  expect(steadyRows(rows, list(...ids), removed, held)).toEqual({ rows, waiting }); // it comes to rest
+function after(before: readonly Row[], ids: number[], removed: ReadonlySet<number>, isSteady: boolean): string {
+  const { rows, waiting } = steadyRows(before, list(...ids), removed, isSteady);
+  expect(steadyRows(rows, list(...ids), removed, isSteady)).toEqual({ rows, waiting }); // it comes to rest
   return `${shown(rows)} +${waiting}`;
 }
 
-test("rows follow the inbox, and stay where they are while they are held", () => {
+test("rows follow the inbox, and stay where they are while they are isSteady", () => {
   const { rows } = steadyRows([], list(3, 2, 1), NONE, true);
   expect(shown(rows)).toBe("3 2 1");
   expect(after(rows, [4, 2, 1], NONE, false)).toBe("4 2 1 +0");
@@ -51,10 +51,10 @@ test("rows follow the inbox, and stay where they are while they are held", () =>
 
 test("what can be undone keeps its place", () => {
   const { rows } = steadyRows([], list(3, 2, 1), NONE, false);
-  for (const held of [true, false]) {
-    expect(after(rows, [3, 1], new Set([2]), held)).toBe("3 (2) 1 +0");
-    expect(after(rows, [2, 1], new Set([3]), held)).toBe("(3) 2 1 +0");
-    expect(after(rows, [], new Set([3]), held)).toMatch(/^\(3\).* \+0$/);
+  for (const isSteady of [true, false]) {
+    expect(after(rows, [3, 1], new Set([2]), isSteady)).toBe("3 (2) 1 +0");
+    expect(after(rows, [2, 1], new Set([3]), isSteady)).toBe("(3) 2 1 +0");
+    expect(after(rows, [], new Set([3]), isSteady)).toMatch(/^\(3\).* \+0$/);
   }
   expect(after(rows, [4, 3, 1], new Set([2]), false)).toBe("4 3 (2) 1 +0");
 });
@@ -82,12 +82,12 @@ test.each(LOCALES)("%s has every word, in every form that its numbers need", asy
   expect(Object.keys(words).filter((key) => !(key in ENGLISH))).toEqual([]);
   expect(Object.keys(ENGLISH).filter((key) => !(key in words))).toEqual([]);
   const counts = [0, 1, 2, 3, 11, 100, 1_000_000];
-  const said = counts.flatMap((count) => [
+  const texts = counts.flatMap((count) => [
     words.unread(count),
     words.waiting(count),
     words.actors(["A", "B", "C"], count),
   ]);
-  expect(said.filter((text) => /[{}]/.test(text) || text === "")).toEqual([]);
+  expect(texts.filter((text) => /[{}]/.test(text) || text === "")).toEqual([]);
   const differs = Object.entries(words).filter(([key, text]) => text === ENGLISH[key as keyof typeof ENGLISH]);
   expect(differs.map(([key]) => key).length).toBeLessThan(4); // "Notifications" and "Important" are French too
 });

@@ -21,8 +21,8 @@ const checker = program.getTypeChecker();
 
 const EXPORTS = ENTRIES.flatMap((entry) => {
   const module = checker.getSymbolAtLocation(program.getSourceFile(entry) as ts.SourceFile) as ts.Symbol;
-  const found = checker.getExportsOfModule(module);
-  return found.map((one) => (one.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(one) : one));
+  const result = checker.getExportsOfModule(module);
+  return result.map((one) => (one.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(one) : one));
 });
 
 function typeOf(name: string): ts.Type {
@@ -44,12 +44,12 @@ test.each(["StreamOptions", "NotificationStream", "Inbox", "InboxOptions", "Inbo
     const members = typeOf(name).getProperties();
     expect(members.length).toBeGreaterThan(0);
     // How to say who is calling is told as a whole.
-    const told = new Set(
+    const delivered = new Set(
       typeOf("Credentials")
         .getProperties()
         .map((one) => one.name),
     );
-    expect(undocumented(members).filter((member) => !told.has(member))).toEqual([]);
+    expect(undocumented(members).filter((member) => !delivered.has(member))).toEqual([]);
   },
 );
 

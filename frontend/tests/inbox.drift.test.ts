@@ -125,9 +125,13 @@ test.each([...Array.from({ length: SEEDS }, (_, seed) => seed), ...ONCE_FAILED])
       expect([unreadCount, unseenCount ?? unseen_count], where).toEqual([unread_count, unseen_count]);
       expect(byCategory ?? server.byCategory, where).toEqual(server.byCategory);
     }
-    for (const [number, { heard }] of streams.entries()) {
-      const told = heard.flatMap(({ id, data }) => ("id" in data || "ids" in data ? [Number(id?.slice(2))] : []));
-      expect(told, `stream ${number} told each event once, in order`).toEqual([...new Set(told)].sort((a, b) => a - b));
+    for (const [number, { received }] of streams.entries()) {
+      const delivered = received.flatMap(({ id, data }) =>
+        "id" in data || "ids" in data ? [Number(id?.slice(2))] : [],
+      );
+      expect(delivered, `stream ${number} delivered each event once, in order`).toEqual(
+        [...new Set(delivered)].sort((a, b) => a - b),
+      );
     }
   },
 );

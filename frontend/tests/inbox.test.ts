@@ -61,19 +61,19 @@ test("a snapshot is the same object until something changes, and is never change
   const { inbox, stream } = open();
   await settle();
   const before = inbox.getSnapshot();
-  const heard = vi.fn();
-  const end = inbox.subscribe(heard);
+  const received = vi.fn();
+  const end = inbox.subscribe(received);
   server.latest.send("heartbeat", { type: "heartbeat" });
   expect(inbox.getSnapshot()).toBe(before);
-  expect(heard).not.toHaveBeenCalled();
+  expect(received).not.toHaveBeenCalled();
   server.create("Two");
-  expect(heard).toHaveBeenCalledOnce();
+  expect(received).toHaveBeenCalledOnce();
   expect(inbox.getSnapshot()).not.toBe(before);
   expect(before.notifications.map(({ title }) => title)).toEqual(["One"]);
   expect(() => (before.notifications as unknown[]).push("x")).toThrow(TypeError);
   end();
   server.create("Three");
-  expect(heard).toHaveBeenCalledOnce();
+  expect(received).toHaveBeenCalledOnce();
   stream.close();
 });
 
@@ -90,7 +90,7 @@ test("what happens between the first fetch and the stream is not lost, nor count
   expect([titles(), unreadTitles(), count()]).toEqual([["Three", "One"], ["Three"], 1]);
 });
 
-test("an older answer of the list does not undo what the stream has told since", async () => {
+test("an older list does not undo what the stream delivered", async () => {
   server.create("One");
   server.create("Two");
   const { inbox, titles, unreadTitles, count } = open();

@@ -56,7 +56,7 @@ test("an idle poll is renewed when its time is over, and not before", async () =
   expect(stream.getState().status).toBe("polling");
 });
 
-test("what a stream had seen is not told again by the poll, nor by the stream that follows", async () => {
+test("events of the stream are not repeated by a poll or stream", async () => {
   const stream = tab.open({ environment: { random: () => 0.01 } });
   await settle();
   server.create("One");
@@ -202,7 +202,7 @@ test("a poll of another user is refused", async () => {
   server.create();
   await settle();
   expect(stream.getState()).toEqual({ status: "closed", reason: "wrong-user" });
-  expect(stream.heard).toEqual([]);
+  expect(stream.received).toEqual([]);
 });
 
 test("close() ends the poll that is under way", async () => {

@@ -38,11 +38,11 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
       return numbers;
     },
     get byCategory() {
-      const found: Record<string, number> = {};
+      const result: Record<string, number> = {};
       for (const one of all().filter(isUnread)) {
-        if (one.category !== null) found[one.category] = (found[one.category] ?? 0) + 1;
+        if (one.category !== null) result[one.category] = (result[one.category] ?? 0) + 1;
       }
-      return found;
+      return result;
     },
     /** It as the service shows it. */
     show: (one: Notification): Notification => ({ ...one, is_seen: isSeen(one) }),
@@ -113,27 +113,27 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
     },
 
     remove(id: number): boolean {
-      const found = notifications.delete(id);
-      if (found) append("deleted", { ids: [id], ...counts() });
-      return found;
+      const result = notifications.delete(id);
+      if (result) append("deleted", { ids: [id], ...counts() });
+      return result;
     },
 
     page(query: URLSearchParams) {
       const limit = Number(query.get("limit") ?? 50);
       const before = Number(query.get("before") ?? Number.POSITIVE_INFINITY);
       const words = (query.get("q") ?? "").toLowerCase().split(/\s+/);
-      const found = all()
+      const result = all()
         .filter((one) => one.position < before)
         .filter((one) => (one.archived_at !== null) === (query.get("archived") === "true"))
         .filter((one) => !(query.get("unread") && one.is_read))
         .filter((one) => !query.get("category") || one.category === query.get("category"))
         .filter((one) => words.every((word) => `${one.title}\n${one.message}`.toLowerCase().includes(word)))
         .sort((a, b) => b.position - a.position);
-      const shown = found.slice(0, limit).map(inbox.show);
+      const shown = result.slice(0, limit).map(inbox.show);
       return {
         notifications: shown,
         unread_count: counts().unread_count,
-        next_before: found.length > limit ? (shown.at(-1)?.position ?? null) : null,
+        next_before: result.length > limit ? (shown.at(-1)?.position ?? null) : null,
       };
     },
   };

@@ -67,18 +67,18 @@ export function createBrowser(server: ScriptedServer) {
       const copy = structuredClone(message);
       messages.push(copy);
       for (const other of channels) {
-        if (other !== this && other.name === this.name) queueMicrotask(() => other.hear(copy));
+        if (other !== this && other.name === this.name) queueMicrotask(() => other.receive(copy));
       }
     }
 
-    hear(message: unknown): void {
+    receive(message: unknown): void {
       if (!channels.has(this)) return;
       if (this.frozen()) this.#late.push(message);
       else this.onmessage?.({ data: message });
     }
 
     catchUp(): void {
-      for (const message of this.#late.splice(0)) this.hear(message);
+      for (const message of this.#late.splice(0)) this.receive(message);
     }
 
     close(): void {

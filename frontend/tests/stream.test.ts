@@ -44,7 +44,7 @@ test("a listener of one name hears the data of that name alone, until it ends", 
   expect(titles).toEqual(["One"]);
 });
 
-test("a listener that throws harms neither the others nor the stream, and is told to the page", async () => {
+test("a listener's exception reaches the page, not the others", async () => {
   const stream = tab.open();
   const titles: string[] = [];
   stream.on("notification", () => {
@@ -71,7 +71,7 @@ test("after a loss it comes back behind its cursor and misses nothing", async ()
   expect(server.open.length).toBe(1);
 });
 
-test("a cursor that comes a second time is not told again", async () => {
+test("a cursor that comes a second time is not delivered again", async () => {
   const stream = tab.open();
   await settle();
   const one = server.create("One");
@@ -213,7 +213,7 @@ test("a browser that is wrong about being offline is not believed", async () => 
   expect(stream.getState().status).toBe("open");
 });
 
-test("it tries at once when it is told to, and only once", async () => {
+test("retryNow() connects at once, and only once", async () => {
   const stream = tab.open();
   await settle();
   server.latest.break();
@@ -255,7 +255,7 @@ test("a heartbeat and a closing have no cursor of their own", async () => {
   await settle();
   server.create();
   server.latest.send("heartbeat", { type: "heartbeat" });
-  expect(stream.heard.at(-1)).toEqual({ event: "heartbeat", id: null, data: { type: "heartbeat" } });
+  expect(stream.received.at(-1)).toEqual({ event: "heartbeat", id: null, data: { type: "heartbeat" } });
   expect(stream.cursor).toBe("c-1");
 });
 
@@ -325,12 +325,12 @@ test("after a reset the log begins anew, also with cursors that were used before
   expect(stream.titles()).toEqual(["One", "Two", "Three", "Another third"]);
 });
 
-test("another user's stream is refused before anything of it is told", async () => {
+test("another user's stream is refused before anything of it is delivered", async () => {
   server.userId = "ben";
   const stream = tab.open({ user: "aiko" });
   await settle();
   expect(stream.getState()).toEqual({ status: "closed", reason: "wrong-user" });
-  expect(stream.heard).toEqual([]);
+  expect(stream.received).toEqual([]);
   expect(server.open).toEqual([]);
 });
 
@@ -374,7 +374,7 @@ test("close() from within a listener ends a stream and a long poll alike", async
 });
 
 test.each(["connecting", "open", "reconnecting", "polling"])(
-  "close() by whoever is told that it is %s is the end too",
+  "close() in a listener of the state %s ends the stream",
   async (status) => {
     const stream = tab.open({ autoConnect: false, pollAfter: 2, connectTimeout: 1000 });
     stream.subscribe(() => stream.getState().status === status && stream.close());
@@ -415,7 +415,7 @@ test("so does a page that is frozen", async () => {
   expect(stream.titles()).toEqual(["Meanwhile"]);
 });
 
-test("it waits for connect() if it is told to", async () => {
+test("with autoConnect: false it waits for connect()", async () => {
   const stream = tab.open({ autoConnect: false });
   await pass(10);
   expect(stream.getState()).toEqual({ status: "idle" });

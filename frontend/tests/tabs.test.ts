@@ -46,14 +46,14 @@ test("tabs that open at the same instant agree on one leader", async () => {
   expect(tabs.map((tab) => tab.names())).toEqual(tabs.map(() => ["connected"]));
 });
 
-test("a tab that joins is told the count of now", async () => {
+test("a tab that joins receives the present count", async () => {
   await openTabs(1);
   server.create();
   server.create();
   server.read([1]);
   const joined = browser.open();
   await settle();
-  expect(joined.heard).toEqual([
+  expect(joined.received).toEqual([
     { event: "connected", id: "c-3", data: expect.objectContaining({ user_id: "aiko", unread_count: 1 }) },
   ]);
 });
@@ -135,7 +135,7 @@ test("a leader whose stream is silent, but which answers, keeps its place", asyn
   expect(other?.getState()).toEqual({ status: "open", shared: true });
 });
 
-test("a tab that was away is told what it missed", async () => {
+test("a tab that comes back receives what it missed", async () => {
   const [, other] = await openTabs(2);
   other?.tab.leave();
   server.create("Missed");
@@ -147,14 +147,14 @@ test("a tab that was away is told what it missed", async () => {
   expect(server.streams.length).toBe(1);
 });
 
-test("a tab that was away for longer than the others remember is told to fetch the list again", async () => {
+test("a tab that missed more than is kept gets a reset", async () => {
   const [, other] = await openTabs(2);
   other?.tab.leave();
   for (let number = 0; number < 600; number++) server.create();
   other?.tab.comeBack();
   await settle();
   expect(other?.names()).toEqual(["connected", "connected", "reset"]);
-  expect(other?.heard.at(-2)?.data).toMatchObject({ unread_count: 600 });
+  expect(other?.received.at(-2)?.data).toMatchObject({ unread_count: 600 });
   expect(other?.cursor).toBe("c-600");
 });
 
@@ -187,10 +187,10 @@ test("what a former leader says late does not come before what the new one has t
   // Said by the leader before it went, and heard when the next one had just begun.
   const late = { type: "event", from: browser.idOf(0), event: { event: "notification", id: "c-3", data: three } };
   for (const open of browser.channels) {
-    const hear = open.hear.bind(open);
-    open.hear = (message) => {
-      hear(message);
-      if ((message as { type: string }).type === "lead") hear(late);
+    const receive = open.receive.bind(open);
+    open.receive = (message) => {
+      receive(message);
+      if ((message as { type: string }).type === "lead") receive(late);
     };
   }
   await settle();
@@ -198,7 +198,7 @@ test("what a former leader says late does not come before what the new one has t
   for (const tab of [second, third]) expect(tab?.titles()).toEqual(["One", "Two", "Three"]);
 });
 
-test("after a reset by long poll, a tab that joins is not told a count that nobody knows", async () => {
+test("after a polled reset, a joining tab gets no unknown count", async () => {
   const leader = browser.open();
   await settle();
   for (let number = 0; number < 3; number++) server.create();
@@ -264,7 +264,7 @@ test("the retry of one tab is that of all", async () => {
   expect(second?.getState().status).toBe("open");
 });
 
-test("an error that cannot be copied is told in words", async () => {
+test("an error that cannot be cloned is passed on as text", async () => {
   const tabs = await openTabs(2);
   const failing = browser.open({ user: "ben", getToken: () => Promise.reject(() => "not a thing to copy") });
   const follower = browser.open({ user: "ben" });
@@ -283,7 +283,7 @@ test("two users in two tabs never mix", async () => {
   await settle();
   expect(aiko.titles()).toEqual(["For Aiko"]);
   expect(elsewhere.titles()).toEqual([]);
-  expect(ben.heard).toEqual([]);
+  expect(ben.received).toEqual([]);
   expect(ben.getState()).toEqual({ status: "closed", reason: "wrong-user" });
 });
 
@@ -318,7 +318,7 @@ test.each([
 });
 
 test.each(["connecting", "open", "reconnecting"])(
-  "close() by whoever is told in a shared tab that it is %s is the end too",
+  "close() in a shared tab's listener of %s ends the stream",
   async (status) => {
     const [leader] = await openTabs(1);
     server.create();

@@ -25,10 +25,10 @@ START = """async ([user, token, how, options]) => {
         ticket: { getToken, getTicket: ticketsFrom({ url: options.url, getToken }) },
         cookie: { cookies: true },
     }[how];
-    window.heard = [];
+    window.received = [];
     window.stream = createNotificationStream({ user, ...credentials, ...options });
     window.inbox = createInbox(window.stream);
-    window.stream.listen((event) => window.heard.push(event));
+    window.stream.listen((event) => window.received.push(event));
 }"""
 
 
@@ -47,7 +47,7 @@ class ClientPage:
     def titles(self) -> list[str]:
         """The titles of the notifications that the stream delivered, in order."""
         titles: list[str] = self.page.evaluate(
-            "heard.filter(({ event }) => event === 'notification').map(({ data }) => data.title)"
+            "received.filter(({ event }) => event === 'notification').map(({ data }) => data.title)"
         )
         return titles
 
@@ -56,7 +56,7 @@ class ClientPage:
         return self
 
     def wait_for_title(self, title: str) -> "ClientPage":
-        self.page.wait_for_function("title => heard.some(({ data }) => data.title === title)", arg=title)
+        self.page.wait_for_function("title => received.some(({ data }) => data.title === title)", arg=title)
         return self
 
     def wait_for_badge(self, count: int) -> "ClientPage":

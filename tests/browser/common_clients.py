@@ -19,42 +19,42 @@ FRONTEND = Path(__file__).parents[2] / "frontend"
 RETRY = 0.5  # seconds between two attempts of the loop around a client
 SILENCE = 10.0
 
-Heard = list[tuple[str, str]]  # the name and the data of each event
+ReceivedEvents = list[tuple[str, str]]  # the name and the data of each event
 Received = tuple[str, str, str]  # the same, and the id
 
 
 @contextmanager
-def in_node(name: str, address: str) -> Iterator[Heard]:
+def in_node(name: str, address: str) -> Iterator[ReceivedEvents]:
     """Run an npm package in Node."""
-    heard: Heard = []
+    received: ReceivedEvents = []
     command = ["node", "tests/clients/node.js", name, address]
     with subprocess.Popen(command, cwd=FRONTEND, stdout=subprocess.PIPE, text=True) as node:
         assert node.stdout
         lines = node.stdout
-        reading = Thread(target=lambda: heard.extend(_said(line) for line in lines), daemon=True)
+        reading = Thread(target=lambda: received.extend(_event(line) for line in lines), daemon=True)
         reading.start()
         try:
-            yield heard
+            yield received
         finally:
             node.kill()
             reading.join()
 
 
 @contextmanager
-def in_browser(name: str, address: str, page: Page, script: Path) -> Iterator[Heard]:
+def in_browser(name: str, address: str, page: Page, script: Path) -> Iterator[ReceivedEvents]:
     """Run an npm package in a page with the built ``script``."""
-    heard: Heard = []
+    received: ReceivedEvents = []
     go_to_empty_page(page, address.partition("/api/")[0])
-    page.expose_function("say", lambda event, _id, data: heard.append((event, data)))
+    page.expose_function("report", lambda event, _id, data: received.append((event, data)))
     page.add_script_tag(path=script)
-    page.evaluate("([name, address]) => void follow[name](address, say)", [name, address])
-    yield heard
+    page.evaluate("([name, address]) => void follow[name](address, report)", [name, address])
+    yield received
 
 
 @contextmanager
-def in_python(follow: Callable[[str, str], Iterable[Received]], address: str) -> Iterator[Heard]:
+def in_python(follow: Callable[[str, str], Iterable[Received]], address: str) -> Iterator[ReceivedEvents]:
     """Run a PyPI package. None reconnects by itself: their users write this loop."""
-    heard: Heard = []
+    received: ReceivedEvents = []
     stopping = Event()
 
     def run() -> None:
@@ -63,7 +63,7 @@ def in_python(follow: Callable[[str, str], Iterable[Received]], address: str) ->
             with suppress(httpx.TransportError, SSEError):
                 for event, own_id, data in follow(address, cursor):
                     cursor = own_id or cursor
-                    heard.append((event, data))
+                    received.append((event, data))
                     if stopping.is_set():
                         return
             stopping.wait(RETRY)
@@ -71,7 +71,7 @@ def in_python(follow: Callable[[str, str], Iterable[Received]], address: str) ->
     thread = Thread(target=run, daemon=True)
     thread.start()
     try:
-        yield heard
+        yield received
     finally:
         stopping.set()
         thread.join(SILENCE)
@@ -110,6 +110,6 @@ def _headers(cursor: str) -> dict[str, str]:
     return {"Last-Event-ID": cursor} if cursor else {}
 
 
-def _said(line: str) -> tuple[str, str]:
+def _event(line: str) -> tuple[str, str]:
     answer: dict[str, Any] = json.loads(line)
     return answer["event"], answer["data"]

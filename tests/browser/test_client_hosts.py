@@ -46,7 +46,7 @@ def test_a_page_of_an_origin_that_is_not_listed_gets_nothing(
 ) -> None:
     stranger = elsewhere.replace("127.0.0.1", "localhost")
     client = open_client(context, demo, user, origin=stranger, connectTimeout=1000).wait_for("reconnecting")
-    assert client.page.evaluate("heard") == []
+    assert client.page.evaluate("received") == []
 
 
 def test_a_cookie_that_is_gone_signs_the_user_out(

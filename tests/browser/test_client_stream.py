@@ -81,7 +81,7 @@ def test_a_refused_token_is_renewed_once_then_signs_out(context: BrowserContext,
 def test_another_users_token_opens_nothing(context: BrowserContext, demo: Stack, user: str) -> None:
     client = open_client(context, demo, user, token=demo.token("somebody-else")).wait_for("closed")
     assert client.state == {"status": "closed", "reason": "wrong-user"}
-    assert client.page.evaluate("heard") == []
+    assert client.page.evaluate("received") == []
 
 
 def test_where_streams_are_swallowed_events_come_by_long_poll(context: BrowserContext, demo: Stack, user: str) -> None:
@@ -103,5 +103,5 @@ def test_an_open_stream_costs_no_other_request(context: BrowserContext, demo: St
     streams = Streams(context)
     create(demo, user, "One", "Two")
     client.wait_for_badge(2)
-    client.page.wait_for_function("heard.filter(({ event }) => event === 'heartbeat').length > 4")
+    client.page.wait_for_function("received.filter(({ event }) => event === 'heartbeat').length > 4")
     assert (streams.opened, streams.polls) == ([], [])

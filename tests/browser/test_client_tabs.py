@@ -43,13 +43,13 @@ def test_a_frozen_leader_is_replaced_and_catches_up(context: BrowserContext, dem
     leader, other = (open_client(context, demo, user, heartbeat=1000).wait_for("open") for _ in range(2))
     assert other.state["shared"]
     with leader.frozen():
-        create(demo, user, "Unheard")
+        create(demo, user, "Before")
         other.page.wait_for_function("stream.getState().status === 'open' && !stream.getState().shared")
         create(demo, user, "Meanwhile")
         other.wait_for_title("Meanwhile")
     leader.wait_for_title("Meanwhile")
     leader.page.wait_for_function("stream.getState().status === 'open' && stream.getState().shared")
-    assert leader.titles == other.titles == ["Unheard", "Meanwhile"]
+    assert leader.titles == other.titles == ["Before", "Meanwhile"]
     assert len(streams.open) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.common_clients import (
-    Heard,
+    ReceivedEvents,
     build_page_script,
     in_browser,
     in_node,
@@ -33,15 +33,15 @@ class Followed:
     """One client and the user whose stream it follows."""
 
     user: str
-    heard: Heard
+    received: ReceivedEvents
 
     @property
     def connections(self) -> int:
-        return [event for event, _ in self.heard].count("connected")
+        return [event for event, _ in self.received].count("connected")
 
     @property
     def titles(self) -> list[str]:
-        return [json.loads(data)["title"] for event, data in self.heard if event == "notification"]
+        return [json.loads(data)["title"] for event, data in self.received if event == "notification"]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def followed(demo: Stack, browser: Browser, tmp_path_factory: pytest.TempPathFac
     with ExitStack() as running:
         context = running.enter_context(browser.new_context())
         pause = context.new_page().wait_for_timeout  # events of the pages are processed meanwhile
-        heard: dict[str, Heard] = {}
+        received: dict[str, ReceivedEvents] = {}
         for name, user in users.items():
             address = f"{demo.url}/api/sse/notifications?token={demo.token(user)}"
             if name in IN_NODE:
@@ -61,8 +61,8 @@ def followed(demo: Stack, browser: Browser, tmp_path_factory: pytest.TempPathFac
                 following = in_browser(name, address, context.new_page(), script)
             else:
                 following = in_python(IN_PYTHON[name], address)
-            heard[name] = running.enter_context(following)
-        clients = {name: Followed(users[name], heard[name]) for name in CLIENTS}
+            received[name] = running.enter_context(following)
+        clients = {name: Followed(users[name], received[name]) for name in CLIENTS}
         wait = _waiter(pause, clients)
         wait(lambda client: client.connections == 1)
         for client in clients.values():

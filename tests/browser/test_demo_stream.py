@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Request, Route, expect
 from tests.browser.demo_page import LIVE, DemoPage, create
 from tests.support.stack import Stack
 
-CUT, MEND = "Cut the network", "Mend the network"
+CUT, RESTORE = "Cut the network", "Restore the network"
 IDLE = float(os.environ.get("SHIRASE_BROWSER_IDLE_SECONDS", "5"))
 
 
@@ -24,7 +24,7 @@ def test_what_was_missed_comes_after_the_network_is_back(page: DemoPage) -> None
     expect(page.item(aiko, "Meanwhile")).to_be_visible()
     expect(page.page.locator(".outcome")).to_contain_text(f"kept for {ben}")
     expect(page.item(ben, "Meanwhile")).to_have_count(0)
-    page.button(ben, MEND).click()
+    page.button(ben, RESTORE).click()
     expect(page.item(ben, "Meanwhile")).to_have_count(1)
     expect(page.item(ben, "Before")).to_have_count(1)
     expect(page.bell(ben)).to_have_text("2")
@@ -145,7 +145,7 @@ def test_a_reset_fetches_the_list_again(page: DemoPage) -> None:
 
     page.page.route("**/api/sse/notifications?*", elsewhere)
     with page.page.expect_response("**/api/notifications?*"):
-        page.button(aiko, MEND).click()
+        page.button(aiko, RESTORE).click()
     expect(page.events(aiko, "reset")).to_have_count(1)
     expect(page.item(aiko, "Kept")).to_have_count(1)
     expect(page.bell(aiko)).to_have_text("1")

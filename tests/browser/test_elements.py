@@ -12,9 +12,9 @@ from tests.support.stack import Stack
 
 BUILD = 'import { elements } from "./bundle.js"; process.stdout.write(await elements());'
 PAGE = """user => {
-    window.heard = [];
+    window.received = [];
     for (const name of ["select", "toggle", "sign-in"]) {
-        addEventListener(name, ({ type, detail }) => heard.push([type, detail?.title ?? detail]));
+        addEventListener(name, ({ type, detail }) => received.push([type, detail?.title ?? detail]));
     }
     document.head.innerHTML += "<style>button, h2, h3, ul { all: unset; color: red }</style>";
     document.body.innerHTML = `<shirase-bell token-url="/my-token"></shirase-bell>
@@ -51,7 +51,7 @@ def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, us
     dialog.get_by_role("button", name="Second", exact=True).click()
     expect(dialog).to_have_count(0)
     expect(bell).to_be_focused()
-    assert page.evaluate("heard") == [
+    assert page.evaluate("received") == [
         ["toggle", {"open": True}],
         ["sign-in", None],
         ["select", "Second"],

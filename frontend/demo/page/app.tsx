@@ -70,7 +70,7 @@ export function App(): ReactNode {
                 <Seat
                   key={side}
                   session={sessions[side]}
-                  onArrival={arrivals.tell}
+                  onArrival={arrivals.record}
                   onSwitch={(session) => seat(side, session)}
                 />
               ))}

@@ -1,10 +1,10 @@
 import type { Notification } from "shirase";
 
-/** When which notification arrived in which panel: the page is both producer and users, so it can tell. */
+/** When which notification arrived in which panel: the page is both producer and users, so it can measure. */
 export interface Arrivals {
-  /** One has arrived. */
-  tell(notification: Notification): void;
-  /** Begin to watch for what is about to be sent. `report` is given a sentence whenever there is more to say. */
+  /** A notification has arrived. */
+  record(notification: Notification): void;
+  /** Begin to watch for what is about to be sent. `report` is called with a sentence at each change. */
   watch(report: (sentence: string) => void): Watch;
 }
 
@@ -22,42 +22,44 @@ export interface Expected {
 }
 
 export function createArrivals(): Arrivals {
-  let tellWatch: ((notification: Notification) => void) | null = null;
+  let current: ((notification: Notification) => void) | null = null;
 
   function watch(report: (sentence: string) => void): Watch {
     const start = performance.now();
     const after = new Map<string, number>(); // milliseconds; a stream may be faster than the answer to the request
     let sent: Expected[] = [];
 
-    function say(): void {
+    function update(): void {
       if (sent.length === 0) return;
-      const each = sent.map((one) => {
-        const waited = after.get(nameOf(one));
-        return waited === undefined ? `kept for ${one.user_id}` : `${one.user_id} saw it after ${Math.ceil(waited)} ms`;
+      const each = sent.map((expected) => {
+        const waited = after.get(nameOf(expected));
+        return waited === undefined
+          ? `kept for ${expected.user_id}`
+          : `${expected.user_id} saw it after ${Math.ceil(waited)} ms`;
       });
       report(`Sent: ${each.join(", ")}.`);
     }
     const stop = () => {
-      if (tellWatch === hear) tellWatch = null;
+      if (current === receive) current = null;
     };
-    function hear({ id, user_id, title }: Notification): void {
+    function receive({ id, user_id, title }: Notification): void {
       for (const name of [nameOf({ id, user_id, title }), nameOf({ user_id, title })]) {
         if (!after.has(name)) after.set(name, performance.now() - start);
       }
-      say();
-      if (sent.length > 0 && sent.every((one) => after.has(nameOf(one)))) stop();
+      update();
+      if (sent.length > 0 && sent.every((expected) => after.has(nameOf(expected)))) stop();
     }
-    tellWatch = hear;
+    current = receive;
     return {
       expect: (notifications) => {
         sent = notifications;
-        say();
+        update();
       },
       stop,
     };
   }
 
-  return { tell: (notification) => tellWatch?.(notification), watch };
+  return { record: (notification) => current?.(notification), watch };
 }
 
 function nameOf({ id, user_id, title }: Expected): string {

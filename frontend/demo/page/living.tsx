@@ -43,8 +43,8 @@ export function Living({ session }: LivingProps): ReactNode {
 }
 
 /** One notification, replaced by its key: its bar fills. */
-async function fill(user_id: string, send: Call, say: (text: string) => void): Promise<void> {
-  say("One key, replaced: one row, and a badge of 1.");
+async function fill(user_id: string, send: Call, show: (text: string) => void): Promise<void> {
+  show("One key, replaced: one row, and a badge of 1.");
   for (const done of [0, 20, 40, 60, 80, 100]) {
     const title = done < 100 ? `Exporting: ${done} %` : "Export is ready";
     const message = `${"▓".repeat(done / 10)}${"░".repeat(10 - done / 10)}`;
@@ -60,8 +60,8 @@ async function fill(user_id: string, send: Call, say: (text: string) => void): P
 }
 
 /** Comments of one thread, folded into one while it is unread. */
-async function fold(user_id: string, send: Call, say: (text: string) => void): Promise<void> {
-  say("Four comments under one key fold into one.");
+async function fold(user_id: string, send: Call, show: (text: string) => void): Promise<void> {
+  show("Four comments under one key fold into one.");
   for (const [name, message] of [
     ["Ann", "“Lovely.”"],
     ["Ben", "“Ship it on Monday?”"],
@@ -81,16 +81,16 @@ async function fold(user_id: string, send: Call, say: (text: string) => void): P
 }
 
 /** One that is retracted a moment later. */
-async function takeBack(user_id: string, send: Call, say: (text: string) => void): Promise<void> {
-  say("Sent by mistake …");
+async function takeBack(user_id: string, send: Call, show: (text: string) => void): Promise<void> {
+  show("Sent by mistake …");
   await send("PUT", "/keys/demo-mistake", { user_id, type: "mail.sent", title: "Sent by mistake", message: "Oops." });
   await wait(3 * STEP);
   await send("DELETE", `/keys/demo-mistake?${new URLSearchParams({ user_id })}`);
-  say("… and taken back, from every device.");
+  show("… and taken back, from every device.");
 }
 
 /** One that waits for its time. */
-async function schedule(user_id: string, send: Call, say: (text: string) => void): Promise<void> {
+async function schedule(user_id: string, send: Call, show: (text: string) => void): Promise<void> {
   const at = new Date(Date.now() + LATER);
   const reminder = {
     type: "reminder",
@@ -99,7 +99,7 @@ async function schedule(user_id: string, send: Call, say: (text: string) => void
     priority: "high",
   };
   await send("POST", "", { user_id, ...reminder, send_at: at.toISOString() });
-  say(`It will arrive at ${at.toLocaleTimeString()}, also if everything restarts meanwhile.`);
+  show(`It will arrive at ${at.toLocaleTimeString()}, also if everything restarts meanwhile.`);
 }
 
 async function call({ getToken }: Session, method: string, path: string, body?: object): Promise<void> {

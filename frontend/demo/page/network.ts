@@ -7,7 +7,7 @@ export interface Network {
   getSnapshot(): NetworkSnapshot;
   subscribe(listener: () => void): () => void;
   cut(): void;
-  mend(): void;
+  restore(): void;
   close(): void;
 }
 
@@ -62,7 +62,7 @@ export function createNetwork(user: string): Network {
       for (const source of [...open]) source.drop();
     } else {
       cable = new AbortController();
-      window.dispatchEvent(new Event("online")); // as a browser says it
+      window.dispatchEvent(new Event("online")); // as a browser dispatches it
     }
   }
 
@@ -71,7 +71,7 @@ export function createNetwork(user: string): Network {
     for (const listener of listeners) listener();
   }
 
-  function tell(isCut: boolean): void {
+  function setEverywhere(isCut: boolean): void {
     set(isCut);
     others.postMessage(isCut);
   }
@@ -83,8 +83,8 @@ export function createNetwork(user: string): Network {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    cut: () => tell(true),
-    mend: () => tell(false),
+    cut: () => setEverywhere(true),
+    restore: () => setEverywhere(false),
     close: () => others.close(),
   };
 }

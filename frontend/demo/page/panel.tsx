@@ -7,14 +7,14 @@ import type { Session } from "./session.js";
 
 interface PanelProps extends Pick<Session, "user" | "getToken"> {
   network: Network;
-  isAway: boolean;
-  onAway: (isAway: boolean) => void;
+  isSignedOut: boolean;
+  onSignOut: (isSignedOut: boolean) => void;
   onArrival: (notification: Notification) => void;
   onSwitch: (user: string) => Promise<void>;
 }
 
 /** All that one user has: the state of the connection, bell, list, and what comes over the wire. */
-export function Panel({ user, getToken, network, isAway, onAway, onArrival, onSwitch }: PanelProps): ReactNode {
+export function Panel({ user, getToken, network, isSignedOut, onSignOut, onArrival, onSwitch }: PanelProps): ReactNode {
   const { isCut } = useSyncExternalStore(network.subscribe, network.getSnapshot);
   useNotificationSSE({ onNotification: onArrival });
   const openRaw = async () => {
@@ -32,11 +32,16 @@ export function Panel({ user, getToken, network, isAway, onAway, onArrival, onSw
         <NotificationBell />
       </header>
       <div className="panel-tools">
-        <button type="button" className="tool plug" aria-pressed={isCut} onClick={isCut ? network.mend : network.cut}>
-          {isCut ? "Mend the network" : "Cut the network"}
+        <button
+          type="button"
+          className="tool plug"
+          aria-pressed={isCut}
+          onClick={isCut ? network.restore : network.cut}
+        >
+          {isCut ? "Restore the network" : "Cut the network"}
         </button>
-        <button type="button" className="tool" onClick={() => onAway(!isAway)}>
-          {isAway ? "Come back" : "Leave"}
+        <button type="button" className="tool" onClick={() => onSignOut(!isSignedOut)}>
+          {isSignedOut ? "Come back" : "Leave"}
         </button>
         <button type="button" className="tool" onClick={openRaw}>
           Raw stream <span aria-hidden="true">↗</span>

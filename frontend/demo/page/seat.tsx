@@ -14,12 +14,12 @@ interface SeatProps {
 /** Where one user sits: signed in, with a network of their own and all of it in one panel. */
 export function Seat({ session, onArrival, onSwitch }: SeatProps): ReactNode {
   const network = useNetwork(session.user);
-  const [isAway, setAway] = useState(false);
+  const [isSignedOut, setSignedOut] = useState(false);
   const { user, heartbeat, getToken } = session;
   return (
     network && (
       <NotificationsProvider
-        user={isAway ? null : user}
+        user={isSignedOut ? null : user}
         getToken={getToken}
         heartbeat={heartbeat}
         environment={network.environment}
@@ -31,8 +31,8 @@ export function Seat({ session, onArrival, onSwitch }: SeatProps): ReactNode {
           user={user}
           getToken={getToken}
           network={network}
-          isAway={isAway}
-          onAway={setAway}
+          isSignedOut={isSignedOut}
+          onSignOut={setSignedOut}
           onArrival={onArrival}
           onSwitch={async (other) => onSwitch(await signIn(other))}
         />

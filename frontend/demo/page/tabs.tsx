@@ -68,15 +68,15 @@ function useStreamCount({ getToken }: Session): number | null {
   }, [getToken]);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
-    const hear = ({ origin, data }: MessageEvent) => {
+    const receive = ({ origin, data }: MessageEvent) => {
       if (origin !== location.origin || data !== "shirase-tab") return;
       clearTimeout(timer);
       timer = setTimeout(count, SETTLE);
     };
-    addEventListener("message", hear);
+    addEventListener("message", receive);
     return () => {
       clearTimeout(timer);
-      removeEventListener("message", hear);
+      removeEventListener("message", receive);
     };
   }, [count]);
   return streams;

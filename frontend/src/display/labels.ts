@@ -24,7 +24,7 @@ export interface Labels {
   archive: string;
   search: string;
   /** Nothing matches what is searched for. */
-  nothingFound: string;
+  noResults: string;
   markAllAsRead: string;
   markAsRead: string;
   markAsUnread: string;
@@ -69,7 +69,7 @@ export const ENGLISH: Labels = labelsFrom("en", {
   notifications: "Notifications",
   unknown: "unread count not known yet",
   unread: { other: "{n} unread" },
-  newOne: "New: {title}",
+  newNotification: "New: {title}",
   arrived: { one: "{n} new notification", other: "{n} new notifications" },
   unreadMark: "Unread",
   important: "Important",
@@ -78,7 +78,7 @@ export const ENGLISH: Labels = labelsFrom("en", {
   onlyUnread: "Unread",
   archive: "Archived",
   search: "Search",
-  nothingFound: "Nothing found",
+  noResults: "Nothing found",
   markAllAsRead: "Mark all read",
   markAsRead: "Mark read",
   markAsUnread: "Mark unread",

@@ -13,7 +13,7 @@ export interface SteadyRows {
 }
 
 /**
- * The next rows of a list, of which none moves while it is `held` by a pointer or the focus: what arrives waits, and
+ * The next rows of a list, of which none moves while it is `isSteady` by a pointer or the focus: what arrives waits, and
  * what goes leaves its place empty.
  *
  * @param previous what the list shows now.
@@ -25,15 +25,17 @@ export function steadyRows(
   previous: readonly Row[],
   notifications: readonly Notification[],
   removed: ReadonlySet<number>,
-  held: boolean,
+  isSteady: boolean,
   others: readonly Notification[] = [],
 ): SteadyRows {
-  const current = new Map([...(held ? others : []), ...notifications].map((one) => [one.id, one]));
+  const current = new Map(
+    [...(isSteady ? others : []), ...notifications].map((notification) => [notification.id, notification]),
+  );
   const kept = previous.map(({ notification }) => rowOf(notification, current, removed));
   if (kept.every(({ state }) => state === "gone")) return settled([], notifications);
-  if (!held) return settled(kept, notifications);
+  if (!isSteady) return settled(kept, notifications);
   const shown = new Set(kept.map(({ notification }) => notification.id));
-  const last = notifications.reduce((found, { id }, index) => (shown.has(id) ? index : found), notifications.length);
+  const last = notifications.reduce((latest, { id }, index) => (shown.has(id) ? index : latest), notifications.length);
   const isOlder = (index: number) => index > last;
   const older = notifications.filter(({ id }, index) => !shown.has(id) && isOlder(index));
   const waiting = notifications.filter(({ id }, index) => !shown.has(id) && !isOlder(index)).length;
@@ -46,8 +48,8 @@ function settled(kept: readonly Row[], notifications: readonly Notification[]): 
   kept.forEach((row, index) => {
     if (row.state !== "removed") return;
     const before = kept.slice(0, index).reverse();
-    const anchor = before.find(({ notification }) => rows.some((one) => one.notification.id === notification.id));
-    rows.splice(rows.findIndex((one) => one.notification.id === anchor?.notification.id) + 1, 0, row);
+    const anchor = before.find(({ notification }) => rows.some((row) => row.notification.id === notification.id));
+    rows.splice(rows.findIndex((each) => each.notification.id === anchor?.notification.id) + 1, 0, row);
   });
   return { rows, waiting: 0 };
 }

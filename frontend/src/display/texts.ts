@@ -4,14 +4,14 @@ import type { Labels } from "./labels.js";
 /** A text in the forms that a language has for numbers; `{n}` is the number. */
 export type Forms = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
 
-type Said = "unread" | "badge" | "arrived" | "actors" | "waiting" | "status";
+type Formatted = "unread" | "badge" | "arrived" | "actors" | "waiting" | "status";
 
 /** The words of one language. */
-export interface Texts extends Omit<Labels, Said> {
+export interface Texts extends Omit<Labels, Formatted> {
   /** The unread count is not known. */
   unknown: string;
   unread: Forms;
-  newOne: string;
+  newNotification: string;
   arrived: Forms;
   others: Forms;
   waiting: Forms;
@@ -31,26 +31,26 @@ export interface Texts extends Omit<Labels, Said> {
 export function labelsFrom(locale: string, texts: Texts): Labels {
   const rules = new Intl.PluralRules(locale);
   const numbers = new Intl.NumberFormat(locale);
-  const say = (forms: Forms, count: number, name = "") => {
+  const format = (forms: Forms, count: number, name = "") => {
     const text = forms[rules.select(count)] ?? forms.other;
     return text.replace("{n}", () => numbers.format(count)).replace("{name}", () => name);
   };
-  const unread = (count: number | null) => (count === null ? texts.unknown : say(texts.unread, count));
+  const unread = (count: number | null) => (count === null ? texts.unknown : format(texts.unread, count));
   return {
     ...texts,
     unread,
     badge: (count) => (count > 99 ? `${numbers.format(99)}+` : numbers.format(count)),
     arrived: (notifications, count) => {
       const [first, ...others] = notifications;
-      const one = texts.newOne.replace("{title}", () => first?.title ?? "");
-      return `${others.length === 0 ? one : say(texts.arrived, notifications.length)}. ${unread(count)}.`;
+      const single = texts.newNotification.replace("{title}", () => first?.title ?? "");
+      return `${others.length === 0 ? single : format(texts.arrived, notifications.length)}. ${unread(count)}.`;
     },
     actors: ([first = "", second, third], count) => {
       if (second === undefined) return count > 1 ? `${first} (${numbers.format(count)})` : first;
       if (third === undefined) return new Intl.ListFormat(locale).format([first, second]);
-      return say(texts.others, Math.max(2, count - 1), first);
+      return format(texts.others, Math.max(2, count - 1), first);
     },
-    waiting: (count) => say(texts.waiting, count),
+    waiting: (count) => format(texts.waiting, count),
     status: (state) => describe(state, texts),
   };
 }

@@ -62,7 +62,7 @@ abstract class NotificationElement extends Element {
 
   protected abstract content(select: (notification: unknown, event: { preventDefault(): void }) => void): ReactNode;
 
-  protected tell(name: string, detail: unknown): boolean {
+  protected dispatch(name: string, detail: unknown): boolean {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
   }
 
@@ -75,12 +75,12 @@ abstract class NotificationElement extends Element {
       locale: text("locale"),
       cookies: this.hasAttribute("cookies") || undefined,
       getToken: this.#tokenFrom(text("token-url")),
-      onSignIn: () => this.tell("sign-in", null),
+      onSignIn: () => this.dispatch("sign-in", null),
       ...this.#options,
     };
     // A title was chosen: whoever prevents the event keeps the user on the page.
     const select = (notification: unknown, event: { preventDefault(): void }) => {
-      if (!this.tell("select", notification)) event.preventDefault();
+      if (!this.dispatch("select", notification)) event.preventDefault();
     };
     this.#root.render(<NotificationsProvider {...options}>{this.content(select)}</NotificationsProvider>);
   }
@@ -98,7 +98,7 @@ export class ShiraseBell extends NotificationElement {
     return (
       <NotificationBell
         align={(this.getAttribute("align") ?? "end") as PanelAlign}
-        onOpenChange={(open) => this.tell("toggle", { open })}
+        onOpenChange={(open) => this.dispatch("toggle", { open })}
       >
         <NotificationList onSelect={select} />
       </NotificationBell>

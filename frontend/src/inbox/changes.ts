@@ -26,7 +26,7 @@ export interface Changes {
   /** Forget what the service has done and what is loaded shows by itself, or what this event tells. */
   settle(event?: StreamEvent): void;
   /** A notification with all of it done; `undefined` if it is gone. */
-  overlay(one: Notification): Notification | undefined;
+  overlay(notification: Notification): Notification | undefined;
   /** The counts with all of it done. */
   count(byCategory: ByCategory): CountsSnapshot;
 }
@@ -47,19 +47,21 @@ export function createChanges(items: ReadonlyMap<number, Notification>, counter:
   function settle(event?: StreamEvent): void {
     const { ids = "all" } = (event?.data ?? {}) as Partial<EventData["read"]>;
     for (const change of changes) {
-      const isTold = change.kind === event?.event && (ids === "all" || ids.some(change.covers));
-      if (isTold || (change.done && (change.silent || isShown(change)))) changes.delete(change);
+      const isConfirmed = change.kind === event?.event && (ids === "all" || ids.some(change.covers));
+      if (isConfirmed || (change.done && (change.silent || isShown(change)))) changes.delete(change);
     }
   }
 
   function isShown({ kind, covers }: Change): boolean {
     if (kind === "seen") return !counter.unseen;
-    return ![...items.values()].some((one) => covers(one.id) && after(kind, one) !== one);
+    return ![...items.values()].some(
+      (notification) => covers(notification.id) && after(kind, notification) !== notification,
+    );
   }
 
-  function overlay(one: Notification): Notification | undefined {
-    let shown: Notification | undefined = one;
-    for (const { kind, covers } of changes) if (shown && covers(one.id)) shown = after(kind, shown);
+  function overlay(notification: Notification): Notification | undefined {
+    let shown: Notification | undefined = notification;
+    for (const { kind, covers } of changes) if (shown && covers(notification.id)) shown = after(kind, shown);
     return shown;
   }
 

@@ -29,23 +29,23 @@ export function recount(
   const isUnseenLoaded = isUnreadLoaded || all.has("seen");
   let [unreadSum, unseenSum] = [isUnreadLoaded ? 0 : unread, isUnseenLoaded ? 0 : unseen];
   let categories = isUnreadLoaded ? byCategory && {} : byCategory;
-  for (const one of items) {
-    const shown = overlay(one);
-    const more = countOf(shown) - (isUnreadLoaded ? 0 : countOf(one));
+  for (const notification of items) {
+    const shown = overlay(notification);
+    const more = countOf(shown) - (isUnreadLoaded ? 0 : countOf(notification));
     unreadSum += more;
-    unseenSum += unseenOf(shown) - (isUnseenLoaded ? 0 : unseenOf(one));
-    categories = addTo(categories, one, more);
+    unseenSum += unseenOf(shown) - (isUnseenLoaded ? 0 : unseenOf(notification));
+    categories = addTo(categories, notification, more);
   }
   return { unreadCount: toCount(unreadSum), unseenCount: toCount(unseenSum), byCategory: categories };
 }
 
 /** What a notification adds to the unread count. */
-function countOf(one: Notification | undefined): number {
-  return one?.is_read === false && one.archived_at === null ? 1 : 0;
+function countOf(notification: Notification | undefined): number {
+  return notification?.is_read === false && notification.archived_at === null ? 1 : 0;
 }
 
-function unseenOf(one: Notification | undefined): number {
-  return one?.is_seen ? 0 : countOf(one);
+function unseenOf(notification: Notification | undefined): number {
+  return notification?.is_seen ? 0 : countOf(notification);
 }
 
 function toCount(sum: number): number | null {

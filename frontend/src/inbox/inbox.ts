@@ -144,14 +144,14 @@ export function createInbox(stream: NotificationStream, options: InboxOptions = 
 
   function publish(): void {
     snapshot = null;
-    listeners.tell();
+    listeners.emit();
   }
 
   function visible(): Notification[] {
     return [...store.items.all.values()]
       .filter(({ id, position }) => position >= (before ?? 0) && store.items.ageOf(id) >= age)
-      .flatMap((one) => store.overlay(one) ?? [])
-      .filter((one) => matches(filter, one))
+      .flatMap((notification) => store.overlay(notification) ?? [])
+      .filter((notification) => matches(filter, notification))
       .sort((a, b) => b.position - a.position);
   }
 

@@ -40,25 +40,29 @@ export function createItems(): Items {
     for (const id of ids === "all" ? [...all.keys()] : ids) change(id, event as Kind, read_at ?? archived_at);
   }
 
-  function replace({ unread_count: _, unseen_count: __, ...one }: Notification & Partial<EventData["updated"]>): void {
-    if ((all.get(one.id)?.revision ?? 0) <= one.revision) put(one);
+  function replace({
+    unread_count: _,
+    unseen_count: __,
+    ...notification
+  }: Notification & Partial<EventData["updated"]>): void {
+    if ((all.get(notification.id)?.revision ?? 0) <= notification.revision) put(notification);
   }
 
   function change(id: number, kind: Kind, at?: string): void {
-    const one = all.get(id);
-    const next = one && after(kind, one, at);
+    const notification = all.get(id);
+    const next = notification && after(kind, notification, at);
     if (next) all.set(id, next);
     else all.delete(id);
   }
 
   function take(page: Page, since: readonly StreamEvent[]): void {
-    for (const one of page.notifications) put(one);
+    for (const notification of page.notifications) put(notification);
     for (const event of since) apply(event);
   }
 
-  function put(one: Notification): void {
-    all.set(one.id, one);
-    ages.set(one.id, items.age);
+  function put(notification: Notification): void {
+    all.set(notification.id, notification);
+    ages.set(notification.id, items.age);
   }
 
   const items = {

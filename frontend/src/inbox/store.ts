@@ -112,13 +112,13 @@ function createStore(stream: NotificationStream) {
   }
 
   /** Fetch a page of a list, and take it with what has happened meanwhile, if it `isWanted` still. */
-  async function fetchPage(filter: InboxFilter, limit: number, before: number | null, isWanted: () => boolean) {
+  async function fetchPage(filter: InboxFilter, limit: number, before: number | null, isCurrent: () => boolean) {
     const since: StreamEvent[] = [];
     const mine = items.age;
     recordings.add(since);
     try {
       const page = (await ask("GET", `?${toQuery({ limit, before, ...filter })}`)) as Page;
-      if (mine !== items.age || !isWanted()) return null;
+      if (mine !== items.age || !isCurrent()) return null;
       items.take(page, since);
       if (before === null && isWhole(filter)) assume(page, since);
       changes.renew();

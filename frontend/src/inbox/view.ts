@@ -16,23 +16,24 @@ export interface InboxFilter {
 export type Kind = "read" | "unread" | "archived" | "unarchived" | "deleted" | "seen";
 
 /** The notification after it: the same object if nothing changes, `undefined` if it is gone. */
-export function after(kind: Kind, one: Notification, at: string | null = null): Notification | undefined {
-  const { is_read, is_seen, archived_at } = one;
+export function after(kind: Kind, notification: Notification, at: string | null = null): Notification | undefined {
+  const { is_read, is_seen, archived_at } = notification;
   if (kind === "deleted") return undefined;
-  if (kind === "seen") return is_seen ? one : { ...one, is_seen: true };
-  if (kind === "read") return is_read ? one : { ...one, is_read: true, is_seen: true, read_at: at };
-  if (kind === "unread") return is_read ? { ...one, is_read: false, read_at: null } : one;
-  if (kind === "archived") return archived_at === null ? { ...one, archived_at: at ?? one.updated_at } : one;
-  return archived_at === null ? one : { ...one, archived_at: null };
+  if (kind === "seen") return is_seen ? notification : { ...notification, is_seen: true };
+  if (kind === "read") return is_read ? notification : { ...notification, is_read: true, is_seen: true, read_at: at };
+  if (kind === "unread") return is_read ? { ...notification, is_read: false, read_at: null } : notification;
+  if (kind === "archived")
+    return archived_at === null ? { ...notification, archived_at: at ?? notification.updated_at } : notification;
+  return archived_at === null ? notification : { ...notification, archived_at: null };
 }
 
 /** Whether an inbox with this filter has it. */
-export function matches({ category, archived, unread, search = "" }: InboxFilter, one: Notification): boolean {
-  const text = `${one.title}\n${one.message}`.toLowerCase();
+export function matches({ category, archived, unread, search = "" }: InboxFilter, notification: Notification): boolean {
+  const text = `${notification.title}\n${notification.message}`.toLowerCase();
   return (
-    !archived === (one.archived_at === null) &&
-    (category ?? one.category) === one.category &&
-    !(unread && one.is_read) &&
+    !archived === (notification.archived_at === null) &&
+    (category ?? notification.category) === notification.category &&
+    !(unread && notification.is_read) &&
     search
       .toLowerCase()
       .split(/\s+/)
@@ -52,6 +53,6 @@ export function joins({ archived, unread }: InboxFilter, event: string): boolean
 
 /** What a list asks for, as the query of a request. */
 export function toQuery({ search, ...asked }: InboxFilter & { limit: number; before: number | null }): string {
-  const given = Object.entries({ ...asked, q: search?.trim() }).filter(([, value]) => value);
-  return `${new URLSearchParams(given as string[][])}`;
+  const parameters = Object.entries({ ...asked, q: search?.trim() }).filter(([, value]) => value);
+  return `${new URLSearchParams(parameters as string[][])}`;
 }

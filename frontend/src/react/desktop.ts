@@ -80,9 +80,9 @@ function followPermission(listener: () => void): () => void {
   // It changes behind the page's back too, in the browser's settings.
   let status: PermissionStatus | null = null;
   navigator.permissions?.query({ name: "notifications" }).then(
-    (found) => {
+    (permission) => {
       if (!listeners.has(listener)) return;
-      status = found;
+      status = permission;
       status.addEventListener("change", listener);
     },
     () => {}, // a browser that does not know the name; then it is heard of at the next render

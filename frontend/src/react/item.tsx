@@ -7,7 +7,7 @@ import { Content } from "./content.js";
 import { CloseContext, useProvided } from "./context.js";
 import { Icon } from "./icon.js";
 import type { NotificationListProps } from "./list.js";
-import type { Away } from "./use-rows.js";
+import type { Removal } from "./use-rows.js";
 
 /** What `Item` of the parts takes: a notification, how it stands, and what can be done to it. */
 export interface NotificationItemProps extends Pick<NotificationListProps, "children" | "linkTo" | "onSelect"> {
@@ -15,7 +15,7 @@ export interface NotificationItemProps extends Pick<NotificationListProps, "chil
   /** `removed` can be undone; `gone` only keeps its place. */
   state: Row["state"];
   /** Where it went, if it was removed here. */
-  away: Away | undefined;
+  removal: Removal | undefined;
   /** It arrived while the list was shown. */
   isFresh: boolean;
   markAsRead: () => void;
@@ -99,11 +99,11 @@ function Action({ of, name, label, act, keepsFocus, notification }: ActionProps)
   );
 }
 
-function Removed({ notification, state, away, restore }: NotificationItemProps): ReactNode {
+function Removed({ notification, state, removal, restore }: NotificationItemProps): ReactNode {
   const { labels } = useProvided();
   return (
     <div className="shirase-removed-text">
-      {away ? labels[away] : labels.gone}
+      {removal ? labels[removal] : labels.gone}
       {state === "removed" && (
         <button
           type="button"

@@ -54,7 +54,7 @@ export function NotificationList({
     ...(byCategory && { byCategory }),
   });
   const { status, unreadCount, hasMore, isLoadingMore } = inbox;
-  const { rows, waiting, away, ...list } = useRows(
+  const { rows, waiting, removals, ...list } = useRows(
     inbox,
     `${selected} ${words}`,
     filter.unread ? main.notifications : NOTHING,
@@ -127,7 +127,7 @@ export function NotificationList({
                 <parts.Item
                   notification={notification}
                   state={state}
-                  away={away.get(notification.id)}
+                  removal={removals.get(notification.id)}
                   isFresh={notification.position > newestBefore}
                   markAsRead={() => attempt(() => inbox.markAsRead(notification.id))}
                   markAsUnread={() => attempt(() => inbox.markAsUnread(notification.id))}

@@ -18,7 +18,7 @@ function Vacant({ title, hint, children }: { title: string; hint?: string; child
 /** Nothing is there, or nothing was found. */
 export function Empty({ isSearch }: { isSearch: boolean }): ReactNode {
   const { labels } = useProvided();
-  return isSearch ? <Vacant title={labels.nothingFound} /> : <Vacant title={labels.empty} hint={labels.emptyHint} />;
+  return isSearch ? <Vacant title={labels.noResults} /> : <Vacant title={labels.empty} hint={labels.emptyHint} />;
 }
 
 /** In the list's place for somebody who is signed out. */

@@ -125,20 +125,20 @@ function PageSigns({
 
 /** One region for screen readers: what has arrived, politely unless it is of high priority, a burst in one sentence. */
 function Announcer({ client, arrived }: { client: Client; arrived: Labels["arrived"] }): ReactNode {
-  const [{ text, isUrgent }, setSaid] = useState({ text: "", isUrgent: false });
+  const [{ text, isUrgent }, setAnnouncement] = useState({ text: "", isUrgent: false });
   useEffect(() => {
     let waiting: Notification[] = [];
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const say = () => {
+    const announce = () => {
       const notifications = waiting;
       waiting = [];
       timer = undefined;
       const isUrgent = notifications.some(({ priority }) => priority === "high");
-      setSaid({ text: arrived(notifications, client.inbox.getSnapshot().unreadCount), isUrgent });
+      setAnnouncement({ text: arrived(notifications, client.inbox.getSnapshot().unreadCount), isUrgent });
     };
     const stop = client.stream.on("notification", (notification) => {
       waiting.push(notification);
-      timer ??= setTimeout(say, BURST);
+      timer ??= setTimeout(announce, BURST);
     });
     return () => {
       stop();

@@ -25,18 +25,18 @@ export function NotificationToasts({ className, limit = 3, duration = 6_000 }: N
   const { labels, parts } = useProvided();
   const { notifications, markAsRead } = useNotifications();
   const [arrived, setArrived] = useState<readonly number[]>([]);
-  const [isHeld, setHeld] = useState(false);
+  const [isPaused, setPaused] = useState(false);
   const all = useRef<HTMLUListElement>(null);
-  useArrivals(({ id }) => setArrived((before) => [...before.filter((one) => one !== id), id]));
+  useArrivals(({ id }) => setArrived((before) => [...before.filter((shownId) => shownId !== id), id]));
 
-  const current = new Map(notifications.map((one) => [one.id, one]));
+  const current = new Map(notifications.map((notification) => [notification.id, notification]));
   const shown = arrived
     .flatMap((id) => current.get(id) ?? [])
-    .filter((one) => !one.is_read)
+    .filter(({ is_read }) => !is_read)
     .slice(0, limit);
-  const dismiss = (id: number) => setArrived((before) => before.filter((one) => one !== id));
+  const dismiss = (id: number) => setArrived((before) => before.filter((shownId) => shownId !== id));
   const passing = shown.filter(({ priority }) => priority !== "high").map(({ id }) => id);
-  useLeaving(passing, isHeld ? Number.POSITIVE_INFINITY : duration, dismiss);
+  useLeaving(passing, isPaused ? Number.POSITIVE_INFINITY : duration, dismiss);
   const isShown = shown.length > 0;
   useEffect(() => {
     if (isShown) all.current?.showPopover?.();
@@ -46,7 +46,7 @@ export function NotificationToasts({ className, limit = 3, duration = 6_000 }: N
     if (event.key !== "Escape") return;
     const focused = (event.target as Element).closest<HTMLElement>("[data-id]");
     dismiss(Number(focused?.dataset["id"]));
-    setHeld(false);
+    setPaused(false);
   };
 
   if (!isShown) return null;
@@ -57,10 +57,10 @@ export function NotificationToasts({ className, limit = 3, duration = 6_000 }: N
       aria-label={labels.notifications}
       popover="manual"
       onKeyDown={onKeyDown}
-      onPointerEnter={() => setHeld(true)}
-      onPointerLeave={() => setHeld(false)}
-      onFocus={() => setHeld(true)}
-      onBlur={() => setHeld(false)}
+      onPointerEnter={() => setPaused(true)}
+      onPointerLeave={() => setPaused(false)}
+      onFocus={() => setPaused(true)}
+      onBlur={() => setPaused(false)}
     >
       {shown.map((notification: Notification) => (
         <parts.Toast
@@ -68,7 +68,7 @@ export function NotificationToasts({ className, limit = 3, duration = 6_000 }: N
           notification={notification}
           dismiss={() => {
             dismiss(notification.id);
-            setHeld(false);
+            setPaused(false);
           }}
           select={() => markAsRead(notification.id).catch(() => {})}
         />
@@ -85,9 +85,9 @@ function useLeaving(ids: readonly number[], duration: number, dismiss: (id: numb
     latest.current = dismiss;
   });
   const isHidden = useHidden();
-  const wanted = isHidden || duration === Number.POSITIVE_INFINITY ? "" : ids.join();
+  const expiring = isHidden || duration === Number.POSITIVE_INFINITY ? "" : ids.join();
   useEffect(() => {
-    const kept = new Set(wanted.split(",").filter(Boolean).map(Number));
+    const kept = new Set(expiring.split(",").filter(Boolean).map(Number));
     for (const [id, timer] of timers.current) {
       if (kept.has(id)) continue;
       clearTimeout(timer);
@@ -100,17 +100,17 @@ function useLeaving(ids: readonly number[], duration: number, dismiss: (id: numb
           setTimeout(() => latest.current(id), duration),
         );
     }
-  }, [wanted, duration]);
+  }, [expiring, duration]);
   useEffect(() => () => timers.current.forEach(clearTimeout), []);
 }
 
 function useHidden(): boolean {
   const [isHidden, setHidden] = useState(false);
   useEffect(() => {
-    const look = () => setHidden(document.hidden);
-    look();
-    document.addEventListener("visibilitychange", look);
-    return () => document.removeEventListener("visibilitychange", look);
+    const update = () => setHidden(document.hidden);
+    update();
+    document.addEventListener("visibilitychange", update);
+    return () => document.removeEventListener("visibilitychange", update);
   }, []);
   return isHidden;
 }

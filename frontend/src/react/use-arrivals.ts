@@ -6,21 +6,21 @@ import { useProvided } from "./context.js";
 const RECENT = 60_000; // milliseconds; older ones were missed, not new
 
 /** Calls `tell` with each that arrives now, or rises to the top again; not with what was missed long ago. */
-export function useArrivals(tell: (notification: Notification) => void): void {
+export function useArrivals(onArrival: (notification: Notification) => void): void {
   const { client } = useProvided();
-  const latest = useRef(tell);
+  const latest = useRef(onArrival);
   useEffect(() => {
-    latest.current = tell;
+    latest.current = onArrival;
   });
   useEffect(() => {
     if (!client) return;
     const places = new Map<number, number>();
-    const hear = (one: Notification) => {
-      const isRising = one.position > (places.get(one.id) ?? 0);
-      places.set(one.id, one.position);
-      if (isRising && isNew(one)) latest.current(one);
+    const receive = (notification: Notification) => {
+      const isRising = notification.position > (places.get(notification.id) ?? 0);
+      places.set(notification.id, notification.position);
+      if (isRising && isNew(notification)) latest.current(notification);
     };
-    const ends = [client.stream.on("notification", hear), client.stream.on("updated", hear)];
+    const ends = [client.stream.on("notification", receive), client.stream.on("updated", receive)];
     return () => {
       for (const end of ends) end();
     };

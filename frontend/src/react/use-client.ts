@@ -41,9 +41,9 @@ export function useClient(options: ClientOptions, initial: InitialInbox | undefi
 
 /** Equal for options that make the same client: a user's id may be text or an integer. */
 export function identify(options: ClientOptions): string {
-  const given = options.user == null ? options : { ...options, user: String(options.user) };
-  const plain = Object.entries(given).filter(([, value]) => value !== undefined && !isPart(value));
-  const functions = [options.getToken, options.getTicket].map((given) => given !== undefined);
+  const comparable = options.user == null ? options : { ...options, user: String(options.user) };
+  const plain = Object.entries(comparable).filter(([, value]) => value !== undefined && !isPart(value));
+  const functions = [options.getToken, options.getTicket].map((credential) => credential !== undefined);
   return JSON.stringify([plain.sort(), functions]);
 }
 

@@ -10,17 +10,18 @@ import { type ClientOptions, identify } from "./use-client.js";
  * unless a new `initial` came with them: what one user has is not shown to the next.
  */
 export function useInitial(options: ClientOptions): InitialInbox | undefined {
-  const { initial: given } = options;
+  const { initial: passed } = options;
   const identity = options.user === null ? null : identify(options);
-  const [kept, setKept] = useState(() => ({ identity, given, initial: ofUser(options) }));
+  const [kept, setKept] = useState(() => ({ identity, passed, initial: ofUser(options) }));
   if (kept.identity === identity) return kept.initial;
-  const next = { identity, given, initial: given === kept.given ? undefined : ofUser(options) };
+  const next = { identity, passed, initial: passed === kept.passed ? undefined : ofUser(options) };
   setKept(next);
   return next.initial;
 }
 
 function ofUser({ initial, user }: ClientOptions): InitialInbox | undefined {
   if (user === null) return undefined;
-  const isOthers = user !== undefined && initial?.notifications.some((one) => one.user_id !== String(user));
+  const isOthers =
+    user !== undefined && initial?.notifications.some((notification) => notification.user_id !== String(user));
   return isOthers ? undefined : initial;
 }

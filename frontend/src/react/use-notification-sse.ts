@@ -53,7 +53,7 @@ export function useNotificationSSE(options: NotificationSSEOptions = {}): Notifi
     if (!stream || isOff) return;
     const ends = [
       stream.on("notification", (data) => latest.current.onNotification?.(data)),
-      tellOfStates(stream, () => latest.current),
+      reportStates(stream, () => latest.current),
     ];
     if (isLone) stream.connect();
     return () => {
@@ -82,17 +82,17 @@ export function useNotificationSSE(options: NotificationSSEOptions = {}): Notifi
   );
 }
 
-function tellOfStates(stream: NotificationStream, handlers: () => NotificationSSEHandlers): () => void {
-  let told: unknown = null; // the fault or the kind of connection that was told of last
-  const tell = () => {
+function reportStates(stream: NotificationStream, handlers: () => NotificationSSEHandlers): () => void {
+  let reported: unknown = null; // the fault or the kind of connection that was told of last
+  const report = () => {
     const state = stream.getState();
     const what = state.status === "reconnecting" ? state.error : state.status;
-    if (what === told) return;
-    told = what;
+    if (what === reported) return;
+    reported = what;
     if (state.status === "open" || state.status === "polling") handlers().onConnected?.(state);
     else if (state.status === "reconnecting") handlers().onError?.(state);
     else if (state.status === "closed" && state.reason !== "closed") handlers().onError?.(state);
   };
-  tell();
-  return stream.subscribe(tell);
+  report();
+  return stream.subscribe(report);
 }

@@ -8,9 +8,9 @@ const PAUSE = 1_000; // milliseconds between two sounds
 const SIZE = 64; // pixels of the icon
 
 /** The unseen number before the page's title, whatever the page makes of its title meanwhile. */
-export function useTitleCount(isWanted: boolean): void {
+export function useTitleCount(isEnabled: boolean): void {
   const { unseenCount } = useNotifications();
-  const count = isWanted ? (unseenCount ?? 0) : 0;
+  const count = isEnabled ? (unseenCount ?? 0) : 0;
   useEffect(() => {
     if (count === 0) return;
     const mark = `(${count > 99 ? "99+" : count}) `;
@@ -28,27 +28,27 @@ export function useTitleCount(isWanted: boolean): void {
 }
 
 /** A dot on the page's icon while something is unseen. */
-export function useFaviconDot(isWanted: boolean): void {
+export function useFaviconDot(isEnabled: boolean): void {
   const { unseenCount } = useNotifications();
-  const isOn = isWanted && Boolean(unseenCount);
+  const isOn = isEnabled && Boolean(unseenCount);
   useEffect(() => {
     if (!isOn) return;
-    const found = document.querySelector<HTMLLinkElement>('link[rel~="icon"]');
+    const icon = document.querySelector<HTMLLinkElement>('link[rel~="icon"]');
     const link = document.createElement("link");
     link.rel = "icon";
     const image = new Image();
     image.onload = image.onerror = () => {
       link.href = dotted(image) ?? link.href;
       if (!link.href) return;
-      found?.remove();
+      icon?.remove();
       document.head.append(link);
     };
-    image.src = found?.href ?? "/favicon.ico";
+    image.src = icon?.href ?? "/favicon.ico";
     return () => {
       image.onload = image.onerror = null;
       if (!link.isConnected) return;
       link.remove();
-      if (found) document.head.append(found);
+      if (icon) document.head.append(icon);
     };
   }, [isOn]);
 }
@@ -77,9 +77,9 @@ function dotted(image: HTMLImageElement): string | undefined {
 export function useSound(sound: boolean | string, client: Client | null): void {
   const audio = useRef<AudioContext | null>(null);
   const last = useRef(0);
-  const isWanted = sound !== false;
+  const isEnabled = sound !== false;
   useEffect(() => {
-    if (!isWanted || typeof AudioContext === "undefined") return;
+    if (!isEnabled || typeof AudioContext === "undefined") return;
     const allow = () => {
       audio.current ??= new AudioContext();
     };
@@ -89,7 +89,7 @@ export function useSound(sound: boolean | string, client: Client | null): void {
       audio.current?.close();
       audio.current = null;
     };
-  }, [isWanted]);
+  }, [isEnabled]);
   useArrivals(({ priority }) => {
     const state = client?.stream.getState();
     const isOurs = state !== undefined && "shared" in state && !state.shared;

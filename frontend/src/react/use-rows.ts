@@ -7,7 +7,7 @@ import type { Notifications } from "./hooks.js";
 const UNDO_FOR = 6_000; // milliseconds
 
 /** Where a row went, by the label that says it. */
-export type Away = "archived" | "unarchived" | "removed";
+export type Removal = "archived" | "unarchived" | "removed";
 
 /** The rows of a list that does not move under the pointer or the focus, and of which removals can be undone. */
 export interface Rows {
@@ -17,9 +17,9 @@ export interface Rows {
   /** Show them now. */
   showWaiting(): void;
   /** Where those went that can be brought back. */
-  readonly away: ReadonlyMap<number, Away>;
+  readonly removals: ReadonlyMap<number, Removal>;
   /** Settles when the service has done it; for `removed`, when it can no longer be undone. Rejects if it refuses. */
-  put(id: number, where: Away): Promise<void>;
+  put(id: number, where: Removal): Promise<void>;
   /** Undo it. */
   restore(id: number): Promise<void>;
   /** For what is around the rows: they tell whether the list must not move. */
@@ -35,19 +35,22 @@ export interface Rows {
 export function useRows(inbox: Notifications, key: string, others: readonly Notification[]): Rows {
   const [isPointed, setPointed] = useState(false);
   const [isFocused, setFocused] = useState(false);
-  const [away, setAway] = useState<ReadonlyMap<number, Away>>(new Map());
+  const [removals, setRemovals] = useState<ReadonlyMap<number, Removal>>(new Map());
   const [{ of, rows: before }, set] = useState<{ of: string; rows: readonly Row[] }>({ of: key, rows: [] });
   const shown = of === key ? before : [];
   const setShown = (rows: readonly Row[]) => set({ of: key, rows });
-  const next = (held: boolean) => steadyRows(shown, inbox.notifications, new Set(away.keys()), held, others);
+  const next = (isSteady: boolean) =>
+    steadyRows(shown, inbox.notifications, new Set(removals.keys()), isSteady, others);
   const { rows, waiting } = next(isPointed || isFocused);
   if (of !== key || !isSame(rows, shown)) setShown(rows);
   useLeaving(inbox.flush);
 
-  const mark = (id: number, where: Away | null) =>
-    setAway((before) => new Map([...before].filter(([one]) => one !== id).concat(where ? [[id, where]] : [])));
+  const mark = (id: number, where: Removal | null) =>
+    setRemovals(
+      (before) => new Map([...before].filter(([removed]) => removed !== id).concat(where ? [[id, where]] : [])),
+    );
 
-  const put = async (id: number, where: Away) => {
+  const put = async (id: number, where: Removal) => {
     mark(id, where);
     try {
       if (where === "removed") await inbox.remove(id, { undoFor: UNDO_FOR });
@@ -61,7 +64,7 @@ export function useRows(inbox: Notifications, key: string, others: readonly Noti
   };
 
   const restore = async (id: number) => {
-    const where = away.get(id);
+    const where = removals.get(id);
     mark(id, null);
     if (where === "removed") inbox.restore(id);
     else await (where === "archived" ? inbox.unarchive(id) : inbox.archive(id));
@@ -71,7 +74,7 @@ export function useRows(inbox: Notifications, key: string, others: readonly Noti
     rows,
     waiting,
     showWaiting: () => setShown(next(false).rows),
-    away,
+    removals,
     put,
     restore,
     holdHandlers: {
@@ -89,9 +92,9 @@ function isInRow(target: EventTarget | null, list: Element): boolean {
 }
 
 function isSame(some: readonly Row[], others: readonly Row[]): boolean {
-  const isEqual = (one: Row, other: Row | undefined) =>
-    one.notification === other?.notification && one.state === other.state;
-  return some.length === others.length && some.every((one, index) => isEqual(one, others[index]));
+  const isEqual = (row: Row, other: Row | undefined) =>
+    row.notification === other?.notification && row.state === other.state;
+  return some.length === others.length && some.every((row, index) => isEqual(row, others[index]));
 }
 
 /** Calls `act` when the page is hidden or left, and when the component goes. */

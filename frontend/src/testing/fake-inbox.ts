@@ -28,14 +28,14 @@ export function createFakeInbox(user: string): LoggedInbox {
   let numbers = 0; // of ids and positions
   let seenTo = 0;
 
-  const isUnread = (one: Notification) => !one.is_read && one.archived_at === null;
+  const isUnread = (notification: Notification) => !notification.is_read && notification.archived_at === null;
   const all = () => [...stored.values()].sort((a, b) => b.position - a.position);
   const now = () => new Date().toISOString();
 
   function counts(cursor?: string): Counts {
     if (cursor !== undefined) return counted[place(cursor)] ?? counts();
     const unread = all().filter(isUnread);
-    return { unread_count: unread.length, unseen_count: unread.filter((one) => !one.is_seen).length };
+    return { unread_count: unread.length, unseen_count: unread.filter((notification) => !notification.is_seen).length };
   }
 
   function append<Name extends EventName>(event: Name, data: EventData[Name]): void {
@@ -45,7 +45,7 @@ export function createFakeInbox(user: string): LoggedInbox {
   }
 
   function notify(fields: Partial<Notification> = {}): Notification {
-    const present = fields.key == null ? undefined : all().find((one) => one.key === fields.key);
+    const present = fields.key == null ? undefined : all().find((notification) => notification.key === fields.key);
     if (present) return replace(present, fields);
     const id = fields.id ?? ++numbers;
     numbers = Math.max(numbers, id);
@@ -68,26 +68,28 @@ export function createFakeInbox(user: string): LoggedInbox {
   /** Change those that are not so yet; returns their ids. */
   function change(
     ids: readonly number[] | "all",
-    applies: (one: Notification) => boolean,
+    applies: (notification: Notification) => boolean,
     fields: Partial<Notification>,
   ): number[] {
-    const changed = all().filter((one) => (ids === "all" || ids.includes(one.id)) && applies(one));
-    for (const one of changed) stored.set(one.id, { ...one, ...fields });
-    return changed.map((one) => one.id);
+    const changed = all().filter(
+      (notification) => (ids === "all" || ids.includes(notification.id)) && applies(notification),
+    );
+    for (const notification of changed) stored.set(notification.id, { ...notification, ...fields });
+    return changed.map((notification) => notification.id);
   }
 
   function read(ids: readonly number[] | "all"): number {
     const read_at = now();
-    const changed = change(ids, (one) => !one.is_read, { is_read: true, is_seen: true, read_at });
+    const changed = change(ids, (notification) => !notification.is_read, { is_read: true, is_seen: true, read_at });
     if (changed.length > 0) append("read", { ids: ids === "all" ? ids : changed, read_at, ...counts() });
     return changed.length;
   }
 
   function unread(ids: readonly number[]): number {
-    const changed = change(ids, (one) => one.is_read, { is_read: false, read_at: null });
+    const changed = change(ids, (notification) => notification.is_read, { is_read: false, read_at: null });
     for (const id of changed) {
-      const one = stored.get(id) as Notification;
-      stored.set(id, { ...one, is_seen: one.position <= seenTo });
+      const notification = stored.get(id) as Notification;
+      stored.set(id, { ...notification, is_seen: notification.position <= seenTo });
     }
     if (changed.length > 0) append("unread", { ids: changed, ...counts() });
     return changed.length;
@@ -95,13 +97,13 @@ export function createFakeInbox(user: string): LoggedInbox {
 
   function archive(ids: readonly number[] | "all"): number {
     const archived_at = now();
-    const changed = change(ids, (one) => one.archived_at === null, { archived_at });
+    const changed = change(ids, (notification) => notification.archived_at === null, { archived_at });
     if (changed.length > 0) append("archived", { ids: ids === "all" ? ids : changed, archived_at, ...counts() });
     return changed.length;
   }
 
   function unarchive(ids: readonly number[]): number {
-    const changed = change(ids, (one) => one.archived_at !== null, { archived_at: null });
+    const changed = change(ids, (notification) => notification.archived_at !== null, { archived_at: null });
     if (changed.length > 0) append("unarchived", { ids: changed, ...counts() });
     return changed.length;
   }
@@ -114,7 +116,8 @@ export function createFakeInbox(user: string): LoggedInbox {
 
   function seen(): void {
     seenTo = numbers;
-    if (change("all", (one) => !one.is_seen, { is_seen: true }).length > 0) append("seen", { unseen_count: 0 });
+    if (change("all", (notification) => !notification.is_seen, { is_seen: true }).length > 0)
+      append("seen", { unseen_count: 0 });
   }
 
   function after(cursor: string): Entry[] | null {
@@ -146,7 +149,7 @@ export function createFakeInbox(user: string): LoggedInbox {
       return () => listeners.delete(listener);
     },
     notify,
-    retract: (key) => void remove(all().flatMap((one) => (one.key === key ? [one.id] : []))),
+    retract: (key) => void remove(all().flatMap((notification) => (notification.key === key ? [notification.id] : []))),
     read,
     unread,
     archive,

@@ -40,14 +40,14 @@ export function createFakeStreams(user: string, inbox: LoggedInbox, host: Host) 
       this.dispatchEvent(new Event("error"));
     }
 
-    tell({ event, id, data }: Entry): void {
+    send({ event, id, data }: Entry): void {
       if (this.readyState !== 1) return;
       this.#cursor = id;
       this.dispatchEvent(Object.assign(new Event(event), { data: JSON.stringify(data), lastEventId: id }));
     }
 
     end(data: EventData["closing"]): void {
-      this.tell({ event: "closing", id: this.#cursor, data });
+      this.send({ event: "closing", id: this.#cursor, data });
     }
 
     #begin(cursor: string | null): void {
@@ -65,15 +65,15 @@ export function createFakeStreams(user: string, inbox: LoggedInbox, host: Host) 
       const missed = inbox.after(cursor);
       const connection_id = `fake-${++connections}`;
       const connected = { user_id: user, status: "connected", connection_id, ...inbox.counts(cursor) };
-      this.tell({ event: "connected", id: missed ? cursor : "fake-reset", data: connected });
-      if (!missed) this.tell({ event: "reset", id: inbox.cursor, data: { reason: "unknown cursor" } });
-      for (const entry of missed ?? []) this.tell(entry);
+      this.send({ event: "connected", id: missed ? cursor : "fake-reset", data: connected });
+      if (!missed) this.send({ event: "reset", id: inbox.cursor, data: { reason: "unknown cursor" } });
+      for (const entry of missed ?? []) this.send(entry);
     }
 
     #follow(): void {
       // Later, as over a network: never within the call of a test that makes it happen.
       Promise.resolve().then(() => {
-        for (const entry of inbox.after(this.#cursor) ?? []) this.tell(entry);
+        for (const entry of inbox.after(this.#cursor) ?? []) this.send(entry);
       });
     }
   }

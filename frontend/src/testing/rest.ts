@@ -44,31 +44,31 @@ export function answer(
     case "POST /api/sse/tickets":
       return [201, { ticket: "a-ticket", expires_in: 60 }];
     default:
-      return one(inbox, method, Number(path.replace(`${LIST}/`, "")));
+      return byId(inbox, method, Number(path.replace(`${LIST}/`, "")));
   }
 }
 
-function one(inbox: LoggedInbox, method: string, id: number): Answer {
-  const found = inbox.notifications.find((each) => each.id === id);
-  if (!found || (method !== "GET" && method !== "DELETE")) return NOT_FOUND;
-  if (method === "GET") return [200, found];
+function byId(inbox: LoggedInbox, method: string, id: number): Answer {
+  const notification = inbox.notifications.find((each) => each.id === id);
+  if (!notification || (method !== "GET" && method !== "DELETE")) return NOT_FOUND;
+  if (method === "GET") return [200, notification];
   inbox.remove([id]);
   return [204];
 }
 
 function page(inbox: LoggedInbox, query: URLSearchParams) {
   const limit = Number(query.get("limit") ?? 50);
-  const found = inbox.notifications.filter((each) => isWanted(each, query));
-  const shown = found.slice(0, limit);
+  const matching = inbox.notifications.filter((each) => matches(each, query));
+  const shown = matching.slice(0, limit);
   return {
     notifications: shown,
     unread_count: inbox.unreadCount,
-    next_before: found.length > limit ? (shown.at(-1)?.position ?? null) : null,
+    next_before: matching.length > limit ? (shown.at(-1)?.position ?? null) : null,
     cursor: inbox.cursor,
   };
 }
 
-function isWanted(each: Notification, query: URLSearchParams): boolean {
+function matches(each: Notification, query: URLSearchParams): boolean {
   const text = `${each.title}\n${each.message}`.toLowerCase();
   const words = (query.get("q") ?? "").toLowerCase().split(/\s+/);
   return (
@@ -82,9 +82,9 @@ function isWanted(each: Notification, query: URLSearchParams): boolean {
 }
 
 function byCategory(inbox: LoggedInbox): Record<string, number> {
-  const found: Record<string, number> = {};
+  const counts: Record<string, number> = {};
   for (const { category, is_read, archived_at } of inbox.notifications) {
-    if (category !== null && !is_read && archived_at === null) found[category] = (found[category] ?? 0) + 1;
+    if (category !== null && !is_read && archived_at === null) counts[category] = (counts[category] ?? 0) + 1;
   }
-  return found;
+  return counts;
 }

@@ -4,16 +4,16 @@ import { createNotificationStream, fetchToken, type StreamEvent, type StreamOpti
 import { createInbox } from "shirase/inbox";
 import { NotificationBell, NotificationsProvider } from "shirase/react";
 
-/** A stream and its inbox, as `window.stream` and `window.inbox`; what it delivers, in `window.heard`. */
+/** A stream and its inbox, as `window.stream` and `window.inbox`; what it delivers, in `window.received`. */
 function listen(options: StreamOptions & { token?: string; tokenAt?: string }) {
   const { token = "", tokenAt, ...more } = options;
   const getToken = tokenAt ? fetchToken(tokenAt) : () => token;
   const stream = createNotificationStream({ getToken, ...more } as StreamOptions);
   const inbox = createInbox(stream);
-  const heard: StreamEvent[] = [];
-  stream.listen((event) => heard.push(event));
-  const titles = () => heard.flatMap(({ event, data }) => (event === "notification" ? [data.title] : []));
-  Object.assign(window, { stream, inbox, heard, titles });
+  const received: StreamEvent[] = [];
+  stream.listen((event) => received.push(event));
+  const titles = () => received.flatMap(({ event, data }) => (event === "notification" ? [data.title] : []));
+  Object.assign(window, { stream, inbox, received, titles });
 }
 
 /** A bell at the left edge. Whoever signs in gets the last of `tokens`; until then the first is theirs. */

@@ -77,7 +77,7 @@ test("nothing is read out where the page does that itself", async () => {
   expect(container.querySelector(".shirase-announcer")).toBe(null);
 });
 
-test("the connection's state is said, and can be helped along", async () => {
+test("the connection's state is shown, and a click retries at once", async () => {
   const { server, happen, container } = await renderApp(<SSEConnectionStatus />, { minDelay: 60_000 });
   const status = () => container.querySelector(".shirase-status") as HTMLElement;
   expect([status().dataset["status"], status().textContent]).toEqual(["open", "Live"]);

@@ -4,43 +4,43 @@ import { type Notifications, useNotificationSSE, useNotifications } from "../../
 import { renderApp } from "./app.js";
 
 function listening() {
-  const heard = { onNotification: vi.fn(), onError: vi.fn(), onConnected: vi.fn() };
+  const received = { onNotification: vi.fn(), onError: vi.fn(), onConnected: vi.fn() };
   function Listener() {
-    const { isConnected, state } = useNotificationSSE(heard);
+    const { isConnected, state } = useNotificationSSE(received);
     return (
       <output>
         {state.status} {String(isConnected)}
       </output>
     );
   }
-  return { heard, Listener };
+  return { received, Listener };
 }
 
 const state = () => screen.getAllByRole("status")[0]?.textContent;
 
 test("onNotification hears each once", async () => {
-  const { heard, Listener } = listening();
+  const { received, Listener } = listening();
   const { server, happen } = await renderApp(<Listener />);
   await happen(() => server.create("One"));
   await happen(() => server.create("Two"));
-  expect(heard.onNotification.mock.calls.map(([notification]) => notification.title)).toEqual(["One", "Two"]);
+  expect(received.onNotification.mock.calls.map(([notification]) => notification.title)).toEqual(["One", "Two"]);
 });
 
-test("onConnected and onError hear of each connection and of each loss, and the state says so", async () => {
-  const { heard, Listener } = listening();
+test("onConnected and onError are called at each connect and each loss", async () => {
+  const { received, Listener } = listening();
   const { server, happen } = await renderApp(<Listener />);
   expect(state()).toBe("open true");
-  expect(heard.onConnected).toHaveBeenCalledWith({ status: "open", shared: false });
-  heard.onConnected.mockClear();
+  expect(received.onConnected).toHaveBeenCalledWith({ status: "open", shared: false });
+  received.onConnected.mockClear();
   await happen(() => server.latest.break());
   expect(state()).toBe("reconnecting false");
-  expect(heard.onError).toHaveBeenCalledTimes(1);
-  expect(heard.onError.mock.calls[0]?.[0].error).toEqual({ kind: "network" });
-  await waitFor(() => expect(heard.onConnected).toHaveBeenCalledTimes(1));
+  expect(received.onError).toHaveBeenCalledTimes(1);
+  expect(received.onError.mock.calls[0]?.[0].error).toEqual({ kind: "network" });
+  await waitFor(() => expect(received.onConnected).toHaveBeenCalledTimes(1));
 });
 
 test("onError hears that the service ended it, and retryNow opens it again", async () => {
-  const { heard, Listener } = listening();
+  const { received, Listener } = listening();
   let retryNow = () => {};
   function Retry() {
     retryNow = useNotificationSSE().retryNow;
@@ -48,7 +48,7 @@ test("onError hears that the service ended it, and retryNow opens it again", asy
   }
   const { server, happen } = await renderApp(<Retry />);
   await happen(() => server.latest.send("closing", { reason: "connection-limit", reconnect: false }));
-  expect(heard.onError).toHaveBeenLastCalledWith({ status: "closed", reason: "ended", detail: "connection-limit" });
+  expect(received.onError).toHaveBeenLastCalledWith({ status: "closed", reason: "ended", detail: "connection-limit" });
   await happen(() => retryNow());
   expect(state()).toBe("open true");
 });
@@ -98,7 +98,7 @@ test("refreshing asks the service", async () => {
   ]);
 });
 
-test("without a user there is nothing to change, and that is said", async () => {
+test("without a user there is nothing to change, and that is texts", async () => {
   const { seen, User } = using();
   await renderApp(<User />, { user: null });
   await expect(seen.current.markAllAsRead()).rejects.toThrow("nobody is signed in");

@@ -72,7 +72,7 @@ test("the focus is left alone when it is elsewhere", async () => {
   expect(document.activeElement).toBe(document.body);
 });
 
-test("a refused change is taken back, said, and can be tried again", async () => {
+test("a refused change is undone, reported, and can be retried", async () => {
   const { server } = await renderApp(<NotificationList />, { titles: ["Stays"] });
   server.onRequest = 503;
   await userEvent.click(button("Delete: Stays"));

@@ -7,11 +7,11 @@ import { renderApp, settle, talkTo } from "./app.js";
 
 async function follow(options: NotificationSSEOptions = {}) {
   const server = createScriptedServer();
-  const heard = { onNotification: vi.fn(), onError: vi.fn(), onConnected: vi.fn() };
+  const received = { onNotification: vi.fn(), onError: vi.fn(), onConnected: vi.fn() };
   const seen = { current: {} as NotificationSSE };
   const { getToken: _, ...service } = talkTo(server);
   function Listener(props: NotificationSSEOptions) {
-    seen.current = useNotificationSSE({ ...(service as NotificationSSEOptions), ...heard, ...options, ...props });
+    seen.current = useNotificationSSE({ ...(service as NotificationSSEOptions), ...received, ...options, ...props });
     return <output>{seen.current.state.status}</output>;
   }
   const tree = (props: NotificationSSEOptions) => (
@@ -29,26 +29,26 @@ async function follow(options: NotificationSSEOptions = {}) {
     view.rerender(tree(props));
     await settle();
   };
-  return { ...view, server, heard, seen, happen, change };
+  return { ...view, server, received, seen, happen, change };
 }
 
-const titles = (heard: { onNotification: ReturnType<typeof vi.fn> }) =>
-  heard.onNotification.mock.calls.map(([notification]) => notification.title);
+const titles = (received: { onNotification: ReturnType<typeof vi.fn> }) =>
+  received.onNotification.mock.calls.map(([notification]) => notification.title);
 
 test("without a provider it opens one stream, by cookie, and fetches no list", async () => {
-  const { server, heard, seen, happen, unmount } = await follow();
+  const { server, received, seen, happen, unmount } = await follow();
   expect(server.open).toHaveLength(1);
   expect(server.open[0]?.withCredentials).toBe(true);
   expect(server.count("GET /api/notifications")).toBe(0);
-  expect([seen.current.isConnected, heard.onConnected.mock.calls.length]).toEqual([true, 1]);
+  expect([seen.current.isConnected, received.onConnected.mock.calls.length]).toEqual([true, 1]);
   await happen(() => server.create("One"));
-  expect(titles(heard)).toEqual(["One"]);
+  expect(titles(received)).toEqual(["One"]);
   unmount();
   expect(server.open).toEqual([]);
 });
 
 test("disconnect closes it, and retryNow goes on behind the last event", async () => {
-  const { server, heard, seen, happen } = await follow();
+  const { server, received, seen, happen } = await follow();
   await happen(() => server.create("Before"));
   await happen(() => seen.current.disconnect());
   expect([server.open.length, seen.current.isConnected, seen.current.state]).toEqual([
@@ -59,8 +59,8 @@ test("disconnect closes it, and retryNow goes on behind the last event", async (
   await happen(() => server.create("Meanwhile"));
   await happen(() => seen.current.retryNow());
   expect([server.open.length, seen.current.isConnected]).toEqual([1, true]);
-  expect(titles(heard)).toEqual(["Before", "Meanwhile"]);
-  expect(heard.onError).not.toHaveBeenCalled();
+  expect(titles(received)).toEqual(["Before", "Meanwhile"]);
+  expect(received.onError).not.toHaveBeenCalled();
 });
 
 test("disconnect and retryNow in one handler leave it open", async () => {
@@ -73,9 +73,9 @@ test("disconnect and retryNow in one handler leave it open", async () => {
 });
 
 test("without autoReconnect a loss is the end, until retryNow", async () => {
-  const { server, heard, seen, happen } = await follow({ autoReconnect: false });
+  const { server, received, seen, happen } = await follow({ autoReconnect: false });
   await happen(() => server.latest.break());
-  expect(heard.onError).toHaveBeenLastCalledWith({ status: "closed", reason: "lost" });
+  expect(received.onError).toHaveBeenLastCalledWith({ status: "closed", reason: "lost" });
   expect([server.open.length, seen.current.isConnected]).toEqual([0, false]);
   await happen(() => seen.current.retryNow());
   expect(seen.current.isConnected).toBe(true);
@@ -93,17 +93,17 @@ test("nobody has no stream, and an integer is a user's id", async () => {
 });
 
 test("below a provider disconnect is for this component alone", async () => {
-  const heard = { onNotification: vi.fn() };
+  const received = { onNotification: vi.fn() };
   const seen = { current: {} as NotificationSSE };
   function Listener() {
-    seen.current = useNotificationSSE(heard);
+    seen.current = useNotificationSSE(received);
     return <output>{seen.current.state.status}</output>;
   }
   const { server, happen } = await renderApp(<Listener />);
   await happen(() => seen.current.disconnect());
   await happen(() => server.create("Unheard"));
-  expect([server.open.length, seen.current.isConnected, titles(heard)]).toEqual([1, false, []]);
+  expect([server.open.length, seen.current.isConnected, titles(received)]).toEqual([1, false, []]);
   await happen(() => seen.current.retryNow());
   await happen(() => server.create("Heard"));
-  expect([server.streams.length, seen.current.isConnected, titles(heard)]).toEqual([1, true, ["Heard"]]);
+  expect([server.streams.length, seen.current.isConnected, titles(received)]).toEqual([1, true, ["Heard"]]);
 });

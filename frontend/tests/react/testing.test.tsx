@@ -63,7 +63,7 @@ test("a network that goes and comes back loses nothing", async () => {
   expect(service.openStreams).toBe(1);
 });
 
-test("a refusal and the end of a stream are told", async () => {
+test("a refusal and the end of a stream are delivered", async () => {
   const service = createFakeService();
   render(
     <FakeNotificationsProvider service={service}>
@@ -83,8 +83,8 @@ test("without React, each change is an event, and each filter finds its own", as
   const service = createFakeService({ user: "aiko" });
   const stream = createNotificationStream(service.options);
   const inbox = createInbox(stream);
-  const heard: string[] = [];
-  stream.listen(({ event }) => heard.push(event));
+  const received: string[] = [];
+  stream.listen(({ event }) => received.push(event));
   await vi.waitFor(() => expect(inbox.getSnapshot().status).toBe("ready"));
   service.notify({ title: "Build", key: "build", category: "ci" });
   service.notify({ title: "Build 2", key: "build", category: "ci" });
@@ -95,8 +95,8 @@ test("without React, each change is an event, and each filter finds its own", as
   service.seen();
   service.archive([1]);
   service.unarchive([1]);
-  await vi.waitFor(() => expect(heard.at(-1)).toBe("unarchived"));
-  expect(heard).toEqual([
+  await vi.waitFor(() => expect(received.at(-1)).toBe("unarchived"));
+  expect(received).toEqual([
     ...["connected", "notification", "updated", "notification", "deleted", "read", "unread", "seen", "archived"],
     "unarchived",
   ]);
@@ -137,11 +137,11 @@ test("a long poll is answered by what happens", async () => {
     ...quick,
     environment: { ...environment, EventSource: Nothing },
   });
-  const heard: string[] = [];
-  stream.on("notification", ({ title }) => heard.push(title));
+  const received: string[] = [];
+  stream.on("notification", ({ title }) => received.push(title));
   await vi.waitFor(() => expect(stream.getState().status).toBe("polling"));
   await vi.waitFor(() => expect(service.requests.at(-1)?.path).toContain("after="));
   service.notify({ title: "Polled" });
-  await vi.waitFor(() => expect(heard).toEqual(["Polled"]));
+  await vi.waitFor(() => expect(received).toEqual(["Polled"]));
   stream.close();
 });

@@ -12,7 +12,7 @@ export default labelsFrom("ar", {
     many: "{n} إشعارًا غير مقروء",
     other: "{n} إشعار غير مقروء",
   },
-  newOne: "جديد: {title}",
+  newNotification: "جديد: {title}",
   arrived: {
     zero: "لا إشعارات جديدة",
     one: "إشعار جديد",
@@ -34,7 +34,7 @@ export default labelsFrom("ar", {
   onlyUnread: "غير المقروءة",
   archive: "الأرشيف",
   search: "بحث",
-  nothingFound: "لا نتائج",
+  noResults: "لا نتائج",
   markAllAsRead: "تحديد الكل كمقروء",
   markAsRead: "تحديد كمقروء",
   markAsUnread: "تحديد كغير مقروء",

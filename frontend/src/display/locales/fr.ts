@@ -5,7 +5,7 @@ export default labelsFrom("fr", {
   notifications: "Notifications",
   unknown: "nombre de non lues encore inconnu",
   unread: { one: "{n} non lue", other: "{n} non lues" },
-  newOne: "Nouveau : {title}",
+  newNotification: "Nouveau : {title}",
   arrived: {
     one: "{n} nouvelle notification",
     many: "{n} de nouvelles notifications",
@@ -18,7 +18,7 @@ export default labelsFrom("fr", {
   onlyUnread: "Non lues",
   archive: "Archives",
   search: "Rechercher",
-  nothingFound: "Aucun résultat",
+  noResults: "Aucun résultat",
   markAllAsRead: "Tout marquer comme lu",
   markAsRead: "Marquer comme lue",
   markAsUnread: "Marquer comme non lue",
