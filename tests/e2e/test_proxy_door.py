@@ -15,7 +15,7 @@ from tests.support.fragile import PAGE
 from tests.support.service import Service
 
 PATIENCE = 10.0  # seconds to wait for an answer
-OPERATORS = ("shirase_requests", "# HELP", '"database"', '"away"')  # text of operator pages only
+OPERATORS = ("shirase_requests", "# HELP", '"database"', '"unavailable"')  # text of operator pages only
 
 
 def user() -> str:

@@ -121,7 +121,7 @@ def test_not_ready_while_nothing_can_be_written(settings: Settings, old: Cluster
         assert app.test_client().get("/readyz").status_code == 200
         make_read_only(old)
         answer = app.test_client().get("/readyz")
-        assert (answer.status_code, answer.json and answer.json["away"]) == (503, ["database"])
+        assert (answer.status_code, answer.json and answer.json["unavailable"]) == (503, ["database"])
         make_read_only(old, "off")
         wait_until(lambda: app.test_client().get("/readyz").status_code == 200, BOUND, "it is not ready again")
         app.extensions["shirase"].database.close()

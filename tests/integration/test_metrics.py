@@ -208,7 +208,7 @@ def test_no_figure_names_a_user(client: FlaskClient, create: Callable[[int], Non
 def test_ready_means_that_database_and_control_port_answer(client: FlaskClient) -> None:
     answer = client.get("/readyz")
 
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "away": []})
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "unavailable": []})
 
 
 @pytest.mark.parametrize("behaviour", ["fail", "hang"])
@@ -219,7 +219,7 @@ def test_what_is_away_is_named(client: FlaskClient, port: ControlPort, behaviour
 
     assert answer.status_code == 503
     assert answer.mimetype == "application/problem+json"
-    assert body(answer)["away"] == [port.url]
+    assert body(answer)["unavailable"] == [port.url]
     assert client.get("/healthz").status_code == 200
 
 
@@ -229,7 +229,7 @@ def test_a_database_that_is_away_is_named(settings: Settings) -> None:
     answer = away.get("/readyz")
 
     assert answer.status_code == 503
-    assert body(answer)["away"] == ["database"]
+    assert body(answer)["unavailable"] == ["database"]
     assert "secret" not in answer.text
     assert away.get("/healthz").status_code == 200
 
@@ -240,7 +240,7 @@ def test_one_node_of_several_is_enough(settings: Settings, port: ControlPort) ->
 
     answer = both.get("/readyz")
 
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "away": [gone]})
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "unavailable": [gone]})
 
 
 def body(answer: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def migrate(settings: Settings, *options: str) -> tuple[int, str]:
 def test_readyz_reports_missing_tables(client: FlaskClient, settings: Settings) -> None:
     drop_tables(settings)
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json["away"]) == (503, ["schema"])  # type: ignore[index]
+    assert (answer.status_code, answer.json["unavailable"]) == (503, ["schema"])  # type: ignore[index]
     assert "no tables" in answer.json["detail"]  # type: ignore[index]
 
 
@@ -68,7 +68,7 @@ def test_readyz_reports_an_older_schema(client: FlaskClient, monkeypatch: pytest
     known = schema.read_known()
     monkeypatch.setattr(schema, "read_known", lambda: (LATER, *known))
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json["away"]) == (503, ["schema"])  # type: ignore[index]
+    assert (answer.status_code, answer.json["unavailable"]) == (503, ["schema"])  # type: ignore[index]
     assert f"and {LATER} is needed" in answer.json["detail"]  # type: ignore[index]
 
 

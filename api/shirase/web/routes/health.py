@@ -32,10 +32,10 @@ def healthz() -> Response:
         "Whether the database and the control port answer",
         OPERATOR,
         {200: ("They do", "application/json")},
-        description="On the origin, not through the proxy. 503 names what is away in `away`: `database` if it does not"
+        description="On the origin, not through the proxy. 503 names what is unavailable in `unavailable`: `database` if it does not"
         " answer or takes no changes, `schema` if"
         " the migrations have not run, or control addresses. With several proxy nodes one that answers is enough;"
-        " the others are named in `away` all the same.",
+        " the others are named in `unavailable` too.",
     )
 )
 def readyz() -> Response:
@@ -45,10 +45,10 @@ def readyz() -> Response:
     database, reason = _database_state()
     unavailable = [*database, *nodes]
     if reason:
-        return problem(503, reason, away=unavailable)
+        return problem(503, reason, unavailable=unavailable)
     if len(nodes) == len(wired.publisher.nodes):
-        return problem(503, f"no answer from: {', '.join(unavailable)}", away=unavailable)
-    return json_answer({"status": "ready", "away": unavailable})
+        return problem(503, f"no answer from: {', '.join(unavailable)}", unavailable=unavailable)
+    return json_answer({"status": "ready", "unavailable": unavailable})
 
 
 @blueprint.get("/metrics")
