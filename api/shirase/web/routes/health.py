@@ -32,10 +32,9 @@ def healthz() -> Response:
         "Whether the database and the control port answer",
         OPERATOR,
         {200: ("They do", "application/json")},
-        description="On the origin, not through the proxy. 503 names what is unavailable in `unavailable`: `database` if it does not"
-        " answer or takes no changes, `schema` if"
-        " the migrations have not run, or control addresses. With several proxy nodes one that answers is enough;"
-        " the others are named in `unavailable` too.",
+        description="On the origin, not through the proxy. `unavailable` lists what does not work: `database` if it"
+        " does not answer or takes no changes, `schema` if the migrations have not run, and control addresses. 503 if"
+        " the database, the schema or every control address is unavailable; one proxy node of several is enough.",
     )
 )
 def readyz() -> Response:
