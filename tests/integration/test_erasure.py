@@ -34,7 +34,7 @@ TABLES = list(erasure.declared())
 
 def row_of(table: Table, user_id: str, number: int) -> dict[str, Any]:
     """A row with a value in every column, and the user in each column that names one."""
-    owned = next(owned for one, owned in TABLES if one is table)
+    owned = next(owned for item, owned in TABLES if item is table)
     row: dict[str, Any] = {}
     for column in table.columns:
         kind: Any = column.type.python_type if not hasattr(column.type, "process_bind_param") else datetime
@@ -242,7 +242,7 @@ def test_an_erased_reader_still_counts_for_an_announcement(database: Database, p
     arrive(database, publisher, "42", None, replay.position(database, "42"), patient=True)
     users.erase(database, publisher, "42")
     with database.autocommit() as db:
-        found = announcements.find(db, number)
-        assert found
-        assert found.reached == 1
+        result = announcements.find(db, number)
+        assert result
+        assert result.reached == 1
         assert db.execute(select(func.count()).select_from(text("shirase_notifications"))).scalar_one() == 0

@@ -49,7 +49,7 @@ def steps(database: Database, publisher: Publisher, user_id: str) -> Iterator[No
     with database.transaction(lock=lock_of(user_id)) as db:
         ended = end_of_user(db, user_id, connections.REVOKED, datetime.now(UTC))
         erasure.remove_all(db, user_id)
-    connections.tell(database, publisher, ended)
+    connections.publish_closings(database, publisher, ended)
 
 
 def export_lines(database: Database, user_id: str) -> Iterator[bytes]:

@@ -61,8 +61,8 @@ def declared() -> Iterator[tuple[Table, Owned]]:
 
 def removed_in_steps() -> list[tuple[Table, Owned]]:
     """The tables whose rows go in steps, in this order."""
-    found = [(table, owned) for table, owned in declared() if owned.by and table not in LAST]
-    return sorted(found, key=lambda one: (one[0] not in FIRST, one[0].name))
+    result = [(table, owned) for table, owned in declared() if owned.by and table not in LAST]
+    return sorted(result, key=lambda one: (one[0] not in FIRST, one[0].name))
 
 
 def remove(db: Connection, table: Table, owned: Owned, user_id: str, limit: int | None) -> int:

@@ -16,8 +16,8 @@ Row = dict[str, Any]
 
 def tables_of_users() -> list[tuple[Table, Owned, int]]:
     """What the export contains, in order: the table, its rule, and which of the rule's columns names the user."""
-    found = sorted((one for one in declared() if one[1].exported), key=lambda one: one[0].name)
-    return [(table, owned, column) for table, owned in found for column in range(len(owned.by))]
+    result = sorted((item for item in declared() if item[1].exported), key=lambda one: one[0].name)
+    return [(table, owned, column) for table, owned in result for column in range(len(owned.by))]
 
 
 def page(
@@ -33,7 +33,7 @@ def page(
     if after is not None:
         query = query.where(tuple_(*order) > tuple_(*after))
     rows = db.execute(query.order_by(*order).limit(limit)).mappings().all()
-    last = tuple(rows[-1][one.name] for one in order) if len(rows) == limit and order else None
+    last = tuple(rows[-1][item.name] for item in order) if len(rows) == limit and order else None
     return [dict(_shown(owned, row)) for row in rows], last
 
 
