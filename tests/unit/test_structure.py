@@ -72,7 +72,10 @@ def test_the_openapi_document_is_valid(app: Flask) -> None:
 def test_every_operation_is_documented(app: Flask) -> None:
     page = (ROOT / "docs/http-api.md").read_text()
     paths = app.test_client().get("/api/openapi.json").json["paths"]  # type: ignore[index]
-    named = [path.replace("{number}", "ID").replace("{key}", "KEY").replace("{topic}", "TOPIC") for path in paths]
+    named = [
+        path.replace("{number}", "ID").replace("{user_id}", "ID").replace("{key}", "KEY").replace("{topic}", "TOPIC")
+        for path in paths
+    ]
     assert [path for path in named if path.removeprefix("/api/notifications") not in page] == []
 
 
