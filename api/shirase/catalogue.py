@@ -4,28 +4,39 @@
 
     [types."interview.scheduled"]
     label = "Interviews"
+    category = "hiring"
+    channels = [{ channel = "email", after = "10m", unless = "read" }]
 
     [types."interview.scheduled".payload]
     type = "object"
     required = ["room"]
     properties.room.type = "string"
 
-``payload`` is a JSON Schema (drafts 4, 6 and 7). A type without an entry may have any payload.
+``payload`` is a JSON Schema (drafts 4, 6 and 7), by which each process checks payloads. A type without an entry may
+have any payload. ``shirase types load`` writes the rest into the database, for preferences and policies.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import fastjsonschema
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from shirase.errors import FieldError, Invalid, SettingsError
+from shirase.policies import Policy
 
 SETTING = "TYPE_CATALOGUE"
+KINDS: Mapping[str, tuple[type, str]] = {
+    "payload": (dict, "a table"),
+    "critical": (bool, "true or false"),
+    "channels": (list, "an array"),
+}
+_POLICY: TypeAdapter[Any] = TypeAdapter(Policy)
 TYPE = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 
 
@@ -35,7 +46,15 @@ class TypeEntry:
 
     label: str = ""
     description: str = ""
+    category: str | None = None  # of its notifications that have none of their own
+    critical: bool = False  # nobody can switch it off
+    channels: Sequence[Mapping[str, Any]] = ()  # the policy
     payload: Mapping[str, Any] | None = None  # a JSON Schema
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What the database has of it: the body of ``PUT /api/types/TYPE``."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "payload"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, as part of the settings
@@ -90,8 +109,14 @@ def _entry(where: str, name: str, table: Any) -> TypeEntry:
     for key, value in table.items():
         if key not in known:
             raise SettingsError(SETTING, f"{where}.{key} is unknown; known are {', '.join(sorted(known))}")
-        if not isinstance(value, dict if key == "payload" else str):
-            raise SettingsError(SETTING, f"{where}.{key} must be {'a table' if key == 'payload' else 'text'}")
+        kind, name_of_kind = KINDS.get(key, (str, "text"))
+        if not isinstance(value, kind):
+            raise SettingsError(SETTING, f"{where}.{key} must be {name_of_kind}")
+    try:
+        _POLICY.validate_python(table.get("channels", []))
+    except ValidationError as exc:
+        path = ".".join(map(str, exc.errors()[0]["loc"]))
+        raise SettingsError(SETTING, f"{where}.channels.{path}: {exc.errors()[0]['msg']}") from exc
     return TypeEntry(**table)
 
 

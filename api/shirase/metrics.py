@@ -68,6 +68,12 @@ SPREAD = Counter(
     "Notifications that the relay made of announcements: for who is connected.",
 )
 
+DELIVERIES = Counter(
+    "shirase_deliveries_total",
+    "Attempts to deliver on a channel outside the inbox, by outcome.",
+    ["channel", "result"],  # sent, retried, held (quiet hours), skipped, cancelled, dead
+)
+
 RELAY_REPAIRED = Counter("shirase_relay_repaired_events_total", "Events that the relay published.")
 RELAY_HINTED = Counter("shirase_relay_hinted_streams_total", "Streams that the relay had a node read again.", ["node"])
 RELAY_REMOVED = Counter(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from shirase.fields import Content
+from shirase.quiet_hours import QuietHours
 
 NOTIFICATION = "notification"
 READ = "read"
@@ -15,6 +16,7 @@ UNREAD = "unread"
 ARCHIVED = "archived"
 UNARCHIVED = "unarchived"
 SEEN = "seen"
+PREFERENCES = "preferences"
 
 EVERYONE = "everyone"  # the topic that every user has
 LARGEST_ID = 2**63 - 1  # the largest that the database can store
@@ -104,7 +106,7 @@ class Event:
 class Stored:
     """The result of a draft: the notification, and the appended events; none if nothing changed."""
 
-    notification: Notification
+    notification: Notification | None  # None: its user has muted it, and nothing was stored
     events: tuple[Event, ...]
     is_new: bool
 
@@ -155,6 +157,68 @@ class Trace:
     nodes: tuple[str, ...]  # nodes that accepted it
     connections: int | None  # that the user had open then
     waiting: tuple[str, ...]  # nodes that missed events of this user and have got no hint yet
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A user's rule for one channel; of those that match, the one with the narrowest scope applies."""
+
+    scope: str  # a type, a category, or ``*`` for everything
+    channel: str
+    enabled: bool
+    until: datetime | None = None  # when it is over
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a user wants to get, and when."""
+
+    rules: tuple[Rule, ...] = ()
+    quiet: QuietHours | None = None
+
+
+# States of a delivery.
+PENDING = "pending"
+SENT = "sent"
+SKIPPED = "skipped"  # there was nobody to send it to, or it was not needed
+CANCELLED = "cancelled"  # the notification was read, archived, removed or muted
+DEAD = "dead"  # it failed for a day, or for good
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification on its way to one channel outside the inbox."""
+
+    id: int
+    tag: str
+    user_id: str
+    notification_id: int
+    channel: str
+    target: str | None  # one of several addresses, named by the channel
+    unless: str | None
+    state: str
+    created_at: datetime
+    due_at: datetime
+    claimed_until: datetime | None
+    attempts: int  # including one that is being made
+    tried_at: datetime | None  # the first time
+    ended_at: datetime | None
+    reason: str | None
+
+    @property
+    def uid(self) -> str:
+        """Its id for the outside, the same at each attempt."""
+        return f"{self.id}-{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryOutcome:
+    """What becomes of a claimed delivery."""
+
+    state: str
+    reason: str | None = None  # without addresses or secrets
+    due_at: datetime | None = None  # of the next attempt, if it stays pending
+    counts: bool = True  # as an attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from shirase.web.openapi import describe
 from shirase.web.operation import OPERATOR, PUBLIC, USER, USER_IN_QUERY, Operation
 from tests.attack.conftest import Headers
 from tests.attack.hostile import IDS
-from tests.support.content import content
+from tests.support.content import content, made
 
 # All pairs take minutes: `make attack` runs them.
 USERS = IDS if "ATTACK_EXAMPLES" in os.environ else IDS[:9]
@@ -43,7 +43,7 @@ def targets(app: Flask) -> dict[str, Target]:
         mark = f"of-{number}-alone"
         theirs = content("a.b", mark, mark, json.dumps({"mark": mark}))
         body, _ = notifications.create(
-            wired.database, wired.publisher, [Draft(user, theirs)] * 2, answer=lambda made: str(made[0].notification.id)
+            wired.database, wired.publisher, [Draft(user, theirs)] * 2, answer=lambda stored: str(made(stored[0]).id)
         )
         result[user] = {
             "mark": mark,

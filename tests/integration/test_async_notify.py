@@ -92,6 +92,7 @@ def test_a_commit_stores_and_publishes(
         async with sessions.begin() as session:
             made = await notify(session, user_id="42", title="first", payload={"a": "知"}, **FIELDS)
             await notify_many(session, [{"user_id": "42", "title": "second", **FIELDS}])  # type: ignore[typeddict-item]
+            assert made
             assert (made.user_id, control.items) == ("42", [])
         async with sessions.begin() as session:
             await broadcast(session, user_ids=["42", "7"], title="all", **FIELDS)

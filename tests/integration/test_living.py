@@ -14,10 +14,10 @@ from werkzeug.test import TestResponse
 
 from shirase.access.tokens import WRITE
 from shirase.inbox import cursors, events
-from shirase.store import at_once, keyed, log
+from shirase.store import at_once, keyed, log, present
 from shirase.store.database import Database
 from shirase.types import START, Draft
-from tests.support.content import content
+from tests.support.content import content, made
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 KEYS = ["k", "a/b", "/a", "a//b/", "a b?c#d%2Fe", "知らせ", "..a", "x" * 255]
@@ -339,7 +339,7 @@ def test_the_usual_replace_is_one_statement_of_postgresql(postgres_url: str) -> 
     with database.autocommit() as db:
         done = at_once.replace_at_once(db, again, now)
         assert done is not None
-        assert [(result.notification.user_id, result.notification.count) for result in done] == [("b", 2), ("a", 2)]
+        assert [(made(one).user_id, made(one).count) for one in done] == [("b", 2), ("a", 2)]
         unchanged = at_once.replace_at_once(db, [Draft("a", content(key="k", title="new"))], now)
         assert unchanged is None
         assert at_once.replace_at_once(db, [Draft("c", content(key="k"))], now) is None
@@ -353,10 +353,10 @@ def test_a_replace_that_was_overtaken_does_nothing(postgres_url: str, monkeypatc
     with database.transaction() as db:
         keyed.put(db, [Draft("a", content(key="k"))], now)
     with database.autocommit() as db:
-        before = keyed.present_and_seen(db, {("a", "k")})
+        before = present.find(db, [Draft("a", content(key="k"))], now)
         keyed_at_once = at_once.replace_at_once(db, [Draft("a", content(key="k", title="first"))], now)
         assert keyed_at_once is not None
-        monkeypatch.setattr(keyed, "present_and_seen", lambda *_: before)  # as if the other had come between
+        monkeypatch.setattr(present, "find", lambda *_: before)  # as if the other had come between
         assert at_once.replace_at_once(db, [Draft("a", content(key="k", title="second"))], now) is None
         assert log.position(db, "a", now).head == 2
         assert [event.seq for event in log.read_events(db, "a", 1, 9, 9, now)] == [1, 2]

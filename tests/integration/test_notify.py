@@ -118,6 +118,7 @@ def test_what_notify_returns_is_what_is_stored(sessions: sessionmaker[Session], 
         made = notify(
             session, user_id="4 2", type="a.b", title="T", message="M", payload={"a": [1, "知"]}, expires_at=ends
         )
+    assert made
     with Session(database.engine) as session:
         row: Any = session.get_one(NotificationRow, made.id)
     assert (row.user_id, row.type, row.title, row.message) == ("4 2", "a.b", "T", "M")
@@ -316,8 +317,8 @@ def test_many_in_one_call(sessions: sessionmaker[Session], database: Database, c
             [AddressedInput(user_id=user, type="t", title=title, message="") for user, title in ("b1", "a2", "b3")],
         )
         sent = broadcast(session, user_ids=["b", "a", "b"], type="t", title="all", message="")
-    assert [notification.content.title for notification in made] == ["1", "2", "3"]
-    assert [notification.user_id for notification in sent] == ["b", "a"]
+    assert [notification and notification.content.title for notification in made] == ["1", "2", "3"]
+    assert [notification and notification.user_id for notification in sent] == ["b", "a"]
     assert stored(database, "a") == ["2", "all"]
     assert stored(database, "b") == ["1", "3", "all"]
     assert {(item["channel"], seq) for item, seq in zip(control.items, control.seqs, strict=True)} == {
@@ -372,6 +373,8 @@ def test_notify_with_a_key_replaces_and_retract_takes_back(sessions: sessionmake
         first = notify(session, title="1", **body)
     with sessions.begin() as session:
         second = notify(session, title="2", fold=True, **body)
+    assert first
+    assert second
     assert (second.id, second.revision, second.count) == (first.id, 2, 2)
     assert stored(database) == ["2"]
     with sessions() as session:  # rolled back

@@ -25,6 +25,19 @@ def settings(settings: Settings) -> Iterator[Settings]:
         yield replace(settings, grip_url=(running.url,))
 
 
+def of_reach(ask: Callable[..., Any]) -> None:
+    entry = {"label": "A", "channels": [{"channel": "email", "after": "10m"}]}
+    ask("PUT", "/api/types/a.b", entry)
+    ask("GET", "/api/types")
+    ask("DELETE", "/api/types/a.b")
+    rules = [{"scope": "muted", "channel": "inbox", "enabled": False}]
+    ask(
+        "PUT", "/api/preferences", {"rules": rules, "quiet": {"from": "22:00", "to": "07:00", "timezone": "Asia/Tokyo"}}
+    )
+    ask("GET", "/api/preferences")
+    ask("PUT", "/api/users/42/contact", {"email": "aiko@example.com"})
+
+
 def test_every_success_that_is_promised_is_answered_as_described(
     client: FlaskClient,
     contract: Contract,
@@ -80,6 +93,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("POST", "/api/topics/a/members", {"add": ["42"]})
     ask("GET", "/api/topics/a/members")
     ask("DELETE", "/api/topics/a")
+    of_reach(ask)
     client.get("/api/users/42/export", headers=headers)
     ask("DELETE", "/api/users/42")
     monkeypatch.setattr(users, "LONGEST", -1)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,10 @@ from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
 from shirase.store import (
     announcements,
+    append,
+    claims,
     connections,
+    deliveries,
     inbox,
     keyed,
     log,
@@ -32,11 +35,28 @@ from shirase.store import (
 from shirase.store.database import Database
 from shirase.store.tables import VERSION_TABLE, Base
 from shirase.store.take_over import take_over
-from shirase.types import EVERYONE, PUBLISH, Draft, Event, Published, StreamConnection
+from shirase.types import EVERYONE, PUBLISH, SENT, DeliveryOutcome, Draft, Event, Published, StreamConnection
 from tests.support.content import content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BIG = ("events", "notifications", "streams", "connections", "topic_members")
+BIG = ("events", "notifications", "streams", "connections", "topic_members", "deliveries", "preferences")
+
+REACH = (
+    "INSERT INTO shirase_types (type, label, description) VALUES ('a.b', 'A', '')",
+    "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 0, 'email', 600)",
+    (
+        "INSERT INTO shirase_preferences (user_id, channel, scope, enabled)"
+        " SELECT s.user_id, c.channel, 'x' || t.seq, false FROM shirase_streams s, shirase_events t,"
+        " (SELECT 'inbox' AS channel UNION SELECT 'email') c WHERE t.user_id = 'u7'"
+    ),
+    (
+        "INSERT INTO shirase_deliveries"
+        " (tag, user_id, notification_id, channel, state, created_at, due_at, tried_at, ended_at)"
+        " SELECT '0a1b2c', user_id, id, 'email', CASE WHEN id % 50 = 7 THEN 'pending' ELSE 'sent' END,"
+        " created_at, created_at, created_at, CASE WHEN id % 50 = 7 THEN NULL ELSE created_at END"
+        " FROM shirase_notifications"
+    ),
+)
 
 OF_EVERY_CONNECTION = ("connected and behind", "connected and waiting")
 
@@ -109,6 +129,17 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "connected and behind": lambda db: announcements.behind(db, 1000),
     "connected and waiting": lambda db: announcements.waiting(db, 1),
     "members": lambda db: topics.page(db, "t1", 100, "u7"),
+    "append, judged": lambda db: append.append_notifications(db, [Draft("u7", content("a.b"))], NOW),
+    "replace, planned": lambda db: keyed.put(db, [Draft("u7", content("a.b", key="k7"))] * 2, NOW),
+    "deliveries, due": lambda db: claims.is_due(db, "email", NOW),
+    "deliveries, claim": lambda db: claims.claim(
+        db, "email", NOW, lease=timedelta(minutes=5), limit=50, window=timedelta(minutes=1)
+    ),
+    "deliveries, standings": lambda db: claims.standings(db, deliveries.of_notification(db, 7), NOW),
+    "deliveries, finish": lambda db: claims.finish(db, {7: DeliveryOutcome(SENT)}, NOW),
+    "deliveries, cancel": lambda db: deliveries.cancel(db, [7, 8], NOW, "read"),
+    "deliveries, waiting": deliveries.waiting,
+    "deliveries, remove": lambda db: deliveries.remove_ended(db, NOW, 500),
     "members, change": lambda db: topics.change(db, "t1", ["u7"], ["u8"]),
 }
 
@@ -136,6 +167,8 @@ def filled(database: Database, settings: Settings) -> Database:
         for number in range(20):
             topics.change(db, f"t{number}", [f"u{user}" for user in range(500)], [])
         announcements.add(db, EVERYONE, Draft("", content()), NOW, for_newcomers=False)
+        for statement in REACH:
+            db.execute(text(statement))
         db.execute(text("ANALYZE"))
     return database
 

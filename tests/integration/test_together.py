@@ -16,7 +16,7 @@ from shirase.settings import Settings
 from shirase.store import log
 from shirase.store.database import Database
 from shirase.types import Draft
-from tests.support.content import content
+from tests.support.content import content, made
 from tests.support.control_port import ControlPort, control_port
 from tests.support.loop_thread import wait_until
 
@@ -40,7 +40,7 @@ def draft(user: str, title: str = "T") -> Draft:
 
 def create(database: Database, publisher: Publisher, batcher: CreateBatcher, one: Draft) -> str:
     body, _ = notifications.create(
-        database, publisher, [one], batcher=batcher, answer=lambda created: created[0].notification.content.title
+        database, publisher, [one], batcher=batcher, answer=lambda created: made(created[0]).content.title
     )
     return body
 

@@ -34,7 +34,7 @@ from shirase.store.database import Database
 from shirase.types import EVERYONE, START, Draft, EventId
 from tests.property.device import Device, Shown
 from tests.property.truth import Truth
-from tests.support.content import content
+from tests.support.content import content, made
 from tests.support.event_ids import NOBODYS_TAG
 from tests.support.event_stream import Dispatched, parse
 
@@ -93,7 +93,7 @@ class LogMachine(RuleBasedStateMachine):
             self.database,
             self.publisher,
             drafts,
-            answer=lambda made: json.dumps([result.notification.id for result in made]),
+            answer=lambda stored: json.dumps([made(result).id for result in stored]),
         )
         for user, number in zip(users, json.loads(body), strict=True):
             self.truths[user].create(number)
@@ -144,7 +144,7 @@ class LogMachine(RuleBasedStateMachine):
         user, truth = self.users[who], self.truths[self.users[who]]
         draft = Draft(user, content(key=key, title=str(next(numbers))), fold=fold, quiet=quiet)
         number, _ = notifications.create(
-            self.database, self.publisher, [draft], answer=lambda made: str(made[0].notification.id)
+            self.database, self.publisher, [draft], answer=lambda stored: str(made(stored[0]).id)
         )
         if key in truth.keys:
             assert truth.keys[key] == int(number)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from shirase.fields import Content
+from shirase.types import Notification, Stored
 
 
 def content(
@@ -15,3 +16,9 @@ def content(
 ) -> Content:
     named = {"type": kind, "title": title, "message": message, "payload": payload, "expires_at": expires_at}
     return Content({**named, **others})
+
+
+def made(stored: Stored) -> Notification:
+    """The notification of a draft that its user has not muted."""
+    assert stored.notification
+    return stored.notification

@@ -1,5 +1,6 @@
 """What every route and event must have."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,10 +73,8 @@ def test_the_openapi_document_is_valid(app: Flask) -> None:
 def test_every_operation_is_documented(app: Flask) -> None:
     page = (ROOT / "docs/http-api.md").read_text()
     paths = app.test_client().get("/api/openapi.json").json["paths"]  # type: ignore[index]
-    named = [
-        path.replace("{number}", "ID").replace("{user_id}", "ID").replace("{key}", "KEY").replace("{topic}", "TOPIC")
-        for path in paths
-    ]
+    names = {"number": "ID", "user_id": "ID", "kind": "TYPE"}
+    named = [re.sub(r"{(\w+)}", lambda match: names.get(match[1], match[1].upper()), path) for path in paths]
     assert [path for path in named if path.removeprefix("/api/notifications") not in page] == []
 
 

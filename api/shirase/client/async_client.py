@@ -1,7 +1,7 @@
 """``Client`` with ``async`` and ``await``."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -38,13 +38,15 @@ class AsyncClient:
         self._way = Way(url, token, options)
         self._http = httpx.AsyncClient(trust_env=False, verify=tls.context())
 
-    async def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
+    async def create(
+        self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]
+    ) -> Notification | None:
         """Create a notification."""
         return await self._run(requests.create(fields, idempotency_key))
 
     async def batch(
         self, notifications: Iterable[AddressedInput], *, idempotency_key: str | None = None
-    ) -> list[Notification]:
+    ) -> list[Notification | None]:
         """Create several."""
         return await self._run(requests.create_batch(notifications, idempotency_key))
 
@@ -87,7 +89,7 @@ class AsyncClient:
         """Count the caller's unread notifications."""
         return await self._run(requests.unread_count())
 
-    async def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
+    async def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification | None:
         """Create the user's notification of this ``key``, or replace the present one."""
         return await self._run(requests.put(fields, idempotency_key))
 
@@ -108,6 +110,22 @@ class AsyncClient:
     async def cancel(self, scheduled_id: int) -> None:
         """Cancel a scheduled notification."""
         return await self._run(requests.cancel(scheduled_id))
+
+    async def put_type(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Store an entry of the catalogue of types, as an operator; see ``PUT /api/types/TYPE``."""
+        return await self._run(requests.put_type(name, entry))
+
+    async def preferences(self) -> dict[str, Any]:
+        """Get the caller's preferences; see ``GET /api/preferences``."""
+        return await self._run(requests.preferences())
+
+    async def put_preferences(self, wanted: Mapping[str, Any]) -> None:
+        """Replace the caller's preferences."""
+        return await self._run(requests.put_preferences(wanted))
+
+    async def put_contact(self, user_id: UserId, contact: Mapping[str, Any]) -> None:
+        """Set a user's ``email``, ``locale`` and ``timezone``."""
+        return await self._run(requests.put_contact(user_id, contact))
 
     async def counts(self) -> Counts:
         """Count the caller's unread and unseen notifications."""

@@ -9,7 +9,7 @@
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
@@ -110,13 +110,16 @@ class Client:
         self._way = Way(url, token, options)
         self._http = httpx.Client(trust_env=False, verify=tls.context())
 
-    def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
-        """Create a notification; with an ``idempotency_key``, repeats of this call are harmless too."""
+    def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification | None:
+        """Create a notification; with an ``idempotency_key``, repeats of this call are harmless too.
+
+        ``None`` if the user has muted it, here and in ``batch`` and ``put``.
+        """
         return self._run(requests.create(fields, idempotency_key))
 
     def batch(
         self, notifications: Iterable[AddressedInput], *, idempotency_key: str | None = None
-    ) -> list[Notification]:
+    ) -> list[Notification | None]:
         """Create 1 to 1,000 notifications, all or nothing, in order."""
         return self._run(requests.create_batch(notifications, idempotency_key))
 
@@ -159,7 +162,7 @@ class Client:
         """Count the caller's unread notifications."""
         return self._run(requests.unread_count())
 
-    def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification:
+    def put(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification | None:
         """Create the user's notification of this ``key``, or replace the present one."""
         return self._run(requests.put(fields, idempotency_key))
 
@@ -180,6 +183,22 @@ class Client:
     def cancel(self, scheduled_id: int) -> None:
         """Cancel a scheduled notification."""
         return self._run(requests.cancel(scheduled_id))
+
+    def put_type(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Store an entry of the catalogue of types, as an operator; see ``PUT /api/types/TYPE``."""
+        return self._run(requests.put_type(name, entry))
+
+    def preferences(self) -> dict[str, Any]:
+        """Get the caller's preferences; see ``GET /api/preferences``."""
+        return self._run(requests.preferences())
+
+    def put_preferences(self, wanted: Mapping[str, Any]) -> None:
+        """Replace the caller's preferences."""
+        return self._run(requests.put_preferences(wanted))
+
+    def put_contact(self, user_id: UserId, contact: Mapping[str, Any]) -> None:
+        """Set a user's ``email``, ``locale`` and ``timezone``."""
+        return self._run(requests.put_contact(user_id, contact))
 
     def counts(self) -> Counts:
         """Count the caller's unread and unseen notifications."""

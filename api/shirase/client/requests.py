@@ -14,18 +14,19 @@ from shirase.fields import AddressedInput, KeyedInput, UserId
 ROOT = "/api/notifications"
 SCHEDULED = "/api/scheduled"
 ANNOUNCEMENTS = "/api/announcements"
+PREFERENCES = "/api/preferences"
 
 T = TypeVar("T")
 
 
-def create(fields: AddressedInput, key: str | None) -> Request[Notification]:
+def create(fields: AddressedInput, key: str | None) -> Request[Notification | None]:
     """Create one notification."""
-    return _post("", Notification.from_json, fields, key or secrets.token_hex(16))
+    return _post("", _stored, fields, key or secrets.token_hex(16))
 
 
-def create_batch(notifications: Iterable[AddressedInput], key: str | None) -> Request[list[Notification]]:
+def create_batch(notifications: Iterable[AddressedInput], key: str | None) -> Request[list[Notification | None]]:
     """Create several, all or nothing."""
-    return _post("/batch", _notifications, {"notifications": list(notifications)}, key or secrets.token_hex(16))
+    return _post("/batch", _all_stored, {"notifications": list(notifications)}, key or secrets.token_hex(16))
 
 
 def broadcast(user_ids: Iterable[UserId], fields: KeyedInput, key: str | None) -> Request[int]:
@@ -60,6 +61,31 @@ def change_members(topic: str, add: Iterable[UserId], remove: Iterable[UserId]) 
         orjson.dumps({"add": list(add), "remove": list(remove)}),
         headers={"Content-Type": "application/json"},
     )
+
+
+def put_type(name: str, entry: Mapping[str, Any]) -> Request[None]:
+    """Store an entry of the catalogue of types."""
+    return _put(f"/api/types/{quote(name, safe='')}", entry)
+
+
+def preferences() -> Request[dict[str, Any]]:
+    """The caller's preferences."""
+    return Request("GET", PREFERENCES, dict)
+
+
+def put_preferences(wanted: Mapping[str, Any]) -> Request[None]:
+    """Replace the caller's preferences."""
+    return _put(PREFERENCES, wanted)
+
+
+def put_contact(user_id: UserId, contact: Mapping[str, Any]) -> Request[None]:
+    """Set where a user's mail goes."""
+    return _put(f"/api/users/{quote(str(user_id), safe='')}/contact", contact)
+
+
+def _put(path: str, body: Mapping[str, Any]) -> Request[None]:
+    headers = {"Content-Type": "application/json"}
+    return Request("PUT", path, lambda _: None, orjson.dumps(body), headers=headers)
 
 
 def page(limit: int, **filters: str | int | bool | None) -> Request[Page]:
@@ -111,7 +137,7 @@ def trace(number: int) -> Request[dict[str, Any]]:
     return Request("GET", f"{ROOT}/{number:d}/trace", dict)
 
 
-def put(fields: AddressedInput, idempotency_key: str | None) -> Request[Notification]:
+def put(fields: AddressedInput, idempotency_key: str | None) -> Request[Notification | None]:
     """Create or replace the notification of a key."""
     key = fields.get("key")
     if not key:
@@ -119,7 +145,7 @@ def put(fields: AddressedInput, idempotency_key: str | None) -> Request[Notifica
     return Request(
         "PUT",
         f"{ROOT}/keys/{quote(key, safe='')}",
-        Notification.from_json,
+        _stored,
         orjson.dumps({name: value for name, value in fields.items() if name != "key"}),
         headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or secrets.token_hex(16)},
     )
@@ -171,6 +197,14 @@ def _post(path: str, read_answer: Callable[[Any], T], body: Mapping[str, Any], k
 
 def _notifications(answer: Any) -> list[Notification]:
     return [Notification.from_json(notification) for notification in answer["notifications"]]
+
+
+def _stored(answer: Any) -> Notification | None:
+    return None if answer.get("muted") else Notification.from_json(answer)
+
+
+def _all_stored(answer: Any) -> list[Notification | None]:
+    return [_stored(one) for one in answer["notifications"]]
 
 
 def _page(answer: Any) -> Page:

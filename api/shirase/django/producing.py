@@ -25,13 +25,16 @@ from shirase.store import retract as retract_store
 from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification, Stored
 
 
-def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[KeyedInput]) -> Notification:
+def notify(*, user: Any = None, user_id: UserId | None = None, **fields: Unpack[KeyedInput]) -> Notification | None:
     """Create a notification in the transaction that is open on the connection ``SHIRASE["DATABASE"]``, or in its own.
 
     Args:
         user: one of the site's users, mapped by ``SHIRASE["USER_ID"]``.
         user_id: the id, instead of ``user``.
         fields: the content, as in ``POST /api/notifications``.
+
+    Returns:
+        The notification; ``None`` if the user has muted it, in which case nothing was stored.
 
     Raises:
         Invalid: with the invalid fields; nothing was written.
@@ -52,15 +55,15 @@ def retract(*, user: Any = None, user_id: UserId | None = None, key: str) -> Non
     _run(lambda db: retract_store.retract(db, retraction.user_id, retraction.key, datetime.now(UTC)))
 
 
-def notify_many(notifications: Iterable[AddressedInput]) -> list[Notification]:
-    """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; errors as for ``notify``."""
+def notify_many(notifications: Iterable[AddressedInput]) -> list[Notification | None]:
+    """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; otherwise as ``notify``."""
     return _append(check(NewBatch, {"notifications": [dict(fields) for fields in notifications]}).drafts())
 
 
 def broadcast(
     *, users: Iterable[Any] = (), user_ids: Iterable[UserId] = (), **fields: Unpack[KeyedInput]
-) -> list[Notification]:
-    """Create the same for each of 1 to 10,000 distinct users, or their ids; errors as for ``notify``."""
+) -> list[Notification | None]:
+    """Create the same for each of 1 to 10,000 distinct users, or their ids; otherwise as ``notify``."""
     ids = [*map(_shirase().site.user_id, users), *user_ids]
     return _append(check(NewBroadcast, {"user_ids": ids, **fields}).drafts())
 
@@ -80,7 +83,7 @@ def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Un
         )
 
 
-def _append(drafts: list[Draft]) -> list[Notification]:
+def _append(drafts: list[Draft]) -> list[Notification | None]:
     check_payloads(_shirase().site.settings.type_catalogue, drafts)
     results: list[Stored] = []
 

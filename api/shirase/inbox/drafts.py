@@ -208,6 +208,12 @@ class TopicOnly(Request):
         return value
 
 
+class UserOnly(Request):
+    """A user, alone."""
+
+    user_id: UserIdField
+
+
 def check_topic(topic: str) -> str:
     """Check the topic in a path.
 

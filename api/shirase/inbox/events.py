@@ -11,14 +11,20 @@ from shirase.fields import Content, rfc3339, to_json
 from shirase.inbox import cursors
 from shirase.proxy import grip, sse
 from shirase.proxy.publisher import Item, hint
-from shirase.types import NOTIFICATION, UPDATED, Event, Notification
+from shirase.types import NOTIFICATION, UPDATED, Event, Notification, Stored
 
+MUTED = orjson.Fragment(b'{"muted":true}')
 BURST = 50  # events of one user in one publish
 
 
 def notification_fields(notification: Notification) -> orjson.Fragment:
     """The notification as JSON, the same in REST and in events."""
     return orjson.Fragment(_notification(notification))
+
+
+def stored_fields(stored: Stored) -> orjson.Fragment:
+    """What a create answers in the place of a notification: it, or that its user has muted it."""
+    return notification_fields(stored.notification) if stored.notification else MUTED
 
 
 def _notification(notification: Notification) -> bytes:

@@ -8,7 +8,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,13 @@ from shirase.access.tickets import KEPT as TICKETS_KEPT
 from shirase.errors import DatabaseUnavailable
 from shirase.inbox import connections, events, notifications, scheduled
 from shirase.proxy.publisher import Publisher
-from shirase.relay import presence
+from shirase.relay import channels, deliveries, presence
 from shirase.relay.announcements import Spreader, remove_retracted
+from shirase.relay.channels import Channel
 from shirase.relay.erasures import Eraser
 from shirase.settings import Settings
 from shirase.store import announcements, log, missed, pending, retention, used_tickets
+from shirase.store import deliveries as delivery_store
 from shirase.store.database import Database
 from shirase.types import RELAY
 
@@ -45,17 +47,30 @@ Attempts = Mapping[tuple[str, int], int]  # of this relay, by (user, seq), for e
 Bursts = Mapping[str, int]  # the last result of ``end_bursts``
 
 
-def run(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
-    """Repair, remove and maintain the registry until ``stop`` is set, across outages of any part."""
-    with ThreadPoolExecutor(1, "presence") as beside:
-        # In its own thread, so that a hanging control port does not delay the statistics.
-        running = beside.submit(presence.run, settings, database, stop)
-        running.add_done_callback(lambda _: stop.set())  # a defect ends the process, which the supervisor restarts
+def run(
+    settings: Settings,
+    database: Database,
+    publisher: Publisher,
+    stop: threading.Event,
+    reach: Sequence[Channel] | None = None,
+) -> None:
+    """Repair, remove, deliver and maintain the registry until ``stop`` is set, across outages of any part.
+
+    ``reach`` are the channels outside the inbox; by default those of the settings.
+    """
+    reach = channels.configured(settings, database) if reach is None else reach
+    with ThreadPoolExecutor(1 + len(reach), "beside") as beside:
+        # Each in its own thread, so that a hanging control port or mail server does not delay the others.
+        running = [beside.submit(presence.run, settings, database, stop)]
+        running += [beside.submit(deliveries.run, database, channel, stop) for channel in reach]
+        for one in running:
+            one.add_done_callback(lambda _: stop.set())  # a defect ends the process, which the supervisor restarts
         try:
             _repeat(settings, database, publisher, stop)
         finally:
             stop.set()
-        running.result()
+        for one in running:
+            one.result()
 
 
 def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:
@@ -187,9 +202,10 @@ def keep_house(settings: Settings, database: Database, publisher: Publisher) -> 
             keys_gone = retention.remove_keys(db, now - KEYS_KEPT, BATCH)
             tickets_gone = used_tickets.remove(db, now - TICKETS_KEPT, BATCH)
             announcements_gone = announcements.remove_old(db, before, BATCH)
+            deliveries_gone = delivery_store.remove_ended(db, before, BATCH)
         metrics.RELAY_REMOVED.labels("events").inc(events_gone)
         metrics.RELAY_REMOVED.labels("keys").inc(keys_gone)
-        if not notifications_gone + events_gone + keys_gone + tickets_gone + announcements_gone:
+        if not notifications_gone + events_gone + keys_gone + tickets_gone + announcements_gone + deliveries_gone:
             return True
     return False
 

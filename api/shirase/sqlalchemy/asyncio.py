@@ -26,10 +26,10 @@ __all__ = ["Notifier", "announce", "broadcast", "notify", "notify_many", "retrac
 AnyAsyncSession = AsyncSession | async_scoped_session[Any]
 
 
-async def notify(session: AnyAsyncSession, **fields: Unpack[AddressedInput]) -> Notification:
-    """Create a notification in the session's transaction; errors as for ``shirase.notify``."""
+async def notify(session: AnyAsyncSession, **fields: Unpack[AddressedInput]) -> Notification | None:
+    """Create a notification in the session's transaction; results and errors as for ``shirase.notify``."""
 
-    def create(own: Session) -> Notification:
+    def create(own: Session) -> Notification | None:
         return notifier.notify(own, **fields)
 
     return await _own(session).run_sync(create)
@@ -44,10 +44,10 @@ async def retract(session: AnyAsyncSession, *, user_id: UserId, key: str) -> Non
     await _own(session).run_sync(remove)
 
 
-async def notify_many(session: AnyAsyncSession, inputs: Iterable[AddressedInput]) -> list[Notification]:
+async def notify_many(session: AnyAsyncSession, inputs: Iterable[AddressedInput]) -> list[Notification | None]:
     """Create 1 to 1,000 notifications, each with a ``user_id`` and its content, in order."""
 
-    def create(own: Session) -> list[Notification]:
+    def create(own: Session) -> list[Notification | None]:
         return notifier.notify_many(own, inputs)
 
     return await _own(session).run_sync(create)
@@ -55,10 +55,10 @@ async def notify_many(session: AnyAsyncSession, inputs: Iterable[AddressedInput]
 
 async def broadcast(
     session: AnyAsyncSession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]
-) -> list[Notification]:
+) -> list[Notification | None]:
     """Create the same for each of 1 to 10,000 distinct users."""
 
-    def create(own: Session) -> list[Notification]:
+    def create(own: Session) -> list[Notification | None]:
         return notifier.broadcast(own, user_ids=user_ids, **fields)
 
     return await _own(session).run_sync(create)

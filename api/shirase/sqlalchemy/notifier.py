@@ -72,7 +72,7 @@ class Notifier:
         factory: Any = sessions.session_factory if scoped else sessions  # type: ignore[union-attr]
         factory.configure(info={**(factory.kw.get("info") or {}), NOTIFIER: self})
 
-    def append(self, session: Session, drafts: list[Draft]) -> list[Notification]:
+    def append(self, session: Session, drafts: list[Draft]) -> list[Notification | None]:
         """Store notifications in the session's transaction, and publish them after its commit."""
         check_payloads(self._services.settings.type_catalogue, drafts)
         with self._joined(session) as db:
@@ -160,8 +160,11 @@ class Pending:
     beside_a_loop: bool = False  # the session is an AsyncSession's
 
 
-def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notification:
+def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notification | None:
     """Create a notification in the session's transaction, or with a ``key`` replace the user's present one of that key.
+
+    Returns:
+        The notification; ``None`` if the user has muted it, in which case nothing was stored.
 
     Raises:
         Invalid: with the invalid fields; nothing was written.
@@ -178,13 +181,15 @@ def retract(session: AnySession, *, user_id: UserId, key: str) -> None:
     notifier.retract(own, retraction.user_id, retraction.key)
 
 
-def notify_many(session: AnySession, notifications: Iterable[AddressedInput]) -> list[Notification]:
-    """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; errors as for ``notify``."""
+def notify_many(session: AnySession, notifications: Iterable[AddressedInput]) -> list[Notification | None]:
+    """Create 1 to 1,000 notifications, each with ``user_id`` and content, in order; otherwise as ``notify``."""
     return _append(session, check(NewBatch, {"notifications": [dict(fields) for fields in notifications]}).drafts())
 
 
-def broadcast(session: AnySession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]) -> list[Notification]:
-    """Create the same for each of 1 to 10,000 distinct users; errors as ``notify``."""
+def broadcast(
+    session: AnySession, *, user_ids: Iterable[UserId], **fields: Unpack[KeyedInput]
+) -> list[Notification | None]:
+    """Create the same for each of 1 to 10,000 distinct users; otherwise as ``notify``."""
     return _append(session, check(NewBroadcast, {"user_ids": list(user_ids), **fields}).drafts())
 
 
@@ -200,7 +205,7 @@ def announce(
     return notifier.announce(own, announcement)
 
 
-def _append(session: AnySession, drafts: list[Draft]) -> list[Notification]:
+def _append(session: AnySession, drafts: list[Draft]) -> list[Notification | None]:
     own, notifier = _attached(session)
     return notifier.append(own, drafts)
 

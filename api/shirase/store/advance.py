@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Executable,
     FromClause,
@@ -109,8 +110,11 @@ def _appear(dialect: str, *, patient: bool) -> Executable:
     return statement
 
 
-def advancing(module: Any, steps: FromClause) -> Any:
-    """The statement that advances logs by these steps, ordered by user id, so that writers cannot deadlock."""
+def advancing(module: Any, steps: FromClause, *also: ColumnElement[Any]) -> Any:
+    """The statement that advances logs by these steps, ordered by user id, so that writers cannot deadlock.
+
+    It returns the user and the columns of ``End``, and ``also``.
+    """
     # (SQLite takes "ON CONFLICT" after a SELECT for a join unless there is a WHERE.)
     new = select(*(steps.c[name] for name in _STEP), TAG, LATEST).where(true()).order_by(steps.c.user_id)
     statement = module.insert(streams).from_select(["user_id", "head", "unread", "unseen", "tag", "appeared"], new)
@@ -125,7 +129,7 @@ def advancing(module: Any, steps: FromClause) -> Any:
         },
     )
     ended = (streams.c.user_id, streams.c.head, streams.c.unread, streams.c.unseen, streams.c.previous_tag)
-    return statement.returning(*ended, *([LAST_ID] if module is sqlite else []))
+    return statement.returning(*ended, *([LAST_ID] if module is sqlite else []), *also)
 
 
 def insert_events(db: Connection, appended: Sequence[Event], now: datetime) -> None:

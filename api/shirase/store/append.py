@@ -1,27 +1,45 @@
-"""Appending new notifications to logs.
+"""Appending new notifications to logs, unless their users have muted them, and their deliveries.
 
-It takes one statement on PostgreSQL and three on SQLite, where a statement can change only one table.
+It takes one statement on PostgreSQL and three on SQLite, where a statement can change only one table; a fourth there
+inserts deliveries, if the type has a policy. The same statement reads the preferences, so that none is outdated.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Executable, Integer, case, func, insert, literal, select
+import orjson
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    FromClause,
+    Integer,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy import Sequence as IdSequence
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.fields import FIELDS, Content, rfc3339
 from shirase.store import tables
-from shirase.store.advance import IMPATIENCE, NOW, TAG, advance, advancing, insert_events, new_tag
+from shirase.store.advance import IMPATIENCE, NOW, TAG, End, advancing, insert_events, new_tag
+from shirase.store.rules import in_inbox, planning
 from shirase.store.sql import document, rows, setting
 from shirase.store.tables import Moment, UserId, column_type
 from shirase.types import NOTIFICATION, Draft, Event, EventId, Notification
 
 events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
+types = tables.Base.metadata.tables["shirase_types"]
 
 # Ids and list positions share one sequence: the position of a new notification is its id.
 NEXT_ID = IdSequence("shirase_notifications_id_seq").next_value()
@@ -36,8 +54,10 @@ _OF_CONTENT = [name for name in _CONTENT_ROW if name != "k"]
 
 def append_notifications(
     db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool = True
-) -> list[Event]:
-    """Store notifications and their events, in order. The number of round trips does not depend on how many.
+) -> list[Event | None]:
+    """Store notifications and their events, in order; ``None`` for each that is muted.
+
+    The number of round trips does not depend on how many.
 
     Args:
         db: a write transaction; on PostgreSQL a ``single_statement`` one is enough.
@@ -46,23 +66,31 @@ def append_notifications(
         patient: wait for locked logs up to the timeout; else fail after ``IMPATIENCE`` (``RowsLocked``).
     """
     contents: dict[int, tuple[int, Draft]] = {}
-    remaining = Counter(draft.user_id for draft in drafts)
     places: list[dict[str, Any]] = []
     for order, draft in enumerate(drafts):
         k, _ = contents.setdefault(id(draft.content), (len(contents), draft))
-        remaining[draft.user_id] -= 1
-        places.append({"user_id": draft.user_id, "after": remaining[draft.user_id], "k": k, "ord": order})
+        places.append({"user_id": draft.user_id, "k": k, "ord": order})
     content_rows = document(_content_row_of(k, draft) for k, draft in contents.values())
     tag = new_tag()
-    if db.dialect.name == "sqlite":  # it has one writer at a time, so ``patient`` means nothing
-        return _append_on_sqlite(db, drafts, places, content_rows, tag, now)
-    appended = []
     parameters = {"place": document(places), "said": content_rows, "tag": tag, "now": now}
+    if db.dialect.name == "sqlite":  # it has one writer at a time, so ``patient`` means nothing
+        return _append_on_sqlite(db, drafts, places, parameters)
     stored = sorted(map(tuple, db.execute(_append_at_once(patient=patient), parameters)))  # ids follow the places
-    for draft, (number, seq, unread, unseen, previous_tag) in zip(drafts, stored, strict=True):
+    muted = _muted(len(drafts), (row[-1] for row in stored))
+    appended: list[Event | None] = [None] * len(drafts)
+    kept = [order for order in range(len(drafts)) if order not in muted]
+    for order, (number, seq, unread, unseen, previous_tag, _) in zip(kept, stored, strict=True):
         ids = EventId(seq, tag), EventId(seq - 1, previous_tag)
-        appended.append(_event(draft, number, ids, (unread, unseen), now))
+        appended[order] = _event(drafts[order], number, ids, (unread, unseen), now)
     return appended
+
+
+def _muted(count: int, reported: Iterable[str | None]) -> Collection[int]:
+    """The indices of muted drafts, which one row reports (``_report``); without any row all are muted."""
+    rows = list(reported)
+    if not rows:
+        return range(count)
+    return set(orjson.loads(next(report for report in rows if report is not None)))
 
 
 def _content_row_of(k: int, draft: Draft) -> dict[str, Any]:
@@ -96,46 +124,79 @@ def _event(draft: Draft, number: int, ids: tuple[EventId, EventId], counts: tupl
 
 
 def _append_on_sqlite(
-    db: Connection,
-    drafts: Sequence[Draft],
-    places: Sequence[dict[str, Any]],
-    content_rows: str,
-    tag: str,
-    now: datetime,
-) -> list[Event]:
-    counts = Counter(draft.user_id for draft in drafts)
-    steps = [{"user_id": user, "events": n, "unread": n, "unseen": n} for user, n in counts.items()]
-    ends = advance(db, steps, tag)
-    last_id = next(iter(ends.values())).last_id
-    appended = []
-    for number, (draft, place) in enumerate(zip(drafts, places, strict=True), last_id + 1):
-        end, after = ends[draft.user_id], place["after"]
-        place |= {"id": number, "seq": end.head - after}
+    db: Connection, drafts: Sequence[Draft], places: Sequence[dict[str, Any]], parameters: dict[str, Any]
+) -> list[Event | None]:
+    rows = db.execute(_advance_on_sqlite(), parameters).all()
+    muted = _muted(len(drafts), (row[-2] for row in rows))
+    ends = {user_id: End(*end) for user_id, *end, _, _ in rows}
+    remaining = Counter(draft.user_id for order, draft in enumerate(drafts) if order not in muted)
+    counts = Counter(remaining)
+    kept: list[dict[str, Any]] = []
+    appended: list[Event | None] = [None] * len(drafts)
+    tag, now = parameters["tag"], parameters["now"]
+    for order, (draft, place) in enumerate(zip(drafts, places, strict=True)):
+        if order in muted:
+            continue
+        end = ends[draft.user_id]
+        remaining[draft.user_id] -= 1
+        after = remaining[draft.user_id]
+        number = end.last_id + len(kept) + 1
+        kept.append(place | {"id": number, "seq": end.head - after})
         is_first = after == counts[draft.user_id] - 1
         ids = EventId(end.head - after, tag), EventId(end.head - after - 1, end.previous_tag if is_first else tag)
-        appended.append(_event(draft, number, ids, (end.unread - after, end.unseen - after), now))
-    db.execute(_insert_notifications(), {"said": content_rows, "place": document(places), "now": now})
-    insert_events(db, appended, now)
+        appended[order] = _event(draft, number, ids, (end.unread - after, end.unseen - after), now)
+    if kept:
+        parameters = parameters | {"place": document(kept)}
+        db.execute(_insert_notifications(), {name: parameters[name] for name in ("said", "place", "now")})
+        insert_events(db, [event for event in appended if event], now)
+    if any(row[-1] for row in rows):
+        db.execute(_insert_deliveries(), parameters)
     return appended
+
+
+def _places(place: FromClause, contents: FromClause) -> tuple[CTE, CTE]:
+    """The places of notifications that are stored, and of those that their users have muted."""
+    columns = {"user_id": place.c.user_id, "type_": contents.c.type, "category": contents.c.category, "entry": types.c}
+    judged = (
+        select(place.c.user_id, place.c.k, place.c.ord, in_inbox(**columns).label("stored"))
+        .join_from(place, contents, place.c.k == contents.c.k)
+        .outerjoin(types, types.c.type == contents.c.type)
+        .cte("judged")
+    )
+    number = func.row_number().over(partition_by=judged.c.user_id, order_by=judged.c.ord.desc())
+    after = (number - 1).label("after")  # how many of the user's follow
+    kept = select(judged.c.user_id, judged.c.k, judged.c.ord, after).where(judged.c.stored).cte("kept")
+    return kept, select(judged.c.ord).where(~judged.c.stored).cte("muted")
+
+
+def _report(as_array: str) -> ColumnElement[Any]:
+    """The places of what is muted, as JSON, in the row of one user only: there may be thousands of both.
+
+    It is text, since SQLAlchemy leaves out the names of tables in what SQLite returns, also in subqueries.
+    """
+    places = f"coalesce((SELECT CAST({as_array}(ord) AS text) FROM muted), '[]')"  # noqa: S608 - ours
+    return literal_column(f"CASE WHEN user_id = (SELECT max(user_id) FROM kept) THEN {places} END")  # noqa: S608
+
+
+def _steps(kept: CTE, *conditions: ColumnElement[bool]) -> CTE:
+    each = func.count()
+    counted = select(kept.c.user_id, each.label("events"), each.label("unread"), each.label("unseen"))
+    return counted.where(*conditions).group_by(kept.c.user_id).cte("steps")
 
 
 @cache
 def _append_at_once(*, patient: bool) -> Executable:
-    contents = rows("postgresql", "said", _CONTENT_ROW)
-    parameter = rows("postgresql", "place", {**_PLACE, "after": BigInteger()})
-    place = select(parameter).cte("places")  # as a CTE it is parsed once, although it is used twice
-    each = func.count()
-    counted = select(place.c.user_id, each.label("events"), each.label("unread"), each.label("unseen"))
-    counted = counted.group_by(place.c.user_id)
-    if not patient:
-        counted = counted.where(setting("lock_timeout", IMPATIENCE))
-    steps = counted.cte("steps")
+    # As CTEs the parameters are parsed once, although they are used twice.
+    contents = select(rows("postgresql", "said", _CONTENT_ROW)).cte("contents")
+    place = rows("postgresql", "place", _PLACE)
+    kept, muted = _places(place, contents)
+    steps = _steps(kept, *([] if patient else [setting("lock_timeout", IMPATIENCE)]))
     ended = advancing(postgresql, steps).cte("ended")
     ordered = (
-        select(place.c.user_id, (ended.c.head - place.c.after).label("seq"), *(contents.c[n] for n in _OF_CONTENT))
-        .join_from(place, ended, place.c.user_id == ended.c.user_id)
-        .join(contents, place.c.k == contents.c.k)
-        .order_by(place.c.ord)
+        select(kept.c.user_id, (ended.c.head - kept.c.after).label("seq"), *(contents.c[n] for n in _OF_CONTENT))
+        .join_from(kept, ended, kept.c.user_id == ended.c.user_id)
+        .join(contents, kept.c.k == contents.c.k)
+        .order_by(kept.c.ord)
         .subquery("ordered")
     )
     numbered = select(NEXT_ID.label("id"), *ordered.c).subquery("numbered")
@@ -143,7 +204,7 @@ def _append_at_once(*, patient: bool) -> Executable:
     stored = (
         insert(notifications)
         .from_select(_STORED, select(row.id, row.id, row.user_id, row.seq, *_content_columns(row)))
-        .returning(notifications.c.user_id, notifications.c.seq, notifications.c.id)
+        .returning(*(notifications.c[name] for name in ("user_id", "seq", "id", "type", "category")))
         .cte("stored")
     )
     after = ended.c.head - stored.c.seq
@@ -165,7 +226,26 @@ def _append_at_once(*, patient: bool) -> Executable:
         .join(steps, stored.c.user_id == steps.c.user_id)
     )
     returned = (events.c[name] for name in ("notification_id", "seq", "unread", "unseen", "previous_tag"))
-    return insert(events).from_select(list(entry), entries).returning(*returned)
+    appending = insert(events).from_select(list(entry), entries).returning(*returned, _report("json_agg"))
+    return appending.add_cte(muted, planning("postgresql", stored).cte("planned"))
+
+
+@cache
+def _advance_on_sqlite() -> Executable:
+    contents, place = rows("sqlite", "said", _CONTENT_ROW), rows("sqlite", "place", _PLACE)
+    kept, muted = _places(place, contents)
+    is_planned = "EXISTS (SELECT 1 FROM shirase_policies WHERE type IN (SELECT type FROM said))"
+    statement = advancing(sqlite, _steps(kept), _report("json_group_array"), literal_column(is_planned))
+    advanced: Executable = statement.add_cte(muted)
+    return advanced
+
+
+@cache
+def _insert_deliveries() -> Executable:
+    contents = rows("sqlite", "said", _CONTENT_ROW)
+    place = rows("sqlite", "place", {**_PLACE, "id": BigInteger()})
+    stored = select(place.c.user_id, place.c.id, contents.c.type, contents.c.category)
+    return planning("sqlite", stored.join_from(place, contents, place.c.k == contents.c.k).subquery("stored"))
 
 
 def _content_columns(columns: Any) -> list[ColumnElement[Any]]:

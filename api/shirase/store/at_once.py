@@ -16,7 +16,7 @@ from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from shirase.fields import FIELDS, rfc3339
-from shirase.store import keyed
+from shirase.store import keyed, present
 from shirase.store.advance import IMPATIENCE, new_tag
 from shirase.store.append import content_row
 from shirase.store.keyed import Update
@@ -30,17 +30,18 @@ _SET = ", ".join(f"{name} = new.{name}" for name in FIELDS)
 def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> list[Stored] | None:
     """Replace the present notifications of these keys; ``None``, and nothing is changed, if one needs ``keyed.put``.
 
-    It does if it is new, has expired, stays the same, changes the unread count, came from an announcement, or if a user
-    has several.
+    It does if it is new, muted, has expired, stays the same, changes the unread count, came from an announcement, if a
+    user has several, or if a type has a policy.
     """
     if db.dialect.name == "sqlite" or len({draft.user_id for draft in drafts}) < len(drafts):
         return None
     if not all(draft.content.key for draft in drafts):
         return None
-    present = keyed.present_and_seen(db, {keyed.whose(draft) for draft in drafts})
-    seen = {user_id: number for (user_id, _), (_, number) in present.items()}
+    found, seen, muted, planned = present.find(db, drafts, now)
+    if muted or planned:
+        return None
     updates = [
-        keyed.updated(draft, found[0], now) if (found := present.get(keyed.whose(draft))) else None for draft in drafts
+        keyed.updated(draft, item, now) if (item := found.get(present.whose(draft))) else None for draft in drafts
     ]
     usual = [item for item in updates if item and _is_usual(item, now)]
     if len(usual) < len(drafts):

@@ -14,13 +14,13 @@ from shirase.fields import FIELDS, rfc3339
 from shirase.store import keyed, log, tables
 from shirase.store.advance import End, advance, new_tag
 from shirase.store.append import NEXT_ID
+from shirase.store.present import Whose, find, whose
 from shirase.types import NOTIFICATION, PUBLISH, READ, Draft
 
 events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 Times = tuple[datetime, datetime | None]  # created, read
-Whose = keyed.Whose
 Row = dict[str, Any]
 
 
@@ -36,23 +36,23 @@ def store(db: Connection, drafts: Sequence[Draft], times: Mapping[Whose, Times],
         now: the time of the import.
     """
     keyed.lock(db, sorted({draft.user_id for draft in drafts}))
-    present = keyed.present(db, times)
-    fresh = [draft for draft in drafts if keyed.whose(draft) not in present]
+    there = find(db, drafts, now).notifications
+    fresh = [draft for draft in drafts if whose(draft) not in there]
     if not fresh:
         return 0
     numbered: dict[str, list[tuple[Draft, bool]]] = {}  # by user, in order, and whether each was read
     for draft in fresh:
-        numbered.setdefault(draft.user_id, []).append((draft, times[keyed.whose(draft)][1] is not None))
+        numbered.setdefault(draft.user_id, []).append((draft, times[whose(draft)][1] is not None))
     tag = new_tag()
     ends = advance(db, [_step(user_id, own) for user_id, own in numbered.items()], tag)
     hidden = log.hidden(db, list(numbered), now)
-    ids = dict(zip(map(keyed.whose, fresh), _ids(db, len(fresh), ends), strict=True))
+    ids = dict(zip(map(whose, fresh), _ids(db, len(fresh), ends), strict=True))
     rows: list[Row] = []
     entries: list[Row] = []
     for user_id, own in numbered.items():
         first = ends[user_id].head - _step(user_id, own)["events"] + 1
         rows += [_row(draft, ids, seq, times) for seq, (draft, _) in enumerate(own, first)]
-        places = [(ids[keyed.whose(draft)], is_read) for draft, is_read in own]
+        places = [(ids[whose(draft)], is_read) for draft, is_read in own]
         entries += _entries(user_id, places, ends[user_id], hidden.get(user_id, (0, 0)), tag, now)
     db.execute(insert(notifications), rows)
     db.execute(insert(events), entries)
@@ -72,11 +72,11 @@ def _ids(db: Connection, count: int, ends: Mapping[str, End]) -> Iterable[int]:
 
 
 def _row(draft: Draft, ids: Mapping[Whose, int], seq: int, times: Mapping[Whose, Times]) -> Row:
-    whose = keyed.whose(draft)
-    created_at, read_at = times[whose]
+    owner = whose(draft)
+    created_at, read_at = times[owner]
     return {
-        "id": ids[whose],
-        "position": ids[whose],
+        "id": ids[owner],
+        "position": ids[owner],
         "user_id": draft.user_id,
         "seq": seq,
         "created_at": created_at,

@@ -12,16 +12,27 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Executable, Integer, String, Text, case, func, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Executable,
+    Integer,
+    Text,
+    case,
+    func,
+    select,
+    text,
+    update,
+)
 
 from shirase.fields import FIELDS, rfc3339
-from shirase.store import announcements, log, retention, tables
+from shirase.store import announcements, deliveries, log, retention, tables
 from shirase.store.advance import IMPATIENCE, LAST_ID, NOW, appear
 from shirase.store.append import CONTENT, NEXT_ID, append_notifications, content_row
 from shirase.store.changes import Change, append_changes, with_count
-from shirase.store.inbox import notification_of
+from shirase.store.present import Whose, find, whose
 from shirase.store.sql import document, rows
-from shirase.store.tables import Moment, UserId
+from shirase.store.tables import Moment
 from shirase.types import UPDATED, Draft, Event, Notification, Stored
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
@@ -38,11 +49,11 @@ _REVISION = {
     "announcement_id": BigInteger(),
 }
 
-Whose = tuple[str, str]  # user and key
-
 
 def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool = True) -> list[Stored]:
     """Store drafts in order. One with a key replaces the user's present notification of that key; the rest are new.
+
+    What a user has muted is not stored: its result has no notification.
 
     Args:
         db: a write transaction; without any key a ``single_statement`` one is enough on PostgreSQL.
@@ -57,26 +68,26 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
     results: dict[int, Stored] = {}
     for numbers in _rounds(drafts):
         chosen = {number: drafts[number] for number in numbers}
-        existing = present(db, {whose(draft) for draft in chosen.values() if draft.content.key})
+        found = find(db, [draft for draft in chosen.values() if draft.content.key], now)
+        existing = found.notifications
         expired = _remove_expired(db, existing, now)
         fresh = {number: draft for number, draft in chosen.items() if whose(draft) not in existing}
         again = {number: (draft, existing[whose(draft)]) for number, draft in chosen.items() if number not in fresh}
         if fresh:
             appended = append_notifications(db, list(fresh.values()), now)
-            for number, event in zip(fresh, appended, strict=True):
-                results[number] = _created(event, expired.pop(event.user_id, ()))
-        results |= _replace(db, again, seen, now)
+            for (number, draft), event in zip(fresh.items(), appended, strict=True):
+                results[number] = _created(event, expired.pop(draft.user_id, ()))
+        for number in [number for number, (draft, _) in again.items() if whose(draft) in found.muted]:
+            del again[number]
+            results[number] = _created(None)
+        results |= _replace(db, again, seen, now, planned=found.planned)
     return [results[number] for number in range(len(drafts))]
 
 
-def _created(event: Event, before: Iterable[Event] = ()) -> Stored:
-    assert event.notification  # noqa: S101 - an append has one
+def _created(event: Event | None, before: Iterable[Event] = ()) -> Stored:
+    if event is None:
+        return Stored(None, tuple(before), is_new=False)
     return Stored(event.notification, (*before, event), is_new=True)
-
-
-def whose(draft: Draft) -> Whose:
-    """The user and the key."""
-    return draft.user_id, draft.content.key or ""
 
 
 def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
@@ -104,28 +115,6 @@ def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
         latest[draft.user_id] = (turn, keys | ({key} if key else set()), bool(key))
         rounds[turn].append(number)
     return [rounds[turn] for turn in sorted(rounds)]
-
-
-def present(db: Connection, whose: Iterable[Whose]) -> dict[Whose, Notification]:
-    """The notifications that have these keys, whether expired or not."""
-    return {pair: notification for pair, (notification, _) in present_and_seen(db, whose).items()}
-
-
-def present_and_seen(db: Connection, whose: Iterable[Whose]) -> dict[Whose, tuple[Notification, int]]:
-    """The notifications that have these keys, each with its user's position of what is seen."""
-    pairs = document({"user_id": user_id, "key": key} for user_id, key in whose)
-    stored = db.execute(_find(db.dialect.name), {"pairs": pairs})
-    return {(row.user_id, row.key): (notification_of(row), row.seen) for row in stored}
-
-
-@cache
-def _find(dialect: str) -> Executable:
-    pairs = rows(dialect, "pairs", {"user_id": UserId, "key": String()})
-    return (
-        select(notifications, streams.c.seen)
-        .join(pairs, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id))
-        .join(streams, streams.c.user_id == pairs.c.user_id)
-    )
 
 
 def _remove_expired(db: Connection, present: dict[Whose, Notification], now: datetime) -> dict[str, list[Event]]:
@@ -156,7 +145,12 @@ class Update:
 
 
 def _replace(
-    db: Connection, replaced: Mapping[int, tuple[Draft, Notification]], seen: Mapping[str, int], now: datetime
+    db: Connection,
+    replaced: Mapping[int, tuple[Draft, Notification]],
+    seen: Mapping[str, int],
+    now: datetime,
+    *,
+    planned: bool,
 ) -> dict[int, Stored]:
     """Replace the contents of present notifications, in order; unchanged ones are not written. No key occurs twice."""
     results = {number: Stored(_with_seen(present, seen), (), is_new=False) for number, (_, present) in replaced.items()}
@@ -165,6 +159,8 @@ def _replace(
         return results
     positions = _store(db, list(updates.values()), now)
     announcements.note_gone(db, [item.before for item in updates.values()])
+    if planned:
+        deliveries.plan(db, [item.after for item in updates.values() if item.rises], now)
     changes: list[Change] = []
     for number, item in updates.items():
         after = _with_seen(replace(item.after, position=positions[item.after.id]), seen)
@@ -174,7 +170,8 @@ def _replace(
     for event in append_changes(db, changes, now):
         events[event.user_id].append(event)
     for number, stored in results.items():  # attached to the user's first notification
-        results[number] = replace(stored, events=tuple(events.pop(stored.notification.user_id, ())))
+        if stored.notification:
+            results[number] = replace(stored, events=tuple(events.pop(stored.notification.user_id, ())))
     return results
 
 

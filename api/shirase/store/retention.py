@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, delete, select, tuple_
 
-from shirase.store import announcements, log, states, tables
+from shirase.store import announcements, deliveries, log, states, tables
 from shirase.store.changes import Change, append_changes
 from shirase.store.sql import among
 from shirase.types import DELETED, Event
@@ -42,6 +42,7 @@ def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> lis
         .returning(*states.STATE)
     ).all()
     announcements.note_gone(db, deleted)
+    deliveries.cancel(db, [row.id for row in deleted], now, "removed")
     of_user: dict[str, list[Any]] = {}
     for row in deleted:
         of_user.setdefault(row.user_id, []).append(row)

@@ -11,7 +11,9 @@ import orjson
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Connection,
     FromClause,
+    Table,
     Text,
     any_,
     bindparam,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON
 
 
@@ -71,6 +74,14 @@ def listed(dialect: str, values: Collection[Any]) -> Any:
 def _in_json(column: ColumnElement[Any], parameter: ColumnElement[Any]) -> ColumnElement[bool]:
     elements = func.json_each(parameter).table_valued("value")
     return column.in_(select(elements.c.value))
+
+
+def upsert(db: Connection, table: Table, values: Mapping[str, Any]) -> None:
+    """Insert a row, or change the present one of its primary key."""
+    module = sqlite if db.dialect.name == "sqlite" else postgresql
+    keys = [column.name for column in table.primary_key]
+    changed = {name: value for name, value in values.items() if name not in keys}
+    db.execute(module.insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=changed))
 
 
 def setting(name: str, value: str) -> ColumnElement[bool]:

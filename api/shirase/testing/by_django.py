@@ -28,11 +28,11 @@ class Blocks:
         # By their ids, which SQLite gives again after a rollback.
         self._appended: dict[int, tuple[Notification, list[Any]]] = {}
 
-    def append(self, drafts: list[Draft]) -> list[Notification]:
+    def append(self, drafts: list[Draft]) -> list[Notification | None]:
         """Append as the site does, and remember the blocks that are open."""
         open_now = _open_blocks()
         appended = _APPEND(drafts)
-        self._appended |= {notification.id: (notification, open_now) for notification in appended}
+        self._appended |= {notification.id: (notification, open_now) for notification in appended if notification}
         return appended
 
     def committed(self) -> list[Fields]:

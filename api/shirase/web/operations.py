@@ -7,10 +7,12 @@ from shirase.web.routes import (
     inbox,
     keyed,
     notifications,
+    preferences,
     scheduled,
     streams,
     tickets,
     topics,
+    types,
     users,
 )
 
@@ -23,6 +25,8 @@ FOR_HOSTS = (
     *scheduled.blueprint.endpoints,
     *announcements.blueprint.endpoints,
     *topics.blueprint.endpoints,
+    *types.blueprint.endpoints,
+    *preferences.blueprint.endpoints,
     *users.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)

@@ -9,9 +9,10 @@ import click
 
 from shirase.access import tokens
 from shirase.catalogue import Catalogue
+from shirase.errors import SettingsError
 from shirase.inbox import imports
 from shirase.run import node, payload_types
-from shirase.run.cli.options import DATA_DIR, DEFAULT_URL, INBOX, TOKEN, URL, USER, one_line
+from shirase.run.cli.options import DATA_DIR, DEFAULT_URL, INBOX, TOKEN, URL, USER, connect, one_line
 from shirase.run.doctor import client_path, parts
 from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
@@ -19,7 +20,7 @@ from shirase.settings import Settings, TokenSettings
 from shirase.store import migrate as migrations
 from shirase.store import schema
 from shirase.store.database import Database
-from shirase.variables import database_url, is_set, schema_name, secret
+from shirase.variables import database_url, is_set, optional, schema_name, secret
 
 DOCTOR = "shirase-doctor"  # the user that `shirase doctor` sends to, unless a token names another
 
@@ -118,3 +119,21 @@ def write_types(file: Path, typescript: Path | None, python: Path | None) -> Non
         python.write_text(payload_types.python(catalogue))
     if not typescript and not python:
         click.echo(payload_types.typescript(catalogue), nl=False)
+
+
+@run_types.command("load")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@TOKEN
+@URL
+@DATA_DIR
+@one_line
+def load_types(*, file: Path | None, data_dir: Path, **service: Any) -> None:
+    """Store labels, categories and policies of a catalogue, by default TYPE_CATALOGUE's; types that it lacks stay."""
+    environ = load(data_dir)
+    if not (path := file or optional(environ, "TYPE_CATALOGUE")):
+        raise SettingsError("TYPE_CATALOGUE", "is not set: name the file")
+    catalogue = Catalogue.read(Path(path))
+    with connect(environ, "shirase-types", tokens.ADMIN, **service) as client:
+        for name, entry in sorted(catalogue.types.items()):
+            client.put_type(name, entry.stored)
+    click.echo(f"{len(catalogue.types)} types loaded")

@@ -51,7 +51,7 @@ def send(*, send_at: datetime | None, data_dir: Path, service: str | None, token
         if send_at:
             click.echo(as_json(client.schedule(send_at, **fields)))
         else:
-            click.echo(as_json(client.create(**fields)))
+            click.echo(as_json(client.create(**fields) or {"muted": True}))
 
 
 @click.command()

@@ -8,6 +8,7 @@ from shirase.store.tables.columns import Base, BigId, Moment, Tag, UserId, colum
 from shirase.store.tables.connections import ConnectionRow, MissedRow, NodeRow, UsedTicketRow
 from shirase.store.tables.log import EventRow, NotificationRow, StreamRow
 from shirase.store.tables.producers import AnnouncementRow, IdempotencyKeyRow, ScheduledRow, TopicMemberRow
+from shirase.store.tables.reach import ContactRow, DeliveryRow, PolicyRow, PreferenceRow, QuietHoursRow, TypeRow
 from shirase.store.tables.users import ErasureRow
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "Base",
     "BigId",
     "ConnectionRow",
+    "ContactRow",
     "DatabaseNameRow",
+    "DeliveryRow",
     "ErasureRow",
     "EventRow",
     "IdempotencyKeyRow",
@@ -24,10 +27,14 @@ __all__ = [
     "Moment",
     "NodeRow",
     "NotificationRow",
+    "PolicyRow",
+    "PreferenceRow",
+    "QuietHoursRow",
     "ScheduledRow",
     "StreamRow",
     "Tag",
     "TopicMemberRow",
+    "TypeRow",
     "UsedTicketRow",
     "UserId",
     "column_type",

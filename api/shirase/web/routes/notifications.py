@@ -23,7 +23,14 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
 from shirase.web.operation import Header, Operation, json_answer, operation
-from shirase.web.schemas.notifications import BatchView, BroadcastView, NotificationView, ScheduledView, TraceView
+from shirase.web.schemas.notifications import (
+    BatchView,
+    BroadcastView,
+    NotificationView,
+    ScheduledView,
+    StoredView,
+    TraceView,
+)
 
 blueprint = Blueprint("notifications", "/api/notifications")
 
@@ -41,8 +48,11 @@ CREATING = (403, 409, *bodies.PROBLEMS)
 ONE: Mapping[int, tuple[str, type[BaseModel]]] = {
     201: ("Created", NotificationView),
     200: (
-        "It replaces the user's present one of its key; or a repeat of an earlier request: its answer again",
-        NotificationView,
+        (
+            "It replaces the user's present one of its key, or its user has muted it and nothing was stored; or a"
+            " repeat of an earlier request: its answer again"
+        ),
+        StoredView,
     ),
     202: ("Kept until `send_at`", ScheduledView),
 }
@@ -82,7 +92,7 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
     return create_all(
         caller,
         body.drafts(),
-        lambda made: {"notifications": [events.notification_fields(result.notification) for result in made]},
+        lambda made: {"notifications": [events.stored_fields(result) for result in made]},
     )
 
 
@@ -100,7 +110,9 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
 )
 def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
     """Store the same for up to 10,000 users; a repeated user gets one."""
-    return create_all(caller, body.drafts(), lambda made: {"created": len(made)})
+    return create_all(
+        caller, body.drafts(), lambda made: {"created": sum(one.notification is not None for one in made)}
+    )
 
 
 @blueprint.get("/<int:number>/trace")
@@ -154,15 +166,16 @@ def create_one(caller: Identity, draft: Draft, send_at: datetime | None) -> Resp
     """Store and publish one notification, or schedule it."""
     if send_at:
         return schedule(caller, draft, send_at)
-    answer = create_all(caller, [draft], lambda made: events.notification_fields(made[0].notification), replaces=True)
+    answer = create_all(caller, [draft], lambda made: events.stored_fields(made[0]), replaces=True)
     locate(answer, "/api/notifications")
     return answer
 
 
 def locate(answer: Response, root: str) -> None:
-    """Add the ``Location`` of the created resource."""
-    path = f"{request().prefix}{root}/{orjson.loads(answer.data)['id']}"
-    answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
+    """Add the ``Location`` of the created resource, if there is one."""
+    if number := orjson.loads(answer.data).get("id"):
+        path = f"{request().prefix}{root}/{number}"
+        answer.headers["Location"] = f"{services().settings.public_url or ''}{path}"
 
 
 def schedule(caller: Identity, draft: Draft, send_at: datetime, **announced: Any) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, RootModel
 
 from shirase.fields import NO_NUL, Actor, Category, Type, no_nul
 from shirase.inbox.drafts import Request, UserIdField
@@ -36,6 +36,16 @@ class NotificationView(DeclaredFields):  # type: ignore[misc]
     archived_at: AwareDatetime | None
     created_at: AwareDatetime
     updated_at: AwareDatetime
+
+
+class MutedView(BaseModel):
+    """In the place of a notification that its user has muted: nothing was stored."""
+
+    muted: Literal[True]
+
+
+class StoredView(RootModel[NotificationView | MutedView]):
+    """A notification, or that its user has muted it."""
 
 
 class PageQuery(Query):
@@ -91,11 +101,11 @@ class UpdatedView(BaseModel):
 class BatchView(BaseModel):
     """What a batch created, in its order."""
 
-    notifications: list[NotificationView]
+    notifications: list[NotificationView | MutedView]
 
 
 class BroadcastView(BaseModel):
-    """How many a broadcast created: one a distinct user."""
+    """How many a broadcast created: one a distinct user, without those who have muted it."""
 
     created: int
 

@@ -1,0 +1,68 @@
+"""A user's preferences: which channels reach them, for what, and when not."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from shirase.errors import FieldError, Invalid
+from shirase.fields import rfc3339
+from shirase.inbox import notifications
+from shirase.proxy.publisher import Publisher
+from shirase.store import deliveries, log, preferences, type_catalogue
+from shirase.store.advance import appear
+from shirase.store.changes import Change, append_changes
+from shirase.store.database import Database
+from shirase.types import PREFERENCES, Preferences, Rule
+
+
+def read(database: Database, user_id: str) -> Preferences:
+    """A user's preferences, without rules that are over."""
+    with database.autocommit() as db:
+        return preferences.read(db, user_id, datetime.now(UTC))
+
+
+def replace(database: Database, publisher: Publisher, user_id: str, wanted: Preferences) -> Preferences:
+    """Replace a user's preferences, tell all devices, and cancel what they do not allow any more.
+
+    Raises:
+        Invalid: if a rule switches off a critical type.
+    """
+    now = datetime.now(UTC)
+    in_force = tuple(rule for rule in wanted.rules if rule.until is None or rule.until > now)
+    with database.transaction() as db:
+        _refuse_critical(wanted.rules, type_catalogue.critical(db))
+        if user_id not in log.lock(db, [user_id]):
+            appear(db, [user_id])
+            log.lock(db, [user_id])
+        preferences.replace(db, user_id, Preferences(in_force, wanted.quiet))
+        deliveries.cancel_disallowed(db, user_id, now)
+        stored = preferences.read(db, user_id, now)
+        appended = append_changes(db, [Change(user_id, PREFERENCES, to_json(stored))], now)
+    notifications.name_events(appended)
+    notifications.publish(database, publisher, appended, datetime.now(UTC))
+    return stored
+
+
+def _refuse_critical(rules: Sequence[Rule], critical: set[str]) -> None:
+    wrong = [number for number, rule in enumerate(rules) if not rule.enabled and rule.scope in critical]
+    if wrong:
+        message = "must be true: this type is critical, and cannot be switched off"
+        raise Invalid(*(FieldError(f"rules[{number}].enabled", message) for number in wrong))
+
+
+def to_json(stored: Preferences) -> dict[str, Any]:
+    """The preferences as REST and the event show them."""
+    rules = [
+        {
+            "scope": rule.scope,
+            "channel": rule.channel,
+            "enabled": rule.enabled,
+            "until": rfc3339(rule.until) if rule.until else None,
+        }
+        for rule in stored.rules
+    ]
+    quiet = stored.quiet
+    hours = (
+        {"from": f"{quiet.starts:%H:%M}", "to": f"{quiet.ends:%H:%M}", "timezone": quiet.timezone} if quiet else None
+    )
+    return {"rules": rules, "quiet": hours}

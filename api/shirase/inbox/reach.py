@@ -1,0 +1,141 @@
+"""Validates types, preferences and contacts."""
+
+import re
+from datetime import time
+from functools import cache
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from shirase.fields import NO_NUL, Category, Type, no_nul
+from shirase.inbox.drafts import Request
+from shirase.policies import Policy
+from shirase.quiet_hours import QuietHours
+from shirase.store.rules import EVERYTHING
+from shirase.store.type_catalogue import TypeEntry
+from shirase.types import Preferences, Rule
+
+MOST_RULES = 500
+TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"
+EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}@[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,253}")
+ADDRESS = r"^[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,253}$"
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _timezone(value: str) -> str:
+    if value not in _timezones():
+        raise ValueError("must be a time zone of the IANA database, such as Asia/Tokyo")
+    return value
+
+
+def _email(value: str) -> str:
+    if not EMAIL.fullmatch(value):
+        raise ValueError("must be an address such as aiko@example.com")
+    return value
+
+
+def _scope(value: str) -> str:
+    if value != EVERYTHING and not re.fullmatch(r"[A-Za-z0-9._:\-]{1,100}", value):
+        raise ValueError('must be "*", a category or a type')
+    return value
+
+
+Timezone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_timezone)]
+Clock = Annotated[str, StringConstraints(pattern=TIME)]
+Scope = Annotated[
+    str,
+    Field(min_length=1, max_length=100, json_schema_extra={"pattern": r"^(\*|[A-Za-z0-9._:\-]+)$"}),
+    AfterValidator(_scope),
+]
+
+
+class TypeInput(Request):
+    """An entry of the catalogue of types."""
+
+    label: Annotated[str, Field(max_length=100, json_schema_extra=NO_NUL), AfterValidator(no_nul)] = ""
+    description: Annotated[str, Field(max_length=1000, json_schema_extra=NO_NUL), AfterValidator(no_nul)] = ""
+    category: Annotated[Category | None, Field(description="Of its notifications that have none of their own.")] = None
+    critical: Annotated[bool, Field(description="Nobody can switch it off.")] = False
+    channels: Annotated[Policy, Field(description="Where else its notifications go; none by default.")] = Field(
+        default_factory=list
+    )
+
+    def entry(self, type_: str) -> TypeEntry:
+        """Convert for the layers below."""
+        return TypeEntry(type_, self.label, self.description, self.category, self.critical, tuple(self.channels))
+
+
+class TypeOnly(Request):
+    """A type, by itself."""
+
+    type: Type
+
+
+class RuleInput(BaseModel):
+    """Whether a channel is on for a scope; the narrowest scope that matches applies."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: Annotated[Scope, Field(description="`*`, a category or a type.")]
+    channel: Literal["inbox", "web_push", "email", "webhook"]
+    enabled: bool
+    until: Annotated[AwareDatetime | None, Field(description="When the rule is over.")] = None
+
+
+class QuietInput(BaseModel):
+    """Hours in which push and mail wait."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    from_: Annotated[Clock, Field(alias="from")]
+    to: Clock
+    timezone: Timezone
+
+    @field_validator("to")
+    @classmethod
+    def _not_all_day(cls, value: str, info: object) -> str:
+        if value == getattr(info, "data", {}).get("from_"):
+            raise ValueError("must differ from the beginning")
+        return value
+
+
+class PreferencesInput(Request):
+    """What a user wants to get, and when."""
+
+    longest = 256 * 1024
+
+    rules: Annotated[list[RuleInput], Field(max_length=MOST_RULES)] = Field(default_factory=list)
+    quiet: QuietInput | None = None
+
+    @field_validator("rules")
+    @classmethod
+    def _once_each(cls, value: list[RuleInput]) -> list[RuleInput]:
+        if len({(rule.scope, rule.channel) for rule in value}) < len(value):
+            raise ValueError("must have one rule at the most for a scope and a channel")
+        return value
+
+    def preferences(self) -> Preferences:
+        """Convert for the layers below."""
+        rules = tuple(Rule(rule.scope, rule.channel, rule.enabled, rule.until) for rule in self.rules)
+        quiet = self.quiet
+        if quiet is None:
+            return Preferences(rules)
+        hours = time.fromisoformat(quiet.from_), time.fromisoformat(quiet.to)
+        return Preferences(rules, QuietHours(*hours, quiet.timezone))
+
+
+class ContactInput(Request):
+    """Where a user's mail goes, and in which language."""
+
+    email: Annotated[
+        Annotated[str, Field(max_length=254, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_email)] | None,
+        Field(description="Null: no mail."),
+    ] = None
+    locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE)] | None = None
+    timezone: Timezone | None = None

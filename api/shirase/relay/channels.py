@@ -1,0 +1,78 @@
+"""Channels outside the inbox: what a channel is, and what it answers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from shirase.settings import Settings
+from shirase.store.database import Database
+from shirase.types import Delivery, Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The other side has accepted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """There is nobody to send it to."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Try again, after this time at the earliest; without it, after the usual backoff."""
+
+    reason: str  # without addresses or secrets: it is stored and shown
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The other side will never accept it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Send to each of several targets by a delivery of its own."""
+
+    targets: Sequence[str]
+
+
+Outcome = Sent | Skipped | Failed | Refused | Split
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A delivery to make, and its notification."""
+
+    delivery: Delivery  # ``delivery.uid`` is the same at each attempt
+    notification: Notification
+
+
+class Channel(Protocol):
+    """Sends to one kind of address. Each channel has a thread of its own."""
+
+    name: str
+    batch: int  # deliveries that are claimed together
+    window: timedelta  # also claim what is due so soon for the same users
+    keeps_quiet: bool  # whether quiet hours hold it back
+
+    def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Send these; yields an outcome for each, in any order, as soon as it is known.
+
+        An item without an outcome is tried again, and so are all if an exception is raised.
+        """
+
+    def close(self) -> None:
+        """Close connections."""
+
+
+def configured(settings: Settings, database: Database) -> list[Channel]:  # noqa: ARG001 - for channels to come
+    """The channels that the settings configure."""
+    return []

@@ -1,0 +1,160 @@
+"""The relay's part of deliveries: claims what is due on a channel, hands it to the channel, records the outcomes.
+
+Any number of relays may do this at once. A relay that dies while it sends leaves its rows claimed; another one sends
+them again, under the same ids, after ``LEASE``.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from shirase import metrics
+from shirase.errors import DatabaseUnavailable
+from shirase.relay.channels import Channel, Failed, Item, Outcome, Refused, Sent, Skipped, Split
+from shirase.store import claims
+from shirase.store.claims import Standing
+from shirase.store.database import Database
+from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery, DeliveryOutcome
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 0.5  # seconds between two checks
+LEASE = timedelta(minutes=5)
+FIRST_RETRY = timedelta(seconds=5)
+LONGEST_RETRY = timedelta(hours=1)
+GIVE_UP = timedelta(days=1)  # after the first attempt
+RECORDED = 50  # outcomes recorded together
+RECORD = 1.0  # seconds until an outcome is recorded
+
+
+def run(database: Database, channel: Channel, stop: threading.Event) -> None:
+    """Deliver on one channel until ``stop`` is set, across outages of the database."""
+    try:
+        while not stop.wait(PAUSE * random.uniform(0.8, 1.2)):  # noqa: S311 - only desynchronises relays
+            try:
+                deliver(database, channel, stop)
+            except DatabaseUnavailable as exc:
+                logger.warning("%s: deliveries wait: %s", channel.name, exc)
+    finally:
+        channel.close()
+
+
+def deliver(database: Database, channel: Channel, stop: threading.Event | None = None) -> int:
+    """Deliver what is due on a channel; returns how many deliveries were claimed."""
+    claimed = 0
+    while not (stop and stop.is_set()):
+        with database.autocommit() as db:
+            if not claims.is_due(db, channel.name, datetime.now(UTC)):
+                break
+        with database.transaction() as db:
+            now = datetime.now(UTC)
+            batch = claims.claim(db, channel.name, now, lease=LEASE, limit=channel.batch, window=channel.window)
+        if not batch:  # another relay was quicker
+            break
+        claimed += len(batch)
+        _deliver(database, channel, batch)
+    return claimed
+
+
+def _deliver(database: Database, channel: Channel, batch: Sequence[Delivery]) -> None:
+    """Deliver a claimed batch; outcomes are recorded as they come, so that a crash repeats few."""
+    now = datetime.now(UTC)
+    with database.autocommit() as db:
+        standings = claims.standings(db, batch, now)
+    items: list[Item] = []
+    outcomes: dict[int, DeliveryOutcome] = {}
+    for delivery in batch:
+        standing = standings.get(delivery.id)
+        needless = _needless(channel, delivery, standing, now)
+        if needless:
+            outcomes[delivery.id] = needless
+        elif standing:
+            items.append(Item(delivery, standing.notification))
+    if outcomes:
+        _record(database, channel, outcomes)
+    if items:
+        _send(database, channel, items)
+
+
+def _needless(channel: Channel, delivery: Delivery, standing: Standing | None, now: datetime) -> DeliveryOutcome | None:
+    """The outcome of a delivery that is not to be sent, or not now."""
+    if standing is None:
+        return DeliveryOutcome(CANCELLED, "removed", counts=False)
+    if standing.notification.read_at or standing.notification.archived_at:
+        return DeliveryOutcome(CANCELLED, "read" if standing.notification.read_at else "archived", counts=False)
+    if not standing.is_allowed:
+        return DeliveryOutcome(CANCELLED, "muted", counts=False)
+    if delivery.unless == "connected" and standing.is_connected:
+        return DeliveryOutcome(SKIPPED, "connected", counts=False)
+    quiet_until = standing.quiet.until(now) if standing.quiet and channel.keeps_quiet else None
+    return DeliveryOutcome(PENDING, "quiet hours", quiet_until, counts=False) if quiet_until else None
+
+
+def _send(database: Database, channel: Channel, items: Sequence[Item]) -> None:
+    began = recorded_at = time.monotonic()
+    waiting = {item.delivery.id: item for item in items}
+    outcomes: dict[int, DeliveryOutcome] = {}
+    unsent = Failed("the channel failed")
+    for item, outcome in _outcomes(channel, items):
+        now = time.monotonic()
+        del waiting[item.delivery.id]
+        if not isinstance(outcome, Split):
+            outcomes[item.delivery.id] = _recorded(item.delivery, outcome, datetime.now(UTC))
+        else:
+            with database.transaction() as db:
+                claims.split(db, item.delivery, outcome.targets, datetime.now(UTC))
+        if outcomes and (len(outcomes) >= RECORDED or now - recorded_at >= RECORD):
+            _record(database, channel, outcomes)
+            outcomes, recorded_at = {}, now
+        if now - began >= LEASE.total_seconds() / 2:  # release the rest, before another relay sends it too
+            unsent = Failed("the channel is slow")
+            break
+    for number, item in waiting.items():
+        outcomes[number] = _recorded(item.delivery, unsent, datetime.now(UTC))
+    if outcomes:
+        _record(database, channel, outcomes)
+
+
+def _outcomes(channel: Channel, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+    try:
+        yield from channel.send(items)
+    except DatabaseUnavailable:
+        raise
+    except Exception:
+        logger.exception("%s: the channel failed", channel.name)
+
+
+def _recorded(delivery: Delivery, outcome: Sent | Skipped | Failed | Refused, now: datetime) -> DeliveryOutcome:
+    if isinstance(outcome, Sent):
+        return DeliveryOutcome(SENT)
+    if isinstance(outcome, Skipped):
+        return DeliveryOutcome(SKIPPED, outcome.reason)
+    if isinstance(outcome, Refused) or now - (delivery.tried_at or now) >= GIVE_UP:
+        return DeliveryOutcome(DEAD, outcome.reason)
+    return DeliveryOutcome(PENDING, outcome.reason, now + max(backoff(delivery.attempts), outcome.after or timedelta()))
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: twice as long each time, and up to half of it more or less."""
+    usual = min(FIRST_RETRY * int(2 ** min(attempts - 1, 20)), LONGEST_RETRY)
+    return usual * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, protects nothing
+
+
+def _record(database: Database, channel: Channel, outcomes: dict[int, DeliveryOutcome]) -> None:
+    """Record outcomes, also across a short outage of the database: what is not recorded is sent again."""
+    deadline = time.monotonic() + LEASE.total_seconds() / 4
+    while True:
+        try:
+            with database.transaction() as db:
+                claims.finish(db, outcomes, datetime.now(UTC))
+            break
+        except DatabaseUnavailable:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(PAUSE)
+    for outcome in outcomes.values():
+        result = "retried" if outcome.state == PENDING and outcome.counts else outcome.state
+        metrics.DELIVERIES.labels(channel.name, "held" if result == PENDING else result).inc()

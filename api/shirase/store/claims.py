@@ -1,0 +1,198 @@
+"""Claims: what the relay does with a due delivery. It claims the row, sends it, and records the outcome.
+
+Rows are locked in the order of their ids, here and in ``deliveries.cancel``, so that the two cannot deadlock.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import cache
+from typing import Any, cast
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    String,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from shirase.fields import rfc3339
+from shirase.quiet_hours import QuietHours
+from shirase.store import inbox, tables
+from shirase.store.deliveries import IS_ALLOWED, IS_PENDING, delivery_of
+from shirase.store.sql import among, document, rows
+from shirase.store.tables import Moment
+from shirase.types import PENDING, SENT, Delivery, DeliveryOutcome, Notification
+
+deliveries = tables.Base.metadata.tables["shirase_deliveries"]
+quiet_hours = tables.Base.metadata.tables["shirase_quiet_hours"]
+types = tables.Base.metadata.tables["shirase_types"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+connections = tables.Base.metadata.tables["shirase_connections"]
+
+
+def is_due(db: Connection, channel: str, now: datetime) -> bool:
+    """Whether anything is due on this channel and not claimed."""
+    query = select(literal(1)).where(_free(channel, now)).limit(1)
+    return db.execute(query).scalar_one_or_none() is not None
+
+
+def claim(
+    db: Connection, channel: str, now: datetime, *, lease: timedelta, limit: int, window: timedelta = timedelta()
+) -> list[Delivery]:
+    """Claim what is due on a channel, the earliest first, without what another relay is just claiming.
+
+    Args:
+        db: a transaction that writes.
+        channel: its name.
+        now: the time.
+        lease: after which the rows are free again, in case that the relay dies.
+        limit: rows, without those of ``window``.
+        window: of each user with a due row, also claim what is due within this time.
+    """
+    due = select(deliveries.c.id).where(_free(channel, now)).order_by(deliveries.c.due_at, deliveries.c.id)
+    claimed = _claim(db, due.limit(limit), now, lease)
+    if claimed and window:
+        users = among(db.dialect.name, deliveries.c.user_id, {one.user_id for one in claimed})
+        soon = select(deliveries.c.id).where(users, _free(channel, now + window, now)).order_by(deliveries.c.id)
+        claimed += _claim(db, soon, now, lease)
+    return claimed
+
+
+def _free(channel: str, due: datetime, now: datetime | None = None) -> ColumnElement[bool]:
+    unclaimed = or_(deliveries.c.claimed_until.is_(None), deliveries.c.claimed_until <= (now or due))
+    return and_(IS_PENDING, deliveries.c.channel == channel, deliveries.c.due_at <= due, unclaimed)
+
+
+def _claim(db: Connection, free: Any, now: datetime, lease: timedelta) -> list[Delivery]:
+    picked = free.with_for_update(skip_locked=True).cte("picked")
+    claiming = (
+        update(deliveries)
+        .where(deliveries.c.id == picked.c.id)
+        .values(
+            claimed_until=now + lease,
+            attempts=deliveries.c.attempts + 1,
+            tried_at=func.coalesce(deliveries.c.tried_at, literal(now, Moment())),
+        )
+        .returning(*deliveries.c)
+    )
+    return sorted(map(delivery_of, db.execute(claiming)), key=lambda one: (one.due_at, one.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides whether a claimed delivery is still to be sent."""
+
+    notification: Notification
+    is_allowed: bool  # by the user's preferences
+    is_connected: bool  # the user has a stream open
+    quiet: QuietHours | None
+
+
+def standings(db: Connection, claimed: Collection[Delivery], now: datetime) -> Mapping[int, Standing]:
+    """By delivery id: the notification and its user. Notifications that are gone or have expired are missing."""
+    streams = select(literal(1)).where(
+        connections.c.user_id == notifications.c.user_id, connections.c.ended_at.is_(None)
+    )
+    query = (
+        select(
+            deliveries.c.id.label("delivery_id"),
+            IS_ALLOWED.label("is_allowed"),
+            streams.exists().label("is_connected"),
+            quiet_hours.c.starts,
+            quiet_hours.c.ends,
+            quiet_hours.c.timezone,
+            *notifications.c,
+        )
+        .join_from(deliveries, notifications, notifications.c.id == deliveries.c.notification_id)
+        .outerjoin(types, types.c.type == notifications.c.type)
+        .outerjoin(quiet_hours, quiet_hours.c.user_id == deliveries.c.user_id)
+        .where(among(db.dialect.name, deliveries.c.id, [one.id for one in claimed]))
+        .where(or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now))
+    )
+    return {
+        row.delivery_id: Standing(inbox.notification_of(row), bool(row.is_allowed), bool(row.is_connected), _quiet(row))
+        for row in db.execute(query, {"now": now})
+    }
+
+
+def _quiet(row: Any) -> QuietHours | None:
+    if row.timezone is None:
+        return None
+    return QuietHours(time.fromisoformat(row.starts), time.fromisoformat(row.ends), row.timezone)
+
+
+def finish(db: Connection, outcomes: Mapping[int, DeliveryOutcome], now: datetime) -> None:
+    """Record outcomes by delivery id, and release the rows. What was cancelled meanwhile stays so, unless it was sent.
+
+    Args:
+        db: a transaction that writes.
+        outcomes: by delivery id.
+        now: the time.
+    """
+    results = [
+        {
+            "id": number,
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "due_at": rfc3339(outcome.due_at) if outcome.due_at else None,
+            "attempts": 0 if outcome.counts else 1,
+        }
+        for number, outcome in sorted(outcomes.items())
+    ]
+    _lock(db, list(outcomes))
+    # The join alone would not tell the planner how few rows it finds.
+    these = among(db.dialect.name, deliveries.c.id, list(outcomes))
+    db.execute(_finish(db.dialect.name).where(these), {"results": document(results), "now": now})
+
+
+def _lock(db: Connection, ids: Collection[int]) -> None:
+    """Lock rows in the order of their ids; SQLite has one writer anyway."""
+    if db.dialect.name != "sqlite":
+        these = among(db.dialect.name, deliveries.c.id, ids)
+        db.execute(select(deliveries.c.id).where(these).order_by(deliveries.c.id).with_for_update())
+
+
+@cache
+def _finish(dialect: str) -> Update:
+    result = rows(
+        dialect,
+        "results",
+        {"id": BigInteger(), "state": String(), "reason": String(), "due_at": Moment(), "attempts": BigInteger()},
+    )
+    is_over = result.c.state != PENDING
+    now = bindparam("now", type_=Moment())
+    return (
+        update(deliveries)
+        .where(deliveries.c.id == result.c.id, or_(IS_PENDING, result.c.state == SENT))
+        .values(
+            state=result.c.state,
+            reason=result.c.reason,
+            due_at=func.coalesce(result.c.due_at, deliveries.c.due_at),
+            claimed_until=null(),
+            attempts=deliveries.c.attempts - result.c.attempts,
+            ended_at=case((is_over, now), else_=null()),
+        )
+    )
+
+
+def split(db: Connection, delivery: Delivery, targets: Sequence[str], now: datetime) -> None:
+    """Replace a claimed delivery by one for each target, due now, unless it was cancelled meanwhile."""
+    replaced = delete(deliveries).where(deliveries.c.id == delivery.id, IS_PENDING)
+    if cast(CursorResult[Any], db.execute(replaced)).rowcount and targets:
+        common = {name: getattr(delivery, name) for name in ("tag", "user_id", "notification_id", "channel", "unless")}
+        common |= {"created_at": delivery.created_at, "due_at": now}
+        db.execute(insert(deliveries), [{**common, "target": target} for target in targets])

@@ -1,0 +1,122 @@
+"""Deliveries: notifications on their way to channels outside the inbox.
+
+They are inserted with their notification (``append``), and sent by the relay (``claims``). Reading, archiving, removing
+or muting the notification cancels those that are pending, in the same transaction.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from functools import cache
+from typing import Any, cast
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Executable,
+    String,
+    and_,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+
+from shirase.store import tables
+from shirase.store.advance import new_tag
+from shirase.store.rules import allowed, in_inbox, planning
+from shirase.store.sql import among, document, rows
+from shirase.store.tables import UserId
+from shirase.types import CANCELLED, DEAD, PENDING, Delivery, Notification
+
+deliveries = tables.Base.metadata.tables["shirase_deliveries"]
+types = tables.Base.metadata.tables["shirase_types"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+
+MOST_COUNTED = 100_000
+IS_PENDING = deliveries.c.state == PENDING
+_NAMES = tuple(field.name for field in fields(Delivery))
+_COLUMNS: dict[str, Any] = {
+    "user_id": notifications.c.user_id,
+    "type_": notifications.c.type,
+    "category": notifications.c.category,
+    "entry": types.c,
+}
+# Whether the user's preferences allow a delivery, joined with its notification and the type's entry.
+IS_ALLOWED = and_(in_inbox(**_COLUMNS), allowed(deliveries.c.channel, **_COLUMNS))
+
+
+def plan(db: Connection, changed: Sequence[Notification], now: datetime) -> None:
+    """Insert the deliveries of notifications whose content was replaced, unless some of theirs are still pending."""
+    stored = [
+        {"id": one.id, "user_id": one.user_id, "type": one.content.type, "category": one.content.category}
+        for one in changed
+    ]
+    if stored:
+        db.execute(_plan(db.dialect.name), {"changed": document(stored), "tag": new_tag(), "now": now})
+
+
+@cache
+def _plan(dialect: str) -> Executable:
+    changed = rows(dialect, "changed", {"id": BigInteger(), "user_id": UserId, "type": String(), "category": String()})
+    pending = select(literal(1)).where(deliveries.c.notification_id == changed.c.id, IS_PENDING).exists()
+    return planning(dialect, select(changed).where(~pending).subquery("stored"))
+
+
+def cancel(db: Connection, notification_ids: Collection[int], now: datetime, reason: str) -> None:
+    """Cancel what has not been sent of these notifications. One that is just being sent is not tried again."""
+    if notification_ids:
+        _cancel(db, among(db.dialect.name, deliveries.c.notification_id, notification_ids), now, reason)
+
+
+def cancel_disallowed(db: Connection, user_id: str, now: datetime) -> None:
+    """Cancel what has not been sent to a user and their preferences do not allow any more."""
+    query = (
+        select(deliveries.c.id)
+        .join_from(deliveries, notifications, notifications.c.id == deliveries.c.notification_id)
+        .outerjoin(types, types.c.type == notifications.c.type)
+        .where(deliveries.c.user_id == user_id, IS_PENDING, ~IS_ALLOWED)
+    )
+    if muted := list(db.scalars(query, {"now": now})):
+        _cancel(db, among(db.dialect.name, deliveries.c.id, muted), now, "muted")
+
+
+def _cancel(db: Connection, these: ColumnElement[bool], now: datetime, reason: str) -> None:
+    ordered = (
+        select(deliveries.c.id).where(these, IS_PENDING).order_by(deliveries.c.id).with_for_update().cte("ordered")
+    )
+    ending = update(deliveries).where(deliveries.c.id == ordered.c.id, IS_PENDING)
+    db.execute(ending.values(state=CANCELLED, reason=reason, ended_at=now, claimed_until=None))
+
+
+def delivery_of(row: Any) -> Delivery:
+    """Make a ``Delivery`` of a row."""
+    return Delivery(**{name: getattr(row, name) for name in _NAMES})
+
+
+def of_notification(db: Connection, number: int) -> list[Delivery]:
+    """The deliveries of a notification, in the order of their creation."""
+    query = select(deliveries).where(deliveries.c.notification_id == number).order_by(deliveries.c.id)
+    return [delivery_of(row) for row in db.execute(query)]
+
+
+def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:
+    """By channel: how many deliveries are pending, and since when the oldest is due; dead ones under ``dead``.
+
+    It reads at most ``MOST_COUNTED`` rows of each, which bounds the cost after a long outage.
+    """
+    pending = select(deliveries.c.channel, deliveries.c.due_at).where(IS_PENDING).limit(MOST_COUNTED).subquery()
+    counted = select(pending.c.channel, func.count(), func.min(pending.c.due_at)).group_by(pending.c.channel)
+    found = {channel: (count, oldest) for channel, count, oldest in db.execute(counted)}
+    dead = select(literal(1)).where(deliveries.c.state == DEAD).limit(MOST_COUNTED).subquery()
+    return found | {DEAD: (db.execute(select(func.count()).select_from(dead)).scalar_one(), None)}
+
+
+def remove_ended(db: Connection, before: datetime, limit: int) -> int:
+    """Delete deliveries that ended before this time."""
+    old = select(deliveries.c.id).where(deliveries.c.ended_at < before)
+    old = old.order_by(deliveries.c.ended_at).limit(limit)
+    return cast(CursorResult[Any], db.execute(delete(deliveries).where(deliveries.c.id.in_(old)))).rowcount

@@ -1,0 +1,81 @@
+"""The present notifications of producers' keys."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Executable, String, literal, select
+
+from shirase.store import tables
+from shirase.store.inbox import notification_of
+from shirase.store.rules import in_inbox
+from shirase.store.sql import document, rows
+from shirase.store.tables import UserId
+from shirase.types import Draft, Notification
+
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+streams = tables.Base.metadata.tables["shirase_streams"]
+types = tables.Base.metadata.tables["shirase_types"]
+policies = tables.Base.metadata.tables["shirase_policies"]
+
+Whose = tuple[str, str]  # user and key
+
+
+def whose(draft: Draft) -> Whose:
+    """The user and the key."""
+    return draft.user_id, draft.content.key or ""
+
+
+class Present(NamedTuple):
+    """The present notifications of some drafts' keys."""
+
+    notifications: dict[Whose, Notification]  # whether expired or not
+    seen: dict[str, int]  # by user with one of these: the position of what is seen
+    muted: set[Whose]  # the drafts that their users have muted
+    planned: bool  # whether any of the drafts' types has a policy
+
+
+def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
+    """Find the notifications that have the drafts' keys, and what users and policies say about the drafts."""
+    pairs = document(
+        {
+            "user_id": draft.user_id,
+            "key": draft.content.key,
+            "type": draft.content.type,
+            "category": draft.content.category,
+        }
+        for draft in drafts
+    )
+    found = Present({}, {}, set(), planned=False)
+    for row in db.execute(_statement(db.dialect.name), {"wanted": pairs, "now": now}):
+        owner = (row.wanted_user_id, row.wanted_key)
+        if row.id is not None:
+            found.notifications[owner] = notification_of(row)
+            found.seen[row.user_id] = row.seen
+        if not row.is_stored:
+            found.muted.add(owner)
+        if row.is_planned:
+            found = found._replace(planned=True)
+    return found
+
+
+@cache
+def _statement(dialect: str) -> Executable:
+    pairs = rows(dialect, "wanted", {"user_id": UserId, "key": String(), "type": String(), "category": String()})
+    stored = in_inbox(user_id=pairs.c.user_id, type_=pairs.c.type, category=pairs.c.category, entry=types.c)
+    planned = select(literal(1)).where(policies.c.type == pairs.c.type).exists()
+    return (
+        select(
+            pairs.c.user_id.label("wanted_user_id"),
+            pairs.c.key.label("wanted_key"),
+            stored.label("is_stored"),
+            planned.label("is_planned"),
+            notifications,
+            streams.c.seen,
+        )
+        .select_from(pairs)
+        .outerjoin(types, types.c.type == pairs.c.type)
+        .outerjoin(notifications, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id))
+        .outerjoin(streams, streams.c.user_id == notifications.c.user_id)
+    )

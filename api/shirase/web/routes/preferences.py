@@ -1,0 +1,62 @@
+"""Preferences of the caller, and the contacts of users."""
+
+from shirase.access.tokens import WRITE, Identity
+from shirase.inbox import preferences
+from shirase.inbox.drafts import UserOnly, check
+from shirase.inbox.reach import ContactInput, PreferencesInput
+from shirase.store import contacts
+from shirase.web import bodies
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import USER, Operation, json_answer, operation
+from shirase.web.schemas.reach import ContactView, PreferencesView
+
+blueprint = Blueprint("preferences", "/api")
+
+
+@blueprint.get("/preferences")
+@operation(Operation("Get one's preferences", USER, {200: ("They", PreferencesView)}))
+def get_preferences(caller: Identity) -> Response:
+    """The rules that are in force, and the quiet hours."""
+    return json_answer(preferences.to_json(preferences.read(services().database, caller.user_id)))
+
+
+@blueprint.put("/preferences")
+@operation(
+    Operation(
+        "Replace one's preferences",
+        USER,
+        {200: ("As they are now", PreferencesView)},
+        body=PreferencesInput,
+        problems=bodies.PROBLEMS,
+        description="Of the rules that match a notification, the one with the narrowest scope applies: its type, then"
+        " its category, then `*`. Without a matching rule a channel is on. What is off for `inbox` is not stored, and"
+        " goes nowhere else. A critical type cannot be switched off, and wider rules do not apply to it. Quiet hours"
+        " hold back push and mail, never the inbox.",
+    )
+)
+def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
+    """Store them, tell all devices, and cancel what they do not allow any more."""
+    wired = services()
+    stored = preferences.replace(wired.database, wired.publisher, caller.user_id, body.preferences())
+    return json_answer(preferences.to_json(stored))
+
+
+@blueprint.put("/users/<path:user_id>/contact")
+@operation(
+    Operation(
+        "Set where a user's mail goes",
+        WRITE,
+        {200: ("As it is now", ContactView)},
+        body=ContactInput,
+        problems=bodies.PROBLEMS,
+        description="The language and the time zone are those of the mail. What is left out is removed.",
+    )
+)
+def put_contact(caller: Identity, body: ContactInput, user_id: str) -> Response:  # noqa: ARG001 - the scope is what matters
+    """Store the contact, in the place of the present one."""
+    contact = body.model_dump()
+    with services().database.transaction() as db:
+        contacts.put(db, check(UserOnly, {"user_id": user_id}).user_id, contact)
+    return json_answer(contact)

@@ -1,0 +1,297 @@
+"""Deliveries: claimed once, sent, tried again, cancelled with their notification, held back in quiet hours."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shirase.inbox import inbox, notifications, retract
+from shirase.proxy.publisher import Publisher
+from shirase.relay import deliveries as relay
+from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
+from shirase.settings import Settings
+from shirase.store import claims, deliveries
+from shirase.store.database import Database
+from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery, Draft
+from tests.support.content import content, made
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class Letterbox:
+    """A channel that keeps what it is sent, and answers what it is told to."""
+
+    name = "email"
+    batch = 20
+    window = timedelta()
+    keeps_quiet = True
+
+    def __init__(self, answer: Callable[[Item], Outcome] = lambda _: Sent()) -> None:
+        self.answer = answer
+        self.sent: list[Item] = []
+
+    def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+        for item in items:
+            self.sent.append(item)
+            yield item, self.answer(item)
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def ids(self) -> list[int]:
+        return [item.notification.id for item in self.sent]
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Publisher:
+    return Publisher(settings)
+
+
+@pytest.fixture
+def create(database: Database, publisher: Publisher) -> Callable[..., int]:
+    """Create a notification of a type whose policy is mail at once."""
+    execute(
+        database,
+        "INSERT INTO shirase_types (type, label, description, category) VALUES ('a.b', 'A', '', 'c')",
+        "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 0, 'email', 0)",
+    )
+
+    def create(user: str = "42", **fields: Any) -> int:
+        body, _ = notifications.create(
+            database, publisher, [Draft(user, content(**fields))], answer=lambda stored: str(made(stored[0]).id)
+        )
+        return int(body)
+
+    return create
+
+
+def execute(database: Database, *statements: str, **parameters: Any) -> None:
+    with database.transaction() as db:
+        for statement in statements:
+            db.execute(text(statement), parameters)
+
+
+def of(database: Database, number: int) -> Delivery:
+    with database.autocommit() as db:
+        [delivery] = deliveries.of_notification(db, number)
+    return delivery
+
+
+def test_a_due_delivery_is_sent_once_with_its_notification(database: Database, create: Callable[..., int]) -> None:
+    box, number = Letterbox(), create(title="hello")
+    assert relay.deliver(database, box) == 1
+    assert relay.deliver(database, box) == 0
+    assert [(item.notification.id, item.notification.content.title) for item in box.sent] == [(number, "hello")]
+    delivery = of(database, number)
+    assert (delivery.state, delivery.attempts, delivery.uid) == (SENT, 1, box.sent[0].delivery.uid)
+    assert delivery.ended_at is not None
+
+
+def test_a_delay_is_counted_from_the_create(database: Database, create: Callable[..., int]) -> None:
+    execute(database, "UPDATE shirase_policies SET after = 5400")
+    delivery = of(database, create())
+    assert delivery.due_at - delivery.created_at == timedelta(minutes=90)
+    assert relay.deliver(database, Letterbox()) == 0
+
+
+def test_a_type_without_a_policy_goes_to_the_inbox_alone(database: Database, create: Callable[..., int]) -> None:
+    number = create(kind="other")
+    with database.autocommit() as db:
+        assert deliveries.of_notification(db, number) == []
+
+
+def test_every_due_delivery_is_claimed_by_one_relay(database: Database, create: Callable[..., int]) -> None:
+    numbers = [create(f"u{n % 7}") for n in range(100)]
+    boxes = [Letterbox() for _ in range(4)]
+    with ThreadPoolExecutor(4) as relays:
+        list(relays.map(lambda box: relay.deliver(database, box), boxes))
+    assert sorted(number for box in boxes for number in box.ids) == numbers
+
+
+@pytest.mark.parametrize("end", ["read", "read all", "archived", "deleted", "retracted"])
+def test_the_end_of_a_notification_cancels(
+    end: str, database: Database, publisher: Publisher, create: Callable[..., int]
+) -> None:
+    number, other = create(key="k"), create("7")
+    match end:
+        case "read":
+            inbox.mark_read(database, publisher, "42", [number])
+        case "read all":
+            inbox.mark_read(database, publisher, "42", None)
+        case "archived":
+            inbox.archive(database, publisher, "42", [number])
+        case "deleted":
+            inbox.delete(database, publisher, "42", number)
+        case "retracted":
+            retract.retract_from(database, publisher, "k", "42")
+    assert of(database, number).state == CANCELLED
+    box = Letterbox()
+    relay.deliver(database, box)
+    assert box.ids == [other]
+
+
+def test_a_failure_is_tried_again_later_under_the_same_id(database: Database, create: Callable[..., int]) -> None:
+    number, box = create(), Letterbox(lambda _: Failed("busy"))
+    relay.deliver(database, box)
+    first = of(database, number)
+    assert (first.state, first.reason, first.attempts) == (PENDING, "busy", 1)
+    assert timedelta() < first.due_at - datetime.now(UTC) < timedelta(seconds=10)
+    execute(database, "UPDATE shirase_deliveries SET due_at = created_at")
+    box.answer = lambda _: Sent()
+    relay.deliver(database, box)
+    assert (of(database, number).state, of(database, number).attempts) == (SENT, 2)
+    assert len({item.delivery.uid for item in box.sent}) == 1
+
+
+def test_a_retry_waits_as_long_as_the_other_side_asks(database: Database, create: Callable[..., int]) -> None:
+    number = create()
+    relay.deliver(database, Letterbox(lambda _: Failed("busy", timedelta(hours=3))))
+    assert of(database, number).due_at - datetime.now(UTC) > timedelta(hours=2)
+
+
+def test_the_backoff_doubles_up_to_an_hour() -> None:
+    for attempts in range(1, 200):
+        usual = min(5 * 2 ** (attempts - 1), 3600)
+        assert usual / 2 <= relay.backoff(attempts).total_seconds() <= usual * 1.5
+
+
+def test_after_a_day_of_failures_it_is_dead(database: Database, create: Callable[..., int]) -> None:
+    number, box = create(), Letterbox(lambda _: Failed("busy"))
+    relay.deliver(database, box)
+    with database.transaction() as db:
+        yesterday = datetime.now(UTC) - timedelta(hours=25)
+        db.execute(deliveries.deliveries.update().values(tried_at=yesterday, due_at=yesterday))
+    relay.deliver(database, box)
+    assert of(database, number).state == DEAD
+
+
+@pytest.mark.parametrize(("outcome", "state"), [(Refused("no such mailbox"), DEAD), (Skipped("no address"), SKIPPED)])
+def test_what_can_never_be_sent_ends_at_once(
+    outcome: Outcome, state: str, database: Database, create: Callable[..., int]
+) -> None:
+    number = create()
+    relay.deliver(database, Letterbox(lambda _: outcome))
+    assert of(database, number).state == state
+
+
+def test_a_channel_that_raises_is_tried_again(database: Database, create: Callable[..., int]) -> None:
+    def fail(_: Item) -> Outcome:
+        raise ZeroDivisionError
+
+    number = create()
+    relay.deliver(database, Letterbox(fail))
+    assert of(database, number).state == PENDING
+
+
+def test_a_dead_relays_claim_ends(database: Database, create: Callable[..., int]) -> None:
+    number = create()
+    now = datetime.now(UTC)
+    with database.transaction() as db:
+        [claimed] = claims.claim(db, "email", now, lease=relay.LEASE, limit=10)
+    assert relay.deliver(database, Letterbox()) == 0
+    with database.transaction() as db:
+        later = now + relay.LEASE + timedelta(seconds=1)
+        [again] = claims.claim(db, "email", later, lease=relay.LEASE, limit=10)
+    assert (again.uid, again.attempts, claimed.notification_id) == (claimed.uid, 2, number)
+
+
+def test_what_was_cancelled_while_it_failed_is_not_tried_again(
+    database: Database, publisher: Publisher, create: Callable[..., int]
+) -> None:
+    number = create()
+
+    def read(_: Item) -> Outcome:
+        inbox.mark_read(database, publisher, "42", [number])
+        return Failed("busy")
+
+    relay.deliver(database, Letterbox(read))
+    assert of(database, number).state == CANCELLED
+
+
+def test_several_targets_have_a_delivery_each(database: Database, create: Callable[..., int]) -> None:
+    number = create()
+    box = Letterbox(lambda item: Sent() if item.delivery.target else Split(["a", "b"]))
+    relay.deliver(database, box)
+    with database.autocommit() as db:
+        found = [(one.target, one.state) for one in deliveries.of_notification(db, number)]
+    assert found == [("a", SENT), ("b", SENT)]
+
+
+def test_who_is_connected_is_not_reached_otherwise(database: Database, create: Callable[..., int]) -> None:
+    execute(database, "UPDATE shirase_policies SET unless = 'connected'")
+    execute(
+        database,
+        "INSERT INTO shirase_connections (connection_id, user_id, opened_at, last_seen, user_agent, address)"
+        " VALUES ('c', '42', :now, :now, '', '')",
+        now=LONG_AGO.isoformat(),
+    )
+    here, away, box = create("42"), create("7"), Letterbox()
+    relay.deliver(database, box)
+    assert (of(database, here).state, of(database, here).reason) == (SKIPPED, "connected")
+    assert box.ids == [away]
+
+
+def test_a_digest_takes_what_is_due_soon_for_the_same_user(database: Database, create: Callable[..., int]) -> None:
+    first = create()
+    execute(database, "UPDATE shirase_policies SET after = 50")
+    soon = create()
+    create("7")  # has nothing due now
+    execute(database, "UPDATE shirase_policies SET after = 500")
+    create()
+    box = Letterbox()
+    box.window = timedelta(minutes=1)
+    assert relay.deliver(database, box) == 2
+    assert box.ids == [first, soon]
+
+
+def test_quiet_hours_hold_back_until_their_end(database: Database, create: Callable[..., int]) -> None:
+    now = datetime.now(UTC)
+    starts, ends = (f"{now + timedelta(hours=hours):%H}:00" for hours in (-1, 2))
+    execute(
+        database,
+        "INSERT INTO shirase_quiet_hours (user_id, starts, ends, timezone) VALUES ('42', :starts, :ends, 'UTC')",
+        starts=starts,
+        ends=ends,
+    )
+    number, box = create(), Letterbox()
+    relay.deliver(database, box)
+    delivery = of(database, number)
+    assert (delivery.state, delivery.attempts, box.sent) == (PENDING, 0, [])
+    assert f"{delivery.due_at:%H:%M}" == ends
+    box.keeps_quiet = False
+    execute(database, "UPDATE shirase_deliveries SET due_at = created_at")
+    relay.deliver(database, box)
+    assert box.ids == [number]
+
+
+def test_a_folded_notification_keeps_its_pending_delivery(database: Database, create: Callable[..., int]) -> None:
+    with database.transaction() as db:
+        db.execute(text("UPDATE shirase_policies SET after = 600"))
+    number = create(key="k")
+    for title in "abc":
+        assert create(key="k", title=title) == number
+    box = Letterbox()
+    execute(database, "UPDATE shirase_deliveries SET due_at = created_at")
+    relay.deliver(database, box)
+    assert [item.notification.content.title for item in box.sent] == ["c"]
+    create(key="k", title="d")  # was sent: the new content is delivered too
+    with database.autocommit() as db:
+        assert [one.state for one in deliveries.of_notification(db, number)] == [SENT, PENDING]
+
+
+def test_the_loop_ends_with_the_process(database: Database, create: Callable[..., int]) -> None:
+    stop = threading.Event()
+    number = create()
+
+    def end(_: Item) -> Outcome:
+        stop.set()
+        return Sent()
+
+    box = Letterbox(end)
+    relay.run(database, box, stop)
+    assert box.ids == [number]
