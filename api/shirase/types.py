@@ -150,6 +150,7 @@ class Trace:
     expires_at: datetime | None
     read_at: datetime | None
     read_by: str | None  # user agent
+    announcement_id: int | None  # of the announcement that it was, if any
     committed_at: datetime | None
     published_at: datetime | None
     way: str | None

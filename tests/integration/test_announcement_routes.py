@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from shirase.access.tokens import WRITE
+from shirase.access.tokens import ADMIN, WRITE
 from shirase.inbox import announcements, connections, scheduled, streams
 from shirase.proxy.publisher import Publisher
+from shirase.run.trace import lines
 from shirase.settings import Settings
 from shirase.store.database import Database
 
@@ -64,6 +65,16 @@ def test_an_announcement_is_made_listed_and_deleted(ask: Ask, listed: Callable[.
     assert listed("42") == []
     assert ask("GET", path).status_code == 404
     assert ask("GET", "/announcements").json == {"announcements": [], "next_before": None}
+
+
+def test_a_trace_names_the_announcement(ask: Ask, listed: Callable[..., list[str]], database: Database) -> None:
+    made = ask("POST", "/announcements", NEW).json["id"]
+    listed("42")
+    with database.autocommit() as db:
+        number = db.execute(text("SELECT id FROM shirase_notifications")).scalar_one()
+    trace = ask("GET", f"/notifications/{number}/trace", scope=ADMIN).json
+    assert trace["announcement_id"] == made
+    assert f"announced  as announcement {made}" in lines(trace)
 
 
 def test_announcements_are_listed_in_pages(ask: Ask) -> None:

@@ -11,6 +11,8 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
         f"notification {trace['id']} for {trace['user_id']}, {trace['type']}; event {trace['user_id']}/{trace['seq']}",
         f"created    {trace['created_at']}",
     ]
+    if trace["announcement_id"]:
+        steps.insert(1, f"announced  as announcement {trace['announcement_id']}")
     committed, published = _moment(trace["committed_at"]), _moment(trace["published_at"])
     if committed:
         steps.append(f"committed  {_after(created, committed)}")

@@ -11,7 +11,7 @@ events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 missed = tables.Base.metadata.tables["shirase_missed"]
 
-_NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at", "read_by")
+_NAMES = ("id", "user_id", "seq", "type", "created_at", "expires_at", "read_at", "read_by", "announcement_id")
 
 
 def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:

@@ -125,7 +125,8 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
         description="`published_at` is null while no node has accepted it: then it waits for the relay. `way` is who"
         " published it, `attempts` how often that tried, `nodes` the proxy's nodes that accepted it, `waiting_nodes`"
         " those that missed something of this user and have not been told yet, `connections` how many streams the user"
-        " held then. `committed_at` is unknown if it was left to the relay. `read_by` is the user agent of the device.",
+        " had open then. `committed_at` is unknown if it was left to the relay. `read_by` is the user agent of the"
+        " device, `announcement_id` the announcement that became this notification.",
     )
 )
 def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller
@@ -134,7 +135,7 @@ def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every op
     trace = notifications.trace(wired.database, wired.publisher, number)
     shown = {
         name: getattr(trace, name)
-        for name in ("id", "user_id", "type", "seq", "way", "attempts", "connections", "read_by")
+        for name in ("id", "user_id", "type", "seq", "way", "attempts", "connections", "read_by", "announcement_id")
     }
     moments = ("created_at", "expires_at", "committed_at", "published_at", "read_at")
     shown |= {name: rfc3339(at) if (at := getattr(trace, name)) else None for name in moments}

@@ -166,3 +166,4 @@ class TraceView(BaseModel):
     waiting_nodes: list[str]
     read_at: str | None
     read_by: str | None
+    announcement_id: int | None
