@@ -68,6 +68,7 @@ def test_an_announcement_is_made_listed_and_deleted(ask: Ask, listed: Callable[.
 
 
 def test_a_trace_names_the_announcement(ask: Ask, listed: Callable[..., list[str]], database: Database) -> None:
+    listed("42")  # known before it is announced
     made = ask("POST", "/announcements", NEW).json["id"]
     listed("42")
     with database.autocommit() as db:
