@@ -28,8 +28,8 @@ REQUEST_SECONDS = Histogram(
 CREATED = Counter("shirase_notifications_created_total", "Notifications that were committed.")
 PUBLISHED = Counter(
     "shirase_events_published_total",
-    "Events sent to the proxy: accepted by all nodes, by some, or by none and so left to the relay.",
-    ["result"],  # accepted, partial, failed
+    "Events: accepted by all nodes that hold the user's streams, by some, by none; or unneeded, since none does.",
+    ["result"],  # accepted, partial, failed, unneeded
 )
 PUBLISH_SECONDS = Histogram(
     "shirase_publish_duration_seconds", "Time that a publish took, all nodes together.", buckets=FAST
@@ -86,7 +86,7 @@ RELAY_ROUND = Gauge(
 )
 
 for _counter, _values in (
-    (PUBLISHED, ("accepted", "partial", "failed")),
+    (PUBLISHED, ("accepted", "partial", "failed", "unneeded")),
     (AGE, ("publish", "relay", "replay")),
     (CONNECTS, ("new", "resumed", "reset", "deferred", "rejected")),
     (ENDED, ("connection-limit", "revoked", "token-expired")),

@@ -249,11 +249,13 @@ class StreamConnection:
     user_agent: str = ""
     address: str = ""
     claimed: str | None = None  # digest of the topics in the token, if it has the claim
+    node: str | None = None  # that holds it; None if the request did not name it
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A connection that the service ends, and why."""
+    """A connection that the service ends, why, and the node that holds it; ``None`` if that is unknown."""
 
     connection_id: str
     reason: str
+    node: str | None = None

@@ -70,6 +70,7 @@ def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
             relays=RELAYS,
             pushpin_origin=origin.address,
             env=ENV | {"GRIP_URL": " ".join(control.url for control in controls)},
+            names=[control.url for control in controls],
         )
         origin.target_port = int(stack.origin_url.rpartition(":")[2])
         for control, proxy in zip(controls, stack.proxies, strict=True):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, text
 
-from shirase.store import connections, log, registry
+from shirase.store import audience, connections, log, registry
 from shirase.store.database import Database
 from shirase.store.migrate import migrate
 from shirase.types import NOTIFICATION, PUBLISH, Event, EventId, Published, StreamConnection
@@ -34,8 +34,9 @@ def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
             connections.enter(db, one, NOW)
             connections.standing(db, one, NOW)
             connections.count(db, one.user_id)
-            registry.announced(db, "n", [one.connection_id], NOW)
+            registry.announced(db, "n", [one.connection_id], NOW, NOW)
             event = Event(one.user_id, EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 1, NOW)
+            audience.read(db, [one.user_id], NOW)
             log.mark_published(db, [Published(event, frozenset({"n"}))], NOW, way=PUBLISH, committed_at=NOW)
         plans = kept_plans(db)
     assert len(plans) > 3

@@ -16,6 +16,7 @@ from shirase.settings import Settings
 from shirase.store import (
     announcements,
     append,
+    audience,
     claims,
     connections,
     deliveries,
@@ -114,9 +115,13 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "expired connections": lambda db: connections.expired(db, NOW, 500),
     "untold": lambda db: connections.unsent_closings(db, 500),
     "count": lambda db: connections.count(db, "u7"),
-    "announced": lambda db: registry.announced(db, "n1", ["c1", "c7", "c9"], NOW),
+    "announced": lambda db: registry.announced(db, "n1", ["c1", "c7", "c9"], NOW, NOW),
     "departed": lambda db: registry.departed(db, ["c1", "c7"], NOW),
-    "of_node": lambda db: list(registry.of_node(db, "n1")),
+    "of_node": lambda db: list(registry.of_node(db, "n1", NOW)),
+    "entered": lambda db: registry.entered(db, "n1", NOW, NOW),
+    "uncounted": lambda db: registry.uncounted(db, "n1", ["c1", "c7", "c9"]),
+    "audience": lambda db: audience.read(db, ["u1", "u7", "u9"], NOW),
+    "confirm": lambda db: audience.confirm(db, "n1", NOW),
     "never_announced": lambda db: registry.never_announced(db, NOW, NOW),
     "vouch": lambda db: registry.renew(db, "n1", NOW, NOW),
     "remove_old": lambda db: registry.remove_old(db, NOW, NOW, 500),
@@ -160,7 +165,7 @@ def filled(database: Database, settings: Settings) -> Database:
         for number in range(5000):
             connections.add(db, StreamConnection(f"c{number}", f"u{number % 1000}"), datetime.now(UTC))
         for node in range(50):
-            registry.announced(db, f"n{node}", [f"c{number}" for number in range(node, 4900, 50)], NOW)
+            registry.announced(db, f"n{node}", [f"c{number}" for number in range(node, 4900, 50)], NOW, NOW)
         registry.departed(db, [f"c{number}" for number in range(1000, 5000)], NOW)
         db.execute(text("UPDATE shirase_events SET published_at = created_at"))
         db.execute(text("UPDATE shirase_notifications SET read_at = created_at WHERE id % 10 <> 0"))

@@ -50,6 +50,7 @@ class Stack:
         env: Mapping[str, str] | None = None,
         mounts: Mapping[str, str] | None = None,
         inboxes: Sequence[str] = (),
+        names: Sequence[str | None] = (),
     ) -> None:
         """Choose ports and write the configuration.
 
@@ -63,14 +64,15 @@ class Stack:
             env: further settings.
             mounts: path prefixes and the HOST:PORT of their application.
             inboxes: prefixes at which applications mounted the routes.
+            names: of the nodes, if ``GRIP_URL`` in ``env`` has other addresses than their control ports'.
         """
         ports = free_row(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop(0)}"
         sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
         proxied = pushpin_origin or origin
         self._standbys = [
-            Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})}), mounts)
-            for _ in range(nodes)
+            Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})}), mounts, name)
+            for name in names or [f"http://127.0.0.1:{ports[4 * node + 1]}" for node in range(nodes)]
         ]
         self.proxies = [
             ProxyConfig(

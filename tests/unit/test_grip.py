@@ -126,3 +126,19 @@ def test_a_signature_holds_for_its_key_and_until_its_end(monkeypatch: pytest.Mon
         assert not grip.is_signed(jwt.encode({"iss": "other", "exp": end}, NOWHERE.pushpin_sig_key), NOWHERE)
     monkeypatch.setattr(time, "time", lambda: float(end))
     assert not grip.is_signed(signature, NOWHERE)
+
+
+KEYS = (b"k" * 32, b"l" * 32)
+NODE = "http://[::1]:5561"
+
+
+@pytest.mark.parametrize("made", ["{}", "http://other:5561 0123456789abcdef0123456789abcdef,{}", "{},x", "{0},{0}"])
+def test_only_a_sealed_header_names_a_node(made: str) -> None:
+    for key in KEYS:
+        assert grip.parse_node(made.format(grip.name_node(key, NODE)), KEYS) == NODE
+    assert grip.parse_node(made.format(grip.name_node(b"m" * 32, NODE)), KEYS) is None
+
+
+@given(st.text(max_size=100))
+def test_a_hostile_node_is_none(header: str) -> None:
+    assert grip.parse_node(header, KEYS) is None

@@ -176,3 +176,23 @@ def test_a_name_that_leads_elsewhere_is_followed(port: ControlPort, monkeypatch:
     assert under_test.publish([ITEM]) == [frozenset()]
     leads_to.append("127.0.0.1")
     wait_until(lambda: under_test.publish([ITEM]) == [frozenset({url})], BOUND, "the name was not followed")
+
+
+def test_nodes_are_posted_to_side_by_side(port: ControlPort) -> None:
+    """Each waits in its post until the other has one too."""
+    with control_port() as other:
+        meeting = threading.Barrier(2, timeout=BOUND)
+        port.on_post = other.on_post = meeting.wait
+        both = Publisher(replace(SETTINGS, grip_url=(port.url, other.url), publish_timeout=BOUND))
+        assert both.publish([ITEM]) == [frozenset({port.url, other.url})]
+        assert both.unreachable() == []
+
+
+def test_each_node_gets_the_items_that_name_it(port: ControlPort) -> None:
+    with control_port() as other:
+        both = Publisher(replace(SETTINGS, grip_url=(port.url, other.url)))
+        items = [Item("u-YQ", str(number), str(number - 1), "x") for number in range(1, 5)]
+        nodes = [{port.url}, {other.url}, {port.url, other.url, "http://127.0.0.1:1"}, set()]
+        targets = [frozenset(named) for named in nodes]
+        assert both.publish(items, targets) == [frozenset(named - {"http://127.0.0.1:1"}) for named in nodes]
+        assert ([item["id"] for item in port.items], [item["id"] for item in other.items]) == (["1", "3"], ["2", "3"])

@@ -17,7 +17,7 @@ from shirase import metrics
 from shirase.access.tokens import LEEWAY
 from shirase.errors import DatabaseReadOnly, TooManyConnections
 from shirase.proxy import grip, seals, sse
-from shirase.proxy.publisher import Publisher, closing_items
+from shirase.proxy.publisher import Item, Publisher, closing_items
 from shirase.settings import REJECT, Settings
 from shirase.store import connections, registry
 from shirase.store.connections import GONE, lock_of
@@ -42,40 +42,51 @@ class Status:
     users: int | None
 
 
-def new(settings: Settings, user_id: str, expires_at: int | None, user_agent: str, address: str) -> StreamConnection:
+def new(
+    settings: Settings,
+    user_id: str,
+    expires_at: int | None,
+    user_agent: str,
+    address: str,
+    node: str | None = None,
+) -> StreamConnection:
     """A connection that is about to open. Its id contains the token's expiry, which so survives the loss of its row."""
     if expires_at is not None and expires_at <= time.time():
         expires_at += LEEWAY  # the token is within the leeway; ended now, the client would reconnect at once
     name = seals.new_connection_name(expires_at)
-    return named(seals.connection_id(grip.sealing_keys(settings)[0], user_id, name), user_id, user_agent, address)
+    connection_id = seals.connection_id(grip.sealing_keys(settings)[0], user_id, name)
+    return named(connection_id, user_id, user_agent, address, node)
 
 
-def named(connection_id: str, user_id: str, user_agent: str = "", address: str = "") -> StreamConnection:
+def named(
+    connection_id: str, user_id: str, user_agent: str = "", address: str = "", node: str | None = None
+) -> StreamConnection:
     """An open connection, with what its id contains."""
     expires_at = seals.connection_end(connection_id)
-    return StreamConnection(connection_id, user_id, expires_at, _plain(user_agent, 200), _plain(address, 64))
+    plain = _plain(user_agent, 200), _plain(address, 64)
+    return StreamConnection(connection_id, user_id, expires_at, *plain, node=node)
 
 
-def admit(db: Connection, settings: Settings, connection: StreamConnection) -> tuple[list[Ended], Position]:
+def admit(db: Connection, settings: Settings, connection: StreamConnection) -> list[Ended]:
     """Add a connection within the user's limit.
 
     The transaction must hold the user's lock (``lock_of``) and must be rolled back if this raises.
 
     Returns:
-        The evicted connections, for ``publish_closings`` after the commit; and the position of the user's log.
+        The evicted connections, for ``publish_closings`` after the commit.
 
     Raises:
         TooManyConnections: if the limit is reached and the policy is to reject.
     """
     now = datetime.now(UTC)
-    others, position = connections.enter(db, connection, now)
+    others = connections.enter(db, connection, now)
     excess = len(others) + 1 - settings.sse_max_connections_per_user
     if excess > 0 and settings.sse_connection_limit_policy == REJECT:
         metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
     ended = connections.end(db, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
     metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
-    return ended, position
+    return ended
 
 
 def standing(db: Connection, connection: StreamConnection) -> tuple[str | None, Position]:
@@ -103,8 +114,8 @@ def enter(database: Database, connection: StreamConnection) -> None:
         connections.add(db, connection, datetime.now(UTC))
 
 
-def require_standing(database: Database, connection: StreamConnection) -> None:
-    """Check that a held long poll may continue.
+def require_standing(database: Database, connection: StreamConnection) -> bool:
+    """Check that a held long poll may continue; returns whether it was entered again.
 
     Raises:
         TooManyConnections: if the service has ended it.
@@ -116,6 +127,7 @@ def require_standing(database: Database, connection: StreamConnection) -> None:
     if reason == GONE:
         with suppress(DatabaseReadOnly):
             enter(database, connection)
+    return reason == GONE
 
 
 def leave(database: Database, connection: StreamConnection) -> None:
@@ -132,20 +144,21 @@ def closing(reason: str) -> str:
 
 
 def publish_closings(database: Database, publisher: Publisher, ended: Sequence[Ended]) -> None:
-    """Publish the closing of ended connections to every node.
+    """Publish the closing of ended connections to the nodes that hold them; to every node where that is unknown.
 
     The relay repeats it for a node that does not accept it.
     """
     if not ended:
         return
-    items = [
-        item for connection in ended for item in closing_items(connection.connection_id, closing(connection.reason))
-    ]
-    accepted = publisher.publish(items)
     everywhere = frozenset(publisher.nodes)
-    closed = [
-        connection.connection_id for connection, nodes in zip(ended, accepted[1::2], strict=True) if nodes == everywhere
-    ]
+    items: list[Item] = []
+    wanted: list[frozenset[str]] = []
+    for connection in ended:
+        items += closing_items(connection.connection_id, closing(connection.reason))
+        wanted += [frozenset({connection.node}) & everywhere or everywhere if connection.node else everywhere] * 2
+    accepted = publisher.publish(items, wanted)
+    results = zip(ended, wanted[::2], accepted[1::2], strict=True)
+    closed = [connection.connection_id for connection, nodes, accepted_by in results if nodes <= accepted_by]
     if closed:
         with database.transaction(durable=False) as db:
             connections.mark_closings_sent(db, closed, datetime.now(UTC))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from shirase import logs, metrics
 from shirase.errors import DatabaseUnavailable, KeyReused, NotFound, RowsLocked
-from shirase.inbox import events
+from shirase.inbox import audience, events
 from shirase.inbox.batcher import Batcher, RunSeparately
 from shirase.proxy.publisher import Publisher
 from shirase.store import at_once, idempotency, keyed, log, missed, traces
@@ -203,22 +203,29 @@ def publish(
         attempts: attempts of that way by (user, seq), including this one; 1 where missing.
 
     Returns:
-        The number of events that at least one node accepted.
+        The number of events that are done: at least one node accepted them, or those that did not are noted.
     """
     if not appended:
         return 0
     items = events.to_items(database.name, appended)
-    with metrics.PUBLISH_SECONDS.time():
-        accepted = publisher.publish([item for item, _ in items])
     everywhere = frozenset(publisher.nodes)
+    holding = audience.of(database, publisher, {event.user_id for event in appended})
+    targets = [holding[covered[0].user_id] for _, covered in items]
+    with metrics.PUBLISH_SECONDS.time():
+        accepted = publisher.publish([item for item, _ in items], targets)
     sent: list[Published] = []
     behind: list[tuple[str, str]] = []
     results: Counter[str] = Counter()
-    for (_, covered), nodes in zip(items, accepted, strict=True):
-        results["failed" if not nodes else "accepted" if nodes == everywhere else "partial"] += len(covered)
-        if nodes:
+    for (_, covered), wanted, nodes in zip(items, targets, accepted, strict=True):
+        if not wanted:
+            results["unneeded"] += len(covered)
+        else:
+            results["failed" if not nodes else "accepted" if nodes == wanted else "partial"] += len(covered)
+        # What no node accepts stays in the outbox. One that some node may accept is noted for those that did not, so
+        # that what waits for a node that is away does not stand in front of the rest.
+        if nodes or not wanted >= everywhere:
             sent += [Published(event, nodes, _tries(event, attempts)) for event in covered]
-            behind += [(node, covered[0].user_id) for node in everywhere - nodes]
+            behind += [(node, covered[0].user_id) for node in wanted - nodes]
             # The proxy queues 100 items for a stream that is recovering, and drops the rest silently. A stream that
             # lost any has passed one of these events, so the relay sends its user a hint when the burst is over.
             behind += [(missed.ANY_NODE, event.user_id) for event in covered if event.seq % events.BURST == 0]

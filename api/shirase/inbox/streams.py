@@ -88,14 +88,20 @@ def open_stream(
 
 
 def continue_stream(
-    database: Database, publisher: Publisher, settings: Settings, sealed: str, *, next_path: str = NEXT_PATH
+    database: Database,
+    publisher: Publisher,
+    settings: Settings,
+    sealed: str,
+    *,
+    next_path: str = NEXT_PATH,
+    node: str | None = None,
 ) -> Answer | None:
     """The next page of a stream; ``None`` if the page's URL is not one of ours, or has expired."""
     page = tokens.unseal(settings, PAGE, sealed)
     if page is None or page["until"] < time.time():
         return None
     connection_id = seals.connection_id(grip.sealing_keys(settings)[0], page["user"], page["connection"])
-    connection = connections.named(connection_id, page["user"], page["agent"], page["address"])
+    connection = connections.named(connection_id, page["user"], page["agent"], page["address"], node)
     stream = _Stream(connection, next_path)
     logs.bind(user=connection.user_id, connection=page["connection"])
     if page["begun"]:
@@ -111,12 +117,18 @@ def continue_stream(
 
 
 def recover(
-    database: Database, publisher: Publisher, settings: Settings, last: grip.Last, *, next_path: str = NEXT_PATH
+    database: Database,
+    publisher: Publisher,
+    settings: Settings,
+    last: grip.Last,
+    *,
+    next_path: str = NEXT_PATH,
+    node: str | None = None,
 ) -> Answer:
     """Answer a recovery: what the proxy missed of a stream that it holds, and a new hold."""
     metrics.RECOVERIES.inc()
     logs.bind(user=last.user_id, connection=seals.connection_name(last.connection_id))
-    stream = _Stream(connections.named(last.connection_id, last.user_id), next_path)
+    stream = _Stream(connections.named(last.connection_id, last.user_id, node=node), next_path)
     try:
         return _go_on(database, publisher, settings, stream, cursors.encode(database.name, last.user_id, last.event))
     except DatabaseUnavailable:
@@ -150,33 +162,38 @@ def poll(
         TooManyConnections: if the user is at the limit, or a newer connection has evicted this one.
     """
     metrics.POLLS.inc()
-    if held and counted:
-        connections.require_standing(database, counted[1])
+    if held and counted and connections.require_standing(database, counted[1]):
+        at = None  # read it again, since the connection was entered again
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
-    missed = replay.read(database, settings, user_id, cursor, at or replay.position(database, user_id))
-    listed = [entry for event in missed.events if (entry := events.to_poll(database.name, event))]
-    if missed.reset:
-        listed = [
-            {
-                "id": cursors.encode(database.name, user_id, missed.head),
-                "event": "reset",
-                "data": {"reason": missed.reset},
-            }
-        ]
+    missed, listed = _read_poll(database, settings, user_id, cursor, at)
+    is_counted = held is not None
+    if counted and not held and not listed and missed.reached == missed.head:
+        position = _admit(database, counted[0], settings, counted[1])
+        missed, listed = _read_poll(database, settings, user_id, cursor, position)
+        is_counted = True
     body = _json({"events": listed, "cursor": cursors.encode(database.name, user_id, missed.reached)})
     wait = grip.Wait(missed.reached, held.until if held else int(time.time()) + timeout)
     rest = min(wait.until - int(time.time()), timeout)
     too_short = held is not None and rest < SHORTEST_HOLD / 2
     if listed or missed.reached != missed.head or too_short:
-        if held and counted:
+        if is_counted and counted:
             connections.leave(database, counted[1])
         return Answer(body)
-    if counted and not held:
-        _admit(database, counted[0], settings, counted[1])
     key = grip.sealing_keys(settings)[0]
     connection_id = counted[1].connection_id if counted else None
     return Answer(body, grip.hold_response(user_id, missed.head, wait, rest, key, connection_id))
+
+
+def _read_poll(
+    database: Database, settings: Settings, user_id: str, cursor: str | None, at: Position | None
+) -> tuple[Replay, list[dict[str, Any]]]:
+    """What a poll missed, and its events as the response lists them."""
+    missed = replay.read(database, settings, user_id, cursor, at or replay.position(database, user_id))
+    if missed.reset:
+        last = cursors.encode(database.name, user_id, missed.head)
+        return missed, [{"id": last, "event": "reset", "data": {"reason": missed.reset}}]
+    return missed, [entry for event in missed.events if (entry := events.to_poll(database.name, event))]
 
 
 def _begin(
@@ -216,11 +233,12 @@ def _admit(database: Database, publisher: Publisher, settings: Settings, connect
     """Add a connection and end evicted ones; returns the position of the user's log."""
     try:
         with database.transaction(durable=False, lock=lock_of(connection.user_id)) as db:
-            ended, position = connections.admit(db, settings, connection)
+            ended = connections.admit(db, settings, connection)
     except DatabaseReadOnly:  # read-only database: admit the stream without counting it
-        return replay.position(database, connection.user_id)
+        ended = []
     connections.publish_closings(database, publisher, ended)
-    return position
+    # After the commit: an event that is missing here is posted to the connection's node (``store/audience.py``).
+    return replay.position(database, connection.user_id, connection.claimed)
 
 
 def _go_on(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str) -> Answer:
@@ -230,6 +248,7 @@ def _go_on(database: Database, publisher: Publisher, settings: Settings, stream:
     if ended == GONE:
         with suppress(DatabaseReadOnly):
             connections.enter(database, stream.connection)
+        position = replay.position(database, stream.user_id)  # after the commit, as in ``_admit``
     elif ended:
         return _end(ended)
     position = announcements.arrive(database, publisher, stream.user_id, None, position, patient=True)

@@ -50,7 +50,7 @@ class ControlPort:
 
         Args:
             url: a GRIP URL, with ``iss`` and ``key`` if the port requires a token.
-            timeout: seconds for each step of a request.
+            timeout: seconds for a request.
         """
         config: dict[str, Any] = parse_grip_uri(url)
         self.address: str = config["control_uri"]
@@ -68,9 +68,13 @@ class ControlPort:
         Raises:
             ControlError: if the port cannot be reached or refuses the items.
         """
+        deadline = time.monotonic() + self._timeout
         try:
             with closing(self._connect()) as connection:
+                connection.connect()
+                _limit(connection, deadline)
                 connection.request("POST", f"{self._parts.path.rstrip('/')}/publish/", body, self._headers())
+                _limit(connection, deadline)
                 answer = connection.getresponse()
                 text = answer.read(200).decode(errors="replace")
         except (OSError, HTTPException) as exc:
@@ -91,3 +95,11 @@ class ControlPort:
         elif self._key:
             headers["Authorization"] = f"Bearer {self._key if isinstance(self._key, str) else self._key.decode()}"
         return headers
+
+
+def _limit(connection: HTTPConnection, deadline: float) -> None:
+    """Give the next step what is left of the time."""
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError("timed out")
+    connection.sock.settimeout(remaining)

@@ -24,10 +24,12 @@ SIGNATURES = 64  # cached
 AGAIN = 2  # seconds until the proxy retries a recovery that could not be answered
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
+NODE = "Grip-Node"  # the header with the node's name, which the proxy strips from clients' requests
 LATE = 60  # seconds after the end of a long poll in which its repeated request is accepted
 
 _WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
 _POLLING_OF_LAST = re.compile(r"(?:^|,)\s*c-([0-9a-f-]{1,100})\s*;")
+_NODE = re.compile(r"([^\s,]{1,255}) ([0-9a-f]{32})")
 _CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})\s*")
 
 
@@ -117,6 +119,26 @@ def parse_polling(header: str, user_id: str, keys: Sequence[bytes]) -> str | Non
     connection_ids: list[str] = _POLLING_OF_LAST.findall(header)
     return next(
         (connection_id for connection_id in connection_ids if seals.is_connection_of(user_id, connection_id, keys)),
+        None,
+    )
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------
+
+
+def name_node(key: bytes, name: str) -> str:
+    """The value of ``NODE`` with which a standby names its node to the handlers."""
+    return f"{name} {seals.seal(key, 'node', name)}"
+
+
+@lru_cache(SIGNATURES)
+def parse_node(header: str, keys: tuple[bytes, ...]) -> str | None:
+    """The node's name in ``NODE``; ``None`` if there is none, sealed by us.
+
+    The seal is why a client cannot name a node: the proxy strips ``Grip-Node`` but not ``Grip_Node`` from its request.
+    """
+    return next(
+        (name for name, sealed in _NODE.findall(header) if seals.is_sealed(sealed, keys, "node", name)),
         None,
     )
 

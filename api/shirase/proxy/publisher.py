@@ -2,14 +2,19 @@
 
 import logging
 import random
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from shirase import metrics
+from shirase.addresses import is_loopback_name
 from shirase.proxy import grip
 from shirase.proxy.control import ControlError, ControlPort
 from shirase.settings import Settings
@@ -53,28 +58,45 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         """Prepare; connections are made with the first publish."""
         self._timeout = settings.publish_timeout
-        share = self._timeout / len(settings.grip_url)
-        self._nodes = {node.name: node for node in (_Node(url, share) for url in settings.grip_url)}
+        self._nodes = {node.name: node for node in (_Node(url, self._timeout) for url in settings.grip_url)}
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """The names of all nodes: their control addresses."""
         return tuple(self._nodes)
 
-    def publish(self, items: Sequence[Item]) -> list[frozenset[str]]:
-        """The nodes that accepted each item. Accepted does not mean delivered (docs/pushpin.md, Publishing)."""
-        accepted: list[frozenset[str]] = []
+    @property
+    def has_shared_names(self) -> bool:
+        """Whether a name means the same node on every host, so that it can be read from the database.
+
+        With a loopback address beside others, each host has another node under it.
+        """
+        are_local = [is_loopback_name(urlsplit(name).netloc) for name in self._nodes]
+        return all(are_local) or not any(are_local)
+
+    def publish(self, items: Sequence[Item], targets: Sequence[frozenset[str]] | None = None) -> list[frozenset[str]]:
+        """Post items to the nodes side by side.
+
+        Args:
+            items: in the order in which each node gets them.
+            targets: the names of the nodes for each item; by default all. Unknown names are ignored.
+
+        Returns:
+            The nodes that accepted each item. Accepted does not mean delivered (docs/pushpin.md, Publishing).
+        """
+        parts = [orjson.dumps(_exported(item)) for item in items]
+        work = []
+        for node in self._nodes.values():
+            chosen = [n for n in range(len(items)) if targets is None or node.name in targets[n]]
+            if chosen:
+                work.append(_Work(node, [parts[n] for n in chosen], chosen))
         deadline = time.monotonic() + self._timeout
-        for body, count in _bodies([_exported(item) for item in items]):
-            # A slow node could take its timeout for each of many posts; after the deadline the relay takes over.
-            nodes = self._nodes if time.monotonic() < deadline else {}
-            accepted_by = frozenset(name for name, node in nodes.items() if node.post(body))
-            accepted += [accepted_by] * count
-        return accepted
+        _side_by_side([partial(one.run, deadline) for one in work], deadline)
+        return _accepted(len(items), work)
 
     def publish_to(self, node: str, items: Sequence[Item]) -> bool:
         """Send items to one node; returns whether it accepted all of them."""
-        return all(self._nodes[node].post(body) for body, _ in _bodies([_exported(item) for item in items]))
+        return all(self.publish(items, [frozenset({node})] * len(items)))
 
     def is_spared(self) -> bool:
         """Whether all nodes are spared now."""
@@ -82,7 +104,11 @@ class Publisher:
 
     def unreachable(self) -> list[str]:
         """The nodes whose control port does not answer, checked within the time of a publish."""
-        return [name for name, node in self._nodes.items() if not node.answers()]
+        nodes = dict(self._nodes)
+        answered: list[str] = []
+        checks = [partial(node.check, answered) for node in nodes.values()]
+        _side_by_side(checks, time.monotonic() + self._timeout)
+        return [name for name in nodes if name not in answered]
 
 
 class _Node:
@@ -109,13 +135,11 @@ class _Node:
         self._failures = 0
         return True
 
-    def answers(self) -> bool:
-        """Whether the control port accepts a post, even while the node is spared. The result changes no state."""
-        try:
+    def check(self, answered: list[str]) -> None:
+        """Add the name if the control port accepts a post, even while the node is spared. Changes no state."""
+        with suppress(ControlError):
             self._control.publish(_body([]))
-        except ControlError:
-            return False
-        return True
+            answered.append(self.name)
 
     def _is_spared(self) -> bool:
         """Whether to skip the node. After the pause one caller tries it, while the others still skip it."""
@@ -142,12 +166,50 @@ class _Node:
         self._spared_until = now + random.uniform(*SPARED)  # noqa: S311 - spreads retries, protects nothing
 
 
-def _bodies(exported: Sequence[dict[str, Any]]) -> Iterator[tuple[bytes, int]]:
+@dataclass(slots=True)
+class _Work:
+    """The posts for one node in one publish."""
+
+    node: _Node
+    parts: list[bytes]
+    items: list[int]  # the numbers of the items that these are
+    accepted: int = 0  # of them, in order
+
+    def run(self, deadline: float) -> None:
+        """Post until something fails or the deadline has passed; then the relay takes over."""
+        for body, count in _bodies(self.parts):
+            if time.monotonic() >= deadline or not self.node.post(body):
+                return
+            self.accepted += count
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]], deadline: float) -> None:
+    """Run the tasks until the deadline, each in a thread, so that a hanging node delays no other; one task in this."""
+    threads = [threading.Thread(target=task, name="publish", daemon=True) for task in tasks[1:]]
+    for thread in threads:
+        thread.start()
+    for task in tasks[:1]:
+        task()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _accepted(count: int, work: Sequence[_Work]) -> list[frozenset[str]]:
+    by: list[frozenset[str]] = [frozenset()] * count
+    for one in work:
+        added: dict[frozenset[str], frozenset[str]] = {}  # nearly always one, which the items then share
+        for n in one.items[: one.accepted]:
+            if by[n] not in added:
+                added[by[n]] = by[n] | {one.node.name}
+            by[n] = added[by[n]]
+    return by
+
+
+def _bodies(encoded: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
     """POST bodies under the proxy's limit, each with its number of items."""
     parts: list[bytes] = []
     size = 0
-    for item in exported:
-        part = orjson.dumps(item)
+    for part in encoded:
         if parts and size + len(part) > MAX_POST:
             yield _body(parts), len(parts)
             parts, size = [], 0

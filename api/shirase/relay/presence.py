@@ -21,7 +21,8 @@ from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher, hint
 from shirase.proxy.statistics import Report, Statistics
 from shirase.settings import Settings
-from shirase.store import registry
+from shirase.store import audience, registry
+from shirase.store.audience import RECENT
 from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ LISTEN = 0.2  # seconds to wait for a message in a turn
 GATHER = 0.05  # seconds whose messages become one transaction
 BATCH = 2000  # connections in one statement
 TICK = 1.0  # seconds between two records of which nodes are received
+RETRY = 0.5  # seconds until a turn that the database interrupted is repeated
 LOST = 2.0  # seconds without a connection after which a node's streams count as gone, unless another relay has one
 HOUSEKEEPING = 30.0  # seconds between two checks for expired rows
 COMPARE = 5.0  # seconds between two comparisons of a node with its rows
@@ -41,6 +43,7 @@ LONG_GRACE = 60.0  # the same while a node's statistics are missing
 LEASE = 900.0  # seconds until an unconfirmed row expires; three times the interval of a handler's updates
 LEFT_KEPT, ENDED_KEPT = timedelta(minutes=10), timedelta(days=1)  # how long rows outlive their connections
 REMOVAL_BATCH = 5000  # rows removed at a time
+REVIVED = RECENT / 2  # after which a gone stream that is announced again must recover; half, as clocks differ
 
 
 @dataclass
@@ -56,6 +59,15 @@ class _Node:
     since: float | None = None  # time of the connection (time.monotonic)
     lost_at: float = field(default_factory=time.monotonic)
     compared_at: float = 0.0
+    later: set[str] = field(default_factory=set)  # to be read again in a later turn
+    complete: bool = False  # every announced connection has a row
+    incomplete_since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    entered_until: datetime = field(default_factory=lambda: datetime.now(UTC))  # rows entered by then are checked
+
+    def doubt(self) -> None:
+        """Do not rely on the registry for this node until it has been compared."""
+        if self.complete:
+            self.complete, self.incomplete_since = False, datetime.now(UTC)
 
 
 class Presence:
@@ -72,6 +84,7 @@ class Presence:
         if self._without_statistics:
             logger.warning("PUSHPIN_STATS_URL is not set: the end of a stream is not reported")
         self._statistics = Statistics(addresses)
+        self._sessions = database.sessions_opened
         self._ticked_at = self._kept_at = 0.0
 
     def __enter__(self) -> Self:
@@ -88,8 +101,9 @@ class Presence:
         Raises:
             DatabaseUnavailable: the changes are kept for the next turn.
         """
-        self._statistics.wait(LISTEN)
+        self._statistics.wait(0 if any(node.later for node in self._nodes.values()) else LISTEN)
         now = time.monotonic()
+        self._check_sessions(now)
         for node in self._nodes.values():
             self._notice(node, self._statistics.connected_since.get(node.name), now)
         for message in self._statistics.reports():
@@ -116,26 +130,41 @@ class Presence:
         else:
             logger.info("%s: statistics received", node.name)
         node.since, node.compared_at, self._ticked_at = since, now, 0.0
+        node.doubt()
         _reset(node)
+
+    def _check_sessions(self, now: float) -> None:
+        """Compare at once after a new session: the database may have crashed, and lost the latest rows."""
+        if self._sessions != self._database.sessions_opened:
+            self._sessions = self._database.sessions_opened
+            for node in self._nodes.values():
+                node.doubted = node.doubted or self._has_repeated(node, now)
 
     def _enter(self, node: _Node) -> None:
         """Write the changes, with one statement for each kind."""
+        node.arrived |= node.later
+        node.later.clear()
         while node.arrived or node.departed:
             arrived, departed = _some(node.arrived), _some(node.departed)
             now = datetime.now(UTC)
+            gone_before = (now if node.complete else node.incomplete_since) - REVIVED
             with self._database.transaction(durable=False) as db:
-                unknown = registry.announced(db, node.name, arrived, now) if arrived else set()
+                found = registry.announced(db, node.name, arrived, now, gone_before) if arrived else registry.NONE
+                if found.missing:
+                    audience.unmark(db, node.name)
                 if departed:
                     registry.departed(db, departed, now)
             node.departed.difference_update(departed)
             node.arrived.difference_update(arrived)
-            self._read_again(node, unknown)
+            if found.missing:
+                node.doubt()
+            self._read_again(node, found.recovering)
 
     def _read_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
         """Have streams read again: an ended one receives its end, an unknown one is inserted."""
         waiting = sorted(connection_ids)
         some, others = waiting[:REREADS], waiting[REREADS:]
-        node.without_row.update(others)
+        node.later.update(others)
         if some:
             node.rereading.update(some)
             hints = [hint(grip.connection_channel(connection_id)) for connection_id in some]
@@ -151,6 +180,10 @@ class Presence:
                 if node.since is None and now - node.lost_at >= LOST:
                     self._give_up(db, node, timestamp)
                 registry.record_node(db, node.name, timestamp, timestamp if node.since is not None else None)
+                if node.complete and not audience.confirm(db, node.name, timestamp):
+                    node.doubt()  # the rows were lost with the mark
+                    node.doubted = True
+                self._check_entered(db, node, now, timestamp)
             if self._settled(now) and not self._without_statistics:
                 all_received = all(node.since is not None for node in self._nodes.values())
                 registry.never_announced(
@@ -162,11 +195,25 @@ class Presence:
         """Mark a node's streams as gone, unless another relay receives its statistics."""
         _, reported_at = registry.node_checks(db).get(node.name, (timestamp, None))
         if reported_at is None or timestamp - reported_at > timedelta(seconds=LOST):
-            count = registry.node_lost(db, node.name, timestamp)
+            # Those entered since are on a node that works, although nobody hears it.
+            unheard = min(timedelta(seconds=time.monotonic() - node.lost_at), timedelta(seconds=LONG_GRACE))
+            count = registry.node_lost(db, node.name, timestamp - unheard, timestamp)
             if count:
                 logger.warning(
                     "%s: no relay receives its statistics, so its %d streams count as gone", node.name, count
                 )
+
+    def _check_entered(self, db: Connection, node: _Node, now: float, timestamp: datetime) -> None:
+        """Connections that were entered ``GRACE`` ago and are not announced have left: no response arrived."""
+        before = timestamp - timedelta(seconds=GRACE)
+        if self._has_repeated(node, now):
+            entered = registry.entered(db, node.name, node.entered_until, before)
+            node.departed.update(set(entered) - node.announced.keys())
+        node.entered_until = before
+
+    def _has_repeated(self, node: _Node, now: float) -> bool:
+        """Whether a node is received, and has had time to repeat everything."""
+        return node.since is not None and now - node.since >= self._patience
 
     def _settled(self, now: float) -> bool:
         """Whether every node has had time to repeat everything, or to be received again."""
@@ -174,17 +221,27 @@ class Presence:
 
     def _compare(self, node: _Node, now: float) -> None:
         """Compare a node's announcements with its rows, once it has repeated everything."""
-        settled = node.since is not None and now - node.since >= self._patience
+        settled = self._has_repeated(node, now)
         if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
             return
         node.without_row = set(node.announced)
         with self._database.autocommit() as db:
-            for connection_id in registry.of_node(db, node.name):
+            before = datetime.now(UTC) - timedelta(seconds=GRACE)
+            for connection_id, is_old in registry.of_node(db, node.name, before):
                 if connection_id in node.announced:
                     node.without_row.discard(connection_id)
-                else:
+                elif is_old:  # else the response may still be on its way
                     node.departed.add(connection_id)
-        node.arrived.update(node.rereading & node.announced.keys())
+            uncounted = registry.uncounted(db, node.name, node.without_row) if node.without_row else set()
+            # With a single node, every event is for it, so nobody reads the mark.
+            is_complete = settled and not uncounted and len(self._nodes) > 1
+            if is_complete and not node.complete:
+                audience.mark(db, node.name, datetime.now(UTC))
+        if uncounted:
+            node.doubt()
+        node.complete = is_complete
+        node.without_row -= uncounted
+        node.arrived.update(node.rereading & node.announced.keys(), uncounted)
         node.rereading.clear()
         node.compared_at, node.doubted = now, False
 
@@ -211,13 +268,15 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
                 presence.turn()
             except DatabaseUnavailable as exc:
                 logger.warning("the registry is not updated: %s", exc)
-                stop.wait(TICK)
+                stop.wait(RETRY)
 
 
 def _note(node: _Node, report: Report, until: float) -> None:
-    if report.instance != node.instance:
+    if report.instance != node.instance:  # a new process does not hold its predecessor's streams
+        former = set(node.announced)
         _reset(node)
-        node.doubted = node.instance != ""  # a new process does not hold its predecessor's streams
+        node.departed.update(former)
+        node.doubted = node.instance != ""
         node.instance = report.instance
     connection_id = report.connection_id
     if not report.ttl:
@@ -243,7 +302,7 @@ def _expire(node: _Node, now: float) -> None:
 def _reset(node: _Node) -> None:
     node.doubted = False
     node.announced.clear()
-    for waiting in (node.arrived, node.departed, node.without_row, node.rereading):
+    for waiting in (node.arrived, node.departed, node.without_row, node.rereading, node.later):
         waiting.clear()
 
 

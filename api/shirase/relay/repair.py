@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from shirase import metrics
 from shirase.access.tickets import KEPT as TICKETS_KEPT
 from shirase.errors import DatabaseUnavailable
-from shirase.inbox import connections, events, notifications, scheduled
+from shirase.inbox import audience, connections, events, notifications, scheduled
 from shirase.proxy.publisher import Publisher
 from shirase.relay import channels, deliveries, presence
 from shirase.relay.announcements import Spreader, remove_retracted
@@ -177,12 +177,17 @@ def end_bursts(database: Database, publisher: Publisher, seen: Bursts) -> Bursts
         over = {user_id: times for user_id, times in bursts.items() if seen.get(user_id) == times}
         latest = log.latest(db, list(over), datetime.now(UTC)) if over else []
     if over:
-        items = events.to_repair(database.name, list(over), latest)
-        failed = [node for node in publisher.nodes if not publisher.publish_to(node, items)]
+        failed: list[tuple[str, str]] = []
+        holding = audience.of(database, publisher, over)
+        for node in publisher.nodes:
+            users = [user_id for user_id in over if node in holding[user_id]]
+            items = events.to_repair(database.name, users, [event for event in latest if event.user_id in users])
+            if not publisher.publish_to(node, items):
+                failed += [(node, user_id) for user_id in users]
         with database.transaction() as db:
             missed.remove(db, missed.ANY_NODE, over)
             if failed:
-                missed.record(db, [(node, user_id) for node in failed for user_id in over])
+                missed.record(db, failed)
     return {user_id: times for user_id, times in bursts.items() if user_id not in over}
 
 

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from string import Template
 
@@ -108,6 +109,22 @@ def address_of(option: str, host: str) -> str:
         return resolve(host)[0][1]
     except socket.gaierror as exc:
         raise SettingsError(option, f"{host} has no address: {exc.strerror}") from exc
+
+
+def name_of(control_url: str | None, control_address: str, control_port: int) -> str | None:
+    """The node's name for the handlers: its control port's address as ``GRIP_URL`` has it.
+
+    By default it is where the port listens; ``None`` if that is every address of the machine.
+
+    Raises:
+        SettingsError: if the URL is not one.
+    """
+    if control_url is None:
+        is_any = ip_address(control_address).is_unspecified
+        return None if is_any else f"http://{_bracketed(control_address)}:{control_port}"
+    if not re.fullmatch(r"https?://[^\s,/?#@]{1,200}(/[^\s,?#]{0,50})?", control_url):
+        raise SettingsError("--control-url", f"must be http(s)://HOST:PORT, as in GRIP_URL, not {control_url!r}")
+    return control_url
 
 
 def node_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ ALIVE = "/livez"  # the node's own health, independent of the handlers
 
 # A host's routes may have a prefix. No other characters may get into a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
-_OF_THE_CONNECTION = ("connection:", "content-length:", "transfer-encoding:")
+_REPLACED = ("connection:", "content-length:", "transfer-encoding:", "grip-node:", "grip_node:")
 _PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
 _OURS = re.compile(rf".*(?:{PATH}|{NEXT_PATH}(?:/[^/]*)?)", re.DOTALL)
 
@@ -78,19 +78,24 @@ class _Request:
 class Standby:
     """Serves one node's Pushpin from its own thread. A context manager, for the time that the node runs."""
 
-    def __init__(self, origin: str, settings: ProxySettings, mounts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, origin: str, settings: ProxySettings, mounts: Mapping[str, str] | None = None, node: str | None = None
+    ) -> None:
         """Listen on a free port of the loopback interface.
 
         Args:
             origin: HOST:PORT of the handlers.
             settings: the node's settings.
             mounts: by path prefix, the HOST:PORT to forward to, as in the node's configuration.
+            node: the node's control address as ``GRIP_URL`` has it, which the handlers are told; ``None`` if unknown.
 
         Raises:
             SettingsError: if the origin has another form.
         """
         self._origins = {prefix: _host_and_port(place) for prefix, place in {"/": origin, **(mounts or {})}.items()}
         self._settings = settings
+        key = key_bytes(settings.pushpin_sig_key)
+        self._added = [f"{grip.NODE}: {grip.name_node(key, node)}"] if node else []
         self._answered = True
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._serving = threading.Event()
@@ -191,8 +196,8 @@ class Standby:
                 prefix = max(filter(request.target.startswith, self._origins), key=len, default="/")
                 async with asyncio.timeout(CONNECT_TIMEOUT):  # the name is looked up for every request
                     reader, writer = await asyncio.open_connection(*self._origins[prefix])
-                lines = [line for line in request.head if not line.lower().startswith(_OF_THE_CONNECTION)]
-                writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
+                lines = [line for line in request.head if not line.lower().startswith(_REPLACED)]
+                writer.write("\r\n".join([*lines, *self._added, "Connection: close", "", ""]).encode("latin-1"))
                 return await reader.read()
         except (OSError, TimeoutError):
             return None

@@ -94,7 +94,8 @@ def _run(options: UpOptions) -> None:
     version = installed_version()
     handlers = f"{LOOPBACK}:{options.port + 1}"
     node = ProxySettings.from_env(environ)
-    with closing(socket.socket()) as origin, Standby(handlers, node, options.mounts) as standby:
+    control = f"http://{LOOPBACK}:{options.port + 2}"
+    with closing(socket.socket()) as origin, Standby(handlers, node, options.mounts, control) as standby:
         proxy = ProxyConfig(
             origin=handlers,
             standby=standby.address,

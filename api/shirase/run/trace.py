@@ -22,7 +22,8 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     else:
         how = "by the relay" if trace["way"] == "relay" else "at once"
         tries = f", attempt {trace['attempts']}" if trace["attempts"] else ""
-        steps.append(f"published  {_after(created, published)}, {how}{tries}; accepted by {_list(trace['nodes'])}")
+        by = f"accepted by {_list(trace['nodes'])}" if trace["nodes"] else _by_none(trace)
+        steps.append(f"published  {_after(created, published)}, {how}{tries}; {by}")
     if trace["connections"] is not None:
         steps.append(f"streams    {trace['connections']} of this user were open then")
     if trace["waiting_nodes"]:
@@ -32,6 +33,10 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     device = f" on {trace['read_by']}" if trace["read_by"] else ""
     steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
     return steps
+
+
+def _by_none(trace: dict[str, Any]) -> str:
+    return "by no node so far" if trace["waiting_nodes"] else "no node held a stream of this user"
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -17,13 +17,15 @@ connections = tables.Base.metadata.tables["shirase_connections"]
 
 GONE = "gone"  # the client left; with any other reason the service ended it
 _LIVE = connections.c.ended_at.is_(None)
+_ENDED = (connections.c.connection_id, connections.c.reason, connections.c.node)  # the fields of ``Ended``
 
 
 def _entering(dialect: str) -> Any:
     now = bindparam("now", type_=Moment())
-    again = {"last_seen": now, "node": None, "ended_at": None, "reason": None, "told_at": None}
-    names = ("connection_id", "user_id", "expires_at", "user_agent", "address")
+    names = ("connection_id", "user_id", "node", "expires_at", "user_agent", "address")
     entering = (sqlite if dialect == "sqlite" else postgresql).insert(connections)
+    node = func.coalesce(entering.excluded.node, connections.c.node)
+    again = {"last_seen": now, "node": node, "ended_at": None, "reason": None, "told_at": None}
     entering = entering.values(
         {
             **{name: bindparam(f"new_{name}", type_=connections.c[name].type) for name in names},
@@ -49,9 +51,7 @@ _OTHERS = _OF_USER.where(
 )
 _ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
 _ENTER = (  # one round trip; SQLite cannot write in a CTE
-    select(func.array(_OTHERS.scalar_subquery()), *log.POSITION)
-    .select_from(log.ONE.outerjoin(log.streams, log.OF_USER))
-    .add_cte(_ADD["postgresql"].cte("entering"))
+    select(func.array(_OTHERS.scalar_subquery())).add_cte(_ADD["postgresql"].cte("entering"))
 )
 _ITSELF = connections.c.connection_id == bindparam("connection_id")
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
@@ -76,22 +76,21 @@ def of_user(db: Connection, user_id: str) -> list[str]:
     return list(db.execute(_OF_USER, {"new_user_id": user_id}).scalars())
 
 
-def enter(db: Connection, new: StreamConnection, now: datetime) -> tuple[list[str], Position]:
-    """Add a connection, as ``add`` does.
-
-    Returns:
-        The user's other live connections, oldest first, and the position of the user's log.
-    """
-    parameters = {**_parameters(new, now), "user_id": new.user_id, "claimed": new.claimed}
+def enter(db: Connection, new: StreamConnection, now: datetime) -> list[str]:
+    """Add a connection, as ``add`` does; returns the user's other live connections, oldest first."""
+    parameters = _parameters(new, now)
     if db.dialect.name == "postgresql":
-        others, *position = db.execute(_ENTER, parameters).one()
-        return others, log.read_position(*position)
+        others: list[str] = db.execute(_ENTER, parameters).scalar_one()
+        return others
     add(db, new, now)
-    return list(db.scalars(_OTHERS, parameters)), log.position(db, new.user_id, now, new.claimed)
+    return list(db.scalars(_OTHERS, parameters))
 
 
 def add(db: Connection, new: StreamConnection, now: datetime) -> None:
-    """Add a connection. If its row is marked as gone, revive it; if the service ended it, it stays ended."""
+    """Add a connection. If its row is marked as gone, revive it; if the service ended it, it stays ended.
+
+    Commit before reading the log's position for its stream (``store/audience.py``).
+    """
     db.execute(_ADD[db.dialect.name], _parameters(new, now))
 
 
@@ -99,6 +98,7 @@ def _parameters(new: StreamConnection, now: datetime) -> dict[str, Any]:
     return {
         "new_connection_id": new.connection_id,
         "new_user_id": new.user_id,
+        "new_node": new.node,
         "new_expires_at": new.expires_at,
         "new_user_agent": new.user_agent,
         "new_address": new.address,
@@ -126,8 +126,8 @@ def end(db: Connection, connection_ids: Collection[str], reason: str, now: datet
     if not lock_rows(db, selected, _LIVE):
         return []
     ending = update(connections).where(selected, _LIVE)
-    ended = db.execute(ending.values(ended_at=now, reason=reason).returning(connections.c.connection_id))
-    return [Ended(connection_id, reason) for connection_id in ended.scalars()]
+    ending = ending.values(ended_at=now, reason=reason)
+    return [Ended(*row) for row in db.execute(ending.returning(*_ENDED))]
 
 
 def end_of_user(db: Connection, user_id: str, reason: str, now: datetime) -> list[Ended]:
@@ -150,7 +150,7 @@ def expired(db: Connection, now: datetime, limit: int) -> list[str]:
 
 def unsent_closings(db: Connection, limit: int) -> list[Ended]:
     """Ended connections whose closing not every node has accepted, latest first."""
-    query = select(connections.c.connection_id, connections.c.reason)
+    query = select(*_ENDED)
     query = query.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
     return [Ended(*row) for row in db.execute(query.order_by(connections.c.ended_at.desc()).limit(limit))]
 

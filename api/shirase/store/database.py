@@ -46,6 +46,7 @@ class Database:
         address = parse_url(url, schema)
         self._sqlite = address.url.get_backend_name() == "sqlite"
         self._timeout = timeout
+        self.sessions_opened = 0
         options: dict[str, Any] = {"connect_args": {"timeout": timeout}}
         if not self._sqlite:
             self.sessions = Sessions(address, timeout, schema or address.schema)
@@ -59,6 +60,7 @@ class Database:
             isolation_level="AUTOCOMMIT",  # BEGIN is sent explicitly where it is needed
             **options,
         )
+        event.listen(self.engine, "connect", self._count_session)
         os.register_at_fork(after_in_child=partial(_drop_connections, ref(self.engine)))
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -142,6 +144,10 @@ class Database:
             raise
         finally:
             db.exec_driver_sql(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")
+
+    def _count_session(self, _connection: Any, _record: object) -> None:
+        """Count it for those who keep a copy in memory: a crash has undone commits that were not durable."""
+        self.sessions_opened += 1
 
     def accepts_writes(self) -> bool:
         """Whether the database accepts writes now.

@@ -1,6 +1,7 @@
 """The registry of connections, as the relay maintains it from the nodes' statistics: many rows in one statement."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -19,13 +20,27 @@ PAGE = 1000  # rows read at a time
 _LIVE = connections.c.ended_at.is_(None)
 
 
-def announced(db: Connection, node: str, connection_ids: Collection[str], now: datetime) -> set[str]:
-    """Record that a node holds these connections; returns those whose streams must recover.
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """Of the connections that a node announced: those whose streams must recover, and those that have no row."""
 
-    These are the connections that the service ended and those without a row. Rows that would not change are not
-    written.
+    recovering: frozenset[str]
+    missing: frozenset[str]
+
+
+NONE = Announced(frozenset(), frozenset())
+
+
+def announced(
+    db: Connection, node: str, connection_ids: Collection[str], now: datetime, gone_before: datetime
+) -> Announced:
+    """Record that a node holds these connections.
+
+    Streams must recover that the service ended, or that may have missed an event because they were not counted for
+    this node (``store/audience.py``): without a row, with a row of another node, or gone since before ``gone_before``.
+    Rows that would not change are not written.
     """
-    query = select(connections.c.connection_id, connections.c.node, connections.c.reason)
+    query = select(*(connections.c[name] for name in ("connection_id", "node", "reason", "ended_at")))
     known = {row.connection_id: row for row in db.execute(query.where(_these(db, connection_ids)))}
     live = {number: row for number, row in known.items() if row.reason in (None, GONE)}
     changed = [number for number, row in live.items() if row.node != node or row.reason]
@@ -35,7 +50,20 @@ def announced(db: Connection, node: str, connection_ids: Collection[str], now: d
             .where(_these(db, changed), or_(_LIVE, connections.c.reason == GONE))
             .values(node=node, last_seen=now, ended_at=None, reason=None, told_at=None)
         )
-    return set(connection_ids) - set(live)
+    missed = {
+        number
+        for number, row in live.items()
+        if row.node not in (None, node) or (row.ended_at and row.ended_at < gone_before)
+    }
+    missing = frozenset(connection_ids) - known.keys()
+    return Announced(frozenset(connection_ids) - (live.keys() - missed), missing)
+
+
+def uncounted(db: Connection, node: str, connection_ids: Collection[str]) -> set[str]:
+    """Those of these connections that do not count for the node, although the service has not ended them."""
+    counts = and_(_LIVE, or_(connections.c.node.is_(None), connections.c.node == node))
+    query = select(connections.c.connection_id).where(_these(db, connection_ids))
+    return set(connection_ids) - set(db.execute(query.where(or_(counts, connections.c.reason != GONE))).scalars())
 
 
 def departed(db: Connection, connection_ids: Collection[str], now: datetime) -> int:
@@ -43,23 +71,34 @@ def departed(db: Connection, connection_ids: Collection[str], now: datetime) -> 
     return _leave(db, now, _these(db, connection_ids))
 
 
-def of_node(db: Connection, node: str) -> Iterator[str]:
-    """The live connections of a node, read in pages, so that memory does not grow with their number."""
-    query = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
+def of_node(db: Connection, node: str, before: datetime) -> Iterator[tuple[str, bool]]:
+    """The live connections of a node, each with whether it was entered before then.
+
+    They are read in pages, so that memory does not grow with their number.
+    """
+    query = select(connections.c.connection_id, connections.c.last_seen < before)
+    query = query.where(connections.c.node == node, _LIVE)
     query = query.order_by(connections.c.connection_id).limit(PAGE)
-    page = [""]
-    while page:
-        page = list(db.execute(query.where(connections.c.connection_id > page[-1])).scalars())
+    last = ""
+    while page := [(row[0], bool(row[1])) for row in db.execute(query.where(connections.c.connection_id > last))]:
+        last = page[-1][0]
         yield from page
 
 
-def node_lost(db: Connection, node: str, now: datetime) -> int:
-    """No relay receives a node's statistics any more: mark its connections as gone."""
-    return _leave(db, now, connections.c.node == node)
+def entered(db: Connection, node: str, after: datetime, before: datetime) -> list[str]:
+    """The live connections of a node that were entered in this time."""
+    query = select(connections.c.connection_id).where(connections.c.node == node, _LIVE)
+    query = query.where(connections.c.last_seen > after, connections.c.last_seen <= before)
+    return list(db.execute(query).scalars())
+
+
+def node_lost(db: Connection, node: str, before: datetime, now: datetime) -> int:
+    """No relay receives a node's statistics any more: mark its connections as gone that were entered before then."""
+    return _leave(db, now, and_(connections.c.node == node, connections.c.last_seen < before))
 
 
 def never_announced(db: Connection, before: datetime, now: datetime) -> int:
-    """Mark connections as gone that opened before then and that no node announced: the response did not arrive."""
+    """Mark connections as gone that opened before then, on an unknown node, and that no node announced."""
     return _leave(db, now, and_(connections.c.node.is_(None), connections.c.last_seen < before))
 
 

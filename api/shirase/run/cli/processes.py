@@ -41,6 +41,7 @@ def run_up(*, routes: tuple[str, ...], inboxes: tuple[str, ...], **options: Any)
 @click.option("--port", default=7999, show_default=True, help="For clients; the other ports follow from it.")
 @click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
 @click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
+@click.option("--control-url", help="The control port as GRIP_URL has it; by default http://CONTROL_HOST:PORT+2.")
 @ROUTE
 @INBOX
 @DATA_DIR
@@ -51,6 +52,7 @@ def run_proxy(
     port: int,
     host: str,
     control_host: str,
+    control_url: str | None,
     routes: tuple[str, ...],
     inboxes: tuple[str, ...],
     data_dir: Path,
@@ -59,7 +61,9 @@ def run_proxy(
     mounts = node.read_mounts(routes)
     make_private(data_dir)
     settings = ProxySettings.from_env(load(data_dir))
-    with Standby(origin, settings, mounts) as standby:
+    control_address = node.address_of("--control-host", control_host)
+    name = node.name_of(control_url, control_address, port + 2)
+    with Standby(origin, settings, mounts, name) as standby:
         config = node.ProxyConfig(
             origin=origin,
             standby=standby.address,
@@ -67,7 +71,7 @@ def run_proxy(
             run_dir=node.run_directory(data_dir),
             client_host=host,
             client_port=port,
-            control_host=node.address_of("--control-host", control_host),
+            control_host=control_address,
             control_port=port + 2,
             stats_port=port + 3,
             prometheus_port=port + 4,

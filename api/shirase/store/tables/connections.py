@@ -33,14 +33,17 @@ class UsedTicketRow(Base):
 
 
 class ConnectionRow(Base):
-    """A held response, and after its end for a while still: one that ended must not be recovered."""
+    """A held response, and after its end for a while still: one that ended must not be recovered.
+
+    A row without a user is a mark: each connection of its node has a row (``store/audience.py``).
+    """
 
     __tablename__ = "shirase_connections"
     owned = Owned(withheld=("connection_id",))
 
     connection_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
-    node: Mapped[str | None] = mapped_column(String(255))  # unknown until its statistics name the connection
+    node: Mapped[str | None] = mapped_column(String(255))  # as the request named it, else as its statistics do
     opened_at: Mapped[datetime] = mapped_column(Moment)
     last_seen: Mapped[datetime] = mapped_column(Moment)  # written rarely, see ``registry.LEASE``
     expires_at: Mapped[datetime | None] = mapped_column(Moment)  # the token's end, and so the stream's

@@ -84,7 +84,9 @@ def recover() -> Response:
     last = grip.parse_last(request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings))
     if not _is_from_proxy() or last is None:
         raise Forbidden(NOT_THE_PROXY)
-    answer = streams.recover(wired.database, wired.publisher, wired.settings, last, next_path=_next_path())
+    answer = streams.recover(
+        wired.database, wired.publisher, wired.settings, last, next_path=_next_path(), node=_node()
+    )
     return _stream(answer)
 
 
@@ -97,7 +99,9 @@ def continue_stream(sealed: str) -> Response:
     wired = services()
     if not _is_from_proxy():
         raise Forbidden(NOT_THE_PROXY)
-    answer = streams.continue_stream(wired.database, wired.publisher, wired.settings, sealed, next_path=_next_path())
+    answer = streams.continue_stream(
+        wired.database, wired.publisher, wired.settings, sealed, next_path=_next_path(), node=_node()
+    )
     if answer is None:
         raise Forbidden(NOT_THE_PROXY)
     return _stream(answer)
@@ -123,7 +127,9 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     last, keys = request().headers.get("Grip-Last", ""), grip.sealing_keys(wired.settings)
     held = grip.parse_wait(last, caller.user_id, keys)
     connection_id = grip.parse_polling(last, caller.user_id, keys) if held else None
-    connection = connections.named(connection_id, caller.user_id) if connection_id else _polling(caller, query.timeout)
+    connection = _polling(caller, query.timeout)
+    if connection_id:
+        connection = connections.named(connection_id, caller.user_id, node=_node())
     answer = streams.poll(
         wired.database,
         wired.settings,
@@ -149,7 +155,14 @@ def _polling(caller: Identity, timeout: int) -> StreamConnection:
 def _connection(caller: Identity, end: int | None) -> StreamConnection:
     headers = request().headers
     address = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # the address that the proxy itself saw
-    return connections.new(services().settings, caller.user_id, end, headers.get("User-Agent", ""), address)
+    agent = headers.get("User-Agent", "")
+    return connections.new(services().settings, caller.user_id, end, agent, address, _node())
+
+
+def _node() -> str | None:
+    """The node that the request came through, if its standby named it by an address that is known here."""
+    name = grip.parse_node(request().headers.get(grip.NODE, ""), grip.sealing_keys(services().settings))
+    return name if name in services().publisher.nodes else None
 
 
 def _next_path() -> str:
