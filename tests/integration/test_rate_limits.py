@@ -20,6 +20,8 @@ from shirase.access.rate_limits import CREATES, RateLimits
 from shirase.access.tokens import WRITE
 from shirase.flask.app import create_app
 from shirase.settings import Settings
+from shirase.web.operation import USER
+from shirase.web.operations import SERVICE
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 STREAM, POLL, TICKETS = "/api/sse/notifications", "/api/notifications/poll", "/api/sse/tickets"
@@ -34,6 +36,7 @@ def settings(sqlite_url: str, tmp_path: Path) -> Settings:
         pushpin_sig_key="k" * 32,
         jwt_secret="j" * 32,
         rate_limit_creates="2/minute",
+        rate_limit_changes="2/minute",
         rate_limit_connects="2/minute",
         rate_limit_tickets="2/minute",
         rate_limit_file=str(tmp_path / "counts"),
@@ -55,10 +58,18 @@ def ask(client: FlaskClient, settings: Settings) -> Callable[..., TestResponse]:
 Ask = Callable[..., TestResponse]
 
 
+def test_whatever_a_user_changes_is_limited() -> None:
+    changes = [one for one in SERVICE if one.operation.access == USER and one.method != "GET"]
+    assert changes
+    assert [f"{one.method} {one.path}" for one in changes if not one.operation.rate] == []
+
+
 @pytest.mark.parametrize(
     ("method", "path", "kind", "status"),
     [
         ("POST", "/api/notifications", "creates", 201),
+        ("POST", "/api/notifications/read-all", "changes", 200),
+        ("POST", "/api/notifications/seen", "changes", 200),
         ("GET", STREAM, "connects", 200),
         ("GET", POLL, "connects", 200),
         ("POST", TICKETS, "tickets", 201),

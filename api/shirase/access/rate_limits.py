@@ -1,4 +1,4 @@
-"""Rate limits: how often a caller may create, connect and request tickets."""
+"""Rate limits: how often a caller may create, change, connect and request tickets."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from shirase.settings import Settings
 
 log = logging.getLogger(__name__)
 
-CREATES, CONNECTS, TICKETS = "creates", "connects", "tickets"
+CREATES, CHANGES, CONNECTS, TICKETS = "creates", "changes", "connects", "tickets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class RateLimits:
         """Prepare; the file is opened at the first count."""
         chosen = {
             CREATES: settings.rate_limit_creates,
+            CHANGES: settings.rate_limit_changes,
             CONNECTS: settings.rate_limit_connects,
             TICKETS: settings.rate_limit_tickets,
         }

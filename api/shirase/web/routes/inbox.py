@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from shirase.access.rate_limits import CHANGES
 from shirase.access.tokens import Identity
 from shirase.inbox import announcements, events, inbox
 from shirase.inbox.drafts import Request
@@ -30,7 +31,7 @@ LONGEST_DEVICE = 200  # characters of a user agent that are stored for traces
 
 def _changing(summary: str, counted: str, body: type[Request] | None = None) -> Operation:
     answers = {200: (f"{counted}; ids of others are passed over" if body else counted, UpdatedView)}
-    return Operation(summary, USER, answers, body=body, problems=bodies.PROBLEMS if body else ())
+    return Operation(summary, USER, answers, body=body, problems=bodies.PROBLEMS if body else (), rate=CHANGES)
 
 
 @blueprint.get("")
@@ -128,7 +129,9 @@ def unarchive(caller: Identity, body: SomeIds) -> Response:
 
 
 @blueprint.post("/seen")
-@operation(Operation("Count everything up to now as seen", USER, {200: ("No more are unseen", UnseenView)}))
+@operation(
+    Operation("Count everything up to now as seen", USER, {200: ("No more are unseen", UnseenView)}, rate=CHANGES)
+)
 def mark_seen(caller: Identity) -> Response:
     """Clear the number on the bell, on all of the user's devices."""
     wired = services()
@@ -146,7 +149,9 @@ def show(caller: Identity, number: int) -> Response:
 
 
 @blueprint.delete("/<int:number>")
-@operation(Operation("Delete one of one's notifications", USER, {204: ("Deleted", None)}, problems=(404,)))
+@operation(
+    Operation("Delete one of one's notifications", USER, {204: ("Deleted", None)}, problems=(404,), rate=CHANGES)
+)
 def delete(caller: Identity, number: int) -> Response:
     """Remove one, on all of the user's devices."""
     wired = services()

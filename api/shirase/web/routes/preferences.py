@@ -1,5 +1,6 @@
 """Preferences of the caller, and the contacts of users."""
 
+from shirase.access.rate_limits import CHANGES
 from shirase.access.tokens import WRITE, Identity
 from shirase.inbox import preferences
 from shirase.inbox.drafts import UserOnly, check
@@ -30,6 +31,7 @@ def get_preferences(caller: Identity) -> Response:
         {200: ("As they are now", PreferencesView)},
         body=PreferencesInput,
         problems=bodies.PROBLEMS,
+        rate=CHANGES,
         description="Of the rules that match a notification, the one with the narrowest scope applies: its type, then"
         " its category, then `*`. Without a matching rule a channel is on. What is off for `inbox` is not stored, and"
         " goes nowhere else. A critical type cannot be switched off, and wider rules do not apply to it. Quiet hours"
