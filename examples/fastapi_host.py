@@ -56,7 +56,7 @@ def current_user(request: Request) -> str | None:
 
 
 def create_app() -> FastAPI:
-    """The application, with the stream and the inbox of whoever has signed in below /meetings/inbox."""
+    """The application, with the stream and the inbox of the signed-in user below /meetings/inbox."""
     app = FastAPI()
     app.add_middleware(SessionMiddleware, secret_key=os.environ.get("SECRET_KEY", "only for this example, on loopback"))
     sessions = async_sessionmaker(create_engine())

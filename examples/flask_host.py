@@ -1,4 +1,4 @@
-"""A Flask application that schedules interviews and tells the candidates, behind the proxy of `shirase up`.
+"""A Flask application that schedules interviews and notifies the candidates, behind the proxy of `shirase up`.
 
     .venv/bin/shirase up --demo --route /hiring/=127.0.0.1:8100 --inbox /hiring/inbox/
     set -a; . var/shirase.env; set +a  # where the proxy and the database are, in another terminal
@@ -43,7 +43,7 @@ class Interview(Base):
 
 
 def create_app() -> Flask:
-    """The application, with the stream and the inbox of whoever has signed in below /hiring/inbox."""
+    """The application, with the stream and the inbox of the signed-in user below /hiring/inbox."""
     app = Flask(__name__)
     app.secret_key = os.environ.get("FLASK_SECRET_KEY", "only for this example, on loopback")
     engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"))

@@ -49,7 +49,7 @@ CONTROL_SPARED = Counter(
 
 CONNECTS = Counter(
     "shirase_connects_total",
-    "Streams that were asked for: new, resumed at a cursor (reconnects), reset, deferred (database away) or rejected.",
+    "Requested streams: new, resumed at a cursor (reconnects), reset, deferred (no database) or rejected.",
     ["result"],  # new, resumed, reset, deferred, rejected (as many as the user may hold)
 )
 ENDED = Counter(
@@ -58,9 +58,9 @@ ENDED = Counter(
     ["reason"],  # connection-limit, revoked, token-expired
 )
 POLLS = Counter("shirase_polls_total", "Long polls that were asked for, the proxy's repeats included.")
-RECOVERIES = Counter("shirase_recoveries_total", "Times that the proxy read a held stream again.")
+RECOVERIES = Counter("shirase_recoveries_total", "Times that the proxy read an open stream again.")
 REPLAYED = Counter("shirase_replayed_events_total", "Events sent from the log: to who reconnects, recovers or polls.")
-RESETS = Counter("shirase_resets_total", "Times that a client was told to fetch its list again.")
+RESETS = Counter("shirase_resets_total", "Resets that were sent: each client fetches its list again.")
 
 ANNOUNCED = Counter("shirase_announcements_created_total", "Announcements that were committed.")
 SPREAD = Counter(

@@ -179,7 +179,7 @@ def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
 
 
 def check_jwks_url(environ: Mapping[str, str], value: str) -> None:
-    """Refuse a key set over plain HTTP in a public network, since whoever modified it could sign for anyone.
+    """Refuse a key set over plain HTTP in a public network, where a modified one could sign for any user.
 
     Raises:
         ValueError: if it is no URL, or of plain HTTP in a public network.
@@ -222,5 +222,5 @@ def schema_name(environ: Mapping[str, str]) -> str | None:
             "DATABASE_SCHEMA", f"must be 1 to 63 of a-z, 0-9 and _, not beginning with a digit or pg_, not {name!r}"
         )
     if name and of_url and name != of_url:
-        raise SettingsError("DATABASE_SCHEMA", f"is {name!r}, and DATABASE_URL says ?schema={of_url}")
+        raise SettingsError("DATABASE_SCHEMA", f"is {name!r}, but DATABASE_URL has ?schema={of_url}")
     return name or of_url

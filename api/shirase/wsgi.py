@@ -8,7 +8,7 @@ from shirase.errors import SettingsError
 from shirase.flask.app import create_app
 from shirase.settings import Settings
 
-APP_LOAD_ERROR = 4  # tells gunicorn's master that a retry would fail the same way
+APP_LOAD_ERROR = 4  # gunicorn's master then starts no other worker, which would fail too
 
 try:
     settings = Settings.from_env(os.environ)

@@ -120,7 +120,7 @@ def test_a_node_that_missed_it_is_named_until_it_is_told(
     answer = client.get(f"/api/notifications/{number}/trace", headers=headers).get_json()
 
     assert (answer["nodes"], answer["waiting_nodes"]) == ([port.url], [gone])
-    assert lines(answer)[5] == f"waiting    {gone}: to be told to read this user's stream again"
+    assert lines(answer)[5] == f"waiting    {gone}: not yet asked to read this user's stream again"
     app.extensions["shirase"].database.close()
 
 

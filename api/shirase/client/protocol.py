@@ -238,7 +238,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 class Export:
-    """The lines of an export, which says itself where it ends."""
+    """The lines of an export, whose last line marks its end."""
 
     def __init__(self) -> None:
         """Begin before the first line."""

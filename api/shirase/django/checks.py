@@ -98,7 +98,7 @@ def _links() -> Iterator[CheckMessage]:
     exempt = getattr(settings, "SECURE_REDIRECT_EXEMPT", [])
     if settings.SECURE_SSL_REDIRECT and not any(re.search(pattern, path.lstrip("/")) for pattern in exempt):
         yield Warning(
-            "SECURE_SSL_REDIRECT sends the proxy away where it reads a stream again, which ends it.",
+            "SECURE_SSL_REDIRECT redirects the proxy where it reads a stream again, which ends the stream.",
             hint=f"Add r'^{path.lstrip('/')}' to SECURE_REDIRECT_EXEMPT.",
             id="shirase.W003",
         )

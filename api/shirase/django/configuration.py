@@ -46,7 +46,7 @@ def read() -> Site:
     values: Mapping[str, Any] = getattr(django_settings, "SHIRASE", {})
     for name in values:
         if name in DERIVED:
-            raise SettingsError(f"SHIRASE[{name!r}]", "is what DATABASES and GRIP_URL say already")
+            raise SettingsError(f"SHIRASE[{name!r}]", "is already set by DATABASES and GRIP_URL")
         if name not in KNOWN and name not in OWN:
             raise SettingsError(f"SHIRASE[{name!r}]", "is not a setting")
     nodes = proxies()

@@ -122,7 +122,7 @@ def arrive(
 
     Args:
         database: where logs are.
-        publisher: what tells the user's devices.
+        publisher: publishes the events to the user's devices.
         user_id: whose.
         named: the topics that the user's token names, if it does.
         at: where the log stands, if that was read already.

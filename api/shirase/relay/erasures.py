@@ -30,7 +30,7 @@ class Eraser:
         now = time.monotonic()
         self._seen = {user_id: self._seen.get(user_id, now) for user_id in waiting}
         if self._steps and self._steps[0] not in self._seen:
-            self._steps = None  # somebody else has finished it
+            self._steps = None  # another process has finished it
         if not self._steps:
             due = [user_id for user_id, since in self._seen.items() if now - since >= YOUNG]
             if not due:

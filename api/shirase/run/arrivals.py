@@ -117,7 +117,7 @@ def is_whole(arrived: bytes) -> bool:
 
 
 def _expected(arrived: bytes) -> tuple[int | None, bytes]:
-    """How long the request is in all, if it says so, and otherwise how it ends."""
+    """The request's total length if it is declared, and otherwise the bytes that end it."""
     head, end, _ = arrived.partition(b"\r\n\r\n")
     if not end:
         return None, b"\r\n\r\n"

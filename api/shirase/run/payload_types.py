@@ -88,7 +88,7 @@ def python(catalogue: Catalogue) -> str:
 
 
 def _write(to: _Language, name: str, schema: Any, root: Schema, depth: int = 0) -> str:
-    """The type of what a schema allows, as narrow as both languages can say it."""
+    """The type of what a schema allows, as narrow as both languages can express it."""
     if not isinstance(schema, Mapping) or depth > DEEPEST:
         return to.any
     if "$ref" in schema:

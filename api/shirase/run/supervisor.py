@@ -114,7 +114,7 @@ def _run(options: UpOptions) -> None:
             for name, command, own, files, slack in (
                 ("pushpin", write_configuration(proxy, version), node_environment(environ), (), SLACK),
                 # We own the socket: while gunicorn restarts, connections wait in its backlog. With a closed port the
-                # standby would turn them away for some seconds.
+                # standby would answer them with 503 for some seconds.
                 (
                     "gunicorn",
                     gunicorn_command(f"fd://{origin.fileno()}", options.workers),

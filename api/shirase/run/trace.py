@@ -27,7 +27,7 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     if trace["connections"] is not None:
         steps.append(f"streams    {trace['connections']} of this user were open then")
     if trace["waiting_nodes"]:
-        steps.append(f"waiting    {_list(trace['waiting_nodes'])}: to be told to read this user's stream again")
+        steps.append(f"waiting    {_list(trace['waiting_nodes'])}: not yet asked to read this user's stream again")
     if trace["expires_at"]:
         steps.append(f"expires    {trace['expires_at']}")
     device = f" on {trace['read_by']}" if trace["read_by"] else ""

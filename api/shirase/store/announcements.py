@@ -24,7 +24,7 @@ _ALIVE = announcements.c.retracted_at.is_(None)
 
 
 def add(db: Connection, topic: str, draft: Draft, now: datetime, *, for_newcomers: bool) -> Announcement:
-    """Store an announcement; whoever else announces waits until this transaction ends."""
+    """Store an announcement; other announcements wait until this transaction ends."""
     if db.dialect.name != "sqlite":
         db.execute(_LOCK)
     content = draft.content

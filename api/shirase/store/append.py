@@ -72,7 +72,7 @@ def append_notifications(
         places.append({"user_id": draft.user_id, "k": k, "ord": order})
     content_rows = document(_content_row_of(k, draft) for k, draft in contents.values())
     tag = new_tag()
-    parameters = {"place": document(places), "said": content_rows, "tag": tag, "now": now}
+    parameters = {"place": document(places), "drafts": content_rows, "tag": tag, "now": now}
     if db.dialect.name == "sqlite":  # it has one writer at a time, so ``patient`` means nothing
         return _append_on_sqlite(db, drafts, places, parameters)
     stored = sorted(map(tuple, db.execute(_append_at_once(patient=patient), parameters)))  # ids follow the places
@@ -147,7 +147,7 @@ def _append_on_sqlite(
         appended[order] = _event(draft, number, ids, (end.unread - after, end.unseen - after), now)
     if kept:
         parameters = parameters | {"place": document(kept)}
-        db.execute(_insert_notifications(), {name: parameters[name] for name in ("said", "place", "now")})
+        db.execute(_insert_notifications(), {name: parameters[name] for name in ("drafts", "place", "now")})
         insert_events(db, [event for event in appended if event], now)
     if any(row[-1] for row in rows):
         db.execute(_insert_deliveries(), parameters)
@@ -187,7 +187,7 @@ def _steps(kept: CTE, *conditions: ColumnElement[bool]) -> CTE:
 @cache
 def _append_at_once(*, patient: bool) -> Executable:
     # As CTEs the parameters are parsed once, although they are used twice.
-    contents = select(rows("postgresql", "said", _CONTENT_ROW)).cte("contents")
+    contents = select(rows("postgresql", "drafts", _CONTENT_ROW)).cte("contents")
     place = rows("postgresql", "place", _PLACE)
     kept, muted = _places(place, contents)
     steps = _steps(kept, *([] if patient else [setting("lock_timeout", IMPATIENCE)]))
@@ -232,7 +232,7 @@ def _append_at_once(*, patient: bool) -> Executable:
 
 @cache
 def _advance_on_sqlite() -> Executable:
-    contents, place = rows("sqlite", "said", _CONTENT_ROW), rows("sqlite", "place", _PLACE)
+    contents, place = rows("sqlite", "drafts", _CONTENT_ROW), rows("sqlite", "place", _PLACE)
     kept, muted = _places(place, contents)
     is_planned = "EXISTS (SELECT 1 FROM shirase_policies WHERE type IN (SELECT type FROM said))"
     statement = advancing(sqlite, _steps(kept), _report("json_group_array"), literal_column(is_planned))
@@ -242,7 +242,7 @@ def _advance_on_sqlite() -> Executable:
 
 @cache
 def _insert_deliveries() -> Executable:
-    contents = rows("sqlite", "said", _CONTENT_ROW)
+    contents = rows("sqlite", "drafts", _CONTENT_ROW)
     place = rows("sqlite", "place", {**_PLACE, "id": BigInteger()})
     stored = select(place.c.user_id, place.c.id, contents.c.type, contents.c.category)
     return planning("sqlite", stored.join_from(place, contents, place.c.k == contents.c.k).subquery("stored"))
@@ -255,7 +255,7 @@ def _content_columns(columns: Any) -> list[ColumnElement[Any]]:
 
 @cache
 def _insert_notifications() -> Executable:
-    contents = rows("sqlite", "said", _CONTENT_ROW)
+    contents = rows("sqlite", "contents", _CONTENT_ROW)
     place = rows("sqlite", "place", {**_PLACE, "seq": BigInteger(), "id": BigInteger()})
     columns = [place.c.id, place.c.id, place.c.user_id, place.c.seq, *_content_columns(contents.c)]
     source = select(*columns).join_from(place, contents, place.c.k == contents.c.k)

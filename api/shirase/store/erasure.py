@@ -84,7 +84,7 @@ def remove_all(db: Connection, user_id: str) -> None:
     Raises:
         RowsLocked: if another transaction keeps the user's log locked.
     """
-    # Locks the log, also one that does not exist: whoever creates for this user waits for the end, and begins anew.
+    # Locks the log, also one that does not exist: a create for this user waits until the end, and begins a new log.
     appear(db, [user_id])
     db.execute(select(streams.c.user_id).where(streams.c.user_id == user_id).with_for_update())
     for table, owned in removed_in_steps():

@@ -80,7 +80,7 @@ def configuration() -> Config:
 
 @contextmanager
 def _transaction(address: DatabaseUrl) -> Iterator[Connection]:
-    """A transaction on its own connection. Its errors tell an outage of the database from a failed migration."""
+    """A transaction on its own connection. Its errors distinguish an outage of the database from a failed migration."""
     if address.url.get_backend_name() == "sqlite":
         _make_private(address.url)
         engine = create_engine(address.url, poolclass=NullPool)

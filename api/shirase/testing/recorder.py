@@ -21,7 +21,7 @@ class Recorder:
     """The notifications that a test's transactions have committed."""
 
     def __init__(self, sources: list[Source]) -> None:
-        """Look at these."""
+        """Record what these sources commit."""
         self._sources = sources
         self._passed_over = 0
 

@@ -28,13 +28,14 @@ Notifications in real time. Send every request through the proxy.
 
 ## A token
 
-It says who is calling: a JWT whose `sub` is the user's id. For development, print one and paste it under *Authorize*:
+A token identifies the caller: a JWT whose `sub` is the user's id. For development, print one and paste it under
+*Authorize*:
 
     shirase token --user ID                              # reads and changes that user's notifications
     shirase token --user ID --scope notifications:write  # creates notifications for anyone
     shirase token --user ID --scope notifications:admin  # does what operators do
 
-In production your own backend signs it for whoever is signed in, with the service's `JWT_SECRET` or a key of its own.
+In production your own backend signs it for the signed-in user, with the service's `JWT_SECRET` or a key of its own.
 """.strip()
 TEXT_PARAMETERS = {
     "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^(?!everyone$)[A-Za-z0-9._:-]+$"},

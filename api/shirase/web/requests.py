@@ -25,4 +25,4 @@ def refuse_upgrade(headers: Headers) -> None:
         Malformed: for a handshake.
     """
     if "websocket" in (headers.get("Upgrade") or "").lower() or headers.get("Sec-WebSocket-Key") is not None:
-        raise Malformed("this address does not speak WebSocket: ask for it by a plain GET")
+        raise Malformed("this address does not accept WebSocket: send a plain GET")

@@ -126,16 +126,16 @@ class _AtScrape(Collector):
                 "Age of the oldest announcement that some of them lack; 0 if there is none.",
                 _age(announced_at, now) if announced_at else 0.0,
             ),
-            _by_node("shirase_missed_streams", "Streams that a node has to be told to read again.", behind),
-            _by_node("shirase_open_connections", "Streams that are held open, as the registry has it.", open_now),
+            _by_node("shirase_missed_streams", "Streams that a node has yet to read again.", behind),
+            _by_node("shirase_open_connections", "Open streams in the registry.", open_now),
             GaugeMetricFamily(
                 "shirase_relay_silence_seconds",
-                "Time since some relay was at work; infinite if there never was one.",
+                "Time since a relay last ran; infinite if none ever did.",
                 _age(max(checked), now) if checked else inf,
             ),
             _by_node(
                 "shirase_statistics_silence_seconds",
-                "Time since a relay heard a node's statistics; infinite if it never did.",
+                "Time since a relay received a node's statistics; infinite if it never did.",
                 {node: _age(at, now) if (at := checks.get(node, (now, None))[1]) else inf for node in self._nodes},
             ),
         ]

@@ -1,7 +1,7 @@
 """Which page a request comes from, by the headers that browsers send and pages cannot forge (WHATWG Fetch).
 
 A browser sends a user's cookies with whatever any page has it ask: with forms and pictures, and with WebSocket
-handshakes, which are GETs that tell nothing but their ``Origin``. Another subdomain or port of the same site is
+handshakes, which are GETs that carry nothing but their ``Origin``. Another subdomain or port of the same site is
 another page, too: it changes nothing unless its origin is listed.
 """
 

@@ -1,1 +1,1 @@
-"""A site that schedules interviews and tells the candidates."""
+"""A site that schedules interviews and notifies the candidates."""

@@ -13,7 +13,7 @@ from shirase.django import notify
 
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    """The events of whoever has signed in, and a form to schedule an interview."""
+    """The events of the signed-in user, and a form to schedule an interview."""
     page: HttpResponse = render(request, "hiring/home.html")
     return page
 

@@ -4,7 +4,7 @@ import { cookies } from "next/headers";
 export const COOKIE = "session"; // the service's AUTH_COOKIE
 const TTL = 3600; // seconds
 
-/** The token of whoever is signed in. The service checks it; this application only reads whose it is. */
+/** The token of the signed-in user. The service checks it; this application only reads whose it is. */
 export async function session(): Promise<{ user: string; token: string } | null> {
   const token = (await cookies()).get(COOKIE)?.value;
   const claims = token?.split(".")[1];
@@ -16,7 +16,7 @@ export async function session(): Promise<{ user: string; token: string } | null>
   }
 }
 
-/** Sign somebody in. A real application asks for a password first. */
+/** Sign a user in. A real application asks for a password first. */
 export async function signIn(user: string): Promise<void> {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
   const signed = `${encode({ alg: "HS256" })}.${encode({ sub: user, exp: Math.floor(Date.now() / 1000) + TTL })}`;

@@ -185,7 +185,7 @@ class ClientPath:
         arrived = self._stream.next("notification", ARRIVAL, lambda data: data["id"] == number)
         self._http.delete(f"{self._url}/api/notifications/{number}")
         if arrived is None:
-            fix = f"see the other lines; `shirase trace {number}` tells how far the notification got"
+            fix = f"see the other lines; `shirase trace {number}` shows how far the notification got"
             raise Failed(f"a notification was created, but did not arrive within {ARRIVAL:.0f} s", fix)
         return f"a notification arrived {(arrived.at - begun) * 1000:.1f} ms after it was sent"
 

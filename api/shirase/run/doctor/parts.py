@@ -94,7 +94,7 @@ class Parts:
             wrong = not_in_force(db, self._database.sessions.settings)
             through = " through a pooler" if is_behind_pooler(db) else ""
         if wrong:
-            fix = "say ?pgbouncer=true in DATABASE_URL if a pooler stands before the database"
+            fix = "add ?pgbouncer=true to DATABASE_URL if a pooler stands before the database"
             raise Failed(f"not in force: {', '.join(wrong)}", fix)
         return f"timeouts and isolation level are in force{through}"
 
@@ -161,12 +161,12 @@ class Parts:
             if self._changed(0) == self._changed(1) == set(self._publisher.nodes):
                 break
         if not self._changed(0):
-            fix = "start `shirase relay`; its log says why it ended"
+            fix = "start `shirase relay`; its log has the reason why it ended"
             raise Failed("no relay is running, so events whose publish failed wait", fix)
         return "a relay is running"
 
     def statistics(self) -> str:
-        """Check that a relay receives every node's statistics, which tell who is connected."""
+        """Check that a relay receives every node's statistics, which report who is connected."""
         self._need_schema()
         if not self._changed(0):
             raise Skipped("not checked: no relay is running")

@@ -46,7 +46,7 @@ VERSION_TABLE = "shirase_version"  # Alembic's, apart from a host's own
 
 
 class DatabaseNameRow(Base):
-    """One row with a random name, made by the first migration: cursors tell databases apart by it."""
+    """One row with a random name, made by the first migration. Cursors contain it, to recognize another database's."""
 
     __tablename__ = "shirase_database_name"
     owned = NOBODY

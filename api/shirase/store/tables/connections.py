@@ -10,18 +10,18 @@ from shirase.store.tables.columns import Base, Moment, UserId, partial_index
 
 
 class MissedRow(Base):
-    """A user whose events one of several proxy nodes did not accept; it is told to read again when it is back."""
+    """A user whose events one of several proxy nodes did not accept; it must read their streams again."""
 
     __tablename__ = "shirase_missed"
     owned = Owned(exported=False)
 
     node: Mapped[str] = mapped_column(String(255), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
-    times: Mapped[int] = mapped_column(Integer)  # tells a miss that happened while the node was being told
+    times: Mapped[int] = mapped_column(Integer)  # so that a miss during the request to the node is not removed with it
 
 
 class UsedTicketRow(Base):
-    """A ticket that has opened its stream. Only used ones have a row: who asks for tickets writes nothing."""
+    """A ticket that has opened its stream. Only used tickets have a row, so requesting one writes nothing."""
 
     __tablename__ = "shirase_used_tickets"
     owned = NOBODY
@@ -47,7 +47,7 @@ class ConnectionRow(Base):
     opened_at: Mapped[datetime] = mapped_column(Moment)
     last_seen: Mapped[datetime] = mapped_column(Moment)  # written rarely, see ``registry.LEASE``
     expires_at: Mapped[datetime | None] = mapped_column(Moment)  # the token's end, and so the stream's
-    user_agent: Mapped[str] = mapped_column(String(200))  # whatever the client says
+    user_agent: Mapped[str] = mapped_column(String(200))  # as the client sent it
     address: Mapped[str] = mapped_column(String(64))
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     reason: Mapped[str | None] = mapped_column(String(32))
@@ -77,7 +77,7 @@ class ConnectionRow(Base):
 
 
 class NodeRow(Base):
-    """A proxy node, and when a relay last looked for its statistics and last heard them."""
+    """A proxy node, and when a relay last checked its statistics and last received them."""
 
     __tablename__ = "shirase_nodes"
     owned = NOBODY

@@ -57,7 +57,7 @@ class EventRow(Base):
     # For traces, written together with ``published_at``.
     committed_at: Mapped[datetime | None] = mapped_column(Moment)  # unknown if it was left to the relay
     way: Mapped[str | None] = mapped_column(String(8))  # publish or relay
-    attempts: Mapped[int | None] = mapped_column(Integer)  # of whoever published it
+    attempts: Mapped[int | None] = mapped_column(Integer)  # of the handler or relay that published it
     nodes: Mapped[str | None] = mapped_column(Text)  # that accepted it, separated by spaces
     connections: Mapped[int | None] = mapped_column(Integer)  # that the user held then
 

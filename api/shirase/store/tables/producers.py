@@ -50,9 +50,9 @@ class ScheduledRow(Base):
 
 
 class AnnouncementRow(Base):
-    """A notification for everyone of a topic. Users who have it got it from here, one by one.
+    """A notification for everyone of a topic. Users receive it from here, one by one.
 
-    Ids are in the order of commits: whoever announces holds a lock until the commit (``announcements.add``).
+    Ids are in the order of commits, because an insert holds a lock until the commit (``announcements.add``).
     """
 
     __tablename__ = "shirase_announcements"

@@ -1,1 +1,1 @@
-"""The service over HTTP: each route says what it takes and gives (``operation``), checks it, and calls the product."""
+"""The service over HTTP: each route declares what it accepts and returns (``operation``), and calls the product."""

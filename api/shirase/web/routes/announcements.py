@@ -49,7 +49,7 @@ blueprint = Blueprint("announcements", ROOT)
     )
 )
 def announce(caller: Identity, body: NewAnnouncement) -> Response:
-    """Store it once; the relay tells who is connected."""
+    """Store it once; the relay spreads it to connected users."""
     if body.send_at:
         return schedule(caller, body.draft(), body.send_at, topic=body.topic, for_newcomers=body.for_newcomers)
     draft = body.draft()

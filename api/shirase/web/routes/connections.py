@@ -16,7 +16,7 @@ blueprint = Blueprint("connections")
     Operation(
         "Count streams",
         USER,
-        {200: ("One's own, and all of them", StatusView)},
+        {200: ("The caller's streams, and all", StatusView)},
         description=f"The totals need the scope `{ADMIN}` and are null without it.",
     )
 )

@@ -37,7 +37,7 @@ def _changing(summary: str, counted: str, body: type[Request] | None = None) -> 
 @blueprint.get("")
 @operation(
     Operation(
-        "List one's notifications, by the last change that brought each to the top",
+        "List your notifications, by the last change that moved each to the top",
         USER,
         {200: ("A page", PageView)},
         query=PageQuery,
@@ -70,14 +70,14 @@ def index(caller: Identity, query: PageQuery) -> Response:
 
 
 @blueprint.get("/unread-count")
-@operation(Operation("Count one's unread notifications", USER, {200: ("The count", UnreadView)}))
+@operation(Operation("Count your unread notifications", USER, {200: ("The count", UnreadView)}))
 def unread_count(caller: Identity) -> Response:
     """The number for the badge."""
     return json_answer({"unread_count": inbox.unread_count(services().database, caller.user_id, _arrive(caller))})
 
 
 @blueprint.get("/counts")
-@operation(Operation("Count one's unread and unseen notifications", USER, {200: ("The counts", CountsView)}))
+@operation(Operation("Count your unread and unseen notifications", USER, {200: ("The counts", CountsView)}))
 def counts(caller: Identity) -> Response:
     """The numbers for badges and tabs."""
     counts = inbox.counts(services().database, caller.user_id, _arrive(caller))
@@ -87,42 +87,42 @@ def counts(caller: Identity) -> Response:
 
 
 @blueprint.post("/read")
-@operation(_changing("Mark some of one's notifications read", "How many were unread", SomeIds))
+@operation(_changing("Mark some of your notifications read", "How many were unread", SomeIds))
 def mark_read(caller: Identity, body: SomeIds) -> Response:
     """Mark some as read, on all of the user's devices."""
     return _updated(inbox.mark_read, caller, body.distinct(), _device())
 
 
 @blueprint.post("/read-all")
-@operation(_changing("Mark all of one's notifications read", "How many were unread"))
+@operation(_changing("Mark all of your notifications read", "How many were unread"))
 def mark_all_read(caller: Identity) -> Response:
     """Mark all as read, on all of the user's devices."""
     return _updated(inbox.mark_read, caller, None, _device())
 
 
 @blueprint.post("/unread")
-@operation(_changing("Mark some of one's notifications unread again", "How many were read", SomeIds))
+@operation(_changing("Mark some of your notifications unread again", "How many were read", SomeIds))
 def mark_unread(caller: Identity, body: SomeIds) -> Response:
     """Mark some as unread, on all of the user's devices."""
     return _updated(inbox.mark_unread, caller, body.distinct())
 
 
 @blueprint.post("/archive")
-@operation(_changing("Archive some of one's notifications", "How many were not archived", SomeIds))
+@operation(_changing("Archive some of your notifications", "How many were not archived", SomeIds))
 def archive(caller: Identity, body: SomeIds) -> Response:
     """Remove some from list and counts, on all of the user's devices."""
     return _updated(inbox.archive, caller, body.distinct())
 
 
 @blueprint.post("/archive-all")
-@operation(_changing("Archive all of one's notifications", "How many were not archived"))
+@operation(_changing("Archive all of your notifications", "How many were not archived"))
 def archive_all(caller: Identity) -> Response:
     """Remove all from list and counts, on all of the user's devices."""
     return _updated(inbox.archive, caller, None)
 
 
 @blueprint.post("/unarchive")
-@operation(_changing("Bring some of one's notifications back from the archive", "How many were archived", SomeIds))
+@operation(_changing("Return some of your notifications from the archive", "How many were archived", SomeIds))
 def unarchive(caller: Identity, body: SomeIds) -> Response:
     """Return some to their place in the list, on all of the user's devices."""
     return _updated(inbox.unarchive, caller, body.distinct())
@@ -141,7 +141,7 @@ def mark_seen(caller: Identity) -> Response:
 
 @blueprint.get("/<int:number>")
 @operation(
-    Operation("Get one of one's notifications", USER, {200: ("It", NotificationView)}, problems=(404,)),
+    Operation("Get one of your notifications", USER, {200: ("The notification", NotificationView)}, problems=(404,)),
 )
 def show(caller: Identity, number: int) -> Response:
     """One notification; 404 if it is another user's."""
@@ -150,7 +150,7 @@ def show(caller: Identity, number: int) -> Response:
 
 @blueprint.delete("/<int:number>")
 @operation(
-    Operation("Delete one of one's notifications", USER, {204: ("Deleted", None)}, problems=(404,), rate=CHANGES)
+    Operation("Delete one of your notifications", USER, {204: ("Deleted", None)}, problems=(404,), rate=CHANGES)
 )
 def delete(caller: Identity, number: int) -> Response:
     """Remove one, on all of the user's devices."""

@@ -122,11 +122,12 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
         ADMIN,
         {200: ("The delivery record of any user's notification", TraceView)},
         problems=(404,),
-        description="`published_at` is null while no node has accepted it: then it waits for the relay. `way` is who"
-        " published it, `attempts` how often that tried, `nodes` the proxy's nodes that accepted it, `waiting_nodes`"
-        " those that missed something of this user and have not been told yet, `connections` how many streams the user"
-        " had open then. `committed_at` is unknown if it was left to the relay. `read_by` is the user agent of the"
-        " device, `announcement_id` the announcement that became this notification.",
+        description="`published_at` is null while no node has accepted the event, which then waits for the relay."
+        " `way` is `publish` if a handler published it, or `relay`; `attempts` counts the attempts. `nodes` are the"
+        " proxy nodes that accepted it, and `waiting_nodes` those that missed events of this user and have not read the"
+        " stream again. `connections` is the number of the user's open streams at that time. `committed_at` is null if"
+        " the event was left to the relay. `read_by` is the user agent of the device, and `announcement_id` the"
+        " announcement that became this notification.",
     )
 )
 def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller

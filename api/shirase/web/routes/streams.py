@@ -24,7 +24,7 @@ NOT_THE_PROXY = "this address is for the proxy alone"
 @blueprint.get(streams.PATH)
 @operation(
     Operation(
-        "Open a stream of one's notifications",
+        "Open a stream of your notifications",
         USER_IN_QUERY,
         {200: ("Events, held open by the proxy", sse.CONTENT_TYPE)},
         query=StreamQuery,
@@ -52,8 +52,8 @@ The counts are `unread_count` and `unseen_count`, as of the event's own place in
 to both. A `read` of no `ids` follows an event that a client of the first edition ignores, for its count.
 
 The reasons of `closing`: `connection-limit`, a newer stream of the user replaced this one, and `revoked`, an operator
-ended it: do not reconnect, which a `retry:` of a day tells a native EventSource. `token-expired`: reconnect with a new
-token.""",
+ended it: do not reconnect (a `retry:` of a day keeps a native EventSource from it). `token-expired`: reconnect with a
+new token.""",
     )
 )
 def open_stream(caller: Identity, query: StreamQuery) -> Response:
@@ -110,7 +110,7 @@ def continue_stream(sealed: str) -> Response:
 @blueprint.get("/api/notifications/poll")
 @operation(
     Operation(
-        "Wait for one's next events",
+        "Wait for your next events",
         USER_IN_QUERY,
         {200: ("What happened after the cursor; empty at the timeout", PollView)},
         query=PollQuery,

@@ -37,7 +37,7 @@ def change_members(caller: Identity, body: MemberChange, topic: str) -> Response
     Operation(
         "List the members of a topic",
         WRITE,
-        {200: ("A page; `next_after` asks for the next", MembersView)},
+        {200: ("A page; `next_after` is the `after` of the next", MembersView)},
         query=MembersQuery,
         problems=(422,),
         description="Whose token names the topic is not listed.",

@@ -68,7 +68,7 @@ class PageView(BaseModel):
     notifications: list[NotificationView]
     unread_count: int
     next_before: int | None
-    cursor: Annotated[str, Field(description="A stream behind it tells all that happens after this answer.")]
+    cursor: Annotated[str, Field(description="A stream resumed at it delivers everything after this answer.")]
 
 
 class CountsView(BaseModel):
@@ -149,7 +149,7 @@ class ScheduledListView(BaseModel):
 
 
 class TraceView(BaseModel):
-    """What became of a notification; nothing of what it says."""
+    """What happened to a notification, without its content."""
 
     id: int
     user_id: str

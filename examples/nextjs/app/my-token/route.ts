@@ -1,6 +1,6 @@
 import { session } from "@/lib/session";
 
-/** For a service on another origin, or without AUTH_COOKIE: the token of whoever is signed in (`fetchToken`). */
+/** For a service on another origin, or without AUTH_COOKIE: the token of the signed-in user (`fetchToken`). */
 export async function GET(): Promise<Response> {
   const headers = { "Cache-Control": "no-store", Vary: "*" };
   const signedIn = await session();
