@@ -1,4 +1,4 @@
-// Builds the React example as somebody would who installs the packed package: `node example.js OUT [SERVICE]`.
+// Builds the React example against the packed package, as a user would install it: `node example.js OUT [SERVICE]`.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -3,7 +3,7 @@ export interface ApiError extends Error {
   name: "ApiError";
   /** The HTTP status. */
   status: number;
-  /** Milliseconds after which to ask again, where the service said so; otherwise 0. */
+  /** The milliseconds of the answer's `Retry-After`; 0 without one. */
   retryAfter: number;
   /** The `problem+json` body, if there was one: `title`, `detail`, `errors`. */
   problem: Record<string, unknown> | null;
@@ -14,7 +14,7 @@ export function isApiError(error: unknown): error is ApiError {
   return error instanceof Error && error.name === "ApiError";
 }
 
-/** What an answer that is not 2xx says, as an error. */
+/** An error from an answer that is not 2xx. */
 export async function readApiError(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => null)) as ApiError["problem"];
   const detail = problem?.["detail"] ?? problem?.["title"] ?? response.statusText;
@@ -27,7 +27,7 @@ export async function readApiError(response: Response): Promise<ApiError> {
   });
 }
 
-/** The HTTP status that an error carries, whoever made it; 0 if it has none. */
+/** The HTTP status of an error from any source; 0 if it has none. */
 export function statusOf(error: unknown): number {
   return Number((error as { status?: unknown } | null)?.status) || 0;
 }

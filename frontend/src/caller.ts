@@ -20,9 +20,9 @@ export interface PollAnswer {
 export interface Caller {
   /** The address that opens a stream behind `cursor`, with a credential in it. */
   streamAddress(cursor: string | null, refresh: boolean): Promise<string>;
-  /** One long poll; without a cursor a short one, which tells where the log stands. */
+  /** One long poll; without a cursor a short one, which returns the log's present cursor. */
   poll(cursor: string | null, timeout: number, refresh: boolean, signal: AbortSignal): Promise<PollAnswer>;
-  /** Whether the service answers and accepts the credential: what an EventSource that failed does not tell. */
+  /** Check that the service answers and accepts the credential, which a failed EventSource does not report. */
   ask(signal: AbortSignal): Promise<unknown>;
   /** A ticket for a token. */
   exchange(): Promise<string>;

@@ -6,27 +6,27 @@ import type { StreamEvent } from "./events.js";
 import type { Settings } from "./options.js";
 import type { ClosedReason, StreamError, StreamState } from "./state.js";
 
-const STABLE = 5_000; // a stream that has lived so long did not fail
+const STABLE = 5_000; // milliseconds after which an open stream counts as stable
 const LONGEST_STAY = 10; // with the long poll, in `streamRetry`s
 const LOOPBACK = /\/\/(localhost|127\.|\[::1)/;
-const QUICK = 500; // a long poll that is answered sooner, and without news, was not held: ask again later
+const QUICK = 500; // milliseconds; a long poll without news that is answered sooner was not held: wait before the next
 
-/** What a connection tells, and what it needs to know of the log. */
+/** The stream behind a connection: its cursor, its events and its state. */
 export interface ConnectionHost {
   readonly cursor: string | null;
   receive(event: StreamEvent): void;
-  /** The log was read up to here, maybe beyond the last event that came. */
+  /** The log was read up to this cursor, which may be beyond the last event. */
   moveTo(cursor: string): void;
   show(state: StreamState): void;
   getState(): StreamState;
 }
 
-/** What bears on a connection from outside: somebody asks for it, the network comes or goes, the page is looked at. */
+/** Outside causes to reconnect: a request of the page, a change of the network, the page shown again. */
 export type Wake = "asked" | "online" | "offline" | "visible";
 
 /** The one connection of a stream: an EventSource, or long polls, never both. */
 export interface Connection {
-  /** Go on behind the host's cursor; `again` tells that it is not the first time. */
+  /** Connect at the host's cursor; `again`: after an earlier start. */
   start(again?: boolean): void;
   wake(why: Wake): void;
   stop(): void;
@@ -42,24 +42,23 @@ export function createConnection(
   const timers = new Set<ReturnType<typeof setTimeout>>();
 
   let phase: "stopped" | "trying" | "open" | "polling" | "waiting" | "closed" = "stopped";
-  let current = new AbortController(); // what is being asked now; aborted when it is overtaken
+  let current = new AbortController(); // the present attempt; aborted when another one begins
   let closeSource = () => {};
   let error: StreamError | null = null; // the last failure; null until there was one
   let failures = 0; // in a row
   let refusals = 0; // answers of 401 in a row
-  let refresh = false; // whether the credential we had is known to be of no use
+  let refresh = false; // whether the last credential was refused
   let lastEventAt = 0;
-  let notBefore = 0; // when the service said to ask again
-  let blocked = false; // whether streams are known to fail here, so that events come by long poll
-  let streamAt = 0; // when to try one nevertheless
+  let notBefore = 0; // the time of the service's Retry-After
+  let blocked = false; // whether streams fail here, so that long polls are used
+  let streamAt = 0; // when to try a stream again
   let streamTries = 0;
-  // Until it changes, what the browser knows of the network says nothing of a service on this machine, nor of any once a
-  // connection was made in spite of it.
+  // `navigator.onLine` is ignored for a service on this machine, and after a connect in spite of it, until it changes.
   let trustsOnLine = !LOOPBACK.test(settings.url || globalThis.location?.origin);
 
   function start(again = false): void {
     if (again) error = { kind: "suspended" };
-    // What was closed for good stays so when the page is thawed, or another tab's turn comes: see `retry`.
+    // A stream that is closed for good stays closed when the page resumes or this tab becomes the leader: see `retry`.
     if (again && host.getState().status === "closed") begin("closed");
     else open();
   }
@@ -79,7 +78,7 @@ export function createConnection(
     after(settings.connectTimeout, () => lost({ kind: "network" }, true));
     if (blocked) planNextStream();
     else showAttempt(null);
-    if (signal.aborted) return; // whoever was shown it has closed the stream; so too below
+    if (signal.aborted) return; // a listener has closed the stream; so too below
     let address: string;
     try {
       address = await caller.streamAddress(host.cursor, refresh);
@@ -124,7 +123,7 @@ export function createConnection(
     if (isOffline()) trustsOnLine = false;
   }
 
-  /** By the clock, since a timer stands still while a laptop sleeps. */
+  /** Compares times, since a timer does not run while a laptop sleeps. */
   function watch(): void {
     if (Date.now() - lastEventAt > settings.silence) lost({ kind: "silent" });
     else after(settings.silence / 4, watch);
@@ -137,7 +136,7 @@ export function createConnection(
     wait({ kind: "ending", reason });
   }
 
-  /** The stream failed; `ask` tells that an answer of the service may be the reason. */
+  /** The stream failed; `ask`: an answer of the service may be the reason. */
   function lost(fault: StreamError, ask = false): void {
     if (blocked) return void poll(); // it was only a try
     failures += 1;
@@ -162,13 +161,13 @@ export function createConnection(
     if (signal.aborted) return;
     refusals = 0;
     if (!enough || !settings.reconnect) return wait(fault);
-    blocked = true; // the service answers, and streams do not come through
+    blocked = true; // the service answers, but streams do not work
     planNextStream();
     poll();
     if (host.cursor !== null) host.show({ status: "polling", shared: false });
   }
 
-  /** An answer of 401 gets one more chance, with a fresh credential. Everything else may pass. */
+  /** After a 401, retry once with a fresh credential. Other failures are temporary. */
   function refused(cause: unknown, fault: StreamError): void {
     const status = statusOf(cause);
     if (status === 401) {
@@ -206,7 +205,7 @@ export function createConnection(
   function take({ events, cursor }: PollAnswer, signal: AbortSignal): void {
     accepted();
     failures = 0;
-    if (host.cursor === null) host.moveTo(cursor); // the first answer has no events: it tells where the log stands
+    if (host.cursor === null) host.moveTo(cursor); // the first answer has no events, only the cursor
     if (host.getState().status !== "polling") host.show({ status: "polling", shared: false });
     for (const event of events) {
       if (signal.aborted) return;
@@ -244,17 +243,17 @@ export function createConnection(
     else if (phase === "polling" && why === "online") retry();
   }
 
-  /** A connection over a network that is gone, or from before a sleep, looks open until it has been silent for long. */
+  /** A connection over a lost network, or from before a sleep, seems open until its silence is noticed. */
   function doubt(why: Wake): void {
     if (why === "offline") lost({ kind: "network" });
     else if (Date.now() - lastEventAt > settings.silence) lost({ kind: "silent" });
   }
 
   function retry(): void {
-    // Whoever asks may have signed in since: a refusal of what is under way is not the last word.
+    // The user may have signed in since: a refusal of the present attempt is not final.
     refusals = 0;
     refresh = true;
-    streamAt = 0; // another network, or somebody who knows more: a stream may come through now
+    streamAt = 0; // another network, or a request of the page: a stream may work now
     if (phase === "closed") open();
     else if (phase === "waiting" || phase === "polling") attempt();
   }
@@ -264,7 +263,7 @@ export function createConnection(
     host.show({ status: "closed", reason, ...(detail && { detail }) });
   }
 
-  /** Overtake whatever is under way, so that there are never two. */
+  /** End the present attempt, so that there are never two. */
   function begin(next: typeof phase): AbortController {
     phase = next;
     current.abort();

@@ -1,14 +1,14 @@
 import type { Environment } from "./environment.js";
 import { EVENT_NAMES, type EventName, type StreamEvent } from "./events.js";
 
-/** What an open EventSource tells. */
+/** The callbacks of an open EventSource. */
 export interface EventSourceHost {
   receive(event: StreamEvent): void;
-  /** It brings nothing more. `refused` tells that the service may have said why, with a status other than 200. */
+  /** It has ended. `refused`: the service may have answered with a status other than 200. */
   fail(refused: boolean): void;
 }
 
-/** Open an EventSource. Returns the function that closes it, after which the host hears nothing more. */
+/** Open an EventSource. Returns the function that closes it, after which it calls the host no more. */
 export function openEventSource(
   EventSource: NonNullable<Environment["EventSource"]>,
   address: string,
@@ -28,7 +28,7 @@ export function openEventSource(
   }
 
   // After a break it would come back by itself, at its own pace and with a credential that may be used up; after a
-  // status other than 200 it would not, and does not say which it was.
+  // status other than 200 it would not, and the event does not contain the status.
   source.addEventListener("error", () => {
     // 2 is EventSource.CLOSED, which a replacement may lack.
     if (!closed) host.fail(source.readyState === 2);

@@ -62,7 +62,7 @@ export type NotificationOf<Type extends keyof Payloads> = Omit<Notification, "ty
   payload: Payloads[Type] & Record<string, unknown>;
 };
 
-/** In the place of every type whose payload is not declared, so that a comparison with a declared one tells them apart. */
+/** Stands for all types whose payload is not declared, so that comparing with a declared type narrows the payload. */
 export declare enum OtherType {
   Other = "",
 }
@@ -117,7 +117,7 @@ export type EventName = keyof EventData;
 /** An event by its name. `id` is the cursor behind it; `null` for `heartbeat` and `closing`, which are not in the log. */
 export type EventOf<Name extends EventName> = { event: Name; id: string | null; data: EventData[Name] };
 
-/** Any event of a stream; `event` tells which. */
+/** Any event of a stream, discriminated by `event`. */
 export type StreamEvent = { [Name in EventName]: EventOf<Name> }[EventName];
 
 /** Every event's name, in the order of the contract. */

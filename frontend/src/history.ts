@@ -1,16 +1,16 @@
 import { createCounter } from "./counter.js";
 import type { EventData, StreamEvent } from "./events.js";
 
-const KEPT = 500; // events, so that a tab which was away can be told what it missed
+const KEPT = 500; // events, for tabs that come back
 
-/** Where a tab stands in the log, and what came last. */
+/** A tab's cursor, and the latest events. */
 export interface History {
   readonly cursor: string | null;
-  /** Take an event in. False if it was here before. */
+  /** Record an event. False if it is a repeat. */
   take(event: StreamEvent): boolean;
-  /** The log was read up to here. */
+  /** Record that the log was read up to this cursor. */
   moveTo(cursor: string): void;
-  /** What somebody at `cursor` has to be told to stand where this tab does. */
+  /** The events that bring a tab at `cursor` to this tab's position. */
   since(cursor: string | null): StreamEvent[];
 }
 

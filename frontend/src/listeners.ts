@@ -1,11 +1,11 @@
-/** Those who hear one thing. */
+/** The listeners of one kind of value. */
 export interface Listeners<Value> {
-  /** Returns the function that ends it. */
+  /** Returns the function that removes it. */
   add(listener: (value: Value) => void): () => void;
   emit(value: Value): void;
 }
 
-/** Nobody, at first. */
+/** No listeners yet. */
 export function createListeners<Value>(): Listeners<Value> {
   const all = new Set<(value: Value) => void>();
 
@@ -20,7 +20,7 @@ export function createListeners<Value>(): Listeners<Value> {
       try {
         listener(value);
       } catch (error) {
-        // A listener's mistake is told to the page as any other, and costs neither the others nor the stream.
+        // A listener's exception reaches the page as an uncaught error, and disturbs neither the others nor the stream.
         setTimeout(() => {
           throw error;
         });

@@ -1,12 +1,12 @@
 import type { Environment } from "./environment.js";
 
-/** What a function that gets a credential is told. */
+/** The argument of a function that gets a credential. */
 export interface CredentialRequest {
   /** The last one was refused: do not return it again from a cache. */
   refresh: boolean;
 }
 
-/** Returns a token or a ticket. Throw an error with `status: 401` to say that the user is signed out. */
+/** Returns a token or a ticket. Throw an error with `status: 401` to report that the user is signed out. */
 export type GetCredential = (request: CredentialRequest) => string | Promise<string>;
 
 /**
@@ -14,7 +14,7 @@ export type GetCredential = (request: CredentialRequest) => string | Promise<str
  *
  * - `getToken` returns a JWT. It goes into the `Authorization` header of REST requests and, unless there is
  *   `getTicket` too, into the address of the stream.
- * - `getTicket` returns a ticket, which opens one stream once and is worth nothing afterwards; it is asked for at each
+ * - `getTicket` returns a ticket, which opens one stream once and is worth nothing afterwards; one is requested at each
  *   connection. `ticketsFrom(…)` makes one of a `getToken`. An inbox needs `getToken` or `cookies` beside it.
  * - `cookies` sends the browser's cookies, also to another origin (which must allow it, see `CORS_ORIGINS`).
  */

@@ -34,10 +34,10 @@ export type StreamState =
   | { status: "idle" }
   /** The first connection is being made. */
   | { status: "connecting" }
-  /** Events arrive as they happen. `shared` tells that they come through another tab. */
+  /** Events arrive as they happen. `shared`: they come through another tab. */
   | { status: "open"; shared: boolean }
   /** The connection was lost. `attempt` counts the failures in a row; `retryAt` is when the next attempt begins, in
-   * milliseconds since the epoch, or `null` while one is under way and while the browser is offline. */
+   * milliseconds since the epoch, or `null` during an attempt and while the browser is offline. */
   | { status: "reconnecting"; attempt: number; retryAt: number | null; error: StreamError }
   /** Streams fail here, so events come by long poll. A stream is tried again from time to time. */
   | { status: "polling"; shared: boolean }

@@ -13,7 +13,7 @@ import type { NotificationStream } from "./types.js";
 const PROTOCOL = 1; // of the messages between tabs: pages of two versions of the client do not talk to each other
 
 /**
- * Open a user's stream: it connects, comes back after every loss behind the last event that it had, and tells each
+ * Open a user's stream: it connects, resumes after every loss behind the last event that it received, and delivers each
  * event once and in order, until `close()`.
  *
  * Where there is no browser (when a page is rendered on a server) it stays `idle`.

@@ -5,29 +5,29 @@ import type { StreamState } from "./state.js";
 
 const ANSWER = 5_000; // how long the leader may take to answer; a page that is frozen never does
 
-/** What tabs need of the stream in this one. */
+/** What tab sharing needs of this tab's stream. */
 export interface TabsHost {
   readonly cursor: string | null;
   receive(event: StreamEvent): void;
   moveTo(cursor: string): void;
   show(state: StreamState): void;
   getState(): StreamState;
-  /** What a tab at `cursor` has missed of what this one knows. */
+  /** The events after `cursor` that this tab has. */
   since(cursor: string | null): StreamEvent[];
 }
 
-/** One connection for all tabs: the leader has it, the others hear of it. */
+/** One connection for all tabs: the leader has it, and passes its events on. */
 export interface Tabs extends Connection {
-  /** Tell the other tabs, if this is the leader. */
+  /** Pass an event on to the other tabs, if this is the leader. */
   passOn(event: StreamEvent): void;
   passOnState(state: StreamState): void;
 }
 
 type Message = { from: string } & Content;
 type Content =
-  | { type: "lead" } // I have the connection now
-  | { type: "resign" } // I have it no longer
-  | { type: "hello"; cursor: string | null } // this is where I stand
+  | { type: "lead" } // this tab has the connection now
+  | { type: "resign" } // this tab has it no longer
+  | { type: "hello"; cursor: string | null } // this tab's cursor
   | { type: "welcome"; to: string; state: StreamState; cursor: string | null; events: StreamEvent[] }
   | { type: "event"; event: StreamEvent }
   | { type: "state"; state: StreamState }
@@ -36,9 +36,9 @@ type Content =
 /**
  * Share `connection` with the other tabs that use the same `name`.
  *
- * Whoever holds the lock leads. The browser gives it to the next in line when its holder's tab is closed, and a tab
- * whose leader does not answer takes it. A new leader goes on behind its own cursor, and the others say where they
- * stand: what one of them has missed is in the leader's history.
+ * The holder of the lock leads. The browser passes the lock to the next in line when its holder's tab is closed, and a
+ * tab whose leader does not answer steals it. A new leader resumes at its own cursor, and the others send theirs: what
+ * one of them has missed is in the leader's history.
  */
 export function createTabs(
   { locks, BroadcastChannel }: Environment,
@@ -54,7 +54,7 @@ export function createTabs(
   let turn = 0; // numbers our requests for the lock, so that an earlier one's end is not taken for this one's
   let queued = new AbortController();
   let release = () => {};
-  let leader: string | null = null; // whom we follow, once we stand where it does
+  let leader: string | null = null; // the tab that this one follows, once it has the same cursor
   let again = false; // whether this tab has had a connection before
   let lastMessageAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -113,7 +113,7 @@ export function createTabs(
   }
 
   function hello(): void {
-    leader = null; // until it has told us what we missed, what it says next would come too early
+    leader = null; // until its history has arrived, its next events would be early
     post({ type: "hello", cursor: host.cursor });
     clearTimeout(timer);
     timer = setTimeout(() => takeTurn(true), ANSWER);
@@ -135,12 +135,12 @@ export function createTabs(
     if (message.type !== "hello") return;
     const { from, cursor } = message;
     if (cursor !== null && host.cursor === null) {
-      host.moveTo(cursor); // we were opened too late to know what this tab has seen: begin where it stands
+      host.moveTo(cursor); // this tab opened too late to have that tab's events: begin at its cursor
       connection.start(true);
     }
     const state = asMessage(host.getState());
     post({ type: "welcome", to: from, state, cursor: host.cursor, events: host.since(cursor) });
-    // A tab that somebody opens now is a wish to be connected, whatever ended the stream before.
+    // A tab that is opened now requests a connection, whatever ended the stream before.
     if (cursor === null && state.status === "closed") connection.wake("asked");
   }
 
@@ -165,7 +165,7 @@ export function createTabs(
 
   function wake(why: Wake): void {
     if (role !== "following") return connection.wake(why);
-    if (why === "offline") return; // the leader hears of it too
+    if (why === "offline") return; // the leader gets the event too
     if (leader !== null && Date.now() - lastMessageAt > silence) hello();
     // The leader may be hidden, where its own timers hardly run.
     post({ type: "wake", why });
@@ -199,7 +199,7 @@ export function createTabs(
   };
 }
 
-/** What a function threw may be anything; a message holds only what can be copied. */
+/** A thrown value may be anything; a message carries only what can be cloned. */
 function asMessage(state: StreamState): StreamState {
   if (state.status !== "reconnecting" || state.error.kind !== "credentials") return state;
   return { ...state, error: { kind: "credentials", cause: String(state.error.cause) } };

@@ -16,7 +16,7 @@ let isReported = false; // so that the console does not repeat it at each attemp
 export async function readToken(getToken: GetCredential, request: CredentialRequest): Promise<string> {
   const token = String(await getToken(request)).trim(); // a text file of a token ends with a newline
   if (JWT.test(token) && token.length <= LONGEST) return token;
-  // biome-ignore lint/suspicious/noConsole: only whoever wrote the page can put it right
+  // biome-ignore lint/suspicious/noConsole: only the page's author can fix it
   if (!isReported) console.error(PROBLEM);
   isReported = true;
   throw new TypeError(PROBLEM);

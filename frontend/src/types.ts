@@ -5,11 +5,11 @@ import type { StreamState } from "./state.js";
 export interface NotificationStream {
   /** The state now: the same object until it changes. */
   getState(): StreamState;
-  /** Hear that the state has changed. Returns the function that ends it. */
+  /** Call `listener` when the state has changed. Returns the function that unsubscribes. */
   subscribe(listener: () => void): () => void;
-  /** Hear the events of one name, in the stream's order, each once. Returns the function that ends it. */
+  /** Receive the events of one name, in the stream's order, each once. Returns the function that unsubscribes. */
   on<Name extends EventName>(name: Name, listener: (data: EventData[Name], event: EventOf<Name>) => void): () => void;
-  /** Hear every event, in the stream's order, each once. Returns the function that ends it. */
+  /** Receive every event, in the stream's order, each once. Returns the function that unsubscribes. */
   listen(listener: (event: StreamEvent) => void): () => void;
   /** Where this tab stands in the user's log: what to begin behind another time. `null` before the first event. */
   readonly cursor: string | null;

@@ -1,6 +1,6 @@
 import type { Notification } from "shirase";
 
-/** When which notification arrived in which panel: the page is both producer and users, so it can measure. */
+/** When each notification arrived in which panel: the page is both producer and users, so it can measure. */
 export interface Arrivals {
   /** A notification has arrived. */
   record(notification: Notification): void;

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { useDesktopNotifications } from "shirase/react";
 
-/** Asks for the desktop when it is clicked, and never before. */
+/** Requests the permission for desktop notifications when it is clicked, never before. */
 export function DesktopSwitch(): ReactNode {
   const { permission, request } = useDesktopNotifications();
   if (permission !== "default") return null;

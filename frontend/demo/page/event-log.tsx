@@ -6,7 +6,7 @@ import { isWide } from "./window.js";
 
 const KEPT = 100;
 
-/** What came over the wire, as it came, and what was asked for: nothing, while nobody does anything. */
+/** The events and requests on the wire, as they happen: none while the page is idle. */
 export function EventLog({ user, network }: { user: string; network: Network }): ReactNode {
   const stream = useNotificationStream();
   const { requests } = useSyncExternalStore(network.subscribe, network.getSnapshot);

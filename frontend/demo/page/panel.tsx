@@ -13,7 +13,7 @@ interface PanelProps extends Pick<Session, "user" | "getToken"> {
   onSwitch: (user: string) => Promise<void>;
 }
 
-/** All that one user has: the state of the connection, bell, list, and what comes over the wire. */
+/** One user's panel: the state of the connection, the bell, the list, and the events on the wire. */
 export function Panel({ user, getToken, network, isSignedOut, onSignOut, onArrival, onSwitch }: PanelProps): ReactNode {
   const { isCut } = useSyncExternalStore(network.subscribe, network.getSnapshot);
   useNotificationSSE({ onNotification: onArrival });
@@ -65,7 +65,7 @@ export function Panel({ user, getToken, network, isSignedOut, onSignOut, onArriv
   );
 }
 
-/** Who sits here; another name lets somebody else in, if the service knows such an id. */
+/** The panel's user. Entering another name switches to that user, if the id is valid. */
 function Who({ user, onSwitch }: Pick<PanelProps, "user" | "onSwitch">): ReactNode {
   const [name, setName] = useState(user);
   const [problem, setProblem] = useState("");

@@ -11,7 +11,7 @@ interface SeatProps {
   onSwitch: (session: Session) => void;
 }
 
-/** Where one user sits: signed in, with a network of their own and all of it in one panel. */
+/** One user: signed in, with their own simulated network, in one panel. */
 export function Seat({ session, onArrival, onSwitch }: SeatProps): ReactNode {
   const network = useNetwork(session.user);
   const [isSignedOut, setSignedOut] = useState(false);

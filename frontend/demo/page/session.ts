@@ -1,4 +1,4 @@
-/** What the demo grants to whoever asks; a real application's sign-in stands here. */
+/** The demo signs in anyone; a real application has its sign-in here. */
 interface Grant {
   token: string;
   expires_in: number;

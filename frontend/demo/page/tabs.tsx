@@ -58,7 +58,7 @@ export function Tabs({ session }: { session: Session }): ReactNode {
   );
 }
 
-/** How many streams the user has, counted anew whenever a frame tells that its connection has changed. */
+/** The number of the user's streams, counted again when a frame reports a change of its connection. */
 function useStreamCount({ getToken }: Session): number | null {
   const [streams, setStreams] = useState<number | null>(null);
   const count = useCallback(async () => {

@@ -2,7 +2,7 @@ import type { Notification } from "../events.js";
 import type { StreamState } from "../state.js";
 import { labelsFrom } from "./texts.js";
 
-/** Every word that the components say. Replace those you want with `labels` of `NotificationsProvider`. */
+/** All texts of the components. Replace any of them with `labels` of `NotificationsProvider`. */
 export interface Labels {
   /** The name of the bell, its panel and the list. */
   notifications: string;
@@ -59,7 +59,7 @@ export interface Labels {
   /** A change was refused, and has been taken back. */
   notSaved: string;
   tryAgain: string;
-  /** What `SSEConnectionStatus` says in each state. */
+  /** What `SSEConnectionStatus` shows in each state. */
   status: (state: StreamState) => string;
   retryNow: string;
 }

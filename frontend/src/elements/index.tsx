@@ -12,7 +12,7 @@ import {
 
 declare const STYLES: string; // the stylesheet, which the build puts in
 
-/** What an element takes as its `options`, beside what its attributes say: all that `NotificationsProvider` takes. */
+/** The `options` of an element, beside its attributes: the props of `NotificationsProvider`. */
 export type ElementOptions = Partial<Omit<NotificationsProviderProps, "children">>;
 
 const ATTRIBUTES = ["user", "url", "token-url", "cookies", "locale", "align"];
@@ -23,7 +23,7 @@ const Element = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
 /**
  * What the elements have in common: a shadow tree with the components in it, and their stylesheet.
  *
- * Nothing is opened before `user` and one of `token-url`, `cookies` and `options` say who is calling. Without a `user`
+ * Nothing is opened before `user` and one of `token-url`, `cookies` and `options` identify the caller. Without a `user`
  * it asks to sign in, by an event `sign-in`.
  */
 abstract class NotificationElement extends Element {
@@ -78,7 +78,7 @@ abstract class NotificationElement extends Element {
       onSignIn: () => this.dispatch("sign-in", null),
       ...this.#options,
     };
-    // A title was chosen: whoever prevents the event keeps the user on the page.
+    // A title was clicked: preventing the event keeps the user on the page.
     const select = (notification: unknown, event: { preventDefault(): void }) => {
       if (!this.dispatch("select", notification)) event.preventDefault();
     };

@@ -3,35 +3,35 @@ import type { EventData, Notification, StreamEvent } from "../events.js";
 import { type ByCategory, type CountsSnapshot, recount } from "./counts.js";
 import { after, type Kind } from "./view.js";
 
-/** Something that was asked of the service, and is shown before the stream tells of it. */
+/** A change that was requested, and is shown before the stream confirms it. */
 export interface Change {
   readonly kind: Kind;
-  /** Whether it is about this notification. */
+  /** Whether it concerns this notification. */
   covers(id: number): boolean;
-  /** Whether it is about all there were. */
+  /** Whether it concerns all notifications that there were. */
   readonly all: boolean;
   /** Whether the service has answered. */
   done: boolean;
-  /** Whether no event is to come of it: nothing was changed, or what is loaded is newer. */
+  /** Whether no event will confirm it: nothing changed, or what is loaded is newer. */
   silent: boolean;
 }
 
-/** What is under way. */
+/** The changes that the stream has not confirmed. */
 export interface Changes {
   begin(kind: Kind, ids: readonly number[] | "all"): Change;
-  /** Take it back: the service has refused. */
+  /** Undo it: the service has refused it. */
   drop(change: Change): void;
-  /** What is loaded was fetched anew. */
+  /** The loaded notifications were fetched again. */
   renew(): void;
-  /** Forget what the service has done and what is loaded shows by itself, or what this event tells. */
+  /** Drop changes that the loaded notifications contain, or that this event confirms. */
   settle(event?: StreamEvent): void;
-  /** A notification with all of it done; `undefined` if it is gone. */
+  /** A notification with all changes applied; `undefined` if it is gone. */
   overlay(notification: Notification): Notification | undefined;
-  /** The counts with all of it done. */
+  /** The counts with all changes applied. */
   count(byCategory: ByCategory): CountsSnapshot;
 }
 
-/** Nothing is under way. `items` are the notifications that are loaded, as the service has told them. */
+/** No changes yet. `items` are the loaded notifications, as the service sent them. */
 export function createChanges(items: ReadonlyMap<number, Notification>, counter: Counter): Changes {
   const changes = new Set<Change>();
 

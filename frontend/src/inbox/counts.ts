@@ -3,20 +3,20 @@ import type { Notification } from "../events.js";
 import type { Changes } from "./changes.js";
 import type { Kind } from "./view.js";
 
-/** What a badge and tabs show. `null` while it is not known. */
+/** What a badge and tabs show. `null` while unknown. */
 export interface CountsSnapshot {
   /** How many are unread. */
   readonly unreadCount: number | null;
-  /** How many are unread and came to the top after the user last looked. */
+  /** How many are unread and rose to the top after the list was last seen. */
   readonly unseenCount: number | null;
-  /** The unread ones of each category that has any; `null` unless an inbox has asked for it. */
+  /** The unread ones of each category that has any; `null` unless an inbox requests it. */
   readonly byCategory: ByCategory;
 }
 
 /** Counts by category. */
 export type ByCategory = Readonly<Record<string, number>> | null;
 
-/** The counts with all that is under way done, of which some may be about `all` notifications. */
+/** The counts with all unconfirmed changes applied, some of which may concern `all` notifications. */
 export function recount(
   { unread, unseen }: Counter,
   byCategory: ByCategory,
@@ -24,7 +24,7 @@ export function recount(
   overlay: Changes["overlay"],
   all: ReadonlySet<Kind | false>,
 ): CountsSnapshot {
-  // What came after "all" is new, and so it is loaded. Otherwise there may be others that are not.
+  // Notifications that arrived after an "all" are loaded. Without one there may be others that are not loaded.
   const isUnreadLoaded = all.has("read") || all.has("archived");
   const isUnseenLoaded = isUnreadLoaded || all.has("seen");
   let [unreadSum, unseenSum] = [isUnreadLoaded ? 0 : unread, isUnseenLoaded ? 0 : unseen];

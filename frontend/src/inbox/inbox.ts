@@ -11,11 +11,11 @@ const PART = 1_000; // ids that the service takes in one request
 const LARGEST = 200; // notifications of a page
 
 /**
- * Keep a user's notifications, by REST and by the events of `stream`. Several inboxes over one stream, each with a
- * filter of its own, share what is loaded, the counts and what is under way.
+ * Keep a user's notifications current, by REST and by the events of `stream`. Several inboxes over one stream, each with
+ * its own filter, share the loaded notifications, the counts and the unconfirmed changes.
  *
- * The list is fetched once the stream has a cursor, and what happens from then on is applied to it, so that nothing
- * falls between the two.
+ * The list is fetched once the stream has a cursor, and later events are applied to it, so that none is lost between
+ * the two.
  *
  * @throws TypeError naming an option that is wrong.
  */
@@ -49,7 +49,7 @@ export function createInbox(stream: NotificationStream, options: InboxOptions = 
     generation += 1;
     tab.tried = true;
     tab.covered = stream.cursor !== null;
-    // As many as there are, so that whoever has scrolled down stays there.
+    // As many as are shown, so that the scroll position stays.
     const size = status === "ready" ? visible().length : 0;
     await load(null, Math.min(LARGEST, Math.max(pageSize, size))).finally(store.publish);
   }
@@ -97,7 +97,7 @@ export function createInbox(stream: NotificationStream, options: InboxOptions = 
     await Promise.all(requests);
   }
 
-  /** Of a filtered list the service knows no "all": its pages name them. */
+  /** The service has no "all" for a filtered list, so its pages supply the ids. */
   async function changeAll(kind: Kind, path: string): Promise<void> {
     if (isWhole({ ...filter, unread: false })) return store.change(kind, "all", () => store.ask("POST", `${path}-all`));
     const requests: Promise<void>[] = [];
@@ -119,7 +119,7 @@ export function createInbox(stream: NotificationStream, options: InboxOptions = 
       if (undoFor && (await isUndone(id, undoFor))) return { updated: 0 };
       return store.ask("DELETE", `/${id}`).catch((problem: unknown) => {
         if (statusOf(problem) !== 404) throw problem;
-        // Somebody else has removed it, and no event may be left to tell of it.
+        // Another device has removed it, and its event may have arrived before.
         store.items.forget(id);
         return { updated: 0 };
       });

@@ -8,12 +8,12 @@ export interface Page {
   next_before: number | null;
 }
 
-/** The notifications that are loaded, as the service has told them, whichever list has asked for them. */
+/** The loaded notifications of all lists, as the service sent them. */
 export interface Items {
   readonly all: ReadonlyMap<number, Notification>;
   /** How often events were missed. */
   age: number;
-  /** At which age it was told last: one that was told before may be gone. */
+  /** The age at which it was last sent: an older one may be gone. */
   ageOf(id: number): number;
   apply(event: StreamEvent): void;
   /** It is gone, as the service has answered. */

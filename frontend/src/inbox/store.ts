@@ -6,16 +6,16 @@ import type { ByCategory } from "./counts.js";
 import { createItems, type Page } from "./items.js";
 import { type InboxFilter, isWhole, joins, type Kind, toQuery } from "./view.js";
 
-const PATIENCE = 2_000; // how long to wait for the stream before a list is fetched without it
+const PATIENCE = 2_000; // milliseconds to wait for the stream before a list is fetched without it
 const RETRY = 10_000; // after a fetch that failed
-const BURST = 300; // milliseconds in which several events ask for the counts once
+const BURST = 300; // milliseconds in which several events cause one request for the counts
 
 /** One inbox over the stream. */
 export interface Tab {
   readonly filter: InboxFilter;
   /** Whether it shows the counts by category. */
   readonly byCategory: boolean;
-  /** Whether the events since its list was last fetched are all told to us. */
+  /** Whether every event since its list was last fetched has arrived. */
   covered: boolean;
   /** Whether its list was fetched before. */
   tried: boolean;
@@ -49,7 +49,7 @@ function createStore(stream: NotificationStream) {
   const ends = [stream.listen(follow), stream.subscribe(begin)];
   let timer = setTimeout(begin, PATIENCE, true);
   let countedTo = 0; // the newest notification that the unread count of a page has in it
-  let isBegun = false; // whether the stream has a place: what was fetched before misses events that nobody tells
+  let isBegun = false; // whether the stream has a cursor: a page fetched before may miss events
   let byCategory: ByCategory = null;
   let counting: ReturnType<typeof setTimeout> | undefined;
 
@@ -104,14 +104,14 @@ function createStore(stream: NotificationStream) {
     counter.unseen = unseen;
   }
 
-  /** Take the newest page, which somebody else has fetched. */
+  /** Take the newest page, which a server has fetched. */
   function seed(page: Page): void {
     isBegun = stream.cursor !== null;
     items.take(page, []);
     assume(page, []);
   }
 
-  /** Fetch a page of a list, and take it with what has happened meanwhile, if it `isWanted` still. */
+  /** Fetch a page of a list, and take it with what has happened meanwhile, if it is still current. */
   async function fetchPage(filter: InboxFilter, limit: number, before: number | null, isCurrent: () => boolean) {
     const since: StreamEvent[] = [];
     const mine = items.age;
@@ -128,7 +128,7 @@ function createStore(stream: NotificationStream) {
     }
   }
 
-  /** Fetch the counts by category when a burst is over, if anybody wants them. */
+  /** Fetch the counts by category after a burst, if an inbox shows them. */
   function fetchCounts(delay = BURST): void {
     if (![...tabs].some((tab) => tab.byCategory)) return;
     clearTimeout(counting);
@@ -142,7 +142,7 @@ function createStore(stream: NotificationStream) {
     }, delay);
   }
 
-  /** Do something that is shown at once, and take it back if the service refuses. */
+  /** Show a change at once, and undo it if the service refuses it. */
   async function change(kind: Kind, ids: readonly number[] | "all", act: () => Promise<unknown>): Promise<void> {
     const change = changes.begin(kind, ids);
     publish();

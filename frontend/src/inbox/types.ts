@@ -32,20 +32,20 @@ export interface InboxOptions extends InboxFilter {
   pageSize?: number;
   /** Whether the snapshot has the counts by category, which one request after an event keeps true. `false`. */
   byCategory?: boolean;
-  /** What is there already. Nothing is fetched then: the stream, begun behind its `cursor`, tells the rest. */
+  /** The newest page, fetched already. The stream, opened at its `cursor`, delivers the rest, and nothing is fetched. */
   initial?: InitialInbox;
 }
 
 /**
- * A user's notifications, kept true by the stream. `createInbox` makes it.
+ * A user's notifications, kept current by the stream. `createInbox` makes it.
  *
- * What changes them is shown at once, in all inboxes over the stream. If the service refuses, it is taken back, and the
- * promise rejects.
+ * A change is shown at once, in all inboxes over the stream. If the service refuses it, it is undone, and the promise
+ * rejects.
  */
 export interface Inbox {
-  /** The same object until something changes, as `useSyncExternalStore` wants it. */
+  /** The same object until something changes, as `useSyncExternalStore` requires. */
   getSnapshot(): InboxSnapshot;
-  /** Hear that the snapshot has changed. Returns the function that ends it. */
+  /** Call `listener` when the snapshot has changed. Returns the function that unsubscribes. */
   subscribe(listener: () => void): () => void;
   /** Load the next page of older ones. Does nothing at the end of the list, or while one is being loaded. */
   loadMore(): Promise<void>;
@@ -61,22 +61,22 @@ export interface Inbox {
   unarchive(ids: readonly number[]): Promise<void>;
   /** Archive all of this inbox, also those that are not loaded. */
   archiveAll(): Promise<void>;
-  /** Everything up to now counts as seen: the user has looked at the list. Asks for nothing if nothing is unseen. */
+  /** Mark everything up to now as seen: the user has seen the list. Sends no request if nothing is unseen. */
   markAsSeen(): Promise<void>;
   /**
    * Remove one.
    *
-   * With `undoFor` the service is asked so many milliseconds later, or at `flush()`; until then `restore(id)` undoes it.
+   * With `undoFor` the request is sent so many milliseconds later, or at `flush()`; until then `restore(id)` undoes it.
    */
   remove(id: number, options?: { undoFor?: number }): Promise<void>;
-  /** Undo the removal of one that the service was not asked for yet. */
+  /** Undo a removal that was not sent yet. */
   restore(id: number): void;
-  /** Carry out at once what could still be undone: the page is left. */
+  /** Send all removals that could still be undone: the page is left. */
   flush(): void;
   /** Fetch the list again, from the newest. */
   refresh(): Promise<void>;
-  /** Ask for the unread count. Only of use while the stream is down: otherwise the stream tells it. */
+  /** Fetch the unread count. Only useful while the stream is down: otherwise the stream delivers it. */
   refreshUnreadCount(): Promise<void>;
-  /** Stop following the stream, and carry out what could still be undone. The stream itself stays open. */
+  /** Stop following the stream, and send the removals that could still be undone. The stream itself stays open. */
   close(): void;
 }

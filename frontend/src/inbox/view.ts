@@ -51,7 +51,7 @@ export function joins({ archived, unread }: InboxFilter, event: string): boolean
   return [archived ? "archived" : "unarchived", unread && "unread", "reset"].includes(event);
 }
 
-/** What a list asks for, as the query of a request. */
+/** The query of a list's request. */
 export function toQuery({ search, ...asked }: InboxFilter & { limit: number; before: number | null }): string {
   const parameters = Object.entries({ ...asked, q: search?.trim() }).filter(([, value]) => value);
   return `${new URLSearchParams(parameters as string[][])}`;

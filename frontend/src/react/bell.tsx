@@ -64,7 +64,7 @@ export function NotificationBell(props: NotificationBellProps): ReactNode {
   };
 
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: it only hears what bubbles from the button and the panel
+    // biome-ignore lint/a11y/noStaticElementInteractions: it only handles what bubbles from the button and the panel
     <div ref={all} className={classNames("shirase-bell", className)} onKeyDown={onKeyDown} onBlur={onBlur}>
       <button
         ref={bell}

@@ -17,7 +17,7 @@ interface ContentProps {
   onAct: () => void;
 }
 
-/** What a notification says. Whatever a producer wrote is text, never markup, and has its own direction. */
+/** A notification's texts. What a producer wrote is text, never markup, and has its own direction. */
 export function Content({ notification, isHidden, title, below, onAct }: ContentProps): ReactNode {
   const { type, message, is_read, priority, count, actors, actions, updated_at } = notification;
   const { labels, locale } = useProvided();

@@ -22,7 +22,7 @@ export interface Provided {
   readonly navigate: Navigate | undefined;
   /** Whether there is no user. */
   readonly isSignedOut: boolean;
-  /** Signs the user in and opens again what was closed for want of it; `undefined` if the page cannot. */
+  /** Signs the user in and reopens the stream; `undefined` if the page has no `onSignIn`. */
   readonly signIn: (() => void) | undefined;
   readonly labels: Labels;
   readonly locale: string | undefined;

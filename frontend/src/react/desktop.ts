@@ -52,7 +52,7 @@ export function showOnDesktop(shown: DesktopMessage, navigate?: Navigate): boole
 }
 
 /**
- * Whether the desktop may be used, and how to ask for it.
+ * The permission for desktop notifications, and how to request it.
  *
  * Call `request` in the handler of a click or a key: without a gesture of the user it does not ask, since browsers
  * count that against a site, and people answer no.
@@ -85,7 +85,7 @@ function followPermission(listener: () => void): () => void {
       status = permission;
       status.addEventListener("change", listener);
     },
-    () => {}, // a browser that does not know the name; then it is heard of at the next render
+    () => {}, // a browser that does not know the name: the change shows at the next render
   );
   return () => {
     listeners.delete(listener);

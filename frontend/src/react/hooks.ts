@@ -54,7 +54,7 @@ export interface Notifications extends InboxSnapshot {
   loadMore(): Promise<void>;
   /** Fetch the list again. Hardly ever needed: the stream keeps it true. */
   refreshNotifications(): Promise<void>;
-  /** Ask for the unread count. Only of use while there is no connection. */
+  /** Fetch the unread count. Only useful while there is no connection. */
   refreshUnreadCount(): Promise<void>;
 }
 

@@ -119,7 +119,7 @@ function Removed({ notification, state, removal, restore }: NotificationItemProp
   );
 }
 
-/** A link if there is a safe address, a button if somebody wants to know of a choice, and otherwise text. */
+/** A link if there is a safe address, a button if there is an `onSelect`, and otherwise text. */
 function Title({ notification, markAsRead, linkTo = ownUrl, onSelect }: NotificationItemProps): ReactNode {
   const closePanel = useContext(CloseContext);
   const address = safeLink(linkTo(notification));

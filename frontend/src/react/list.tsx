@@ -65,7 +65,7 @@ export function NotificationList({
   const newestBefore = useNewestBefore(main);
   const today = useNow();
 
-  /** Do what was asked for. If the service refuses, offer to ask again. */
+  /** Perform a change. If the service refuses it, offer to retry. */
   const attempt = async (action: () => Promise<void>) => {
     setRefused(null);
     try {
@@ -118,7 +118,7 @@ export function NotificationList({
         <parts.SignedOut />
       ) : (
         <>
-          {/* Safari takes a list without bullets for none, unless it is told. */}
+          {/* Safari does not treat a list without bullets as a list, unless it has the role. */}
           {/* biome-ignore lint/a11y/noRedundantRoles: see above */}
           <ul id={listId} role="list" className="shirase-items" {...focus.handlers}>
             {rows.map(({ notification, state }, index) => (

@@ -4,7 +4,7 @@ import { useProvided } from "./context.js";
 
 const SHORT = 100; // characters that fit into the lines of a message anywhere, unless there are line breaks
 
-/** A message of a few lines; a longer one is cut off until somebody wants to read on. */
+/** A message of a few lines; a longer one is clamped until the user expands it. */
 export function Message({ text, about }: { text: string; about: string }): ReactNode {
   const { labels } = useProvided();
   const paragraph = useRef<HTMLParagraphElement>(null);

@@ -21,7 +21,7 @@ export function Empty({ isSearch }: { isSearch: boolean }): ReactNode {
   return isSearch ? <Vacant title={labels.noResults} /> : <Vacant title={labels.empty} hint={labels.emptyHint} />;
 }
 
-/** In the list's place for somebody who is signed out. */
+/** Shown in place of the list to a signed-out user. */
 export function SignedOut(): ReactNode {
   const { labels, signIn } = useProvided();
   return (

@@ -54,7 +54,7 @@ function place(anchor: HTMLElement, panel: HTMLElement, align: PanelAlign): () =
     const y = isAbove ? top - GAP - offsetHeight : bottom + GAP;
     move(panel, Math.max(MARGIN, Math.min(x, width - MARGIN - offsetWidth)), Math.max(MARGIN, y));
   };
-  // In the next frame, since a size that changes while sizes are told of is an error to browsers.
+  // In the next frame, since browsers report an error if a ResizeObserver's callback changes sizes.
   const observer = globalThis.ResizeObserver && new ResizeObserver(() => requestAnimationFrame(update));
   for (const each of [anchor, panel]) observer?.observe(each);
   window.addEventListener("scroll", update, true); // also of anything around the bell

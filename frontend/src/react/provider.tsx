@@ -13,7 +13,7 @@ import { useInitial } from "./use-initial.js";
 import { useFaviconDot, useSound, useTitleCount } from "./use-page-signs.js";
 import { useWords } from "./use-words.js";
 
-const BURST = 400; // milliseconds in which those that arrive are announced as one
+const BURST = 400; // milliseconds in which arrivals are announced together
 
 /** What `NotificationsProvider` takes: all that a stream and an inbox take, and how to speak to the user. */
 export interface NotificationsProviderProps extends ClientOptions {
@@ -31,11 +31,11 @@ export interface NotificationsProviderProps extends ClientOptions {
   /** Whether what arrives makes a sound, or the address of one; after the user's first gesture. `false`. */
   sound?: boolean | string;
   /**
-   * Signs the user in: called when somebody who is signed out asks for it. When what it returns has come to pass, a
+   * Signs the user in: called when a signed-out user requests it. When the returned promise has resolved, a
    * stream that was closed is opened again.
    */
   onSignIn?: () => unknown;
-  /** Whether screen readers are told of what arrives. `true`. */
+  /** Whether arrivals are announced to screen readers. `true`. */
   announce?: boolean;
   /** Whether what arrives while the page is hidden comes up on the desktop, if the user has permitted it. `false`. */
   desktop?: boolean;

@@ -10,7 +10,7 @@ export interface SSEConnectionStatusProps {
   className?: string;
 }
 
-/** Says where the connection stands, and offers to try at once while there is none. */
+/** Shows the state of the connection, and a button to retry while there is none. */
 export function SSEConnectionStatus({ className }: SSEConnectionStatusProps): ReactNode {
   const { labels } = useProvided();
   const { state, retryNow } = useNotificationSSE();

@@ -2,7 +2,7 @@
 import { type ReactNode, useMemo, useSyncExternalStore } from "react";
 import { relativeTime } from "../display/index.js";
 
-const TICK = 15_000; // milliseconds between two looks at the clock; it asks no server
+const TICK = 15_000; // milliseconds between two updates; they send no request
 
 /** How long ago it was, kept true. On the server it is empty: the reader's clock and language are not known there. */
 export function RelativeTime({ at, locale }: { at: string; locale: string | undefined }): ReactNode {

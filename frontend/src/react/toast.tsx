@@ -9,7 +9,7 @@ import { ownUrl } from "./item.js";
 /** What `Toast` of the parts takes. */
 export interface NotificationToastProps {
   notification: Notification;
-  /** Take it away. */
+  /** Dismiss it. */
   dismiss: () => void;
   /** Its title was chosen. */
   select: () => void;

@@ -19,7 +19,7 @@ export interface NotificationToastsProps {
  * What arrives, at the edge of the window, one above the other.
  *
  * While the pointer is over them, the focus in them or the page hidden, they stay. One that is read, archived or deleted
- * meanwhile, on whatever device, goes. Screen readers are told by the provider, so that they hear it once.
+ * meanwhile, on whatever device, goes. The provider announces it to screen readers, once.
  */
 export function NotificationToasts({ className, limit = 3, duration = 6_000 }: NotificationToastsProps): ReactNode {
   const { labels, parts } = useProvided();

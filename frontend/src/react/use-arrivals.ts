@@ -5,7 +5,7 @@ import { useProvided } from "./context.js";
 
 const RECENT = 60_000; // milliseconds; older ones were missed, not new
 
-/** Calls `tell` with each that arrives now, or rises to the top again; not with what was missed long ago. */
+/** Calls `onArrival` with each notification that arrives now or rises to the top again, not with missed ones. */
 export function useArrivals(onArrival: (notification: Notification) => void): void {
   const { client } = useProvided();
   const latest = useRef(onArrival);

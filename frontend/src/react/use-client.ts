@@ -7,13 +7,13 @@ import type { Client } from "./context.js";
 /** What a client is made of. `user: null` means that nobody is signed in: nothing is opened then. */
 export type ClientOptions = Omit<StreamOptions, "user"> & InboxOptions & { user?: string | number | null };
 
-// On the server there is nothing to lay out, and React 18 says so with a warning.
+// On the server there is no layout, and React 18 warns about the hook.
 const useBeforeEffects = typeof window === "undefined" ? useEffect : useLayoutEffect;
 
 /**
  * A stream and an inbox for as long as the component lives, and new ones when the options change.
  *
- * Functions may be new ones at each render: the latest is called, and nothing is opened anew for it.
+ * Functions may change at each render: the latest is called, and nothing is reopened.
  *
  * @returns `null` until the first effect. Never one that was made for other options: what one user has is not shown to
  * the next, not for a single frame.

@@ -35,7 +35,7 @@ export function useKeptFocus<Fallback extends HTMLElement>(items: unknown) {
     if (item) focused.current = { list, id: item.dataset["id"] ?? "", index: [...list.children].indexOf(item) };
   };
   const onBlur = ({ target }: FocusEvent) => {
-    // The focus was taken elsewhere, unless what had it is being removed, of which some browsers tell too.
+    // The focus was taken elsewhere, unless what had it is being removed, for which some browsers send the event too.
     const before = focused.current;
     queueMicrotask(() => {
       if (focused.current === before && target.isConnected) focused.current = null;

@@ -1,7 +1,7 @@
 "use client";
 import { useEffect, useRef } from "react";
 
-// The Navigation API tells of history.pushState() too; TypeScript's DOM does not know it yet.
+// The Navigation API reports history.pushState() too; TypeScript's DOM does not know it yet.
 const navigation = () => (globalThis as { navigation?: EventTarget }).navigation;
 
 /** Calls `act` when the page goes to another address within one document, while `isActive`. */
@@ -13,7 +13,7 @@ export function useNavigation(isActive: boolean, act: () => void): void {
   useEffect(() => {
     if (!isActive) return;
     const from = location.href;
-    const tell = () => {
+    const report = () => {
       if (location.href !== from) latest.current(); // routers also note other things in the history
     };
     const sources: [EventTarget | undefined, string][] = [
@@ -21,13 +21,13 @@ export function useNavigation(isActive: boolean, act: () => void): void {
       [window, "hashchange"],
       [navigation(), "currententrychange"],
     ];
-    for (const [target, type] of sources) target?.addEventListener(type, tell);
-    // Without that API, a router is heard by what it draws for the new address.
-    const drawn = navigation() ? null : new MutationObserver(tell);
+    for (const [target, type] of sources) target?.addEventListener(type, report);
+    // Without that API, a router's navigation is detected by the change of the page.
+    const drawn = navigation() ? null : new MutationObserver(report);
     drawn?.observe(document, { childList: true, subtree: true });
     return () => {
       drawn?.disconnect();
-      for (const [target, type] of sources) target?.removeEventListener(type, tell);
+      for (const [target, type] of sources) target?.removeEventListener(type, report);
     };
   }, [isActive]);
 }

@@ -14,7 +14,7 @@ export interface NotificationSSE {
   readonly state: StreamState;
   /** Whether a stream is open, here or in the tab that this one shares it with. */
   readonly isConnected: boolean;
-  /** Hear no more. The stream of a provider stays open for all others; one of this component's own is closed. */
+  /** Stop listening. A provider's stream stays open for the others; this component's own is closed. */
   disconnect(): void;
   /** Try at once what is being waited for, or open again what the service or `disconnect` ended. */
   retryNow(): void;
@@ -83,7 +83,7 @@ export function useNotificationSSE(options: NotificationSSEOptions = {}): Notifi
 }
 
 function reportStates(stream: NotificationStream, handlers: () => NotificationSSEHandlers): () => void {
-  let reported: unknown = null; // the fault or the kind of connection that was told of last
+  let reported: unknown = null; // the fault or the kind of connection that was reported last
   const report = () => {
     const state = stream.getState();
     const what = state.status === "reconnecting" ? state.error : state.status;

@@ -6,23 +6,23 @@ import type { Notifications } from "./hooks.js";
 
 const UNDO_FOR = 6_000; // milliseconds
 
-/** Where a row went, by the label that says it. */
+/** Where a row went, which is also the name of its label. */
 export type Removal = "archived" | "unarchived" | "removed";
 
 /** The rows of a list that does not move under the pointer or the focus, and of which removals can be undone. */
 export interface Rows {
   readonly rows: readonly Row[];
-  /** How many have arrived and are not shown yet. */
+  /** How many arrived and are not shown yet. */
   readonly waiting: number;
   /** Show them now. */
   showWaiting(): void;
-  /** Where those went that can be brought back. */
+  /** Where each row went that can be restored. */
   readonly removals: ReadonlyMap<number, Removal>;
-  /** Settles when the service has done it; for `removed`, when it can no longer be undone. Rejects if it refuses. */
+  /** Resolves when the service has done it; for `removed`, when it can no longer be undone. Rejects if it refuses. */
   put(id: number, where: Removal): Promise<void>;
   /** Undo it. */
   restore(id: number): Promise<void>;
-  /** For what is around the rows: they tell whether the list must not move. */
+  /** Handlers for the element around the rows: they detect when the list must not move. */
   readonly holdHandlers: {
     onPointerEnter(): void;
     onPointerLeave(): void;

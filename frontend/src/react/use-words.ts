@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import { ENGLISH, type Labels, loadLabels } from "../display/index.js";
 
 /**
- * The words and the language: the one that is asked for, or that of the page, or of the browser.
+ * The labels and the language: the requested one, or that of the page, or of the browser.
  *
  * English until the others are loaded; a page that cannot wait gives them as `labels`.
  */

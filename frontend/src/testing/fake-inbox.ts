@@ -1,14 +1,14 @@
 import type { Counts, EventData, EventName, Notification } from "../events.js";
 import type { FakeInbox } from "./types.js";
 
-/** An event of the log, as a stream tells it. */
+/** An event of the log, as a stream delivers it. */
 export interface Entry {
   id: string;
   event: EventName;
   data: unknown;
 }
 
-/** A fake inbox, its log, and whoever follows it. */
+/** A fake inbox, its log, and its listeners. */
 export interface LoggedInbox extends FakeInbox {
   /** The cursor behind the last event. */
   readonly cursor: string;

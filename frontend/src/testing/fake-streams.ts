@@ -2,9 +2,9 @@ import type { Environment } from "../environment.js";
 import type { EventData } from "../events.js";
 import type { Entry, LoggedInbox } from "./fake-inbox.js";
 
-/** What the streams ask of the service around them. */
+/** What the streams need of the service around them. */
 interface Host {
-  /** A stream was asked for. */
+  /** A stream was requested. */
   note(path: string): void;
   /** Why it fails, if it does. */
   fails(): "network" | "refused" | null;

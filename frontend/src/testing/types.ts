@@ -19,7 +19,7 @@ export interface FakeServiceOptions {
   environment: Partial<Environment>;
 }
 
-/** What somebody else does to a user's notifications: a producer, or another device of the user's. */
+/** Changes of a user's notifications by a producer, or by another device. */
 export interface FakeInbox {
   /** All of the user's, newest first, archived ones too. */
   readonly notifications: readonly Notification[];
@@ -49,15 +49,15 @@ export interface FakeInbox {
 export interface FakeService extends FakeInbox {
   /** For `createNotificationStream(service.options)` and `<NotificationsProvider {...service.options}>`. */
   readonly options: FakeServiceOptions;
-  /** What was asked, oldest first, long polls and openings of streams too. */
+  /** The requests, oldest first, with long polls and opened streams. */
   readonly requests: readonly FakeRequest[];
   /** How many streams are open. */
   readonly openStreams: number;
-  /** The network is gone: open streams break, and whatever is asked fails. */
+  /** The network is down: open streams break, and each request fails. */
   disconnect(): void;
   /** It is back. A client comes back by itself, or at once with `retryNow()`. */
   reconnect(): void;
-  /** Answer whatever is asked with this status, such as 401 or 503, until `refuse(null)`. */
+  /** Answer each request with this status, such as 401 or 503, until `refuse(null)`. */
   refuse(status: number | null): void;
   /** End the open streams as the service does; with `reconnect` false, for good. */
   end(reason?: string, reconnect?: boolean): void;
