@@ -149,9 +149,7 @@ def show(caller: Identity, number: int) -> Response:
 
 
 @blueprint.delete("/<int:number>")
-@operation(
-    Operation("Delete one of your notifications", USER, {204: ("Deleted", None)}, problems=(404,), rate=CHANGES)
-)
+@operation(Operation("Delete one of your notifications", USER, {204: ("Deleted", None)}, problems=(404,), rate=CHANGES))
 def delete(caller: Identity, number: int) -> Response:
     """Remove one, on all of the user's devices."""
     wired = services()
