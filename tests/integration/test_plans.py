@@ -14,17 +14,22 @@ from shirase.types import NOTIFICATION, PUBLISH, Event, EventId, Published, Stre
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PREPARED = 12  # executions after which the driver has prepared a statement and the server has kept its plan
-SCAN = re.compile(r"(?:Seq Scan|Scan using \S+|Bitmap Index Scan) on (?:shirase_connections|shirase_streams)")
+SCAN = re.compile(r"(?:Seq Scan|Scan using \S+|Bitmap Index Scan) on shirase_(?:connections|streams|events)")
 
 
 @pytest.fixture
-def small(postgres_url: str) -> Iterator[Database]:
+def unanalysed(postgres_url: str) -> Iterator[Database]:
     migrate(postgres_url)
     database = Database(postgres_url)
-    with database.transaction() as db:
-        db.execute(text("ANALYZE"))  # as autovacuum does it while nobody is connected
     yield database
     database.close()
+
+
+@pytest.fixture
+def small(unanalysed: Database) -> Database:
+    with unanalysed.transaction() as db:
+        db.execute(text("ANALYZE"))  # as autovacuum does it while nobody is connected
+    return unanalysed
 
 
 def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
@@ -35,12 +40,26 @@ def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
             connections.standing(db, one, NOW)
             connections.count(db, one.user_id)
             registry.announced(db, "n", [one.connection_id], NOW, NOW)
-            event = Event(one.user_id, EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 1, NOW)
             audience.read(db, [one.user_id], NOW)
-            log.mark_published(db, [Published(event, frozenset({"n"}))], NOW, way=PUBLISH, committed_at=NOW)
+            log.mark_published(db, [published(one.user_id)], NOW, way=PUBLISH, committed_at=NOW)
         plans = kept_plans(db)
     assert len(plans) > 3
     assert [scan for plan in plans for scan in without_condition(plan)] == []
+
+
+def test_plans_without_statistics_mark_single_events(unanalysed: Database) -> None:
+    with unanalysed.engine.connect() as db:
+        for number in range(PREPARED):
+            many = [published(f"u{number}"), published(f"v{number}")]
+            log.mark_published(db, many, NOW, way=PUBLISH, committed_at=NOW)
+        plans = kept_plans(db)
+    assert len(plans) == 1
+    assert without_condition(plans[0]) == []
+
+
+def published(user_id: str) -> Published:
+    event = Event(user_id, EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 1, NOW)
+    return Published(event, frozenset({"n"}))
 
 
 def kept_plans(db: Connection) -> list[list[str]]:

@@ -36,7 +36,7 @@ from shirase.fields import FIELDS
 from shirase.store import tables
 from shirase.store.advance import LATEST
 from shirase.store.sql import among, among_listed, document, listed, rows, setting
-from shirase.store.tables import Moment, Tag, UserId, content_of
+from shirase.store.tables import TAG_LENGTH, Moment, Tag, UserId, content_of
 from shirase.types import UPDATED, Event, EventId, Notification, Position, Published
 
 streams = tables.Base.metadata.tables["shirase_streams"]
@@ -197,22 +197,33 @@ def mark_published(
         place = {"user_id": item.event.user_id, "seq": item.event.seq, "tag": item.event.id.tag}
         alike.setdefault((item.nodes, item.attempts), []).append(place)
     for (nodes, attempts), places in alike.items():  # nearly always one
-        parameters = {"done": document(places), "nodes": " ".join(sorted(nodes)), "attempts": attempts}
+        parameters = {"nodes": " ".join(sorted(nodes)), "attempts": attempts}
         parameters |= {"now": now, "committed_at": committed_at, "way": way}
-        db.execute(_mark_published(_dialect(db)), parameters)
+        if one := len(places) == 1:
+            parameters |= {f"done_{name}": value for name, value in places[0].items()}
+        else:
+            parameters["done"] = document(places)
+        db.execute(_mark_published(_dialect(db), one=one), parameters)
 
 
 @cache
-def _mark_published(dialect: str) -> Executable:
-    done = rows(dialect, "done", {"user_id": UserId, "seq": BigInteger(), "tag": Tag})
-    live = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
+def _mark_published(dialect: str, *, one: bool) -> Executable:
+    columns: dict[str, Any] = {"user_id": UserId, "seq": BigInteger(), "tag": Tag}
+    done: Any = {name: bindparam(f"done_{name}", type_=kind) for name, kind in columns.items()}
     # As ``transaction(durable=False)`` does, since in autocommit the statement is its own transaction.
-    unhurried = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
+    conditions = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
+    if not one:
+        done = rows(dialect, "done", columns).c
+        # Always true. PostgreSQL expects one row of it, and so looks each event up by its key, without statistics too.
+        conditions.append(func.length(done["tag"]) == TAG_LENGTH)
+    live = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
     return (
         update(events)
-        .where(events.c.user_id == done.c.user_id, events.c.seq == done.c.seq, events.c.published_at.is_(None))
-        .where(events.c.tag == done.c.tag)  # a failover may have put another event there meanwhile
-        .where(*unhurried)
+        .where(events.c.user_id == done["user_id"], events.c.seq == done["seq"])
+        .where(events.c.tag == done["tag"])  # a failover may have put another event there meanwhile
+        # Not ``published_at``: its index might be read as a whole, with what was unpublished since the last vacuum.
+        .where(events.c.way.is_(None))
+        .where(*conditions)
         .values(
             published_at=_NOW,
             committed_at=bindparam("committed_at", type_=Moment()),

@@ -4,7 +4,17 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shirase.store.owned import NOBODY
-from shirase.store.tables.columns import Base, BigId, Moment, Tag, UserId, column_type, content_of, partial_index
+from shirase.store.tables.columns import (
+    TAG_LENGTH,
+    Base,
+    BigId,
+    Moment,
+    Tag,
+    UserId,
+    column_type,
+    content_of,
+    partial_index,
+)
 from shirase.store.tables.connections import ConnectionRow, MissedRow, NodeRow, UsedTicketRow
 from shirase.store.tables.log import EventRow, NotificationRow, StreamRow
 from shirase.store.tables.producers import AnnouncementRow, IdempotencyKeyRow, ScheduledRow, TopicMemberRow
@@ -12,6 +22,7 @@ from shirase.store.tables.reach import ContactRow, DeliveryRow, PolicyRow, Prefe
 from shirase.store.tables.users import ErasureRow
 
 __all__ = [
+    "TAG_LENGTH",
     "VERSION_TABLE",
     "AnnouncementRow",
     "Base",

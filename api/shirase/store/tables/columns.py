@@ -15,7 +15,8 @@ from shirase.store.owned import Owned
 BigId: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 # Byte order is all that an id needs, and it is much cheaper than a language's.
 UserId: TypeEngine[str] = String(255).with_variant(String(255, collation="C"), "postgresql")
-Tag: TypeEngine[str] = String(6)  # random bits of an event, as hexadecimal digits
+TAG_LENGTH = 6
+Tag: TypeEngine[str] = String(TAG_LENGTH)  # random bits of an event, as hexadecimal digits
 
 
 class Moment(TypeDecorator[datetime]):
