@@ -96,7 +96,7 @@ class Settings(TokenSettings):
             database_url=database_url,
             database_schema=variables.schema_name(environ),
             grip_url=grip_url,
-            pushpin_stats_url=variables.stats_urls(environ, "PUSHPIN_STATS_URL", len(grip_url)),
+            pushpin_stats_url=variables.stats_urls(environ, "PUSHPIN_STATS_URL", grip_url),
             pushpin_sig_key=signing_key(environ, "PUSHPIN_SIG_KEY"),
             **(_token_keys(environ) if tokens else {}),
             **_token_claims(environ),

@@ -2,8 +2,9 @@
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +14,7 @@ from shirase.errors import SettingsError
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's token (RFC 9110 section 5.6.2)
 FILE = "file:"
+EVERY_ADDRESS = "dns+"  # before a URL: each address of its host is meant
 SUFFIX = "_FILE"  # NAME_FILE names the file with the value of NAME, a convention of container images
 
 
@@ -153,21 +155,35 @@ def grip_urls(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
         raise SettingsError(name, "is not set")
     urls = tuple(re.split(r"[\s,]+", value))
     for url in urls:
-        if not _is_address(url, ("http", "https")):
-            raise SettingsError(name, "must be http(s)://HOST:PORT, one or several")
+        if not _is_address(url.removeprefix(EVERY_ADDRESS), ("http", "https")):
+            raise SettingsError(name, "must be http(s)://HOST:PORT or dns+http(s)://HOST:PORT, one or several")
+        if url.startswith(EVERY_ADDRESS) and not (urlsplit(url).port and _is_name(urlsplit(url).hostname or "")):
+            raise SettingsError(name, "must have a host name and a port after dns+")
     return urls
 
 
-def stats_urls(environ: Mapping[str, str], name: str, nodes: int) -> tuple[str, ...]:
+def stats_urls(environ: Mapping[str, str], name: str, grip_url: Sequence[str]) -> tuple[str, ...]:
     """Addresses of the nodes' statistics: none, or one for each control address."""
     value = optional(environ, name)
     urls = tuple(re.split(r"[\s,]+", value)) if value else ()
     for url in urls:
-        if not _is_address(url, ("tcp",)) or not urlsplit(url).port or urlsplit(url).path:
+        plain = url.removeprefix(EVERY_ADDRESS)
+        if not _is_address(plain, ("tcp",)) or not urlsplit(plain).port or urlsplit(plain).path:
             raise SettingsError(name, "must be tcp://HOST:PORT, one for each node of GRIP_URL")
-    if urls and len(urls) != nodes:
-        raise SettingsError(name, f"names {len(urls)} nodes and GRIP_URL {nodes}: give both the same, in order")
+    if urls and len(urls) != len(grip_url):
+        raise SettingsError(name, f"names {len(urls)} nodes and GRIP_URL {len(grip_url)}: give both the same, in order")
+    for url, node in zip(urls, grip_url, strict=bool(urls)) if urls else ():
+        hosts = [urlsplit(one).hostname if one.startswith(EVERY_ADDRESS) else None for one in (url, node)]
+        if hosts[0] != hosts[1]:
+            raise SettingsError(name, "must have dns+ and the same host where GRIP_URL has")
     return urls
+
+
+def _is_name(host: str) -> bool:
+    try:
+        return not ip_address(host)
+    except ValueError:
+        return bool(host)
 
 
 def _is_address(url: str, schemes: tuple[str, ...]) -> bool:

@@ -13,11 +13,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the schedule; random by default")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="both by default, one after the other")
     parser.add_argument("--users", type=int, default=12, help="each with two devices (12)")
+    parser.add_argument("--nodes", type=int, default=2, help="Pushpin nodes (2)")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     passed = True
     for database in [options.database] if options.database else ["sqlite", "postgresql"]:
-        report = run(Options(seed, options.seconds, database, options.users), _say)
+        report = run(Options(seed, options.seconds, database, options.users, options.nodes), _say)
         _say(str(report))
         _say(
             "passed" if report.passed else f"FAILED: --seed {seed} --database {database} --seconds {options.seconds:g}"

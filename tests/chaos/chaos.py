@@ -19,7 +19,7 @@ from shirase.errors import DatabaseUnavailable
 from shirase.store.tables import ScheduledRow
 from tests.chaos.plan import Step, make_plan
 from tests.chaos.producers import GIVE_UP, Account, Producer
-from tests.chaos.scene import NODES, Scene, scene
+from tests.chaos.scene import DEVICES, Scene, scene
 from tests.chaos.verdict import (
     Row,
     Verdict,
@@ -49,6 +49,7 @@ class Options:
     seconds: float
     database: str
     users: int = 12
+    nodes: int = 2
 
 
 @dataclass
@@ -100,7 +101,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     report = Report(options)
     with (
         tempfile.TemporaryDirectory(prefix="shirase-chaos-", ignore_cleanup_errors=True) as directory,
-        scene(options.database, Path(directory), options.users) as running,
+        scene(options.database, Path(directory), options.users, options.nodes) as running,
     ):
         write_and_break(running, report, say)
         compare(running, report)
@@ -244,7 +245,7 @@ def compare_with_rest(running: Scene, user: str, report: Report) -> None:
         if page["next_before"] is None:
             break
         query["before"] = page["next_before"]
-    for number, device in enumerate(running.devices[user][:NODES]):  # those that were open from the beginning
+    for number, device in enumerate(running.devices[user][:DEVICES]):  # those that were open from the beginning
         if inbox_of(device) != stored:
             report.failures.append(f"device {number} of {user!r} shows another list than REST")
         if last_count(device) != page["unread_count"]:

@@ -1,4 +1,4 @@
-"""The service under test: two nodes, two relays, handlers and a database, with forwarders between them."""
+"""The service under test: some nodes, two relays, handlers and a database, with forwarders between them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -14,7 +14,8 @@ from tests.support.postgres import Cluster, cluster
 from tests.support.service import Service, service
 from tests.support.stack import Stack
 
-NODES = 2
+DEVICES = 2  # of each user from the beginning, at different nodes
+STATS_TTL = 3  # seconds; short, so that events are posted to single nodes soon after each fault
 RELAYS = 2
 WORKERS = 3
 ENV = {"SSE_KEEPALIVE_TIMEOUT": "5", "SSE_QUEUE_SIZE": "20", "PUBLISH_TIMEOUT": "1", "LOG_LEVEL": "WARNING"}
@@ -49,8 +50,8 @@ class Scene:
 
 
 @contextmanager
-def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
-    """Start everything, and open two devices per user, one at each node."""
+def scene(kind: str, data_dir: Path, users: int, nodes: int) -> Iterator[Scene]:
+    """Start everything, and open two devices per user, at different nodes."""
     with ExitStack() as running:
         browsers = running.enter_context(Browsers())
         postgres = running.enter_context(cluster() if kind == "postgresql" else nullcontext())
@@ -60,17 +61,18 @@ def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
         migrate(url)
         if line:
             url = make_url(url).set(port=line.port).render_as_string(hide_password=False)
-        controls = [running.enter_context(forwarder(browsers)) for _ in range(NODES)]
+        controls = [running.enter_context(forwarder(browsers)) for _ in range(nodes)]
         origin = running.enter_context(forwarder(browsers))
         stack = Stack(
             url,
             data_dir,
             workers=WORKERS,
-            nodes=NODES,
+            nodes=nodes,
             relays=RELAYS,
             pushpin_origin=origin.address,
             env=ENV | {"GRIP_URL": " ".join(control.url for control in controls)},
             names=[control.url for control in controls],
+            stats_ttl=STATS_TTL,
         )
         origin.target_port = int(stack.origin_url.rpartition(":")[2])
         for control, proxy in zip(controls, stack.proxies, strict=True):
@@ -79,9 +81,9 @@ def scene(kind: str, data_dir: Path, users: int) -> Iterator[Scene]:
         of_stack = running.enter_context(service(stack, browsers))
         names = [f"user {number}; 知" for number in range(users)]
         made = Scene(of_stack, browsers, controls, origin, line, postgres, sqlite, names, {user: [] for user in names})
-        for user in names:
-            for node in range(NODES):
-                made.open(user, node)
+        for number, user in enumerate(names):
+            for place in range(number, number + DEVICES):
+                made.open(user, place % nodes)
         for device in made.all_devices():
             device.wait(lambda one: one.named("connected"))
         yield made

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -51,6 +52,8 @@ class Stack:
         mounts: Mapping[str, str] | None = None,
         inboxes: Sequence[str] = (),
         names: Sequence[str | None] = (),
+        stats_ttl: int | None = None,
+        node_host: str | None = None,
     ) -> None:
         """Choose ports and write the configuration.
 
@@ -64,15 +67,23 @@ class Stack:
             env: further settings.
             mounts: path prefixes and the HOST:PORT of their application.
             inboxes: prefixes at which applications mounted the routes.
+            node_host: a host of which each address is a node; they listen at 127.0.0.2, 127.0.0.3 and so on.
+            stats_ttl: seconds in which a node repeats its statistics, if not those of the template.
             names: of the nodes, if ``GRIP_URL`` in ``env`` has other addresses than their control ports'.
         """
         ports = free_row(1 + 4 * nodes)
         origin = f"127.0.0.1:{ports.pop(0)}"
         sig_key, jwt_secret = "k" * 32 + data_dir.name, "j" * 32 + data_dir.name
         proxied = pushpin_origin or origin
+        rows, hosts = [ports[4 * node : 4 * node + 4] for node in range(nodes)], ["127.0.0.1"] * nodes
+        if node_host:
+            rows = [[row[0], *rows[0][1:]] for row in rows]
+            hosts = [f"127.0.0.{2 + node}" for node in range(nodes)]
+            by_name = {"GRIP_URL": f"dns+http://{node_host}:{rows[0][1]}"}
+            env = by_name | {"PUSHPIN_STATS_URL": f"dns+tcp://{node_host}:{rows[0][2]}"} | dict(env or {})
         self._standbys = [
             Standby(proxied, ProxySettings.from_env({"PUSHPIN_SIG_KEY": sig_key, **(env or {})}), mounts, name)
-            for name in names or [f"http://127.0.0.1:{ports[4 * node + 1]}" for node in range(nodes)]
+            for name in names or [f"http://{host}:{row[1]}" for host, row in zip(hosts, rows, strict=True)]
         ]
         self.proxies = [
             ProxyConfig(
@@ -80,10 +91,11 @@ class Stack:
                 standby=self._standbys[node].address,
                 sig_key=sig_key,
                 run_dir=run_directory(data_dir, f"run-{node}"),
-                client_port=ports.pop(0),
-                control_port=ports.pop(0),  # and the next two, as with `shirase up`
-                stats_port=ports.pop(0),
-                prometheus_port=ports.pop(0),
+                client_port=rows[node][0],
+                control_host=hosts[node],
+                control_port=rows[node][1],  # and the next two, as with `shirase up`
+                stats_port=rows[node][2],
+                prometheus_port=rows[node][3],
                 mounts=mounts or {},
                 inboxes=inboxes,
             )
@@ -115,6 +127,12 @@ class Stack:
             self._child(f"pushpin-{node}", write_configuration(proxy, version), SLACK)
             for node, proxy in enumerate(self.proxies)
         ]
+        if stats_ttl:
+            for proxy in self.proxies:
+                file = proxy.run_dir / "pushpin.conf"
+                file.write_text(
+                    re.sub("stats_subscription_ttl=.*", f"stats_subscription_ttl={stats_ttl}", file.read_text())
+                )
         self._workers = workers
         self._gunicorn = self._child("gunicorn", gunicorn_command(origin, workers))
         self._relays = [self._child(f"relay-{number}", relay_command()) for number in range(relays)]

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shirase.proxy.publisher import FAILURES_UNTIL_SPARED, SPARED, Item, Publisher, hint
+from shirase.proxy.nodes import FAILURES_UNTIL_SPARED, SPARED
+from shirase.proxy.publisher import Item, Publisher, hint
 from tests.support.control_port import ControlPort, control_port
 from tests.support.loop_thread import wait_until
 from tests.support.nowhere import NOWHERE

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shirase.errors import SettingsError
+from shirase.proxy.nodes import statistics_of
 from shirase.settings import DEMO_KEY_PREFIX, Settings
 
 # Spellings of public addresses, as a resolver reads them.
@@ -196,3 +197,35 @@ def test_the_demo_never_signs_with_a_key_that_is_not_its_own() -> None:
     with pytest.raises(SettingsError, match=r"^JWT_SECRET: is not the demo's own"):
         Settings.from_env(GOOD | {"SHIRASE_DEMO": "on"})
     assert Settings.from_env(GOOD | {"SHIRASE_DEMO": "on", "JWT_SECRET": DEMO_KEY_PREFIX + "j" * 32}).demo
+
+
+def test_a_hosts_addresses_are_nodes_after_dns() -> None:
+    given = {
+        "GRIP_URL": "dns+http://nodes:8001?key=x http://b:8001",
+        "PUSHPIN_STATS_URL": "dns+tcp://nodes:8002 tcp://b:8002",
+    }
+    read = Settings.from_env(GOOD | given)
+    assert read.grip_url == ("dns+http://nodes:8001?key=x", "http://b:8001")
+    addresses = ["http://10.0.0.1:8001", "http://b:8001", "http://10.0.0.1:9"]
+    assert statistics_of(addresses, read.grip_url, read.pushpin_stats_url) == {
+        "http://10.0.0.1:8001": "tcp://10.0.0.1:8002",
+        "http://b:8001": "tcp://b:8002",
+    }
+
+
+@pytest.mark.parametrize(
+    ("grip_url", "stats_url", "named"),
+    [
+        ("dns+http://10.0.0.1:8001", "", "GRIP_URL"),
+        ("dns+http://nodes", "", "GRIP_URL"),
+        ("dns+ftp://nodes:8001", "", "GRIP_URL"),
+        ("dns+dns+http://nodes:8001", "", "GRIP_URL"),
+        ("dns+http://nodes:8001", "tcp://nodes:8002", "PUSHPIN_STATS_URL"),
+        ("dns+http://nodes:8001", "dns+tcp://others:8002", "PUSHPIN_STATS_URL"),
+        ("http://nodes:8001", "dns+tcp://nodes:8002", "PUSHPIN_STATS_URL"),
+    ],
+)
+def test_a_dns_address_that_cannot_be_used_is_named(grip_url: str, stats_url: str, named: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env(GOOD | {"GRIP_URL": grip_url, "PUSHPIN_STATS_URL": stats_url})
+    assert refused.value.name == named

@@ -12,11 +12,11 @@ from shirase.store.database import Database
 def of(database: Database, publisher: Publisher, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
     """The nodes that hold streams of each user, whose events must be committed; all nodes where that is unknown."""
     everywhere = frozenset(publisher.nodes)
-    if len(everywhere) > 1 and publisher.has_shared_names:
+    if (len(everywhere) > 1 or publisher.may_change) and publisher.has_shared_names:
         try:
             with database.autocommit() as db:
                 found = audience.read(db, user_ids, datetime.now(UTC))
-            return {user_id: found.nodes(user_id, everywhere) for user_id in user_ids}
+            return {user_id: found.nodes(user_id, everywhere, publisher.knows) for user_id in user_ids}
         except DatabaseUnavailable:
             pass
     return dict.fromkeys(user_ids, everywhere)

@@ -155,7 +155,8 @@ def publish_closings(database: Database, publisher: Publisher, ended: Sequence[E
     wanted: list[frozenset[str]] = []
     for connection in ended:
         items += closing_items(connection.connection_id, closing(connection.reason))
-        wanted += [frozenset({connection.node}) & everywhere or everywhere if connection.node else everywhere] * 2
+        node = connection.node
+        wanted += [frozenset({node}) if node and publisher.knows(node) else everywhere] * 2
     accepted = publisher.publish(items, wanted)
     results = zip(ended, wanted[::2], accepted[1::2], strict=True)
     closed = [connection.connection_id for connection, nodes, accepted_by in results if nodes <= accepted_by]

@@ -217,7 +217,7 @@ def publish(
     behind: list[tuple[str, str]] = []
     results: Counter[str] = Counter()
     for (_, covered), wanted, nodes in zip(items, targets, accepted, strict=True):
-        if not wanted:
+        if not wanted and everywhere:
             results["unneeded"] += len(covered)
         else:
             results["failed" if not nodes else "accepted" if nodes == wanted else "partial"] += len(covered)

@@ -32,11 +32,11 @@ class Http(HTTPConnection):
 
 class _Https(HTTPSConnection):
     timeout: float
+    server_name: str
 
     def connect(self) -> None:
-        self.sock = tls.context().wrap_socket(
-            names.connect(self.host, self.port, self.timeout), server_hostname=self.host
-        )
+        raw = names.connect(self.host, self.port, self.timeout)
+        self.sock = tls.context().wrap_socket(raw, server_hostname=self.server_name)
 
 
 class ControlPort:
@@ -45,12 +45,13 @@ class ControlPort:
     ``pubcontrol`` is not used, because it posts through ``requests``: 0.3 ms slower, no timeout, implicit retries.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, server_name: str | None = None) -> None:
         """Prepare, without connecting.
 
         Args:
             url: a GRIP URL, with ``iss`` and ``key`` if the port requires a token.
             timeout: seconds for a request.
+            server_name: the name in the port's certificate, if that is not the URL's host.
         """
         config: dict[str, Any] = parse_grip_uri(url)
         self.address: str = config["control_uri"]
@@ -58,6 +59,7 @@ class ControlPort:
         self._issuer: str | None = config.get("control_iss")
         self._key: str | bytes = config.get("key", "")
         self._timeout = timeout
+        self._server_name = server_name
 
     def publish(self, body: bytes) -> None:
         """Post items (docs/pushpin.md, Publishing).
@@ -84,7 +86,9 @@ class ControlPort:
 
     def _connect(self) -> HTTPConnection:
         if self._parts.scheme == "https":
-            return _Https(self._parts.netloc, timeout=self._timeout, context=tls.context())
+            connection = _Https(self._parts.netloc, timeout=self._timeout, context=tls.context())
+            connection.server_name = self._server_name or connection.host
+            return connection
         return Http(self._parts.netloc, timeout=self._timeout)
 
     def _headers(self) -> dict[str, str]:

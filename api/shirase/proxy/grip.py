@@ -18,6 +18,7 @@ from shirase.keys import key_bytes
 from shirase.proxy import seals
 from shirase.settings import Settings
 from shirase.types import EventId
+from shirase.variables import EVERY_ADDRESS
 
 SIGNATURE_ISSUER = "pushpin"
 SIGNATURES = 64  # cached
@@ -274,7 +275,7 @@ def _trusted(settings: Settings) -> list[tuple[bytes, str | None]]:
     """The keys that a proxy may sign with, each with the issuer that it requires (``None``: any)."""
     keys: list[tuple[bytes, str | None]] = [(key_bytes(settings.pushpin_sig_key), SIGNATURE_ISSUER)]
     for url in settings.grip_url:
-        node = parse_grip_uri(url)
+        node = parse_grip_uri(url.removeprefix(EVERY_ADDRESS))
         if "verify_key" in node:
             keys.append((node["verify_key"], node.get("verify_iss")))
     return keys

@@ -23,7 +23,7 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
         OSError: if none answers within ``timeout`` seconds, including the lookup.
     """
     deadline = time.monotonic() + timeout
-    if _is_number(host):
+    if is_number(host):
         return _without_delay(socket.create_connection((host, port), timeout))
     failure = OSError(f"{host} has no address")
     for *_, address in _name(host, port).rows(timeout):
@@ -38,6 +38,18 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
             connection.settimeout(timeout)
             return _without_delay(connection)
     raise failure
+
+
+def addresses(host: str, port: int, timeout: float) -> list[str]:
+    """All addresses of a host, sorted: of IPv4 if there are any, since a machine may have one of each kind.
+
+    Raises:
+        OSError: if there is none, or none is known within ``timeout`` seconds.
+    """
+    rows = _name(host, port).rows(timeout)
+    found = sorted({(int(family), str(address[0])) for family, _, _, _, address in rows})
+    preferred = [address for family, address in found if family == socket.AF_INET]
+    return preferred or [address for _, address in found]
 
 
 class _Name:
@@ -84,7 +96,8 @@ def _without_delay(connection: socket.socket) -> socket.socket:
     return connection
 
 
-def _is_number(host: str) -> bool:
+def is_number(host: str) -> bool:
+    """Whether this is an address, not a name."""
     try:
         return bool(ip_address(host))
     except ValueError:

@@ -1,29 +1,21 @@
 """Publishing: sends items to the control ports of the proxy's nodes, in bounded time."""
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from shirase import metrics
 from shirase.addresses import is_loopback_name
 from shirase.proxy import grip
-from shirase.proxy.control import ControlError, ControlPort
+from shirase.proxy.nodes import Node, Nodes, body_of
 from shirase.settings import Settings
 
-log = logging.getLogger(__name__)
-
 MAX_POST = 900_000  # bytes; Pushpin resets a control connection whose body passes 1,000,000
-FAILURES_UNTIL_SPARED = 3
-SPARED = (0.5, 1.0)  # seconds; random, so that not all workers retry at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +50,21 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         """Prepare; connections are made with the first publish."""
         self._timeout = settings.publish_timeout
-        self._nodes = {node.name: node for node in (_Node(url, self._timeout) for url in settings.grip_url)}
+        self._nodes = Nodes(settings.grip_url, self._timeout)
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The names of all nodes: their control addresses."""
-        return tuple(self._nodes)
+        """The names of all nodes: their control addresses. The first time it may wait for the lookup of a name."""
+        return tuple(self._nodes.all())
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a name is looked up for the nodes."""
+        return self._nodes.may_change
+
+    def knows(self, name: str) -> bool:
+        """Whether this is a node, or was one and can still be posted to."""
+        return self._nodes.named(name) is not None
 
     @property
     def has_shared_names(self) -> bool:
@@ -71,8 +72,7 @@ class Publisher:
 
         With a loopback address beside others, each host has another node under it.
         """
-        are_local = [is_loopback_name(urlsplit(name).netloc) for name in self._nodes]
-        return all(are_local) or not any(are_local)
+        return _are_alike(self.nodes)
 
     def publish(self, items: Sequence[Item], targets: Sequence[frozenset[str]] | None = None) -> list[frozenset[str]]:
         """Post items to the nodes side by side.
@@ -84,13 +84,17 @@ class Publisher:
         Returns:
             The nodes that accepted each item. Accepted does not mean delivered (docs/pushpin.md, Publishing).
         """
+        deadline = time.monotonic() + self._timeout
         parts = [orjson.dumps(_exported(item)) for item in items]
+        nodes = self._nodes.all()
+        for name in frozenset().union(*frozenset(targets or ())) - nodes.keys():
+            if former := self._nodes.named(name):
+                nodes[name] = former
         work = []
-        for node in self._nodes.values():
+        for node in nodes.values():
             chosen = [n for n in range(len(items)) if targets is None or node.name in targets[n]]
             if chosen:
                 work.append(_Work(node, [parts[n] for n in chosen], chosen))
-        deadline = time.monotonic() + self._timeout
         _side_by_side([partial(one.run, deadline) for one in work], deadline)
         return _accepted(len(items), work)
 
@@ -100,77 +104,29 @@ class Publisher:
 
     def is_spared(self) -> bool:
         """Whether all nodes are spared now."""
-        return all(node.rests() for node in self._nodes.values())
+        return all(node.rests() for node in self._nodes.all().values())
 
     def unreachable(self) -> list[str]:
         """The nodes whose control port does not answer, checked within the time of a publish."""
-        nodes = dict(self._nodes)
+        deadline = time.monotonic() + self._timeout
+        nodes = self._nodes.all()
         answered: list[str] = []
         checks = [partial(node.check, answered) for node in nodes.values()]
-        _side_by_side(checks, time.monotonic() + self._timeout)
+        _side_by_side(checks, deadline)
         return [name for name in nodes if name not in answered]
 
 
-class _Node:
-    def __init__(self, url: str, timeout: float) -> None:
-        self._control = ControlPort(url, timeout)
-        self.name = self._control.address
-        self._failures = 0
-        self._spared_until = 0.0
-        self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
-        self._spared_posts = metrics.CONTROL_SPARED.labels(self.name)
-        metrics.RELAY_HINTED.labels(self.name)  # exported as 0 from the start, like the two above
-
-    def post(self, body: bytes) -> bool:
-        if self._is_spared():
-            self._spared_posts.inc()
-            return False
-        try:
-            self._control.publish(body)
-        except ControlError as exc:
-            self._failed(exc)
-            return False
-        if self._failures >= FAILURES_UNTIL_SPARED:
-            log.warning("control port %s answers again", self.name)
-        self._failures = 0
-        return True
-
-    def check(self, answered: list[str]) -> None:
-        """Add the name if the control port accepts a post, even while the node is spared. Changes no state."""
-        with suppress(ControlError):
-            self._control.publish(_body([]))
-            answered.append(self.name)
-
-    def _is_spared(self) -> bool:
-        """Whether to skip the node. After the pause one caller tries it, while the others still skip it."""
-        if self.rests():
-            return True
-        if self._failures >= FAILURES_UNTIL_SPARED:
-            self._pause(time.monotonic())
-        return False
-
-    def rests(self) -> bool:
-        """Whether the node is in the pause after several failures."""
-        return self._failures >= FAILURES_UNTIL_SPARED and time.monotonic() < self._spared_until
-
-    def _failed(self, error: ControlError) -> None:
-        self._failed_posts.inc()
-        self._failures += 1
-        self._pause(time.monotonic())
-        if self._failures == FAILURES_UNTIL_SPARED:
-            log.error("control port %s failed %d times: left to the relay (%s)", self.name, self._failures, error)
-        elif self._failures < FAILURES_UNTIL_SPARED:
-            log.warning("control port %s failed (%s)", self.name, error)
-
-    def _pause(self, now: float) -> None:
-        self._spared_until = now + random.uniform(*SPARED)  # noqa: S311 - spreads retries, protects nothing
+@lru_cache(16)
+def _are_alike(names: tuple[str, ...]) -> bool:
+    are_local = [is_loopback_name(urlsplit(name).netloc) for name in names]
+    return all(are_local) or not any(are_local)
 
 
 @dataclass(slots=True)
 class _Work:
     """The posts for one node in one publish."""
 
-    node: _Node
+    node: Node
     parts: list[bytes]
     items: list[int]  # the numbers of the items that these are
     accepted: int = 0  # of them, in order
@@ -211,16 +167,12 @@ def _bodies(encoded: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
     size = 0
     for part in encoded:
         if parts and size + len(part) > MAX_POST:
-            yield _body(parts), len(parts)
+            yield body_of(parts), len(parts)
             parts, size = [], 0
         parts.append(part)
         size += len(part) + 1
     if parts:
-        yield _body(parts), len(parts)
-
-
-def _body(parts: list[bytes]) -> bytes:
-    return b'{"items":[' + b",".join(parts) + b"]}"
+        yield body_of(parts), len(parts)
 
 
 # A held long poll gets no event: it repeats its request, and the origin returns everything that it missed.

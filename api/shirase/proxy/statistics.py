@@ -51,7 +51,7 @@ class Statistics:
         self._sockets: dict[zmq.Socket[bytes], str] = {}
         self._monitors: dict[zmq.Socket[bytes], str] = {}
         for node, address in addresses.items():
-            self._connect(node, address)
+            self.connect(node, address)
 
     def close(self) -> None:
         """Close all connections."""
@@ -82,7 +82,21 @@ class Statistics:
                 yield report
         self.is_behind = True
 
-    def _connect(self, node: str, address: str) -> None:
+    def disconnect(self, node: str) -> None:
+        """Forget a node."""
+        for socket in [socket for socket, name in self._sockets.items() if name == node]:
+            socket.disable_monitor()
+            self._poller.unregister(socket)
+            del self._sockets[socket]
+            socket.close(linger=0)
+        for monitor in [monitor for monitor, name in self._monitors.items() if name == node]:
+            self._poller.unregister(monitor)
+            del self._monitors[monitor]
+            monitor.close(linger=0)
+        self.connected_since.pop(node, None)
+
+    def connect(self, node: str, address: str) -> None:
+        """Begin to connect to one more node."""
         socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
         socket.setsockopt(zmq.RCVHWM, 0)  # queue without a limit here, because the node would drop messages
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)

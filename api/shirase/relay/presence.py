@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from shirase.errors import DatabaseUnavailable
 from shirase.proxy import grip
+from shirase.proxy.nodes import statistics_of
 from shirase.proxy.publisher import Publisher, hint
 from shirase.proxy.statistics import Report, Statistics
 from shirase.settings import Settings
@@ -76,14 +77,15 @@ class Presence:
     def __init__(self, settings: Settings, database: Database, publisher: Publisher) -> None:
         self._database = database
         self._publisher = publisher
-        addresses = dict(zip(publisher.nodes, settings.pushpin_stats_url, strict=False))
-        self._nodes = {name: _Node(name) for name in publisher.nodes}
+        self._settings = settings
+        self._nodes: dict[str, _Node] = {}
         self._patience = PATIENCE * TTL  # seconds after which an unrepeated announcement expires
-        self._without_statistics = not addresses
+        self._without_statistics = not settings.pushpin_stats_url
         self._lease = settings.sse_resync_interval + LEASE if self._without_statistics else LEASE
         if self._without_statistics:
             logger.warning("PUSHPIN_STATS_URL is not set: the end of a stream is not reported")
-        self._statistics = Statistics(addresses)
+        self._statistics = Statistics({})
+        self._follow(publisher.nodes)
         self._sessions = database.sessions_opened
         self._ticked_at = self._kept_at = 0.0
 
@@ -104,6 +106,7 @@ class Presence:
         self._statistics.wait(0 if any(node.later for node in self._nodes.values()) else LISTEN)
         now = time.monotonic()
         self._check_sessions(now)
+        self._follow_changes(now)
         for node in self._nodes.values():
             self._notice(node, self._statistics.connected_since.get(node.name), now)
         for message in self._statistics.reports():
@@ -119,6 +122,30 @@ class Presence:
             self._compare(node, now)
         self._tick(now)
         self._keep_house(now)
+
+    def _follow(self, names: Iterable[str]) -> None:
+        """Begin to listen to these nodes."""
+        names = [name for name in names if name not in self._nodes]
+        self._nodes |= {name: _Node(name) for name in names}
+        of_node = statistics_of(names, self._settings.grip_url, self._settings.pushpin_stats_url)
+        for name, address in of_node.items():
+            self._statistics.connect(name, address)
+
+    def _follow_changes(self, now: float) -> None:
+        """Follow the addresses of hosts. A node that is no longer among them is heard until it ends."""
+        if not self._publisher.may_change or now - self._ticked_at < TICK:
+            return
+        present = self._publisher.nodes
+        with self._database.autocommit() as db:
+            former = [name for name in registry.node_checks(db) if self._publisher.knows(name)]
+        self._follow([*present, *former])
+        for node in [node for name, node in self._nodes.items() if name not in present]:
+            if node.since is None and now - node.lost_at >= 2 * LOST:
+                with self._database.transaction(durable=False) as db:
+                    registry.remove_node(db, node.name, datetime.now(UTC))
+                self._statistics.disconnect(node.name)
+                del self._nodes[node.name]
+                logger.info("%s: this node has ended", node.name)
 
     def _notice(self, node: _Node, since: float | None, now: float) -> None:
         """Discard everything known about a node when its connection was lost or restored."""

@@ -148,7 +148,9 @@ def repair(
         after = (waiting[-1].user_id, waiting[-1].seq)
     if repaired:
         logger.info("published %d events that were left unpublished", repaired)
-    for node in publisher.nodes:
+    with database.autocommit() as db:
+        behind = missed.nodes(db)
+    for node in filter(publisher.knows, behind):  # also one that its host's addresses do not include any more
         _repair_node(database, publisher, node)
     return Repaired(repaired, complete=not waiting, attempts=attempts)
 

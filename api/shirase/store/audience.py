@@ -19,7 +19,7 @@ Rows can also be wrong without a connect: lost, or marked as gone although the n
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -47,11 +47,11 @@ class Audience:
     of_user: Mapping[str, frozenset[str | None]]  # ``None`` among them: any node may
     marked: frozenset[str]
 
-    def nodes(self, user_id: str, everywhere: frozenset[str]) -> frozenset[str]:
+    def nodes(self, user_id: str, everywhere: frozenset[str], is_known: Callable[[str], bool]) -> frozenset[str]:
         """The nodes that an event of this user must be posted to, of those ``everywhere`` and those in the rows."""
         own = self.of_user.get(user_id, frozenset())
         named = frozenset(node for node in own if node)
-        if None in own or named - everywhere:
+        if None in own or not all(map(is_known, named - everywhere)):
             return everywhere | named
         return named | (everywhere - self.marked)
 

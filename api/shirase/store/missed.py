@@ -42,6 +42,11 @@ def of_node(db: Connection, node: str, limit: int) -> dict[str, int]:
     return {user_id: int(times) for user_id, times in rows}
 
 
+def nodes(db: Connection) -> list[str]:
+    """The nodes that missed events."""
+    return list(db.execute(select(missed.c.node).where(missed.c.node != ANY_NODE).distinct()).scalars())
+
+
 def count(db: Connection, node: str) -> int:
     """The number of users whose events a node missed, at most ``MOST_COUNTED``."""
     counted = select(missed.c.user_id).where(missed.c.node == node).limit(MOST_COUNTED).subquery()

@@ -13,6 +13,7 @@ from shirase.store.connections import GONE, lock_rows
 from shirase.store.sql import among
 
 connections = tables.Base.metadata.tables["shirase_connections"]
+missed = tables.Base.metadata.tables["shirase_missed"]
 nodes = tables.Base.metadata.tables["shirase_nodes"]
 
 PAGE = 1000  # rows read at a time
@@ -134,6 +135,13 @@ def record_node(db: Connection, node: str, looked_at: datetime, heard_at: dateti
     values = {"looked_at": looked_at} | ({"heard_at": heard_at} if heard_at else {})
     noting = dialect.insert(nodes).values(name=node, **values)
     db.execute(noting.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def remove_node(db: Connection, node: str, now: datetime) -> None:
+    """Mark the connections of a node that has ended as gone, and remove what is recorded of it."""
+    _leave(db, now, connections.c.node == node)
+    for table, column in ((nodes, nodes.c.name), (missed, missed.c.node)):
+        db.execute(delete(table).where(column == node))
 
 
 def open_by_node(db: Connection) -> dict[str | None, int]:

@@ -12,7 +12,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
-from itertools import zip_longest
 from math import inf
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.errors import DatabaseUnavailable
 from shirase.proxy.control import Http
+from shirase.proxy.nodes import statistics_of
 from shirase.settings import Settings
 from shirase.store import announcements, log, missed, registry
 from shirase.store.database import Database
@@ -53,7 +53,9 @@ Addresses = Mapping[str, tuple[str, int]]  # by node: host and port of its metri
 def addresses(settings: Settings, nodes: Sequence[str]) -> Addresses:
     """Where each node serves its metrics: one port above its statistics, two above its control port."""
     by_node = {}
-    for node, statistics in zip_longest(nodes, settings.pushpin_stats_url):
+    of_node = statistics_of(nodes, settings.grip_url, settings.pushpin_stats_url)
+    for node in nodes:
+        statistics = of_node.get(node)
         above = urlsplit(statistics or node)
         by_node[node] = (above.hostname or "", (above.port or 80) + (1 if statistics else 2))
     return by_node

@@ -22,6 +22,7 @@ from shirase.store import schema as schemas
 from shirase.store.database import Database
 from shirase.store.migrate import check_encoding
 from shirase.store.sessions import is_behind_pooler, not_in_force
+from shirase.variables import EVERY_ADDRESS
 
 TIMEOUT = 5.0  # seconds to wait for the database
 BEATS = 6.0  # seconds to wait for a sign of life of a relay, which writes one every second
@@ -132,12 +133,15 @@ class Parts:
 
     def control_port(self) -> str:
         """Check that every node's control port answers."""
+        for host in _hosts(self._settings.grip_url):
+            _require_address(host)
         unreachable = self._publisher.unreachable()
         if unreachable:
             fix = "start Pushpin there, or correct GRIP_URL: `shirase proxy` uses the client port + 2"
             raise Failed(f"no answer from {', '.join(unreachable)}", fix)
         _require_one_node(self._settings.grip_url, "GRIP_URL")
-        return f"answers at {', '.join(self._publisher.nodes)}"
+        hosts = "".join(f", by the addresses of {host}" for host in _hosts(self._settings.grip_url))
+        return f"answers at {', '.join(self._publisher.nodes)}{hosts}"
 
     def token_keys(self) -> str:
         """Check that the issuer's key set can be fetched from here."""
@@ -219,8 +223,24 @@ def _require_one_node(urls: Sequence[str], setting: str) -> None:
     """Fail if a name has several addresses: an event is sent to one of them, and the other nodes would get it late."""
     for url in urls:
         host = urlsplit(url).hostname or ""
+        if url.startswith(EVERY_ADDRESS):
+            continue
         with suppress(socket.gaierror):
             families = Counter(family for family, _ in resolve(host))
             if (most := max(families.values())) > 1:
                 what = f"{host} in {setting} has {most} addresses, and events are sent to one of them alone"
-                raise Failed(what, "give each Pushpin node a name or an address of its own, separated by spaces")
+                fix = "give each Pushpin node a name or an address of its own, separated by spaces; or write"
+                raise Failed(what, f"{fix} {EVERY_ADDRESS}{url} if each of these addresses is a node")
+
+
+def _hosts(urls: Sequence[str]) -> list[str]:
+    """The hosts of which each address is a node."""
+    return [urlsplit(url).hostname or "" for url in urls if url.startswith(EVERY_ADDRESS)]
+
+
+def _require_address(host: str) -> None:
+    try:
+        resolve(host)
+    except socket.gaierror as exc:
+        fix = "start a node; the resolver must name it here"
+        raise Failed(f"{host} in GRIP_URL has no address: {exc.strerror}, so events wait", fix) from exc

@@ -162,7 +162,7 @@ def _connection(caller: Identity, end: int | None) -> StreamConnection:
 def _node() -> str | None:
     """The node that the request came through, if its standby named it by an address that is known here."""
     name = grip.parse_node(request().headers.get(grip.NODE, ""), grip.sealing_keys(services().settings))
-    return name if name in services().publisher.nodes else None
+    return name if name and services().publisher.knows(name) else None
 
 
 def _next_path() -> str:
