@@ -234,7 +234,7 @@ def _append_at_once(*, patient: bool) -> Executable:
 def _advance_on_sqlite() -> Executable:
     contents, place = rows("sqlite", "drafts", _CONTENT_ROW), rows("sqlite", "place", _PLACE)
     kept, muted = _places(place, contents)
-    is_planned = "EXISTS (SELECT 1 FROM shirase_policies WHERE type IN (SELECT type FROM said))"
+    is_planned = "EXISTS (SELECT 1 FROM shirase_policies WHERE type IN (SELECT type FROM drafts))"
     statement = advancing(sqlite, _steps(kept), _report("json_group_array"), literal_column(is_planned))
     advanced: Executable = statement.add_cte(muted)
     return advanced
