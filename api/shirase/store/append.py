@@ -255,7 +255,7 @@ def _content_columns(columns: Any) -> list[ColumnElement[Any]]:
 
 @cache
 def _insert_notifications() -> Executable:
-    contents = rows("sqlite", "contents", _CONTENT_ROW)
+    contents = rows("sqlite", "drafts", _CONTENT_ROW)
     place = rows("sqlite", "place", {**_PLACE, "seq": BigInteger(), "id": BigInteger()})
     columns = [place.c.id, place.c.id, place.c.user_id, place.c.seq, *_content_columns(contents.c)]
     source = select(*columns).join_from(place, contents, place.c.k == contents.c.k)
