@@ -9,6 +9,7 @@ from shirase import variables
 from shirase.catalogue import Catalogue
 from shirase.errors import SettingsError
 from shirase.keys import key_bytes, public_keys, secret_keys
+from shirase.mail_settings import MailSettings
 from shirase.variables import choice, number, optional, rate, words
 
 NO_TYPES = Catalogue()  # one for all: equal settings share it, since catalogues are compared by identity
@@ -77,6 +78,7 @@ class Settings(TokenSettings):
     log_format: str = "text"
     public_url: str | None = None  # the URL for clients, if an edge adds a prefix or another host
     type_catalogue: Catalogue = field(default=NO_TYPES, repr=False)  # the types, and the schemas of their payloads
+    mail: MailSettings | None = None  # None: no mail is sent
     demo: bool = False
 
     @classmethod
@@ -122,6 +124,7 @@ class Settings(TokenSettings):
             log_format=choice(environ, "LOG_FORMAT", "text", "json"),
             public_url=variables.public_url(environ, "PUBLIC_URL"),
             type_catalogue=_catalogue(environ),
+            mail=MailSettings.from_env(environ),
             demo=_demo(environ),
         )
 

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shirase.access.tokens import ADMIN, WRITE
-from shirase.inbox import users
+from shirase.inbox import unsubscribe, users
 from shirase.settings import Settings
 from tests.support.contract import Contract
 from tests.support.control_port import control_port
@@ -25,7 +25,7 @@ def settings(settings: Settings) -> Iterator[Settings]:
         yield replace(settings, grip_url=(running.url,))
 
 
-def of_reach(ask: Callable[..., Any]) -> None:
+def of_reach(ask: Callable[..., Any], settings: Settings) -> None:
     entry = {"label": "A", "channels": [{"channel": "email", "after": "10m"}]}
     ask("PUT", "/api/types/a.b", entry)
     ask("GET", "/api/types")
@@ -36,6 +36,9 @@ def of_reach(ask: Callable[..., Any]) -> None:
     )
     ask("GET", "/api/preferences")
     ask("PUT", "/api/users/42/contact", {"email": "aiko@example.com"})
+    path = unsubscribe.address(settings, "", "42", "a.b")
+    for method in ("GET", "POST"):
+        ask(method, path)
 
 
 def test_every_success_that_is_promised_is_answered_as_described(
@@ -49,7 +52,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     headers = {"Authorization": f"Bearer {token('42', f'{WRITE} {ADMIN}')}", "Grip-Sig": signed}
 
     def ask(method: str, path: str, body: Any = None, **more: str) -> Any:
-        return client.open(path, method=method, json=body, headers=headers | more).json
+        return client.open(path, method=method, json=body, headers=headers | more).get_json(silent=True)
 
     for _ in range(2):
         made = ask("POST", "/api/notifications", NEW, **{"Idempotency-Key": "one"})
@@ -93,7 +96,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("POST", "/api/topics/a/members", {"add": ["42"]})
     ask("GET", "/api/topics/a/members")
     ask("DELETE", "/api/topics/a")
-    of_reach(ask)
+    of_reach(ask, settings)
     client.get("/api/users/42/export", headers=headers)
     ask("DELETE", "/api/users/42")
     monkeypatch.setattr(users, "LONGEST", -1)

@@ -1,6 +1,6 @@
 """A user's preferences: which channels reach them, for what, and when not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,13 +27,21 @@ def replace(database: Database, publisher: Publisher, user_id: str, wanted: Pref
     Raises:
         Invalid: if a rule switches off a critical type.
     """
+    return change(database, publisher, user_id, lambda _: wanted)
+
+
+def change(
+    database: Database, publisher: Publisher, user_id: str, change: Callable[[Preferences], Preferences]
+) -> Preferences:
+    """Replace a user's preferences by what ``change`` makes of the present ones; otherwise as ``replace``."""
     now = datetime.now(UTC)
-    in_force = tuple(rule for rule in wanted.rules if rule.until is None or rule.until > now)
     with database.transaction() as db:
-        _refuse_critical(wanted.rules, type_catalogue.critical(db))
         if user_id not in log.lock(db, [user_id]):
             appear(db, [user_id])
             log.lock(db, [user_id])
+        wanted = change(preferences.read(db, user_id, now))
+        _refuse_critical(wanted.rules, type_catalogue.critical(db))
+        in_force = tuple(rule for rule in wanted.rules if rule.until is None or rule.until > now)
         preferences.replace(db, user_id, Preferences(in_force, wanted.quiet))
         deliveries.cancel_disallowed(db, user_id, now)
         stored = preferences.read(db, user_id, now)

@@ -73,6 +73,11 @@ class Channel(Protocol):
         """Close connections."""
 
 
-def configured(settings: Settings, database: Database) -> list[Channel]:  # noqa: ARG001 - for channels to come
+def configured(settings: Settings, database: Database) -> list[Channel]:
     """The channels that the settings configure."""
-    return []
+    from shirase.relay.mail.smtp import Mail  # noqa: PLC0415 - it imports this module
+
+    channels: list[Channel] = []
+    if settings.mail:
+        channels.append(Mail(settings, settings.mail, database))
+    return channels

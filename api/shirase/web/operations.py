@@ -13,6 +13,7 @@ from shirase.web.routes import (
     tickets,
     topics,
     types,
+    unsubscribe,
     users,
 )
 
@@ -27,6 +28,7 @@ FOR_HOSTS = (
     *topics.blueprint.endpoints,
     *types.blueprint.endpoints,
     *preferences.blueprint.endpoints,
+    *unsubscribe.blueprint.endpoints,
     *users.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)

@@ -1,0 +1,39 @@
+"""Unsubscribing from mail by a signed address, which needs no sign-in (RFC 8058)."""
+
+from shirase.access import tokens
+from shirase.inbox import preferences
+from shirase.policies import EMAIL
+from shirase.proxy.publisher import Publisher
+from shirase.settings import Settings
+from shirase.store.database import Database
+from shirase.store.rules import EVERYTHING
+from shirase.types import Preferences, Rule
+
+PATH = "/api/unsubscribe"
+PURPOSE = "unsubscribe"
+
+
+def address(settings: Settings, base: str, user_id: str, scope: str) -> str:
+    """The address that switches a user's mail off for a type, or for ``*``. It stays valid, as old mail is kept."""
+    return f"{base}{PATH}/{tokens.seal(settings, PURPOSE, {'user': user_id, 'scope': scope})}"
+
+
+def scope_of(settings: Settings, sealed: str) -> str | None:
+    """What the address is for; ``None`` if it is not one of ours."""
+    opened = tokens.unseal(settings, PURPOSE, sealed)
+    return opened["scope"] if opened else None
+
+
+def unsubscribe(database: Database, publisher: Publisher, settings: Settings, sealed: str) -> bool:
+    """Switch mail off as the address says; false if it is not one of ours."""
+    opened = tokens.unseal(settings, PURPOSE, sealed)
+    if opened is None:
+        return False
+    scope = opened["scope"]
+
+    def without_mail(present: Preferences) -> Preferences:
+        others = [one for one in present.rules if one.channel != EMAIL or scope not in (EVERYTHING, one.scope)]
+        return Preferences((*others, Rule(scope, EMAIL, enabled=False)), present.quiet)
+
+    preferences.change(database, publisher, opened["user"], without_mail)
+    return True

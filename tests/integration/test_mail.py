@@ -1,0 +1,383 @@
+"""Mail by a real SMTP server: what is sent, in which words, and what becomes of it when the server fails."""
+
+import logging
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from shirase.errors import SettingsError
+from shirase.flask.app import create_app
+from shirase.inbox import inbox, notifications, preferences
+from shirase.mail_settings import MailSettings
+from shirase.proxy.publisher import Publisher
+from shirase.relay import deliveries as relay
+from shirase.relay.channels import configured
+from shirase.relay.mail.smtp import Mail
+from shirase.settings import Settings
+from shirase.store import contacts, deliveries
+from shirase.store.database import Database
+from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Draft, Rule
+from tests.support.certificates import Authority, make_authority
+from tests.support.content import content, made
+from tests.support.mail_server import DROP, HANG, MailServer, text_of
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with MailServer() as running:
+        yield running
+
+
+@pytest.fixture
+def mail(server: MailServer) -> MailSettings:
+    return MailSettings(
+        host=HOST,
+        port=server.port,
+        security="none",
+        timeout=2.0,
+        sender=Address("Example", "noreply", "example.com"),
+        link_base="https://example.com/notify",
+        window=0,
+    )
+
+
+@pytest.fixture
+def settings(settings: Settings, mail: MailSettings) -> Settings:
+    return replace(settings, mail=mail)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+class Post:
+    """Creates notifications of a type that goes to mail, and runs the channel."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database, self.settings, self.publisher = database, settings, Publisher(settings)
+        [channel] = configured(settings, database)
+        assert isinstance(channel, Mail)
+        self.channel = channel
+        self.execute(
+            "INSERT INTO shirase_types (type, label, description) VALUES ('a.b', 'A', ''), ('c.d', 'C', '')",
+            "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 0, 'email', 0),"
+            " ('c.d', 0, 'email', 0)",
+        )
+
+    def execute(self, *statements: str) -> None:
+        with self.database.transaction() as db:
+            for statement in statements:
+                db.execute(text(statement))
+
+    def contact(self, user: str = "42", email: str | None = "aiko@example.org", **more: Any) -> None:
+        with self.database.transaction() as db:
+            contacts.put(db, user, {"email": email, "locale": None, "timezone": None, **more})
+
+    def create(self, user: str = "42", **fields: Any) -> int:
+        drafts = [Draft(user, content(**fields))]
+        body, _ = notifications.create(
+            self.database, self.publisher, drafts, answer=lambda stored: str(made(stored[0]).id)
+        )
+        return int(body)
+
+    def deliver(self) -> None:
+        relay.deliver(self.database, self.channel)
+
+    def due_again(self) -> None:
+        self.execute("UPDATE shirase_deliveries SET due_at = created_at")
+
+    def state(self, number: int) -> tuple[str, str | None]:
+        with self.database.autocommit() as db:
+            [delivery] = deliveries.of_notification(db, number)
+        return delivery.state, delivery.reason
+
+
+@pytest.fixture
+def post(database: Database, settings: Settings) -> Iterator[Post]:
+    post = Post(database, settings)
+    post.contact()
+    yield post
+    post.channel.close()
+
+
+def test_a_mail_has_both_texts_and_says_who_and_when(post: Post, server: MailServer) -> None:
+    number = post.create(title="Interview <b>", message="At ten\nin Sakura", url="/interviews/7")
+    post.deliver()
+    [mail] = server.mails
+    assert (mail["From"], mail["To"]) == ("Example <noreply@example.com>", "aiko@example.org")
+    assert mail["Subject"] == "Interview <b>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    plain, html = text_of(mail), text_of(mail, "html")
+    assert "At ten\nin Sakura" in plain
+    assert "https://example.com/interviews/7" in plain
+    assert "Interview &lt;b&gt;" in html
+    assert '<a href="https://example.com/interviews/7">' in html
+    with post.database.autocommit() as db:
+        [delivery] = deliveries.of_notification(db, number)
+    assert mail["Message-ID"] == f"<{delivery.uid}@example.com>"
+    assert (mail["X-Shirase-Deliveries"], delivery.state) == (delivery.uid, SENT)
+
+
+def test_a_title_of_several_lines_makes_no_header(post: Post, server: MailServer) -> None:
+    post.create(title="One\r\nBcc: eve@example.net\n two")
+    post.deliver()
+    assert server.mails[0]["Subject"] == "One Bcc: eve@example.net two"
+    assert server.recipients == ["aiko@example.org"]
+
+
+def test_words_are_in_the_users_language_and_times_in_the_zone(post: Post, server: MailServer) -> None:
+    post.contact(locale="ja-JP", timezone="Asia/Tokyo")
+    post.create(title="面接", url="/a")
+    post.deliver()
+    [mail] = server.mails
+    assert mail["Subject"] == "面接"
+    assert "開く: https://example.com/a" in text_of(mail)
+    assert "Asia/Tokyo" in text_of(mail)
+    assert '<html lang="ja" dir="ltr">' in text_of(mail, "html")
+
+
+def test_a_hosts_templates_replace_ours(
+    settings: Settings, database: Database, server: MailServer, tmp_path: Path
+) -> None:
+    (tmp_path / "subject.txt").write_text("Acme: {{ notifications[0].title }}")
+    (tmp_path / "de").mkdir()
+    (tmp_path / "de" / "mail.txt").write_text("Hallo {{ user_id }}")
+    assert settings.mail
+    post = Post(database, replace(settings, mail=replace(settings.mail, templates=tmp_path)))
+    post.contact(locale="de")
+    post.create()
+    post.deliver()
+    assert server.mails[0]["Subject"] == "Acme: T"
+    assert text_of(server.mails[0]) == "Hallo 42\n"
+    post.channel.close()
+
+
+def test_mails_of_one_key_are_one_conversation(post: Post, server: MailServer) -> None:
+    for title in "ab":
+        post.create(key="order-7", title=title)
+        post.deliver()
+    post.create(key="order-8")
+    post.deliver()
+    first, second, other = (mail["References"] for mail in server.mails)
+    assert first == second != other
+    assert len({mail["Message-ID"] for mail in server.mails}) == 3
+
+
+def test_what_is_due_of_a_user_in_one_window_is_one_mail(post: Post, server: MailServer) -> None:
+    post.contact("7", "ben@example.org")
+    post.channel.window = timedelta(minutes=1)
+    numbers = [post.create(title=title) for title in ("One", "Two")]
+    post.execute("UPDATE shirase_policies SET after = 30")
+    numbers.append(post.create(title="Three"))
+    post.create("7", title="Other")
+    post.execute("UPDATE shirase_deliveries SET due_at = created_at WHERE user_id = '7'")
+    post.deliver()
+    assert sorted(mail["Subject"] for mail in server.mails) == ["3 notifications", "Other"]
+    digest = next(mail for mail in server.mails if mail["Subject"] == "3 notifications")
+    assert [line for line in text_of(digest).splitlines() if line in ("One", "Two", "Three")] == ["One", "Two", "Three"]
+    assert {post.state(number) for number in numbers} == {(SENT, None)}
+    assert len(digest["X-Shirase-Deliveries"].split()) == 3
+
+
+def test_many_mails_use_one_connection(post: Post, server: MailServer) -> None:
+    for number in range(30):
+        post.contact(f"u{number}", f"u{number}@example.org")
+        post.create(f"u{number}")
+    post.deliver()
+    assert (len(server.mails), server.connections) == (30, 1)
+
+
+def test_who_has_no_address_is_skipped(post: Post, server: MailServer) -> None:
+    numbers = [post.create("without"), post.create("removed")]
+    post.contact("removed", None)
+    post.deliver()
+    assert {post.state(number) for number in numbers} == {(SKIPPED, "the user has no address")}
+    assert server.connections == 0
+
+
+def test_no_mail_for_what_was_read(post: Post, server: MailServer) -> None:
+    read, unread = post.create(), post.create(title="unread")
+    inbox.mark_read(post.database, post.publisher, "42", [read])
+    post.deliver()
+    assert [mail["Subject"] for mail in server.mails] == ["unread"]
+    assert (post.state(read)[0], post.state(unread)[0]) == (CANCELLED, SENT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("550 no such mailbox", DEAD),
+        ("450 busy", PENDING),
+        (HANG, PENDING),
+        (DROP, PENDING),
+        ("421 shutting down", PENDING),
+    ],
+)
+def test_a_refusal_concerns_its_recipient_alone(post: Post, server: MailServer, answer: str, state: str) -> None:
+    post.contact("7", "ben@example.org")
+    refused, sent = post.create(), post.create("7")
+    server.refuse = lambda address: answer if address.startswith("aiko") else None
+    post.deliver()
+    assert post.state(refused)[0] == state
+    assert "aiko" not in (post.state(refused)[1] or "")
+    assert post.state(sent) == (SENT, None)
+    assert [mail["To"] for mail in server.mails] == ["ben@example.org"]
+    if state == PENDING:  # tried again under the same id
+        server.refuse = lambda _: None
+        post.due_again()
+        post.deliver()
+        assert post.state(refused) == (SENT, None)
+        assert len(server.mails) == 2
+
+
+def test_a_connection_that_was_closed_while_idle_is_opened_again(post: Post, server: MailServer) -> None:
+    post.create()
+    post.deliver()
+    connection: Any = post.channel._smtp  # noqa: SLF001 - as a server that closes does it
+    connection.sock.shutdown(2)
+    number = post.create()
+    post.deliver()
+    assert (post.state(number), len(server.mails), server.connections) == ((SENT, None), 2, 2)
+
+
+def test_a_server_that_is_down_is_not_tried_for_each(post: Post, server: MailServer) -> None:
+    for number in range(10):
+        post.contact(f"u{number}", f"u{number}@example.org")
+    numbers = [post.create(f"u{number}") for number in range(10)]
+    server.stop()
+    post.deliver()
+    assert {post.state(number) for number in numbers} == {(PENDING, "the mail server does not answer")}
+
+
+@pytest.mark.parametrize(("password", "state"), [("correct horse", SENT), ("wrong horse", PENDING)])
+def test_starttls_and_a_password(
+    password: str,
+    state: str,
+    post: Post,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    with MailServer(context=context, password="correct horse", require_starttls=True) as server:
+        assert post.settings.mail
+        mail = replace(
+            post.settings.mail, host="localhost", port=server.port, security="starttls", user="u", password=password
+        )
+        channel = Mail(post.settings, mail, post.database)
+        number = post.create()
+        relay.deliver(post.database, channel)
+        channel.close()
+    assert post.state(number)[0] == state
+    assert "horse" not in caplog.text + repr(mail) + str(post.state(number))
+
+
+def unsubscribing(mail: Any) -> str:
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    address: str = mail["List-Unsubscribe"].strip("<>").replace("\r\n ", "").replace(" ", "")
+    assert address.startswith("https://example.com/notify/api/unsubscribe/")
+    return address.removeprefix("https://example.com/notify")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    yield app
+    app.extensions["shirase"].database.close()
+
+
+def test_one_click_unsubscribes_without_a_sign_in(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.deliver()
+    path, client = unsubscribing(server.mails[0]), app.test_client()
+    page = client.get(path)
+    assert (page.status_code, b"<form" in page.data) == (200, True)
+    post.create()
+    post.deliver()
+    assert len(server.mails) == 2  # the page alone changes nothing
+    pending = post.create()
+    done = client.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert done.status_code == 200
+    post.create()
+    post.deliver()
+    assert (len(server.mails), post.state(pending)) == (2, (CANCELLED, "muted"))
+    post.create(kind="c.d")
+    post.deliver()
+    assert len(server.mails) == 3  # another type
+    assert preferences.read(post.database, "42").rules == (Rule("a.b", "email", enabled=False),)
+
+
+def test_unsubscribing_from_a_digest_ends_all_mail(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.create(kind="c.d")
+    post.deliver()
+    client = app.test_client()
+    assert client.post(unsubscribing(server.mails[0])).status_code == 200
+    post.create()
+    post.create(kind="c.d")
+    post.deliver()
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("sealed", ["x", "e30.x", "a" * 3000, "%00"])
+def test_a_forged_address_unsubscribes_nobody(app: Flask, sealed: str) -> None:
+    for method in ("GET", "POST"):
+        assert app.test_client().open(f"/api/unsubscribe/{sealed}", method=method).status_code == 404
+
+
+def test_critical_mail_cannot_be_unsubscribed_from(post: Post, server: MailServer) -> None:
+    post.execute("UPDATE shirase_types SET critical = true")
+    post.create()
+    post.deliver()
+    assert server.mails[0]["List-Unsubscribe"] is None
+    assert "unsubscribe" not in text_of(server.mails[0]).lower()
+
+
+ENVIRON = {"SMTP_HOST": "mail.example.com", "MAIL_FROM": "A <a@example.com>", "PUBLIC_URL": "https://example.com"}
+
+
+def test_mail_is_off_without_a_host() -> None:
+    assert MailSettings.from_env({}) is None
+    on = MailSettings.from_env(ENVIRON)
+    assert on
+    assert (on.port, on.security, on.window) == (587, "starttls", 60)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ({"MAIL_FROM": "nobody"}, "MAIL_FROM"),
+        ({"MAIL_FROM": ""}, "MAIL_FROM"),
+        ({"PUBLIC_URL": ""}, "PUBLIC_URL"),
+        ({"SMTP_USER": "u"}, "SMTP_USER"),
+        ({"SMTP_USER": "u", "SMTP_PASSWORD": "p", "SMTP_SECURITY": "none"}, "SMTP_SECURITY"),
+        ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
+        ({"MAIL_TEMPLATES": "/nowhere"}, "MAIL_TEMPLATES"),
+        ({"SMTP_PASSWORD_FILE": "/nowhere"}, "SMTP_PASSWORD"),
+    ],
+)
+def test_a_wrong_setting_is_named(wrong: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        MailSettings.from_env(ENVIRON | wrong)
+
+
+def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("p4ss\n")
+    there = {"SMTP_USER": "u", "SMTP_PASSWORD_FILE": str(tmp_path / "secret")}
+    read = MailSettings.from_env(ENVIRON | there)
+    assert read
+    assert (read.password, "p4ss" in repr(read)) == ("p4ss", False)
