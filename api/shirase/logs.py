@@ -60,6 +60,7 @@ def start(level: str, *, as_json: bool) -> None:
     logging.captureWarnings(capture=True)
     # At DEBUG it logs every statement with its values, and every row.
     logging.getLogger("sqlalchemy").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)  # at DEBUG it logs headers
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plugins at every start
     sys.excepthook = _log_defect
     threading.excepthook = lambda args: _log_defect(args.exc_type, args.exc_value, args.exc_traceback)

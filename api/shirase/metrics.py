@@ -74,6 +74,12 @@ DELIVERIES = Counter(
     ["channel", "result"],  # sent, retried, held (quiet hours), skipped, cancelled, dead
 )
 
+WEBHOOKS = Counter(
+    "shirase_webhook_requests_total",
+    "Events that webhooks accepted, requests that failed, and webhooks that were paused because of it.",
+    ["result"],  # accepted, failed, paused
+)
+
 RELAY_REPAIRED = Counter("shirase_relay_repaired_events_total", "Events that the relay published.")
 RELAY_HINTED = Counter("shirase_relay_hinted_streams_total", "Streams that the relay had a node read again.", ["node"])
 RELAY_REMOVED = Counter(
@@ -90,6 +96,7 @@ for _counter, _values in (
     (AGE, ("publish", "relay", "replay")),
     (CONNECTS, ("new", "resumed", "reset", "deferred", "rejected")),
     (ENDED, ("connection-limit", "revoked", "token-expired")),
+    (WEBHOOKS, ("accepted", "failed", "paused")),
     (RELAY_REMOVED, ("notifications", "events", "keys")),
 ):
     for _value in _values:

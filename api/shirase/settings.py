@@ -73,6 +73,7 @@ class Settings(TokenSettings):
     request_timeout: float = 10.0  # seconds in which a request must arrive completely
     publish_timeout: float = 2.0  # seconds for a publish to all nodes
     database_timeout: float = 10.0  # seconds for a connect, a lock or a statement
+    outbound_private_hosts: frozenset[str] = frozenset()  # hosts of webhooks and push services that may be private
     retention_days: int = 30  # for which notifications and events are kept
     log_level: str = "INFO"
     log_format: str = "text"
@@ -119,6 +120,7 @@ class Settings(TokenSettings):
             request_timeout=request_timeout(environ),
             publish_timeout=number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
             database_timeout=number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
+            outbound_private_hosts=frozenset(map(str.lower, words(environ, "OUTBOUND_PRIVATE_HOSTS"))),
             retention_days=int(number(environ, "RETENTION_DAYS", 30, 1, 36_500)),
             log_level=choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=choice(environ, "LOG_FORMAT", "text", "json"),

@@ -25,6 +25,20 @@ def settings(settings: Settings) -> Iterator[Settings]:
         yield replace(settings, grip_url=(running.url,))
 
 
+def of_users(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ask("DELETE", "/api/users/42")
+    monkeypatch.setattr(users, "LONGEST", -1)
+    ask("DELETE", "/api/users/42")
+
+
+def of_webhooks(ask: Callable[..., Any]) -> None:
+    for _ in range(2):
+        ask("PUT", "/api/webhooks/a", {"url": "https://example.com/", "types": []})
+    ask("GET", "/api/webhooks")
+    ask("POST", "/api/webhooks/a/retry")
+    ask("DELETE", "/api/webhooks/a")
+
+
 def of_reach(ask: Callable[..., Any], settings: Settings) -> None:
     entry = {"label": "A", "channels": [{"channel": "email", "after": "10m"}]}
     ask("PUT", "/api/types/a.b", entry)
@@ -97,10 +111,9 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("GET", "/api/topics/a/members")
     ask("DELETE", "/api/topics/a")
     of_reach(ask, settings)
+    of_webhooks(ask)
     client.get("/api/users/42/export", headers=headers)
-    ask("DELETE", "/api/users/42")
-    monkeypatch.setattr(users, "LONGEST", -1)
-    ask("DELETE", "/api/users/42")
+    of_users(ask, monkeypatch)
     ask("GET", "/api/openapi.json")
     for path in ("/healthz", "/readyz", "/metrics"):
         client.get(path)

@@ -187,6 +187,24 @@ class AsyncClient:
             raise protocol.unreachable(exc) from exc
         lines.require_end()
 
+    async def put_webhook(
+        self, name: str, url: str, *, types: Iterable[str] = (), secret: str | None = None
+    ) -> dict[str, Any]:
+        """Create or change a webhook."""
+        return await self._run(requests.put_webhook(name, url, types, secret))
+
+    async def webhooks(self) -> "list[dict[str, Any]]":
+        """List the webhooks with their states."""
+        return await self._run(requests.webhooks())
+
+    async def delete_webhook(self, name: str) -> None:
+        """Delete a webhook."""
+        return await self._run(requests.delete_webhook(name))
+
+    async def retry_webhook(self, name: str, *, skip: bool = False) -> dict[str, Any]:
+        """Try a webhook again now."""
+        return await self._run(requests.retry_webhook(name, skip=skip))
+
     async def trace(self, number: int) -> dict[str, Any]:
         """Get the history of a notification."""
         return await self._run(requests.trace(number))

@@ -262,6 +262,24 @@ class Client:
             raise protocol.unreachable(exc) from exc
         lines.require_end()
 
+    def put_webhook(
+        self, name: str, url: str, *, types: Iterable[str] = (), secret: str | None = None
+    ) -> dict[str, Any]:
+        """Create or change a webhook, as an operator; no ``types`` stand for all."""
+        return self._run(requests.put_webhook(name, url, types, secret))
+
+    def webhooks(self) -> "list[dict[str, Any]]":
+        """List the webhooks with their states, as an operator."""
+        return self._run(requests.webhooks())
+
+    def delete_webhook(self, name: str) -> None:
+        """Delete a webhook, as an operator."""
+        return self._run(requests.delete_webhook(name))
+
+    def retry_webhook(self, name: str, *, skip: bool = False) -> dict[str, Any]:
+        """Try a webhook again now, as an operator; with ``skip``, without the event that it refuses."""
+        return self._run(requests.retry_webhook(name, skip=skip))
+
     def trace(self, number: int) -> dict[str, Any]:
         """Get the history of a notification, as an operator; see ``GET /api/notifications/ID/trace``."""
         return self._run(requests.trace(number))

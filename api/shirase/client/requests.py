@@ -15,6 +15,7 @@ ROOT = "/api/notifications"
 SCHEDULED = "/api/scheduled"
 ANNOUNCEMENTS = "/api/announcements"
 PREFERENCES = "/api/preferences"
+WEBHOOKS = "/api/webhooks"
 
 T = TypeVar("T")
 
@@ -126,6 +127,32 @@ def erase_user(user_id: UserId) -> Request[bool]:
 def export_user(user_id: UserId) -> Request[None]:
     """Everything stored about a user, as lines."""
     return Request("GET", f"{_of_user(user_id)}/export", lambda _: None)
+
+
+def put_webhook(name: str, url: str, types: Iterable[str], secret: str | None) -> Request[dict[str, Any]]:
+    """Create or change a webhook."""
+    body = {"url": url, "types": list(types)} | ({"secret": secret} if secret else {})
+    headers = {"Content-Type": "application/json"}
+    return Request("PUT", _of_webhook(name), dict, orjson.dumps(body), headers=headers)
+
+
+def webhooks() -> Request[list[dict[str, Any]]]:
+    """Every webhook."""
+    return Request("GET", WEBHOOKS, lambda answer: list(answer["webhooks"]))
+
+
+def delete_webhook(name: str) -> Request[None]:
+    """Delete a webhook."""
+    return Request("DELETE", _of_webhook(name), lambda _: None)
+
+
+def retry_webhook(name: str, *, skip: bool) -> Request[dict[str, Any]]:
+    """Try a webhook again."""
+    return Request("POST", f"{_of_webhook(name)}/retry", dict, query={"skip": str(skip).lower()})
+
+
+def _of_webhook(name: str) -> str:
+    return f"{WEBHOOKS}/{quote(name, safe='')}"
 
 
 def _of_user(user_id: UserId) -> str:

@@ -18,7 +18,7 @@ from shirase.access.tickets import KEPT as TICKETS_KEPT
 from shirase.errors import DatabaseUnavailable
 from shirase.inbox import audience, connections, events, notifications, scheduled
 from shirase.proxy.publisher import Publisher
-from shirase.relay import channels, deliveries, presence
+from shirase.relay import channels, deliveries, presence, webhooks
 from shirase.relay.announcements import Spreader, remove_retracted
 from shirase.relay.channels import Channel
 from shirase.relay.erasures import Eraser
@@ -59,9 +59,9 @@ def run(
     ``reach`` are the channels outside the inbox; by default those of the settings.
     """
     reach = channels.configured(settings, database) if reach is None else reach
-    with ThreadPoolExecutor(1 + len(reach), "beside") as beside:
+    with ThreadPoolExecutor(2 + len(reach), "beside") as beside:
         # Each in its own thread, so that a hanging control port or mail server does not delay the others.
-        running = [beside.submit(presence.run, settings, database, stop)]
+        running = [beside.submit(work, settings, database, stop) for work in (presence.run, webhooks.run)]
         running += [beside.submit(deliveries.run, database, channel, stop) for channel in reach]
         for one in running:
             one.add_done_callback(lambda _: stop.set())  # a defect ends the process, which the supervisor restarts

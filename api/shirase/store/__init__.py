@@ -4,3 +4,5 @@
 repeated request harmless. ``used_tickets`` limits a ticket to one stream. ``connections`` and ``registry`` track who is
 connected. ``pending`` checks whether the relay has work.
 """
+
+from shirase.store import webhook_tables  # noqa: F401 - registers its tables beside those of ``tables``

@@ -15,6 +15,7 @@ from shirase.web.routes import (
     types,
     unsubscribe,
     users,
+    webhooks,
 )
 
 FOR_HOSTS = (
@@ -30,6 +31,7 @@ FOR_HOSTS = (
     *preferences.blueprint.endpoints,
     *unsubscribe.blueprint.endpoints,
     *users.blueprint.endpoints,
+    *webhooks.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)
 SERVICE = (*FOR_TOKENS, *health.blueprint.endpoints)

@@ -6,6 +6,7 @@ from shirase.run.cli.admin import migrate, run_doctor, run_import, run_types, to
 from shirase.run.cli.notifications import announce, disconnect, listen, retract, run_trace, send
 from shirase.run.cli.processes import run_proxy, run_relay, run_up
 from shirase.run.cli.users import run_user
+from shirase.run.cli.webhooks import run_webhook
 
 COMMANDS: tuple[click.Command, ...] = (
     run_up,
@@ -23,6 +24,7 @@ COMMANDS: tuple[click.Command, ...] = (
     disconnect,
     run_trace,
     run_user,
+    run_webhook,
 )
 
 

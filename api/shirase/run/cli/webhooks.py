@@ -1,0 +1,113 @@
+"""``shirase webhook``."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from shirase.access import tokens
+from shirase.errors import ShiraseError
+from shirase.inbox import webhooks
+from shirase.run.cli.options import DATA_DIR, TOKEN, URL, as_json, connect, one_line
+from shirase.run.environment import load
+from shirase.settings import Settings
+from shirase.store.database import Database
+
+SECRET = click.option(
+    "--secret", envvar="SHIRASE_WEBHOOK_SECRET", help="Or SHIRASE_WEBHOOK_SECRET, which `ps` does not show."
+)
+
+
+@click.group("webhook")
+def run_webhook() -> None:
+    """The endpoints that get each notification."""
+
+
+@run_webhook.command("put")
+@click.argument("name")
+@click.option("--to", "address", required=True, help="The endpoint's address.")
+@click.option("--type", "types", multiple=True, help="Only this type; may be repeated.")
+@SECRET
+@TOKEN
+@URL
+@DATA_DIR
+@one_line
+def put_webhook(
+    *, name: str, address: str, types: tuple[str, ...], secret: str | None, data_dir: Path, **service: Any
+) -> None:
+    """Create an endpoint, or change it."""
+    with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
+        click.echo(as_json(client.put_webhook(name, address, types=types, secret=secret)))
+
+
+@run_webhook.command("list")
+@TOKEN
+@URL
+@DATA_DIR
+@one_line
+def list_webhooks(*, data_dir: Path, **service: Any) -> None:
+    """Print the endpoints with their states, one a line."""
+    with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
+        for one in client.webhooks():
+            click.echo(as_json(one))
+
+
+@run_webhook.command("delete")
+@click.argument("name")
+@TOKEN
+@URL
+@DATA_DIR
+@one_line
+def delete_webhook(*, name: str, data_dir: Path, **service: Any) -> None:
+    """Delete an endpoint, and what it has not got."""
+    with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
+        client.delete_webhook(name)
+
+
+@run_webhook.command("retry")
+@click.argument("name")
+@click.option("--skip", is_flag=True, help="Drop the event that the endpoint refuses.")
+@TOKEN
+@URL
+@DATA_DIR
+@one_line
+def retry_webhook(*, name: str, skip: bool, data_dir: Path, **service: Any) -> None:
+    """Try an endpoint again now, also one that is paused."""
+    with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
+        click.echo(as_json(client.retry_webhook(name, skip=skip)))
+
+
+@run_webhook.command("secret")
+@click.argument("name")
+@DATA_DIR
+@one_line
+def webhook_secret(*, name: str, data_dir: Path) -> None:
+    """Print an endpoint's secret, read from the database: no answer of the API contains it."""
+    settings = Settings.from_env(load(data_dir), tokens=False)
+    with closing(Database(settings.database_url, settings.database_timeout, settings.database_schema)) as opened:
+        click.echo(webhooks.find(opened, name).secrets[0])
+
+
+@run_webhook.command("verify")
+@click.argument("body", type=click.File("rb"), default="-")
+@click.option("--id", "number", required=True, help="The header webhook-id.")
+@click.option("--timestamp", required=True, help="The header webhook-timestamp.")
+@click.option("--signature", required=True, help="The header webhook-signature.")
+@SECRET
+@one_line
+def verify_webhook(*, body: Any, number: str, timestamp: str, signature: str, secret: str | None) -> None:
+    """Check the signature of a request that an endpoint got; its body is a file, or standard input."""
+    if not secret:
+        raise ShiraseError("--secret or SHIRASE_WEBHOOK_SECRET is needed")
+    headers = {"webhook-id": number, "webhook-timestamp": timestamp, "webhook-signature": signature}
+    try:
+        Webhook(secret).verify(body.read(), headers, json_parse=False)
+    except WebhookVerificationError as exc:
+        raise ShiraseError(f"not verified: {exc}") from exc
+    except Exception as exc:  # the library has several, for an empty secret, base64 and UTF-8
+        raise ShiraseError("not verified: the secret, the signature or the body is malformed") from exc
+    click.echo("verified")
+    sys.exit(0)

@@ -1,0 +1,219 @@
+"""Webhooks: endpoints, their claims, and their queues."""
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, CursorResult, and_, delete, exists, func, insert, or_, select, update
+
+from shirase.store import inbox, tables
+from shirase.store.sql import among
+from shirase.types import Notification
+
+webhooks = tables.Base.metadata.tables["shirase_webhooks"]
+queue = tables.Base.metadata.tables["shirase_webhook_queue"]
+events = tables.Base.metadata.tables["shirase_events"]
+notifications = tables.Base.metadata.tables["shirase_notifications"]
+
+MOST_COUNTED = 10_000  # waiting events of an endpoint that are counted
+FRESH = {"attempts": 0, "failing_since": None, "reason": None, "paused_at": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An endpoint and its state."""
+
+    id: int
+    name: str
+    url: str
+    types: Sequence[str]  # none stands for all
+    secrets: Sequence[str]  # that sign now, the newest first
+    previous_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    next_at: datetime
+    attempts: int
+    failing_since: datetime | None
+    reason: str | None
+    paused_at: datetime | None
+    waiting: int = 0
+
+    def __repr__(self) -> str:
+        """Without secrets: an exception may show it."""
+        return f"Webhook({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An event in an endpoint's queue; without a notification if that is gone."""
+
+    id: int
+    tag: str
+    kind: str
+    happened_at: datetime
+    notification: Notification | None
+
+
+def put(
+    db: Connection, name: str, url: str, types: Sequence[str], secret: str | None, now: datetime, rotation: timedelta
+) -> bool:
+    """Create an endpoint, or change it; whether it is new. A new secret signs beside the old one for ``rotation``."""
+    changed: dict[str, Any] = {
+        "url": url,
+        "types": orjson.dumps(list(types)).decode(),
+        "updated_at": now,
+        "next_at": now,
+    }
+    query = select(webhooks.c.id, webhooks.c.secret).where(webhooks.c.name == name).with_for_update()
+    row = db.execute(query).one_or_none()
+    if row is None:
+        made = {**changed, "name": name, "created_at": now, "secret": secret}
+        db.execute(insert(webhooks).values(made))
+        return True
+    if secret is not None and secret != row.secret:
+        changed |= {"secret": secret, "previous_secret": row.secret, "previous_until": now + rotation}
+    db.execute(update(webhooks).where(webhooks.c.id == row.id).values({**changed, **FRESH}))
+    return False
+
+
+def find(db: Connection, name: str, now: datetime) -> Webhook | None:
+    """One endpoint."""
+    found = _read(db, now, webhooks.c.name == name)
+    return found[0] if found else None
+
+
+def page(db: Connection, now: datetime) -> list[Webhook]:
+    """Every endpoint, by name."""
+    return _read(db, now)
+
+
+def _read(db: Connection, now: datetime, *conditions: ColumnElement[bool]) -> list[Webhook]:
+    rows = db.execute(select(webhooks).where(*conditions).order_by(webhooks.c.name)).all()
+    return [_webhook(row, now, _waiting(db, row.id)) for row in rows]
+
+
+def _waiting(db: Connection, number: int) -> int:
+    some = select(queue.c.id).where(queue.c.webhook_id == number).limit(MOST_COUNTED).subquery()
+    return db.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _webhook(row: Any, now: datetime, waiting: int = 0) -> Webhook:
+    rotates = row.previous_until is not None and row.previous_until > now
+    signing = (row.secret, row.previous_secret) if rotates else (row.secret,)
+    names = ("id", "name", "url", "created_at", "updated_at", "next_at", "attempts", "failing_since", "reason")
+    shared = {name: getattr(row, name) for name in (*names, "paused_at")}
+    until = row.previous_until if rotates else None
+    return Webhook(**shared, types=orjson.loads(row.types), secrets=signing, previous_until=until, waiting=waiting)
+
+
+def delete_named(db: Connection, name: str) -> int | None:
+    """Delete an endpoint; returns its number, of which the queue is still to be removed."""
+    number: int | None = db.execute(
+        delete(webhooks).where(webhooks.c.name == name).returning(webhooks.c.id)
+    ).scalar_one_or_none()
+    return number
+
+
+def remove_queue(db: Connection, number: int, limit: int) -> int:
+    """Delete some of an endpoint's queue; returns how many."""
+    some = select(queue.c.id).where(queue.c.webhook_id == number).limit(limit)
+    return _delete(db, queue.c.id.in_(some))
+
+
+def remove_orphans(db: Connection, before: datetime, limit: int) -> int:
+    """Delete what is queued for no endpoint, or for an event that was removed or is older than ``before``."""
+    oldest = select(queue).order_by(queue.c.id).limit(limit).subquery()
+    alive = exists().where(webhooks.c.id == oldest.c.webhook_id)
+    kept = exists().where(
+        events.c.user_id == oldest.c.user_id, events.c.seq == oldest.c.seq, events.c.created_at >= before
+    )
+    return _delete(db, queue.c.id.in_(select(oldest.c.id).where(or_(~alive, ~kept))))
+
+
+def retry(db: Connection, name: str, now: datetime, *, skip: bool) -> bool:
+    """Have an endpoint tried now; with ``skip``, without the event that failed. False if there is none."""
+    again = update(webhooks).where(webhooks.c.name == name).values(next_at=now, **FRESH).returning(webhooks.c.id)
+    number = db.execute(again).scalar_one_or_none()
+    if number is None:
+        return False
+    if skip:
+        first = select(func.min(queue.c.id)).where(queue.c.webhook_id == number).scalar_subquery()
+        _delete(db, queue.c.id == first)
+    return True
+
+
+def due(db: Connection, now: datetime) -> list[int]:
+    """Endpoints to which something can be sent now."""
+    query = select(webhooks.c.id).where(_is_free(now), exists().where(queue.c.webhook_id == webhooks.c.id))
+    return list(db.scalars(query.order_by(webhooks.c.next_at)))
+
+
+def claim(db: Connection, number: int, now: datetime, lease: timedelta) -> tuple[Webhook, str] | None:
+    """Claim an endpoint for this relay; ``None`` if another has it. Returns the claim too."""
+    mark = secrets.token_hex(8)
+    claiming = update(webhooks).where(webhooks.c.id == number, _is_free(now))
+    row = db.execute(claiming.values(claim=mark, claimed_until=now + lease).returning(*webhooks.c)).one_or_none()
+    return None if row is None else (_webhook(row, now), mark)
+
+
+def keep(db: Connection, number: int, mark: str, sent: Collection[int], until: datetime) -> bool:
+    """Remove what was sent, and prolong the claim; false if it is lost."""
+    if sent:
+        _delete(db, among(db.dialect.name, queue.c.id, sent))
+    own = and_(webhooks.c.id == number, webhooks.c.claim == mark, webhooks.c.paused_at.is_(None))
+    return cast(CursorResult[Any], db.execute(update(webhooks).where(own).values(claimed_until=until))).rowcount > 0
+
+
+def release(db: Connection, number: int, mark: str, state: dict[str, Any]) -> None:
+    """Give a claim back, with the endpoint's new state, unless it is lost or the endpoint was changed meanwhile."""
+    own = and_(webhooks.c.id == number, webhooks.c.claim == mark)
+    db.execute(update(webhooks).where(own).values(claimed_until=None, claim=None, **state))
+
+
+def first(db: Connection, number: int, limit: int, now: datetime) -> list[Queued]:
+    """The beginning of an endpoint's queue."""
+    alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
+    place = and_(events.c.user_id == queue.c.user_id, events.c.seq == queue.c.seq, events.c.tag == queue.c.tag)
+    query = (
+        select(
+            queue.c.id.label("queued_id"),
+            queue.c.tag.label("event_tag"),
+            events.c.kind,
+            events.c.created_at.label("happened_at"),
+            *notifications.c,
+        )
+        .outerjoin_from(queue, events, place)
+        .outerjoin(notifications, and_(notifications.c.id == events.c.notification_id, alive))
+        .where(queue.c.webhook_id == number)
+        .order_by(queue.c.id)
+        .limit(limit)
+    )
+    return [
+        Queued(
+            row.queued_id,
+            row.event_tag,
+            row.kind or "",
+            row.happened_at or now,
+            None if row.id is None else inbox.notification_of(row),
+        )
+        for row in db.execute(query)
+    ]
+
+
+def counts(db: Connection) -> tuple[int, int]:
+    """How many endpoints are paused, and how many events wait for any endpoint, up to a limit."""
+    paused = db.execute(select(func.count()).where(webhooks.c.paused_at.is_not(None))).scalar_one()
+    some = select(queue.c.id).limit(MOST_COUNTED).subquery()
+    return paused, db.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    unclaimed = or_(webhooks.c.claimed_until.is_(None), webhooks.c.claimed_until <= now)
+    return and_(webhooks.c.paused_at.is_(None), webhooks.c.next_at <= now, unclaimed)
+
+
+def _delete(db: Connection, which: ColumnElement[bool]) -> int:
+    return cast(CursorResult[Any], db.execute(delete(queue).where(which))).rowcount

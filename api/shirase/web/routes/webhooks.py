@@ -1,0 +1,91 @@
+"""Webhooks: endpoints that get each notification."""
+
+from typing import Any
+
+from shirase.access.tokens import ADMIN, Identity
+from shirase.fields import rfc3339
+from shirase.inbox import webhooks
+from shirase.inbox.drafts import check
+from shirase.store.webhooks import Webhook
+from shirase.web import bodies
+from shirase.web.blueprint import Blueprint
+from shirase.web.call import services
+from shirase.web.http import Response
+from shirase.web.operation import Operation, json_answer, operation
+from shirase.web.schemas.webhooks import NewWebhook, RetryQuery, WebhookName, WebhooksView, WebhookView
+
+blueprint = Blueprint("webhooks", "/api/webhooks")
+
+
+@blueprint.get("")
+@operation(Operation("List the webhooks", ADMIN, {200: ("Each with its state, without its secret", WebhooksView)}))
+def list_webhooks(caller: Identity) -> Response:  # noqa: ARG001 - the operation requires its scope
+    """All of them."""
+    return json_answer({"webhooks": [_fields(one) for one in webhooks.page(services().database)]})
+
+
+@blueprint.put("/<name>")
+@operation(
+    Operation(
+        "Create or change a webhook",
+        ADMIN,
+        {200: ("It was changed", WebhookView), 201: ("It was created", WebhookView)},
+        body=NewWebhook,
+        problems=bodies.PROBLEMS,
+        description="It gets what is created or updated from now on, of these `types`, or of all if the list is empty."
+        " Without a `secret` it keeps its own; a new one gets a random secret, which `shirase webhook secret` shows."
+        " A replaced secret signs beside the new one for a day. A paused webhook is tried again.",
+    )
+)
+def put_webhook(caller: Identity, body: NewWebhook, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope
+    """Store the endpoint."""
+    wired = services()
+    hosts = wired.settings.outbound_private_hosts
+    types = list(dict.fromkeys(body.types))
+    made, is_new = webhooks.put(wired.database, hosts, _checked(name), body.url, types, body.secret)
+    return json_answer(_fields(made), 201 if is_new else 200)
+
+
+@blueprint.delete("/<name>")
+@operation(Operation("Delete a webhook", ADMIN, {204: ("It gets nothing any more", None)}, problems=(404, 422)))
+def delete_webhook(caller: Identity, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope
+    """Delete the endpoint and its queue."""
+    webhooks.delete(services().database, _checked(name))
+    return Response(status=204)
+
+
+@blueprint.post("/<name>/retry")
+@operation(
+    Operation(
+        "Try a webhook again",
+        ADMIN,
+        {200: ("It is tried at once", WebhookView)},
+        query=RetryQuery,
+        problems=(404, 422),
+        description="Also one that is paused. With `skip=true`, the event that it refuses is dropped.",
+    )
+)
+def retry_webhook(caller: Identity, query: RetryQuery, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope
+    """Clear the failures."""
+    return json_answer(_fields(webhooks.retry(services().database, _checked(name), skip=query.skip == "true")))
+
+
+def _checked(name: str) -> str:
+    return str(check(WebhookName, {"name": name}).name)
+
+
+def _fields(one: Webhook) -> dict[str, Any]:
+    state = "paused" if one.paused_at else "failing" if one.failing_since else "active"
+    times = {"created_at": one.created_at, "updated_at": one.updated_at, "failing_since": one.failing_since}
+    times |= {"paused_at": one.paused_at, "next_attempt_at": one.next_at if state == "failing" else None}
+    times |= {"rotating_until": one.previous_until}
+    return {
+        "name": one.name,
+        "url": one.url,
+        "types": list(one.types),
+        "state": state,
+        "waiting": one.waiting,
+        "attempts": one.attempts,
+        "reason": one.reason,
+        **{name: rfc3339(value) if value else None for name, value in times.items()},
+    }

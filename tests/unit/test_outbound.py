@@ -1,0 +1,202 @@
+"""Requests to addresses that others choose: none reaches the private network, and each ends in time."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from shirase import outbound
+from shirase.outbound import Outbound, Unreachable, check_url, is_public
+from tests.support.sink import Sink, sink
+
+HERE = frozenset({"127.0.0.1"})
+PUBLIC = ("8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1")
+INTERNAL = (
+    "127.0.0.1",
+    "0.0.0.0",  # noqa: S104
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "198.18.0.1",
+    "192.0.2.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fc00::1",
+    "fd12::1",
+    "fec0::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a00:1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "2001:0:7f00:1::",
+    "2001:db8::1",
+)
+SPELLINGS = (
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.1",
+    "0177.0.0.1",
+    "017700000001",
+    "127.0.0.1.",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "a.localhost",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[0:0:0:0:0:ffff:7f00:1]",
+    "[64:ff9b::7f00:1]",
+    "169.254.169.254",
+    "2852039166",
+    "metadata.google.internal",
+    "printer.local",
+)
+MALFORMED = (
+    "",
+    "https://",
+    "ftp://example.com/",
+    "file:///etc/passwd",
+    "//example.com/",
+    "https://user:secret@example.com/",
+    "https://example.com/#x",
+    "https://example.com:0/",
+    "https://example.com:99999/",
+    "https://exa mple.com/",
+    "https://example.com\\@127.0.0.1/",
+    "https://example.com/\r\nX: y",
+    "https://[fe80::1%25eth0]/",
+    "https://[::1",
+    "javascript:alert(1)",
+    "http://example.com/",
+)
+
+
+@pytest.fixture
+def server() -> Iterator[Sink]:
+    with sink() as running:
+        yield running
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("address", INTERNAL)
+def test_internal_addresses_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_no_spelling_of_an_internal_host_is_accepted(host: str) -> None:
+    with pytest.raises(ValueError, match=r"must not be in a private network|must be an https"):
+        check_url(f"https://{host}/", frozenset())
+
+
+@pytest.mark.parametrize("url", MALFORMED)
+def test_malformed_addresses_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        check_url(url, frozenset())
+
+
+@pytest.mark.parametrize("url", ["https://example.com/x?y=z", "https://EXAMPLE.com:8443", "https://bücher.example/"])
+def test_https_addresses_are_accepted(url: str) -> None:
+    check_url(url, frozenset())
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ("127.0.0.1",),
+        ("8.8.8.8", "10.0.0.1"),
+        ("::1",),
+        ("::ffff:10.0.0.1",),
+        ("64:ff9b::a00:1",),
+        ("169.254.169.254",),
+    ],
+)
+def test_names_that_resolve_inside_are_refused(answers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "resolve", lambda _: [(0, answer) for answer in answers])
+    with closing(Outbound(frozenset(), 5)) as client, pytest.raises(Unreachable, match="private network"):
+        client.post("https://rebound.example.com/", b"", {})
+
+
+def test_the_checked_address_is_the_one_connected_to(server: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is resolved once per connect, so a second answer has no effect."""
+    answers = iter([[(socket.AF_INET, "127.0.0.1")]])
+    monkeypatch.setattr(outbound, "resolve", lambda _: next(answers))
+    with closing(Outbound(frozenset({"rebound.example.com"}), 5)) as client:
+        port = server.url.rpartition(":")[2]
+        for _ in range(2):
+            assert client.post(f"http://rebound.example.com:{port}/x", b"body", {}).status == 204
+    assert [(got.path, got.body, got.headers["host"]) for got in server.got] == [
+        ("/x", b"body", f"rebound.example.com:{port}")
+    ] * 2
+
+
+def test_a_listed_host_is_not_a_pass_for_others(server: Sink) -> None:
+    port = server.url.rpartition(":")[2]
+    with closing(Outbound(HERE, 5)) as client:
+        assert client.post(server.url, b"", {}).is_success
+        for host in ("localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"):
+            with pytest.raises(Unreachable):
+                client.post(f"https://{host}:{port}/", b"", {})
+    assert len(server.got) == 1
+
+
+def test_redirects_are_not_followed(server: Sink) -> None:
+    server.mode = "redirect"
+    with closing(Outbound(HERE, 5)) as client:
+        assert client.post(server.url, b"", {}).status == 307
+    assert [got.path for got in server.got] == ["/"]
+
+
+@pytest.mark.parametrize("mode", ["hang", "drip"])
+def test_a_request_ends_at_its_deadline(server: Sink, mode: str) -> None:
+    server.mode = mode
+    with closing(Outbound(HERE, 0.5)) as client, pytest.raises(Unreachable):
+        client.post(server.url, b"", {})
+
+
+def test_a_lookup_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "resolve", lambda _: time.sleep(2))
+    with closing(Outbound(frozenset(), 0.2)) as client, pytest.raises(Unreachable, match="in time"):
+        client.post("https://example.com/", b"", {})
+
+
+def test_an_endless_answer_is_cut_off(server: Sink) -> None:
+    server.mode = "endless"
+    with closing(Outbound(HERE, 10)) as client:
+        answer = client.post(server.url, b"", {})
+    assert (answer.status, len(answer.body)) == (200, outbound.LONGEST_ANSWER)
+
+
+def test_reasons_name_neither_address_nor_answer(server: Sink) -> None:
+    server.mode = "drop"
+    with closing(Outbound(HERE, 5)) as client:
+        for url in (f"{server.url}/secret-path", "http://127.0.0.1:1/secret-path"):
+            with pytest.raises(Unreachable) as failed:
+                client.post(url, b"", {})
+            assert "127.0.0.1" not in str(failed.value)
+            assert "secret-path" not in str(failed.value)
+
+
+def test_retry_after_is_bounded() -> None:
+    for text, seconds in (("7", 7), ("999999999", 86_400), ("9" * 30, 0), ("-1", 0), ("soon", 0), ("", 0)):
+        assert outbound.Answer(503, {"retry-after": text}, b"").retry_after == seconds
