@@ -158,6 +158,7 @@ class Trace:
     nodes: tuple[str, ...]  # nodes that accepted it
     connections: int | None  # that the user had open then
     waiting: tuple[str, ...]  # nodes that missed events of this user and have got no hint yet
+    deliveries: tuple["Delivery", ...]  # to channels outside the inbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from shirase.inbox import inbox, notifications, retract
 from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
 from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
+from shirase.run.cli import main
 from shirase.settings import Settings
 from shirase.store import claims, deliveries
 from shirase.store.database import Database
@@ -295,3 +297,35 @@ def test_the_loop_ends_with_the_process(database: Database, create: Callable[...
     box = Letterbox(end)
     relay.run(database, box, stop)
     assert box.ids == [number]
+
+
+def test_dead_deliveries_are_listed_and_tried_again(
+    database: Database, database_url: str, create: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    number = create(title="secret title")
+    box = Letterbox(lambda _: Refused("no such mailbox"))
+    relay.deliver(database, box)
+    uid = box.sent[0].delivery.uid
+    listed = CliRunner().invoke(main, ["deliveries", "list"]).output
+    assert f"{uid} email dead after 1 attempts, notification {number}" in listed
+    assert "no such mailbox" in listed
+    assert "secret" not in listed
+    assert CliRunner().invoke(main, ["deliveries", "list", "--channel", "web_push"]).output == ""
+    assert CliRunner().invoke(main, ["deliveries", "retry"]).output == "1 are tried again\n"
+    box.answer = lambda _: Sent()
+    relay.deliver(database, box)
+    assert (of(database, number).state, box.sent[-1].delivery.uid) == (SENT, uid)
+
+
+def test_a_trace_tells_the_story_of_each_channel(
+    database: Database, publisher: Publisher, create: Callable[..., int]
+) -> None:
+    execute(database, "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 1, 'web_push', 600)")
+    number = create()
+    relay.deliver(database, Letterbox(lambda _: Refused("no such mailbox")))
+    traced = notifications.trace(database, publisher, number)
+    assert [(one.channel, one.state, one.reason) for one in traced.deliveries] == [
+        ("email", DEAD, "no such mailbox"),
+        ("web_push", PENDING, None),
+    ]

@@ -32,7 +32,15 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
         steps.append(f"expires    {trace['expires_at']}")
     device = f" on {trace['read_by']}" if trace["read_by"] else ""
     steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
-    return steps
+    return steps + [_delivery(created, delivery) for delivery in trace["deliveries"]]
+
+
+def _delivery(created: datetime, delivery: dict[str, Any]) -> str:
+    at = _moment(delivery["ended_at"]) or _moment(delivery["due_at"]) or created
+    reason = f": {delivery['reason']}" if delivery["reason"] else ""
+    when = f"due {_after(created, at)}" if delivery["state"] == "pending" else _after(created, at)
+    tries = f", attempt {delivery['attempts']}" if delivery["attempts"] else ""
+    return f"{delivery['channel']:<10} {delivery['state']} {when}{tries}{reason} ({delivery['id']})"
 
 
 def _by_none(trace: dict[str, Any]) -> str:

@@ -103,16 +103,37 @@ def of_notification(db: Connection, number: int) -> list[Delivery]:
     return [delivery_of(row) for row in db.execute(query)]
 
 
-def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:
-    """By channel: how many deliveries are pending, and since when the oldest is due; dead ones under ``dead``.
+def page(db: Connection, state: str, channel: str | None, limit: int) -> list[Delivery]:
+    """The latest deliveries in a state, newest first."""
+    query = select(deliveries).where(deliveries.c.state == state)
+    if channel:
+        query = query.where(deliveries.c.channel == channel)
+    return [delivery_of(row) for row in db.execute(query.order_by(deliveries.c.id.desc()).limit(limit))]
 
-    It reads at most ``MOST_COUNTED`` rows of each, which bounds the cost after a long outage.
+
+def retry(db: Connection, channel: str | None, now: datetime) -> int:
+    """Try dead deliveries again, as if for the first time; returns their number."""
+    dead = update(deliveries).where(deliveries.c.state == DEAD)
+    if channel:
+        dead = dead.where(deliveries.c.channel == channel)
+    renewed = dead.values(state=PENDING, due_at=now, attempts=0, tried_at=None, ended_at=None)
+    return cast(CursorResult[Any], db.execute(renewed)).rowcount
+
+
+def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:
+    """By channel: how many deliveries are pending, and since when the one that is due first is due.
+
+    It reads at most ``MOST_COUNTED`` rows, which bounds the cost after a long outage.
     """
     pending = select(deliveries.c.channel, deliveries.c.due_at).where(IS_PENDING).limit(MOST_COUNTED).subquery()
     counted = select(pending.c.channel, func.count(), func.min(pending.c.due_at)).group_by(pending.c.channel)
-    found = {channel: (count, oldest) for channel, count, oldest in db.execute(counted)}
+    return {channel: (count, oldest) for channel, count, oldest in db.execute(counted)}
+
+
+def count_dead(db: Connection) -> int:
+    """How many deliveries are dead; ``MOST_COUNTED`` at the most."""
     dead = select(literal(1)).where(deliveries.c.state == DEAD).limit(MOST_COUNTED).subquery()
-    return found | {DEAD: (db.execute(select(func.count()).select_from(dead)).scalar_one(), None)}
+    return db.execute(select(func.count()).select_from(dead)).scalar_one()
 
 
 def remove_ended(db: Connection, before: datetime, limit: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, select
 
-from shirase.store import tables
+from shirase.store import deliveries, tables
 from shirase.types import Trace
 
 events = tables.Base.metadata.tables["shirase_events"]
@@ -34,4 +34,5 @@ def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:
         nodes=tuple(row.nodes.split()) if row.nodes else (),
         connections=row.connections,
         waiting=tuple(sorted(db.execute(waiting).scalars())),
+        deliveries=tuple(deliveries.of_notification(db, number)),
     )

@@ -26,7 +26,7 @@ from shirase.errors import DatabaseUnavailable
 from shirase.proxy.control import Http
 from shirase.proxy.nodes import statistics_of
 from shirase.settings import Settings
-from shirase.store import announcements, log, missed, registry
+from shirase.store import announcements, deliveries, log, missed, registry
 from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -104,6 +104,8 @@ class _AtScrape(Collector):
             open_streams = registry.open_by_node(db)
             checks = registry.node_checks(db)
             behind_users, announced_at = announcements.lag(db)
+            outside = deliveries.waiting(db)
+            dead = deliveries.count_dead(db)
         now = datetime.now(UTC)
         open_now = {node: open_streams.get(node, 0) for node in self._nodes} | {UNANNOUNCED: open_streams.get(None, 0)}
         checked = [checked_at for checked_at, _ in checks.values()]
@@ -128,6 +130,19 @@ class _AtScrape(Collector):
                 "Age of the oldest announcement that some of them lack; 0 if there is none.",
                 _age(announced_at, now) if announced_at else 0.0,
             ),
+            _by(
+                "channel",
+                "shirase_pending_deliveries",
+                "Deliveries that are not sent yet.",
+                {channel: n for channel, (n, _) in outside.items()},
+            ),
+            _by(
+                "channel",
+                "shirase_delivery_lag_seconds",
+                "How long the oldest delivery that is due has waited for an attempt.",
+                {channel: _age(due_at, now) if due_at else 0.0 for channel, (_, due_at) in outside.items()},
+            ),
+            GaugeMetricFamily("shirase_dead_deliveries", "Deliveries that were given up and are kept.", dead),
             _by_node("shirase_missed_streams", "Streams that a node has yet to read again.", behind),
             _by_node("shirase_open_connections", "Open streams in the registry.", open_now),
             GaugeMetricFamily(
@@ -148,9 +163,13 @@ def _age(moment: datetime, now: datetime) -> float:
 
 
 def _by_node(name: str, documentation: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, documentation, labels=["node"])
-    for node, value in values.items():
-        family.add_metric([node], value)
+    return _by("node", name, documentation, values)
+
+
+def _by(label: str, name: str, documentation: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=[label])
+    for labelled, value in values.items():
+        family.add_metric([labelled], value)
     return family
 
 

@@ -3,6 +3,7 @@
 import click
 
 from shirase.run.cli.admin import migrate, run_doctor, run_import, run_types, token
+from shirase.run.cli.deliveries import run_deliveries
 from shirase.run.cli.notifications import announce, disconnect, listen, retract, run_trace, send
 from shirase.run.cli.processes import run_proxy, run_relay, run_up
 from shirase.run.cli.users import run_user
@@ -23,6 +24,7 @@ COMMANDS: tuple[click.Command, ...] = (
     listen,
     disconnect,
     run_trace,
+    run_deliveries,
     run_user,
     run_webhook,
 )

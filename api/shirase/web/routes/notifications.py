@@ -17,7 +17,7 @@ from shirase.inbox import events, notifications, scheduled
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification
 from shirase.inbox.notifications import Once
 from shirase.inbox.payloads import check_payloads
-from shirase.types import Draft, Stored
+from shirase.types import Delivery, Draft, Stored
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
@@ -127,7 +127,7 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
         " proxy nodes that accepted it, and `waiting_nodes` those that missed events of this user and have not read the"
         " stream again. `connections` is the number of the user's open streams at that time. `committed_at` is null if"
         " the event was left to the relay. `read_by` is the user agent of the device, and `announcement_id` the"
-        " announcement that became this notification.",
+        " announcement that became this notification. `deliveries` are those to channels outside the inbox.",
     )
 )
 def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller
@@ -140,7 +140,15 @@ def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every op
     }
     moments = ("created_at", "expires_at", "committed_at", "published_at", "read_at")
     shown |= {name: rfc3339(at) if (at := getattr(trace, name)) else None for name in moments}
-    return json_answer({**shown, "nodes": trace.nodes, "waiting_nodes": trace.waiting})
+    shown |= {"nodes": trace.nodes, "waiting_nodes": trace.waiting}
+    return json_answer({**shown, "deliveries": [_delivery_fields(delivery) for delivery in trace.deliveries]})
+
+
+def _delivery_fields(delivery: Delivery) -> dict[str, Any]:
+    moments = ("created_at", "due_at", "tried_at", "ended_at")
+    shown = {name: getattr(delivery, name) for name in ("channel", "state", "attempts", "reason")}
+    shown |= {name: rfc3339(at) if (at := getattr(delivery, name)) else None for name in moments}
+    return {"id": delivery.uid, **shown}
 
 
 def create_all(

@@ -148,6 +148,20 @@ class ScheduledListView(BaseModel):
     next_after: int | None
 
 
+class DeliveryView(BaseModel):
+    """A delivery to a channel outside the inbox."""
+
+    id: Annotated[str, Field(description="The same at each attempt.")]
+    channel: str
+    state: Literal["pending", "sent", "skipped", "cancelled", "dead"]
+    attempts: int
+    reason: Annotated[str | None, Field(description="Of the latest failure, or of its end.")]
+    created_at: str
+    due_at: Annotated[str, Field(description="Of the next attempt, or the last.")]
+    tried_at: Annotated[str | None, Field(description="The first attempt.")]
+    ended_at: str | None
+
+
 class TraceView(BaseModel):
     """What happened to a notification, without its content."""
 
@@ -166,4 +180,5 @@ class TraceView(BaseModel):
     waiting_nodes: list[str]
     read_at: str | None
     read_by: str | None
+    deliveries: list[DeliveryView]
     announcement_id: int | None

@@ -1,0 +1,63 @@
+"""``shirase deliveries``: what is on its way to channels outside the inbox."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection
+
+from shirase.run.cli.options import DATA_DIR, one_line
+from shirase.run.environment import load
+from shirase.store import deliveries
+from shirase.store.database import Database
+from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery
+from shirase.variables import database_url, schema_name
+
+CHANNEL = click.option("--channel", help="Of this channel alone.")
+
+
+@click.group("deliveries")
+def run_deliveries() -> None:
+    """Deliveries to channels outside the inbox."""
+
+
+@run_deliveries.command("list")
+@click.option("--state", type=click.Choice([PENDING, SENT, SKIPPED, CANCELLED, DEAD]), default=DEAD, show_default=True)
+@CHANNEL
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The latest so many.")
+@DATA_DIR
+@one_line
+def list_deliveries(*, state: str, channel: str | None, limit: int, data_dir: Path) -> None:
+    """Print deliveries, one a line, without what they say or where they go."""
+    with _database(data_dir) as db:
+        for delivery in deliveries.page(db, state, channel, limit):
+            click.echo(line(delivery))
+
+
+@run_deliveries.command("retry")
+@CHANNEL
+@DATA_DIR
+@one_line
+def retry_deliveries(*, channel: str | None, data_dir: Path) -> None:
+    """Have the relays try dead deliveries again, for another day."""
+    with _database(data_dir) as db:
+        count = deliveries.retry(db, channel, datetime.now(UTC))
+    click.echo(f"{count} are tried again")
+
+
+def line(delivery: Delivery) -> str:
+    """A delivery in one line."""
+    reason = f": {delivery.reason}" if delivery.reason else ""
+    return (
+        f"{delivery.uid} {delivery.channel} {delivery.state} after {delivery.attempts} attempts,"
+        f" notification {delivery.notification_id}, created {delivery.created_at:%Y-%m-%d %H:%M:%S}{reason}"
+    )
+
+
+@contextmanager
+def _database(data_dir: Path) -> Iterator[Connection]:
+    environ = load(data_dir)
+    with closing(Database(database_url(environ), schema=schema_name(environ))) as opened, opened.transaction() as db:
+        yield db
