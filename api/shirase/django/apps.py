@@ -14,6 +14,7 @@ from shirase.access.rate_limits import RateLimits
 from shirase.django import configuration
 from shirase.django.configuration import Site
 from shirase.django.database import DjangoDatabase
+from shirase.inbox.draining import Draining
 from shirase.inbox.notifications import create_batcher
 from shirase.inbox.services import Services
 from shirase.keys import FixedKeys
@@ -61,7 +62,8 @@ class ShiraseConfig(AppConfig):
     def services(self) -> Services:
         """The services of the operations. Tokens are never checked, because the site signs users in."""
         settings, batcher = self.site.settings, create_batcher(self.database, self.publisher)
-        return Services(settings, self.database, self.publisher, FixedKeys(()), RateLimits(settings), batcher)
+        limits, draining = RateLimits(settings), Draining(self.database)
+        return Services(settings, self.database, self.publisher, FixedKeys(()), limits, batcher, draining)
 
     def _migrate(self, *, using: str, **sent: Any) -> None:
         """Migrate our tables with Alembic, as for the service, after the site's own migrations.

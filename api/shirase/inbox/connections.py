@@ -27,7 +27,8 @@ from shirase.types import Ended, Position, StreamConnection
 CONNECTION_LIMIT = "connection-limit"
 REVOKED = "revoked"
 TOKEN_EXPIRED = "token-expired"  # noqa: S105 - a reason
-RECONNECT = frozenset({TOKEN_EXPIRED})  # reasons after which a client may reconnect, with a new token
+DRAINING = "draining"  # the node is about to stop
+RECONNECT = frozenset({TOKEN_EXPIRED, DRAINING})  # reasons after which a client may reconnect
 NEVER = 24 * 3600 * 1000  # milliseconds; the only way to keep a native EventSource from reconnecting
 BATCH = 500  # connections ended in one transaction
 TOUCHED = timedelta(minutes=5)  # how old ``last_seen`` may get while a stream is open
@@ -114,8 +115,11 @@ def enter(database: Database, connection: StreamConnection) -> None:
         connections.add(db, connection, datetime.now(UTC))
 
 
-def require_standing(database: Database, connection: StreamConnection) -> bool:
-    """Check that a held long poll may continue; returns whether it was entered again.
+def require_standing(database: Database, connection: StreamConnection) -> str | None:
+    """Check that a held long poll may continue.
+
+    Returns:
+        ``GONE`` if it was entered again, ``DRAINING`` if it is to be answered now, else ``None``.
 
     Raises:
         TooManyConnections: if the service has ended it.
@@ -127,7 +131,7 @@ def require_standing(database: Database, connection: StreamConnection) -> bool:
     if reason == GONE:
         with suppress(DatabaseReadOnly):
             enter(database, connection)
-    return reason == GONE
+    return reason if reason in (GONE, DRAINING) else None
 
 
 def leave(database: Database, connection: StreamConnection) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shirase.access.jwks import Jwks
 from shirase.access.rate_limits import RateLimits
+from shirase.inbox.draining import Draining
 from shirase.inbox.notifications import CreateBatcher, create_batcher
 from shirase.keys import FixedKeys, Keys, public_keys, secret_keys
 from shirase.proxy.publisher import Publisher
@@ -21,6 +22,7 @@ class Services:
     keys: Keys  # check the signatures of tokens
     rate_limits: RateLimits
     batcher: CreateBatcher  # joins the creates of several threads
+    draining: Draining  # which nodes take no new streams
 
 
 def wire(settings: Settings) -> Services:
@@ -28,7 +30,7 @@ def wire(settings: Settings) -> Services:
     database = Database(settings.database_url, settings.database_timeout, settings.database_schema)
     publisher = Publisher(settings)
     batcher = create_batcher(database, publisher)
-    return Services(settings, database, publisher, _keys(settings), RateLimits(settings), batcher)
+    return Services(settings, database, publisher, _keys(settings), RateLimits(settings), batcher, Draining(database))
 
 
 def _keys(settings: Settings) -> Keys:

@@ -162,7 +162,8 @@ def poll(
         TooManyConnections: if the user is at the limit, or a newer connection has evicted this one.
     """
     metrics.POLLS.inc()
-    if held and counted and connections.require_standing(database, counted[1]):
+    standing = connections.require_standing(database, counted[1]) if held and counted else None
+    if standing == GONE:
         at = None  # read it again, since the connection was entered again
     if held:
         cursor = cursors.encode(database.name, user_id, held.since)
@@ -175,7 +176,7 @@ def poll(
     body = _json({"events": listed, "cursor": cursors.encode(database.name, user_id, missed.reached)})
     wait = grip.Wait(missed.reached, held.until if held else int(time.time()) + timeout)
     rest = min(wait.until - int(time.time()), timeout)
-    too_short = held is not None and rest < SHORTEST_HOLD / 2
+    too_short = (held is not None and rest < SHORTEST_HOLD / 2) or standing == connections.DRAINING
     if listed or missed.reached != missed.head or too_short:
         if is_counted and counted:
             connections.leave(database, counted[1])
@@ -183,6 +184,11 @@ def poll(
     key = grip.sealing_keys(settings)[0]
     connection_id = counted[1].connection_id if counted else None
     return Answer(body, grip.hold_response(user_id, missed.head, wait, rest, key, connection_id))
+
+
+def elsewhere() -> Answer:
+    """The answer to who opens a stream at a node that is being drained: try again, and so at another."""
+    return Answer(f"retry: {random.randint(*RETRY)}\n\n")  # noqa: S311 - spreads reconnects, protects nothing
 
 
 def _read_poll(

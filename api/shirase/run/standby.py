@@ -45,6 +45,7 @@ RETRY_AFTER = 1  # seconds
 RETRY = (2000, 8000)  # milliseconds until an EventSource reconnects, random
 BACKLOG = 1024
 ALIVE = "/livez"  # the node's own health, independent of the handlers
+HEALTH = "/healthz"  # passed on, so that the answer can depend on the node
 
 # A host's routes may have a prefix. No other characters may get into a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
@@ -159,7 +160,7 @@ class Standby:
             headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
             return _http(HTTPStatus.OK, headers, b'{"status":"ok"}')
         answer = None
-        if (
+        if request.path.startswith(HEALTH) or (
             PATH in request.path and NEXT_PATH not in request.path
         ):  # also paths that no handler has, with a slash at the end
             answer = await self._ask(request)

@@ -5,7 +5,7 @@ import click
 from shirase.run.cli.admin import migrate, run_doctor, run_import, run_types, token
 from shirase.run.cli.deliveries import run_deliveries
 from shirase.run.cli.notifications import announce, disconnect, listen, retract, run_trace, send
-from shirase.run.cli.processes import run_proxy, run_relay, run_up
+from shirase.run.cli.processes import run_drain, run_proxy, run_relay, run_up
 from shirase.run.cli.users import run_user
 from shirase.run.cli.webhooks import run_webhook
 
@@ -13,6 +13,7 @@ COMMANDS: tuple[click.Command, ...] = (
     run_up,
     run_proxy,
     run_relay,
+    run_drain,
     migrate,
     token,
     run_doctor,

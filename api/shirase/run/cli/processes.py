@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import click
 
 from shirase import logs, metrics
 from shirase.errors import ShiraseError
+from shirase.inbox import draining
 from shirase.inbox.services import wire
+from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.run import node, proxy, supervisor
 from shirase.run.cli.options import DATA_DIR, INBOX, ROUTE, one_line
@@ -19,6 +22,7 @@ from shirase.run.data_directory import make_private
 from shirase.run.environment import load
 from shirase.run.standby import Standby
 from shirase.settings import ProxySettings, Settings
+from shirase.store.database import Database
 
 
 @click.command("up")
@@ -99,3 +103,27 @@ def run_relay(metrics_port: int | None, metrics_host: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     repair.run(settings, services.database, services.publisher, stop)
+
+
+@click.command("drain")
+@click.argument("name", metavar="NODE")
+@click.option("--over", default=60.0, show_default=True, type=click.FloatRange(0, 3600), help="Seconds.")
+@click.option("--undo", is_flag=True, help="Let the node take new streams again.")
+@DATA_DIR
+@one_line
+def run_drain(*, name: str, over: float, undo: bool, data_dir: Path) -> None:
+    """Move the streams of a node to the others, spread over some time; then it can be stopped."""
+    settings = Settings.from_env(load(data_dir), tokens=False)
+    publisher = Publisher(settings)
+    with closing(Database(settings.database_url, settings.database_timeout, settings.database_schema)) as database:
+        found = draining.find(database, publisher, name, is_undone=undo)
+        if undo:
+            draining.undo(database, found)
+            click.echo(f"{found} takes new streams again")
+            return
+        moved = draining.drain(database, publisher, found, over, _show_drain)
+    click.echo(f"\n{found} is drained: {moved} streams have moved, and it takes no new ones for an hour; stop it")
+
+
+def _show_drain(moved: int, left: int) -> None:
+    click.echo(f"\r{moved} streams have moved, {left} are left ", nl=False, err=True)

@@ -85,3 +85,4 @@ class NodeRow(Base):
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     looked_at: Mapped[datetime] = mapped_column(Moment)
     heard_at: Mapped[datetime | None] = mapped_column(Moment)
+    draining_until: Mapped[datetime | None] = mapped_column(Moment)  # until then it takes no new streams

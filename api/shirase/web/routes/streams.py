@@ -13,6 +13,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
 from shirase.web.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation
+from shirase.web.origin_node import node_of_request
 from shirase.web.schemas.streams import PollQuery, PollView, StreamQuery
 
 blueprint = Blueprint("streams")
@@ -53,13 +54,15 @@ to both. A `read` of no `ids` follows an event that a client of the first editio
 
 The reasons of `closing`: `connection-limit`, a newer stream of the user replaced this one, and `revoked`, an operator
 ended it: do not reconnect (a `retry:` of a day keeps a native EventSource from it). `token-expired`: reconnect with a
-new token.""",
+new token. `draining`: the proxy's node is about to stop: reconnect.""",
     )
 )
 def open_stream(caller: Identity, query: StreamQuery) -> Response:
     """``connected``, missed events, then events as they happen."""
     wired = services()
     _require_proxy()
+    if wired.draining.includes(node_of_request()):
+        return _stream(streams.elsewhere())
     cursor = (request().headers.get("Last-Event-ID") or query.cursor or "")[:LONGEST_CURSOR] or None
     connection = _connection(caller, caller.expires_at)
     answer = streams.open_stream(
@@ -85,7 +88,7 @@ def recover() -> Response:
     if not _is_from_proxy() or last is None:
         raise Forbidden(NOT_THE_PROXY)
     answer = streams.recover(
-        wired.database, wired.publisher, wired.settings, last, next_path=_next_path(), node=_node()
+        wired.database, wired.publisher, wired.settings, last, next_path=_next_path(), node=node_of_request()
     )
     return _stream(answer)
 
@@ -100,7 +103,7 @@ def continue_stream(sealed: str) -> Response:
     if not _is_from_proxy():
         raise Forbidden(NOT_THE_PROXY)
     answer = streams.continue_stream(
-        wired.database, wired.publisher, wired.settings, sealed, next_path=_next_path(), node=_node()
+        wired.database, wired.publisher, wired.settings, sealed, next_path=_next_path(), node=node_of_request()
     )
     if answer is None:
         raise Forbidden(NOT_THE_PROXY)
@@ -129,7 +132,7 @@ def poll(caller: Identity, query: PollQuery) -> Response:
     connection_id = grip.parse_polling(last, caller.user_id, keys) if held else None
     connection = _polling(caller, query.timeout)
     if connection_id:
-        connection = connections.named(connection_id, caller.user_id, node=_node())
+        connection = connections.named(connection_id, caller.user_id, node=node_of_request())
     answer = streams.poll(
         wired.database,
         wired.settings,
@@ -156,13 +159,7 @@ def _connection(caller: Identity, end: int | None) -> StreamConnection:
     headers = request().headers
     address = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()  # the address that the proxy itself saw
     agent = headers.get("User-Agent", "")
-    return connections.new(services().settings, caller.user_id, end, agent, address, _node())
-
-
-def _node() -> str | None:
-    """The node that the request came through, if its standby named it by an address that is known here."""
-    name = grip.parse_node(request().headers.get(grip.NODE, ""), grip.sealing_keys(services().settings))
-    return name if name and services().publisher.knows(name) else None
+    return connections.new(services().settings, caller.user_id, end, agent, address, node_of_request())
 
 
 def _next_path() -> str:

@@ -1,0 +1,121 @@
+"""A node is drained under load: nothing is lost, and when it stops, no stream ends by that."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+
+from shirase.store import draining
+from tests.support.balancer import balancer
+from tests.support.browser_like import Browsers, Device
+from tests.support.loop_thread import wait_until
+from tests.support.service import Service, service
+from tests.support.stack import Stack
+
+DEVICES = 24
+OVER = 4  # seconds
+BOUND = 60.0
+
+
+@pytest.fixture
+def running(postgres_url: str) -> Iterator[tuple[Service, str]]:
+    """Two nodes, and a balancer before them."""
+    with ExitStack() as started:
+        home = Path(started.enter_context(TemporaryDirectory(prefix="s-")))
+        browsers = started.enter_context(Browsers())
+        stack = started.enter_context(Stack(postgres_url, home, nodes=2, stats_ttl=2))
+        url = started.enter_context(balancer(home, stack.urls))
+        yield started.enter_context(service(stack, browsers)), url
+
+
+def shirase(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "shirase", *arguments]
+    env = {**os.environ, **stack.settings_env}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=BOUND, check=False)
+
+
+def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> None:
+    made, url = running
+    stack, node = made.stack, made.stack.control_urls[0]
+    users = [f"user-{n}" for n in range(DEVICES)]
+    devices = [made.browsers.open(url, stack.token(user)) for user in users]
+    for device in devices:
+        device.wait(lambda one: one.named("connected"))
+    created = dict.fromkeys(users, 0)
+    is_over = threading.Event()
+
+    def write() -> None:
+        while not is_over.wait(0.05):
+            for user in users[:: DEVICES // 4]:
+                made.create(user, url=stack.origin_url)
+                created[user] += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        held = open_at(made, node)
+        assert 0 < held < DEVICES
+        drained = shirase(stack, "drain", node, "--over", str(OVER))
+        assert (drained.returncode, drained.stderr.count("streams have moved") > OVER) == (0, True), drained
+        assert f"{node} is drained: {held} streams have moved" in drained.stdout
+        assert open_at(made, node) == 0
+        wait_until(lambda: open_at(made, stack.control_urls[1]) == DEVICES, BOUND, "not all came back")
+        connections = [device.connections for device in devices]
+        stack.kill_pushpin(0)
+        is_over.wait(1)  # so that events are created without it
+    finally:
+        is_over.set()
+        writer.join()
+    for user, device in zip(users, devices, strict=True):
+        device.wait(lambda one, user=user: len(positions(one)) == created[user])  # type: ignore[misc]
+        assert positions(device) == list(range(1, created[user] + 1))
+    assert [device.connections for device in devices] == connections
+    closings = [event.json for device in devices for event in device.named("closing")]
+    assert closings == [{"reason": "draining", "reconnect": True}] * held
+
+
+def test_a_node_that_is_drained_takes_streams_again_if_undone(running: tuple[Service, str]) -> None:
+    made, _ = running
+    stack = made.stack
+    first, second = stack.control_urls
+    assert shirase(stack, "drain", first.removeprefix("http://"), "--over", "0").returncode == 0
+    answer = made.ask("GET", "/api/sse/notifications", url=stack.urls[0])
+    assert (answer.status_code, answer.text.startswith("retry: "), answer.text.count("\n")) == (200, True, 2)
+    assert httpx.get(f"{stack.urls[0]}/healthz").status_code == 503
+    assert httpx.get(f"{stack.urls[0]}/livez").status_code == 200
+    assert (
+        httpx.get(f"{stack.urls[1]}/healthz").status_code == httpx.get(f"{stack.origin_url}/healthz").status_code == 200
+    )
+    last = shirase(stack, "drain", second)
+    assert (last.returncode, last.stderr) == (
+        1,
+        f"shirase: {second} is the last node that takes streams: start another one first\n",
+    )
+    assert shirase(stack, "drain", first, "--undo").stdout == f"{first} takes new streams again\n"
+    wait_until(lambda: httpx.get(f"{stack.urls[0]}/healthz").status_code == 200, BOUND, "it takes none")
+
+
+def test_an_unknown_node_is_named_beside_the_known_ones(running: tuple[Service, str]) -> None:
+    stack = running[0].stack
+    unknown = shirase(stack, "drain", "http://127.0.0.9:1")
+    nodes = ", ".join(sorted(stack.control_urls))
+    assert unknown.stderr == f"shirase: no node is called http://127.0.0.9:1; the nodes are: {nodes}\n"
+    several = shirase(stack, "drain", "127.0.0.1")
+    assert several.stderr == f"shirase: several nodes are called 127.0.0.1; the nodes are: {nodes}\n"
+    assert (unknown.returncode, several.returncode) == (1, 1)
+
+
+def open_at(made: Service, node: str) -> int:
+    with made.database.autocommit() as db:
+        return draining.count(db, node)
+
+
+def positions(device: Device) -> list[int]:
+    return [event.seq or 0 for event in device.named("notification")]

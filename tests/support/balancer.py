@@ -1,0 +1,58 @@
+"""HAProxy before several nodes, which asks each whether it takes streams."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.loop_thread import wait_until
+from tests.support.stack import free_ports
+
+STARTED = 20.0
+HAPROXY = """
+global
+    maxconn 1024
+    nbthread 1
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend nodes
+backend nodes
+    balance roundrobin
+    option redispatch
+    option httpchk GET /healthz
+    http-check expect status 200
+    default-server check inter 300ms fall 1 rise 1
+{servers}
+"""
+
+
+@contextmanager
+def balancer(directory: Path, urls: Sequence[str]) -> Iterator[str]:
+    """Run it until the end of the block; gives its address."""
+    port, file, log = free_ports(1)[0], directory / "balancer.conf", directory / "balancer.log"
+    servers = "\n".join(f"    server node{n} {url.removeprefix('http://')}" for n, url in enumerate(urls))
+    file.write_text(HAPROXY.format(port=port, servers=servers))
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(file)], stderr=output) as running,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: _answers(url), STARTED, log.read_text)
+            yield url
+        finally:
+            running.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
