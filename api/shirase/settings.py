@@ -10,6 +10,7 @@ from shirase.catalogue import Catalogue
 from shirase.errors import SettingsError
 from shirase.keys import key_bytes, public_keys, secret_keys
 from shirase.mail_settings import MailSettings
+from shirase.vapid import PushKey
 from shirase.variables import choice, number, optional, rate, words
 
 NO_TYPES = Catalogue()  # one for all: equal settings share it, since catalogues are compared by identity
@@ -80,6 +81,7 @@ class Settings(TokenSettings):
     public_url: str | None = None  # the URL for clients, if an edge adds a prefix or another host
     type_catalogue: Catalogue = field(default=NO_TYPES, repr=False)  # the types, and the schemas of their payloads
     mail: MailSettings | None = None  # None: no mail is sent
+    push_key: PushKey | None = None  # VAPID_PRIVATE_KEY and VAPID_CONTACT; None: no Web Push
     demo: bool = False
 
     @classmethod
@@ -127,6 +129,7 @@ class Settings(TokenSettings):
             public_url=variables.public_url(environ, "PUBLIC_URL"),
             type_catalogue=_catalogue(environ),
             mail=MailSettings.from_env(environ),
+            push_key=PushKey.from_env(environ),
             demo=_demo(environ),
         )
 

@@ -61,6 +61,7 @@ def requests(app: Flask, victim: str, target: Target) -> Iterator[tuple[Operatio
     body = {"id": target["id"], "ids": [target["id"]], "user_id": victim, "user_ids": [victim], "add": [victim]}
     body |= {"type": "a.b", "title": "T", "message": "M", "topic": "a-topic", "cursor": target["cursor"]}
     body |= {"url": "https://example.com/", "types": []}
+    body |= {"endpoint": f"https://example.com/{target['id']}", "keys": {"p256dh": "", "auth": ""}}
     body["notifications"] = [{name: body[name] for name in ("user_id", "type", "title", "message")}]
     for endpoint in endpoints:
         described: Operation = endpoint.operation

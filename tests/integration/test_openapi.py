@@ -9,9 +9,11 @@ import jwt
 import pytest
 from flask.testing import FlaskClient
 
+from shirase import vapid
 from shirase.access.tokens import ADMIN, WRITE
 from shirase.inbox import unsubscribe, users
 from shirase.settings import Settings
+from shirase.vapid import PushKey
 from tests.support.contract import Contract
 from tests.support.control_port import control_port
 
@@ -22,7 +24,7 @@ CONTENT = {name: value for name, value in NEW.items() if name != "user_id"}
 @pytest.fixture
 def settings(settings: Settings) -> Iterator[Settings]:
     with control_port() as running:
-        yield replace(settings, grip_url=(running.url,))
+        yield replace(settings, grip_url=(running.url,), push_key=PushKey(vapid.generate(), "ops@example.com"))
 
 
 def of_users(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +39,14 @@ def of_webhooks(ask: Callable[..., Any]) -> None:
     ask("GET", "/api/webhooks")
     ask("POST", "/api/webhooks/a/retry")
     ask("DELETE", "/api/webhooks/a")
+
+
+def of_push(ask: Callable[..., Any]) -> None:
+    ask("GET", "/api/push/key")
+    point = PushKey(vapid.generate(), "").public  # any point on the curve
+    keys = {"p256dh": point, "auth": "AAAAAAAAAAAAAAAAAAAAAA"}
+    ask("PUT", "/api/push/subscriptions", {"endpoint": "https://example.com/x", "keys": keys})
+    ask("DELETE", "/api/push/subscriptions", {"endpoint": "https://example.com/x"})
 
 
 def of_reach(ask: Callable[..., Any], settings: Settings) -> None:
@@ -112,6 +122,7 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("DELETE", "/api/topics/a")
     of_reach(ask, settings)
     of_webhooks(ask)
+    of_push(ask)
     client.get("/api/users/42/export", headers=headers)
     of_users(ask, monkeypatch)
     ask("GET", "/api/openapi.json")

@@ -75,9 +75,12 @@ class Channel(Protocol):
 
 def configured(settings: Settings, database: Database) -> list[Channel]:
     """The channels that the settings configure."""
-    from shirase.relay.mail.smtp import Mail  # noqa: PLC0415 - it imports this module
+    from shirase.relay.mail.smtp import Mail  # noqa: PLC0415 - they import this module
+    from shirase.relay.push import Push  # noqa: PLC0415
 
     channels: list[Channel] = []
     if settings.mail:
         channels.append(Mail(settings, settings.mail, database))
+    if settings.push_key:
+        channels.append(Push(settings, settings.push_key, database))
     return channels

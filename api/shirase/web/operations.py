@@ -8,6 +8,7 @@ from shirase.web.routes import (
     keyed,
     notifications,
     preferences,
+    push,
     scheduled,
     streams,
     tickets,
@@ -31,6 +32,7 @@ FOR_HOSTS = (
     *preferences.blueprint.endpoints,
     *unsubscribe.blueprint.endpoints,
     *users.blueprint.endpoints,
+    *push.blueprint.endpoints,
     *webhooks.blueprint.endpoints,
 )
 FOR_TOKENS = (*FOR_HOSTS, *tickets.blueprint.endpoints)

@@ -2,7 +2,7 @@
 
 import click
 
-from shirase.run.cli.admin import migrate, run_doctor, run_import, run_types, token
+from shirase.run.cli.admin import migrate, push_key, run_doctor, run_import, run_types, token
 from shirase.run.cli.deliveries import run_deliveries
 from shirase.run.cli.notifications import announce, disconnect, listen, retract, run_trace, send
 from shirase.run.cli.processes import run_drain, run_proxy, run_relay, run_up
@@ -16,6 +16,7 @@ COMMANDS: tuple[click.Command, ...] = (
     run_drain,
     migrate,
     token,
+    push_key,
     run_doctor,
     run_import,
     run_types,

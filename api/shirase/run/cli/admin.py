@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from shirase import vapid
 from shirase.access import tokens
 from shirase.catalogue import Catalogue
 from shirase.errors import SettingsError
@@ -23,6 +24,12 @@ from shirase.store.database import Database
 from shirase.variables import database_url, is_set, optional, schema_name, secret
 
 DOCTOR = "shirase-doctor"  # the user that `shirase doctor` sends to, unless a token names another
+
+
+@click.command("push-key")
+def push_key() -> None:
+    """Make the key that identifies the service to push services, as a line for its environment."""
+    click.echo(f"VAPID_PRIVATE_KEY={vapid.generate()}")
 
 
 @click.command()

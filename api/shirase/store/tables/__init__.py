@@ -18,6 +18,7 @@ from shirase.store.tables.columns import (
 from shirase.store.tables.connections import ConnectionRow, MissedRow, NodeRow, UsedTicketRow
 from shirase.store.tables.log import EventRow, NotificationRow, StreamRow
 from shirase.store.tables.producers import AnnouncementRow, IdempotencyKeyRow, ScheduledRow, TopicMemberRow
+from shirase.store.tables.push import PushSubscriptionRow
 from shirase.store.tables.reach import ContactRow, DeliveryRow, PolicyRow, PreferenceRow, QuietHoursRow, TypeRow
 from shirase.store.tables.users import ErasureRow
 
@@ -40,6 +41,7 @@ __all__ = [
     "NotificationRow",
     "PolicyRow",
     "PreferenceRow",
+    "PushSubscriptionRow",
     "QuietHoursRow",
     "ScheduledRow",
     "StreamRow",

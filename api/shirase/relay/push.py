@@ -1,0 +1,93 @@
+"""Web Push: sends deliveries to the push services of browsers."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import timedelta
+from http import HTTPStatus
+
+from shirase.inbox import push as messages
+from shirase.outbound import Answer, Outbound, Unreachable
+from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
+from shirase.settings import Settings
+from shirase.store import push
+from shirase.store.database import Database
+from shirase.store.push import Subscription
+from shirase.vapid import PushKey
+
+TIMEOUT = 10.0  # seconds for a whole request
+AT_ONCE = 8  # requests
+GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)  # the browser has unsubscribed (RFC 8030, section 7.3)
+NEVER = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+class Push:
+    """The channel ``web_push``: a delivery becomes one for each of the user's browsers."""
+
+    name = "web_push"
+    batch = 40
+    window = timedelta()
+    keeps_quiet = True
+
+    def __init__(self, settings: Settings, key: PushKey, database: Database) -> None:
+        self._private_hosts = settings.outbound_private_hosts
+        self._key = key
+        self._database = database
+        self._pool = ThreadPoolExecutor(AT_ONCE, "push")
+        self._own = threading.local()
+        self._opened: list[Outbound] = []
+
+    def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Split what is for every browser of a user, and send what is for one."""
+        with self._database.autocommit() as db:
+            known = push.find(db, {item.delivery.target for item in items if item.delivery.target})
+            browsers = {
+                item.delivery.user_id: push.ids_of(db, item.delivery.user_id)
+                for item in items
+                if not item.delivery.target
+            }
+        sending = {}
+        for item in items:
+            if not item.delivery.target:
+                found = browsers[item.delivery.user_id]
+                yield item, Split(found) if found else Skipped("no browser has subscribed")
+            elif one := known.get((item.delivery.user_id, item.delivery.target)):
+                sending[self._pool.submit(self._send, one, item)] = item
+            else:
+                yield item, Skipped("the browser has unsubscribed")
+        for done in as_completed(sending):
+            yield sending[done], done.result()
+
+    def _send(self, one: Subscription, item: Item) -> Outcome:
+        body, headers = messages.encrypt(self._key, one, item.notification)
+        try:
+            answer = self._outbound().post(one.endpoint, body, headers)
+        except Unreachable as exc:
+            return Failed(str(exc))
+        if answer.status in GONE:
+            with self._database.transaction() as db:
+                push.remove(db, one.id)
+            return Skipped("the browser has unsubscribed")
+        return _outcome(answer)
+
+    def _outbound(self) -> Outbound:
+        if not hasattr(self._own, "outbound"):
+            self._own.outbound = Outbound(self._private_hosts, TIMEOUT)
+            self._opened.append(self._own.outbound)
+        outbound: Outbound = self._own.outbound
+        return outbound
+
+    def close(self) -> None:
+        """Close connections."""
+        self._pool.shutdown()
+        for outbound in self._opened:
+            outbound.close()
+
+
+def _outcome(answer: Answer) -> Outcome:
+    if answer.is_success:
+        return Sent()
+    reason = f"the push service answered {answer.status}"
+    if answer.status in NEVER:
+        return Refused(reason)
+    return Failed(reason, timedelta(seconds=answer.retry_after))
