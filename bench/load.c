@@ -47,7 +47,7 @@ static size_t request_count, turn, finished, failed, statuses[600], dropped;
 static Samples samples;
 static uint64_t first_stamp, last_stamp;
 static int poller, streaming;
-static unsigned wanted;
+static unsigned expected;
 static char buffer[BUFFER];
 
 static uint64_t now(void) {
@@ -310,7 +310,7 @@ static void run_streams(size_t in_flight) {
                 if (client->open) dropped++;
                 else failed++, settled++;
                 client->done = 1;
-            } else if (!client->open && client->status == 200 && client->blocks && client->stamps >= wanted) {
+            } else if (!client->open && client->status == 200 && client->blocks && client->stamps >= expected) {
                 client->open = 1, settled++, over = now();
                 sample(over - client->began);
             }
@@ -340,7 +340,7 @@ int main(int count, char **words) {
     poller = epoll_create1(0);
     read_requests(words[3]);
     streaming = !strcmp(words[1], "streams");
-    wanted = (unsigned)atoi(words[5]);
+    expected = (unsigned)atoi(words[5]);
     if (streaming) run_streams((size_t)atol(words[4]));
     else if (count == 8) run_requests((size_t)atol(words[4]), atof(words[5]), (size_t)atol(words[6]), atof(words[7]));
     return 0;

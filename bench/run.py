@@ -23,11 +23,11 @@ MEMORY, PUSHPIN, BARE = "in-memory", "Pushpin alone", "bare commit"
 ORIGIN = "creates at the origin"
 ANNOUNCEMENT = "announcement, at open streams"
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 Table = dict[str, dict[str, list[Figures]]]  # by measure and design, one per round
 
 
-def run(size: Size, directory: Path, say: Say) -> dict[str, Any]:
+def run(size: Size, directory: Path, report: Report) -> dict[str, Any]:
     """Measure everything.
 
     Raises:
@@ -38,35 +38,35 @@ def run(size: Size, directory: Path, say: Say) -> dict[str, Any]:
             "machine": model(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "size": {name: getattr(size, name) for name in size.__dataclass_fields__},
-            "figures": measure_turns(postgres, directory, size, say),
-            "held": measure_held(postgres, directory / "held", size, say),
-            "growth": measure_growth(postgres, directory / "growth", size, say),
+            "figures": measure_turns(postgres, directory, size, report),
+            "held": measure_held(postgres, directory / "held", size, report),
+            "growth": measure_growth(postgres, directory / "growth", size, report),
         }
 
 
-def measure_turns(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Figures]]:
+def measure_turns(postgres: Cluster, directory: Path, size: Size, report: Report) -> dict[str, dict[str, Figures]]:
     """Measure all designs in several rounds, and return the medians by measure and design."""
     rounds: Table = defaultdict(lambda: defaultdict(list))
     for number in range(size.rounds):
-        _one_round(postgres, directory / str(number), size, rounds, say)
+        _one_round(postgres, directory / str(number), size, rounds, report)
     return {
         measure: {design: _median(turns) for design, turns in of_design.items()}
         for measure, of_design in rounds.items()
     }
 
 
-def measure_held(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
+def measure_held(postgres: Cluster, directory: Path, size: Size, report: Report) -> dict[str, dict[str, Any]]:
     """Measure the cost of held streams, by design."""
     result = {}
     for name, make in _designs(postgres, directory).items():
         if name != SQLITE:  # Pushpin holds its streams as with PostgreSQL
             with make() as design:
-                say(f"held streams: {name}")
+                report(f"held streams: {name}")
                 result[name] = held.hold(design, size)
     return result
 
 
-def measure_growth(postgres: Cluster, directory: Path, size: Size, say: Say) -> dict[str, dict[str, Any]]:
+def measure_growth(postgres: Cluster, directory: Path, size: Size, report: Report) -> dict[str, dict[str, Any]]:
     """Measure milliseconds by database, number of rows, growing or small, and kind of request."""
     result = {}
     growing, staying = _designs(postgres, directory), _designs(postgres, directory.with_name("small"))
@@ -74,19 +74,19 @@ def measure_growth(postgres: Cluster, directory: Path, size: Size, say: Say) -> 
         with growing[name]() as grown, staying[name]() as small:
             assert isinstance(grown, Shirase)
             assert isinstance(small, Shirase)
-            say(f"growth: {name}")
+            report(f"growth: {name}")
             result[name] = growth.grow(grown, small, size)
     return result
 
 
-def _one_round(postgres: Cluster, directory: Path, size: Size, rounds: Table, say: Say) -> None:
-    say(f"round {directory.name}: {BARE}")
+def _one_round(postgres: Cluster, directory: Path, size: Size, rounds: Table, report: Report) -> None:
+    report(f"round {directory.name}: {BARE}")
     for measure, figures in ceilings.bare_inserts(_created(postgres, directory, "bare"), size).items():
         rounds[measure][BARE].append(figures)
     for make in _designs(postgres, directory).values():
         with make() as design:
             for measure, take in _measures(design, size):
-                say(f"round {directory.name}: {design.name}: {measure}")
+                report(f"round {directory.name}: {design.name}: {measure}")
                 rounds[measure][design.name].append(take())
 
 

@@ -62,8 +62,8 @@ def _lateness(design: Shirase, number: int) -> list[float]:
     """
     token = design.stack.token("producer", "notifications:write")
     first = datetime.now(UTC) + timedelta(seconds=number / 200)  # when all are stored, on a slow machine too
-    wanted = [_request(token, n % USERS, first + timedelta(seconds=SPAN * n / number)) for n in range(number)]
-    send(design.origin, wanted, clients=CLIENTS, count=number).all_as(202)
+    expected = [_request(token, n % USERS, first + timedelta(seconds=SPAN * n / number)) for n in range(number)]
+    send(design.origin, expected, clients=CLIENTS, count=number).all_as(202)
     deadline = (first - datetime.now(UTC)).total_seconds() + time.monotonic() + SPAN + LONGEST
     while True:
         with design.engine.connect() as db:

@@ -173,7 +173,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a user wants to get, and when."""
+    """A user's preferences: which channels, and at which times."""
 
     rules: tuple[Rule, ...] = ()
     quiet: QuietHours | None = None

@@ -30,13 +30,13 @@ def database_url(sqlite_url: str) -> str:
 
 @many
 @given(cursor=latin)
-def test_no_cursor_gets_a_byte_into_what_the_proxy_is_told(client: FlaskClient, headers: Headers, cursor: str) -> None:
+def test_no_cursor_injects_an_instruction_for_the_proxy(client: FlaskClient, headers: Headers, cursor: str) -> None:
     assert check(client.get(STREAM, headers=headers("42") | {"Last-Event-ID": cursor})).status_code == 200
 
 
 @many
 @given(user=st.text(st.characters(codec="utf-8"), min_size=1, max_size=255))
-def test_no_id_gets_a_byte_into_what_the_proxy_is_told(client: FlaskClient, headers: Headers, user: str) -> None:
+def test_no_id_injects_an_instruction_for_the_proxy(client: FlaskClient, headers: Headers, user: str) -> None:
     for path in (STREAM, POLL):
         answer = check(client.get(path, headers=headers(user)))
         if tokens.is_user_id(user):

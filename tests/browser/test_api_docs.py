@@ -54,7 +54,7 @@ def test_the_page_is_dark_where_the_reader_is(docs: Page) -> None:
 
 
 @pytest.mark.parametrize("docs", ["light"], indirect=True)
-def test_it_says_how_to_get_a_token_and_uses_it(docs: Page, demo: Stack, user: str) -> None:
+def test_it_explains_how_to_get_a_token_and_uses_it(docs: Page, demo: Stack, user: str) -> None:
     expect(docs.locator(".info")).to_contain_text("shirase token --user ID --scope notifications:write")
     docs.locator(".btn.authorize").click()
     field = docs.get_by_role("dialog").get_by_role("textbox").first

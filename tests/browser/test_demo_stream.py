@@ -42,7 +42,7 @@ def test_a_user_who_leaves_finds_everything_on_return(page: DemoPage, demo: Stac
     expect(page.bell(aiko)).to_have_text("1")
 
 
-def test_the_indicator_tells_when_the_proxy_is_away(page: DemoPage, demo: Stack) -> None:
+def test_the_indicator_shows_an_outage_of_the_proxy(page: DemoPage, demo: Stack) -> None:
     aiko, ben = page.users
     demo.kill_pushpin()
     try:

@@ -101,7 +101,7 @@ def test_a_panel_is_inside_the_window(show: Show, at: str, root: str, text: int)
 
 
 @pytest.mark.parametrize(("align", "root", "edge"), [("start", "", "left"), ("end", "", "right"), ("end", RTL, "left")])
-def test_a_panel_keeps_to_the_edge_it_is_told(show: Show, align: str, root: str, edge: str) -> None:
+def test_a_panel_keeps_to_its_align(show: Show, align: str, root: str, edge: str) -> None:
     looks = show((1280, 800), align=align, root=root, notifications=ROWS).open()
     edges = [
         item.evaluate(f"one => Math.round(one.getBoundingClientRect().{edge})") for item in (looks.bell, looks.panel)
@@ -216,7 +216,7 @@ def test_without_light_dark_it_is_as_legible(show: Show, built: dict[str, str]) 
         assert accent == "rgb(204, 65, 37)"
 
 
-def test_forced_colours_tell_unread_from_read(show: Show) -> None:
+def test_forced_colours_distinguish_unread_from_read(show: Show) -> None:
     looks = show(context={"forced_colors": "active"}, notifications=ROWS).open()
     unread = looks.page.locator(".shirase-item[data-read=false]").first
     read = looks.page.locator(".shirase-item[data-read=true]")

@@ -146,7 +146,7 @@ def test_another_origin_changes_nothing_with_the_users_cookie(elsewhere: Elsewhe
     """A form needs no preflight, and the cookie is sent: these origins differ by port only, so they are one site."""
     page = at("data:text/html,<title>elsewhere</title>")  # an opaque origin: another site to the browser
     url = f"{elsewhere.stack.url}/api/notifications/read-all"
-    with page.expect_response(url) as told:
+    with page.expect_response(url) as response:
         page.evaluate(
             """(action) => {
                 const form = document.body.appendChild(document.createElement("form"));
@@ -156,7 +156,7 @@ def test_another_origin_changes_nothing_with_the_users_cookie(elsewhere: Elsewhe
             }""",
             url,
         )
-    assert told.value.status in (401, 403)
+    assert response.value.status in (401, 403)
 
 
 def test_the_page_to_read_the_document_works_under_its_policy(browser: Browser, elsewhere: Elsewhere) -> None:
@@ -175,12 +175,12 @@ def test_a_sibling_origin_changes_nothing_with_the_cookie(elsewhere: Elsewhere, 
     """Another port is of the same site, so a cookie with SameSite=Lax is sent."""
     page = at(elsewhere.other)
     url = f"{elsewhere.stack.url}/api/notifications/read-all"
-    with page.expect_response(url) as told:
+    with page.expect_response(url) as response:
         page.evaluate(
             """(url) => void fetch(url, { method: "POST", mode: "no-cors", credentials: "include" })""",
             url,
         )
-    assert told.value.status == 403
+    assert response.value.status == 403
 
 
 def test_a_websocket_of_another_origin_ends_no_stream(elsewhere: Elsewhere, at: Any) -> None:

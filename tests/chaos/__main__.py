@@ -18,16 +18,16 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     passed = True
     for database in [options.database] if options.database else ["sqlite", "postgresql"]:
-        report = run(Options(seed, options.seconds, database, options.users, options.nodes), _say)
-        _say(str(report))
-        _say(
+        report = run(Options(seed, options.seconds, database, options.users, options.nodes), _print)
+        _print(str(report))
+        _print(
             "passed" if report.passed else f"FAILED: --seed {seed} --database {database} --seconds {options.seconds:g}"
         )
         passed = passed and report.passed
     return 0 if passed else 1
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - this is a command
 
 

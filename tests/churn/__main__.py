@@ -19,13 +19,13 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     passed = True
     for database in [options.database] if options.database else ["sqlite", "postgresql"]:
-        report = run(Options(seed, options.seconds, database, options.streams, options.users, options.rate), _say)
-        _say(str(report))
+        report = run(Options(seed, options.seconds, database, options.streams, options.users, options.rate), _print)
+        _print(str(report))
         passed = passed and report.passed
     return 0 if passed else 1
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - this is a command
 
 

@@ -136,7 +136,7 @@ CHECKS: tuple[Callable[[Composition], str], ...] = (
 )
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     """Print one line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -147,23 +147,23 @@ def main() -> int:
     failed = 0
     try:
         with engine(), tempfile.TemporaryDirectory(prefix="shirase-cluster-") as home:
-            say("building the images")
+            report("building the images")
             composition = Composition(Path(home), build())
             try:
                 composition.up()
                 composition.sign_in()
                 for check in CHECKS:
                     try:
-                        say(f"ok      {check(composition)}")
+                        report(f"ok      {check(composition)}")
                     except Exception as exc:  # noqa: BLE001 - the others are still worth a look
                         failed += 1
-                        say(f"FAILED  {check.__name__}: {exc}")
+                        report(f"FAILED  {check.__name__}: {exc}")
                 if failed:
-                    say(composition.compose("logs", "--tail", "30"))
+                    report(composition.compose("logs", "--tail", "30"))
             finally:
                 composition.down()
     except NoEngine as exc:
-        say(f"cluster: {exc}; nothing was checked")
+        report(f"cluster: {exc}; nothing was checked")
         return 0
     return int(bool(failed))
 

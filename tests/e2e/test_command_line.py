@@ -62,7 +62,7 @@ def test_send_reaches_a_device(service: Service, environ: dict[str, str], tmp_pa
     assert device.titles == ["お知らせ"]
 
 
-def test_trace_tells_the_history_of_a_notification(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
+def test_trace_prints_the_history_of_a_notification(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
     user = f"user-{uuid4().hex}"
     service.open(user)
     number = service.create(user)["id"]
@@ -86,10 +86,10 @@ def test_send_reports_an_error_in_one_line(environ: dict[str, str], tmp_path: Pa
     refused = shirase("send", *options, "--type", "a b", environ=environ, cwd=tmp_path)
     away = shirase("send", *options, "--type", "t", "--service", "http://127.0.0.1:1", environ=environ, cwd=tmp_path)
 
-    for ended, said in ((refused, "422"), (away, "cannot be reached")):
+    for ended, message in ((refused, "422"), (away, "cannot be reached")):
         assert ended.returncode == 1
         assert ended.stdout == ""
-        assert said in ended.stderr
+        assert message in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
 
 

@@ -97,10 +97,10 @@ def test_timer_slack_is_inherited_by_a_childs_children(tmp_path: Path) -> None:
     """A node's programs therefore send many streams' heartbeats together. Only a process itself may read its slack."""
     command = ["sh", "-c", "cat /proc/self/timerslack_ns; true"]
     child = Child("sh", command, os.environ, mark=str(tmp_path), slack=SLACK)
-    with (tmp_path / "said").open("wb") as output:
+    with (tmp_path / "written").open("wb") as output:
         child.start(output)
     wait_until(lambda: child.exit_code() == 0, READY_TIMEOUT, "it does not end")
-    assert int((tmp_path / "said").read_text()) == int(SLACK * 1e9)
+    assert int((tmp_path / "written").read_text()) == int(SLACK * 1e9)
 
 
 @pytest.mark.parametrize("path", ["/", "/api/x", "/healthz", "/demo/x", "/static/x"])

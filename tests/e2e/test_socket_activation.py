@@ -25,9 +25,9 @@ def test_handlers_serve_on_a_socket_of_systemds(tmp_path: Path, sqlite_url: str)
     with closing(socket.create_server(("127.0.0.1", 0))) as held:
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         notify = tmp_path / "notify"
-        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as told:
-            told.bind(str(notify))
-            told.settimeout(STARTED)
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notified:
+            notified.bind(str(notify))
+            notified.settimeout(STARTED)
             environ = {
                 **os.environ,
                 "DATABASE_URL": sqlite_url,
@@ -43,7 +43,7 @@ def test_handlers_serve_on_a_socket_of_systemds(tmp_path: Path, sqlite_url: str)
             with (tmp_path / "log").open("wb") as log:
                 process = subprocess.Popen(command, env=environ, pass_fds=(held.fileno(),), stdout=log, stderr=log)
             try:
-                assert b"READY=1" in told.recv(1000)
+                assert b"READY=1" in notified.recv(1000)
                 wait_until(lambda: answers(url), STARTED, (tmp_path / "log").read_text)
             finally:
                 process.terminate()

@@ -180,7 +180,7 @@ def test_any_allowed_body_is_answered_without_handlers(away: Fragile, size: int)
     assert ask(away, "POST", "/api/notifications", content=b"x" * size).status_code == 503
 
 
-def test_only_the_proxy_is_told_to_hold(away: Fragile) -> None:
+def test_only_the_proxy_gets_an_instruction_to_hold(away: Fragile) -> None:
     """Neither a request without its signature, nor a client's request that the proxy signed."""
     away.origin.mode = Mode.REFUSE
     forged = {"Grip-Last": "u-YWxpY2U; last-id=0, c-0a1b; last-id=0"}

@@ -128,7 +128,9 @@ def sign_in_to_flask(host: str, before: str) -> tuple[str, str]:
 
 
 def sign_in_to_django(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    ((number, session),) = json.loads(run(["-c", SIGN_IN], environ, DJANGO_SITE, said=json.dumps([host]))).values()
+    ((number, session),) = json.loads(
+        run(["-c", SIGN_IN], environ, DJANGO_SITE, input_text=json.dumps([host]))
+    ).values()
     return str(number), f"sessionid={session}"
 
 

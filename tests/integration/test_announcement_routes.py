@@ -227,7 +227,7 @@ def test_retracting_a_key_retracts_its_announcement(ask: Ask, listed: Callable[.
     assert ask("GET", "/announcements").json["announcements"] == []
 
 
-def test_metrics_say_who_waits_for_an_announcement(
+def test_metrics_count_users_who_wait_for_an_announcement(
     ask: Ask, client: FlaskClient, database: Database, settings: Settings
 ) -> None:
     connection = connections.new(settings, "42", None, "", "")

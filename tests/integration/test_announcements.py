@@ -82,7 +82,7 @@ def test_who_appears_later_gets_only_what_is_for_newcomers(
 
 
 @pytest.mark.parametrize("way", ["list", "connect", "member"])
-def test_whoever_asked_once_is_known(
+def test_a_user_who_requested_once_is_known(
     database: Database, publisher: Publisher, settings: Settings, announce: Announce, way: str
 ) -> None:
     if way == "list":

@@ -71,7 +71,7 @@ def create(client: FlaskClient, user: str, title: str = "t") -> None:
     assert client.get(answer.headers["Location"], headers={"X-User": user}).json["title"] == title  # type: ignore[index]
 
 
-def test_the_host_says_who_is_calling(client: FlaskClient) -> None:
+def test_the_host_identifies_the_caller(client: FlaskClient) -> None:
     create(client, "aiko")
     create(client, "42")
 

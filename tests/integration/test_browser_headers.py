@@ -39,7 +39,7 @@ def test_a_page_runs_its_own_files_and_nothing_inline(client: FlaskClient, path:
         assert inline not in page
 
 
-def test_every_answer_tells_the_browser_what_it_is_and_no_more(client: FlaskClient, token: Callable[..., str]) -> None:
+def test_every_answer_declares_its_type_and_forbids_sniffing(client: FlaskClient, token: Callable[..., str]) -> None:
     bearer = {"Authorization": f"Bearer {token('42')}"}
     for path in ("/", "/demo/demo.js", "/api/docs", "/api/docs/show.js", "/api/openapi.json", "/healthz", "/nothing"):
         with client.get(path, headers=bearer) as answer:

@@ -66,12 +66,12 @@ def recover(database: Database, settings: Settings, connection_id: str) -> strea
     return streams.recover(database, Publisher(settings), settings, grip.Last(USER, connection_id, START))
 
 
-def said(answer: streams.Answer) -> tuple[str, dict[str, Any]]:
+def closing_of(answer: streams.Answer) -> tuple[str, dict[str, Any]]:
     (event,) = parse(answer.body).events
     return event.event, event.json()
 
 
-def test_the_oldest_gives_way_and_is_told_to_stay_away(
+def test_the_oldest_is_evicted_and_does_not_reconnect(
     database: Database, settings: Settings, open_stream: Callable[..., str], port: ControlPort
 ) -> None:
     opened = [open_stream() for _ in range(LIMIT + 2)]
@@ -85,7 +85,10 @@ def test_the_oldest_gives_way_and_is_told_to_stay_away(
     assert [json.loads(event.data) for event in read.events] == [{"reason": CONNECTION_LIMIT, "reconnect": False}]
     assert read.retry == NEVER
     answer = recover(database, settings, opened[0])
-    assert (said(answer), answer.headers("GET")) == (("closing", {"reason": CONNECTION_LIMIT, "reconnect": False}), {})
+    assert (closing_of(answer), answer.headers("GET")) == (
+        ("closing", {"reason": CONNECTION_LIMIT, "reconnect": False}),
+        {},
+    )
     assert "Grip-Hold" in recover(database, settings, opened[2]).headers("GET")
 
 
@@ -124,7 +127,7 @@ def test_the_limit_is_exact_when_many_connect_at_once(
         assert len(opened) == RACERS
 
 
-def test_a_refusal_is_a_429_that_says_when_to_try_again(
+def test_a_refusal_is_a_429_with_retry_after(
     client: FlaskClient, settings: Settings, token: Callable[..., str], signed: dict[str, str]
 ) -> None:
     client.application.extensions["shirase"] = replace(
@@ -138,7 +141,7 @@ def test_a_refusal_is_a_429_that_says_when_to_try_again(
     assert int(refused.headers["Retry-After"]) > 0
 
 
-def test_what_a_client_says_of_itself_is_cut_and_cleaned(
+def test_a_user_agent_is_cut_and_cleaned(
     client: FlaskClient, database: Database, token: Callable[..., str], signed: dict[str, str]
 ) -> None:
     hostile = {"User-Agent": "\x1b[31mé" + "x" * 300, "X-Forwarded-For": f"forged, {'9' * 100}"}
@@ -164,7 +167,7 @@ def test_revocation_ends_all_streams_of_a_user(
     assert live(database) == []
     assert live(database, "another") == [other]
     for item in (first, second, away):
-        assert said(recover(database, settings, item)) == ("closing", {"reason": REVOKED, "reconnect": False})
+        assert closing_of(recover(database, settings, item)) == ("closing", {"reason": REVOKED, "reconnect": False})
     assert connections.revoke(database, publisher, USER) == 0
     assert live(database) == []
 
@@ -180,7 +183,7 @@ def test_a_token_ends_its_stream_and_lets_the_client_come_back(
     read = parse(port.items[0]["formats"]["http-stream"]["content"])
     assert read.retry is None
     assert read.events[0].json() == {"reason": TOKEN_EXPIRED, "reconnect": True}
-    assert said(recover(database, settings, short))[1] == {"reason": TOKEN_EXPIRED, "reconnect": True}
+    assert closing_of(recover(database, settings, short))[1] == {"reason": TOKEN_EXPIRED, "reconnect": True}
 
 
 def test_a_lost_row_is_inserted_again_with_its_tokens_expiry(
@@ -195,7 +198,7 @@ def test_a_lost_row_is_inserted_again_with_its_tokens_expiry(
     with database.autocommit() as db:
         assert table.expired(db, datetime.fromtimestamp(end, UTC), 9) == [lost]
         assert table.expired(db, datetime.fromtimestamp(end - 1, UTC), 9) == []
-    assert said(recover(database, settings, expired))[1]["reason"] == TOKEN_EXPIRED
+    assert closing_of(recover(database, settings, expired))[1]["reason"] == TOKEN_EXPIRED
 
 
 def test_a_token_that_is_let_in_late_is_not_ended_at_once(open_stream: Callable[..., str], database: Database) -> None:
@@ -222,7 +225,7 @@ def test_a_closing_that_no_node_took_is_sent_again(
         connections.end_due(database, publisher)
         return bool(port.items)
 
-    wait_until(again, 10, "nobody told the node")
+    wait_until(again, 10, "the node was not notified")
     assert [item["channel"] for item in port.items] == [grip.connection_channel(one)] * 2
     connections.end_due(database, publisher)
     assert len(port.posts) == 1
@@ -244,15 +247,15 @@ def test_a_stream_that_begins_late_can_be_ended_before(
         return answer
 
     others = [open_stream() for _ in range(LIMIT)]
-    assert said(begin(REJECT)) == ("closing", {"reason": CONNECTION_LIMIT, "reconnect": False})
+    assert closing_of(begin(REJECT)) == ("closing", {"reason": CONNECTION_LIMIT, "reconnect": False})
     for _ in range(2):
         assert "Grip-Hold" in begin().headers("GET")
         assert live(database)[:-1] == others[1:]
     connections.revoke(database, publisher, USER)
-    assert said(begin()) == ("closing", {"reason": REVOKED, "reconnect": False})
+    assert closing_of(begin()) == ("closing", {"reason": REVOKED, "reconnect": False})
 
 
-def test_status_tells_ones_own_and_the_totals_to_operators(
+def test_status_has_the_callers_and_for_operators_the_totals(
     client: FlaskClient, token: Callable[..., str], open_stream: Callable[..., str]
 ) -> None:
     def status(scope: str = "") -> Any:
@@ -274,7 +277,7 @@ def test_a_revocation_names_one_user(client: FlaskClient, token: Callable[..., s
     assert answer.status_code == 422
 
 
-def test_a_revocation_needs_the_scope_and_tells_how_many(
+def test_a_revocation_needs_the_scope_and_returns_a_count(
     client: FlaskClient, token: Callable[..., str], open_stream: Callable[..., str]
 ) -> None:
     open_stream()

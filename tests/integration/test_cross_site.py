@@ -68,7 +68,7 @@ def by_cookie(client: FlaskClient, strict: Settings) -> Callable[..., TestRespon
 Ask = Callable[..., TestResponse]
 
 
-def test_a_cookie_says_who_is_calling_from_ones_own_page(by_cookie: Ask) -> None:
+def test_a_cookie_identifies_the_caller_on_the_same_site(by_cookie: Ask) -> None:
     assert by_cookie("GET", COUNT).status_code == 200
     assert by_cookie("GET", COUNT, Sec_Fetch_Site="same-origin").status_code == 200
     assert by_cookie("POST", READ_ALL, Sec_Fetch_Site="same-origin").status_code == 200
@@ -114,7 +114,7 @@ def test_another_page_changes_nothing_by_cookie(by_cookie: Ask, site: str) -> No
         assert (answer.status_code, answer.content_type) == (403, "application/problem+json"), origin
 
 
-def test_what_says_nothing_of_its_site_changes_nothing_by_cookie(by_cookie: Ask) -> None:
+def test_no_change_by_cookie_without_proof_of_the_site(by_cookie: Ask) -> None:
     assert by_cookie("POST", READ_ALL).status_code == 403
     assert by_cookie("DELETE", "/api/notifications/1").status_code == 403
     assert by_cookie("POST", "/api/sse/tickets").status_code == 403

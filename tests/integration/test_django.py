@@ -258,7 +258,7 @@ def test_a_site_names_the_topics_of_a_user(database_url: str, control: ControlPo
     assert stored(database) == ["t"]
 
 
-def test_a_site_that_is_right_has_nothing_to_mend(site: None) -> None:  # noqa: ARG001
+def test_a_correct_site_passes_the_checks(site: None) -> None:  # noqa: ARG001
     assert [check.id for check in run_checks(tags=["shirase"])] == []
 
 

@@ -148,7 +148,7 @@ def test_a_stream_too_many_is_counted(settings: Settings, token: Callable[..., s
     app.extensions["shirase"].database.close()
 
 
-def test_figures_are_shown_while_the_database_is_away(settings: Settings) -> None:
+def test_metrics_are_served_during_an_outage_of_the_database(settings: Settings) -> None:
     away = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")).test_client()
 
     result = figures(away)
@@ -169,7 +169,7 @@ def test_a_database_without_tables_is_no_reason_to_show_nothing(settings: Settin
     postgres.drop("without_tables")
 
 
-def test_a_node_without_statistics_is_said_to_be_down(client: FlaskClient) -> None:
+def test_a_node_without_statistics_is_reported_as_down(client: FlaskClient) -> None:
     result = figures(client)
 
     assert result["shirase_pushpin_up"] == 0
@@ -212,7 +212,7 @@ def test_ready_means_that_database_and_control_port_answer(client: FlaskClient) 
 
 
 @pytest.mark.parametrize("behaviour", ["fail", "hang"])
-def test_what_is_away_is_named(client: FlaskClient, port: ControlPort, behaviour: str) -> None:
+def test_an_unavailable_node_is_named(client: FlaskClient, port: ControlPort, behaviour: str) -> None:
     port.behaviour = behaviour
 
     answer = client.get("/readyz")
@@ -223,7 +223,7 @@ def test_what_is_away_is_named(client: FlaskClient, port: ControlPort, behaviour
     assert client.get("/healthz").status_code == 200
 
 
-def test_a_database_that_is_away_is_named(settings: Settings) -> None:
+def test_an_unavailable_database_is_named(settings: Settings) -> None:
     away = create_app(replace(settings, database_url="postgresql://nobody:secret@127.0.0.1:1/none")).test_client()
 
     answer = away.get("/readyz")

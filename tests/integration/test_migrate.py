@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_opened_is_no_failed_migration(tmp_path: Path) -> 
         migrate(f"sqlite:///{tmp_path}/missing/x.db")
 
 
-def test_a_role_that_may_create_nothing_is_told_so(postgres: Cluster) -> None:
+def test_a_role_that_may_create_nothing_is_an_error(postgres: Cluster) -> None:
     url = postgres.create("test_migrate_role")
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("CREATE ROLE shirase_poor LOGIN")

@@ -336,7 +336,7 @@ def test_a_scoped_session_will_do(engine: Engine, notifier: Notifier, database: 
     assert stored(database) == ["scoped"]
 
 
-def test_a_session_without_a_notifier_is_told_so(engine: Engine) -> None:
+def test_a_session_without_a_notifier_is_an_error(engine: Engine) -> None:
     body: dict[str, Any] = {"user_id": "u", "type": "t", "title": "t", "message": ""}
     with Session(engine) as session, pytest.raises(LookupError, match="attach"):
         notify(session, **body)
@@ -356,7 +356,7 @@ def test_without_a_transaction_there_is_no_notification(postgres_url: str, setti
     notifier.close()
 
 
-def test_a_session_that_lives_long_keeps_nothing_of_what_is_done(
+def test_a_long_session_keeps_nothing_of_published_events(
     sessions: sessionmaker[Session], database: Database, control: ControlPort
 ) -> None:
     with sessions() as session:

@@ -122,7 +122,7 @@ def test_a_pooler_without_transactions_is_refused_in_a_line(postgres: Cluster) -
     postgres.drop("test_pooled_statements")
 
 
-def test_a_url_may_say_that_there_is_a_pooler(postgres_url: str) -> None:
+def test_a_url_may_declare_a_pooler(postgres_url: str) -> None:
     with closing(Database(f"{postgres_url}?pgbouncer=true")) as database, database.autocommit() as db:
         assert is_behind_pooler(db)
         assert db.execute(text("SHOW statement_timeout")).scalar_one() == "10s"

@@ -111,7 +111,7 @@ def test_a_wrong_entry_names_the_field_and_is_not_stored(api: Api, entry: dict[s
     assert api("GET", "/types").json == {"types": []}
 
 
-def test_preferences_are_stored_and_told_to_all_devices(api: Api) -> None:
+def test_preferences_are_stored_and_sent_to_all_devices(api: Api) -> None:
     assert api("GET", "/preferences").json == {"rules": [], "quiet": None}
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="microseconds").replace("+00:00", "Z")
     rules = [
@@ -263,7 +263,7 @@ def test_a_scheduled_one_is_muted_when_it_is_due(api: Api, database: Database, s
     assert api.titles() == []
 
 
-def test_a_host_is_told_by_none(api: Api, database: Database, settings: Settings) -> None:
+def test_a_host_gets_none_for_a_muted_type(api: Api, database: Database, settings: Settings) -> None:
     engine = create_engine(database.engine.url)
     sessions = sessionmaker(engine)
     notifier = Notifier(settings)

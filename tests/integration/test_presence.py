@@ -61,15 +61,15 @@ class Voice:
         assert self._socket.poll(int(BOUND * 1000))
         self._socket.recv()
 
-    def say(self, *connection_ids: str, **more: Any) -> None:
+    def announce(self, *connection_ids: str, **more: Any) -> None:
         """Report these connections as held."""
         for connection_id in connection_ids:
             body = {"channel": f"c-{connection_id}", "mode": "stream", "from": self.instance, "ttl": TTL} | more
             assert self._socket
             self._socket.send(b"sub J" + json.dumps(body, separators=(",", ":")).encode())
 
-    def say_left(self, *connection_ids: str) -> None:
-        self.say(*connection_ids, unavailable=True)
+    def announce_left(self, *connection_ids: str) -> None:
+        self.announce(*connection_ids, unavailable=True)
 
     def close(self) -> None:
         self.fall_silent()
@@ -137,13 +137,13 @@ def test_what_is_announced_is_entered_and_what_has_left_is_gone(
 ) -> None:
     enter(database, "a1", "b2", "c3")
     relay = listen()
-    voices[0].say("a1", "b2")
-    voices[1].say("c3")
+    voices[0].announce("a1", "b2")
+    voices[1].announce("c3")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
     turn_until(lambda: held_by(database, ports[1].url) == {"c3"}, relay)
-    voices[0].say_left("a1")
+    voices[0].announce_left("a1")
     turn_until(lambda: live(database) == {"b2", "c3"}, relay)
-    voices[0].say("a1")
+    voices[0].announce("a1")
     turn_until(lambda: live(database) == {"a1", "b2", "c3"}, relay)
 
 
@@ -154,7 +154,7 @@ def test_an_unknown_or_ended_stream_is_read_again(
     with database.transaction() as db:
         table.end(db, ["ended"], connections.REVOKED, datetime.now(UTC))
     relay = listen()
-    voices[0].say("ended", "fine", "unknown")
+    voices[0].announce("ended", "fine", "unknown")
     turn_until(lambda: len(ports[0].items) >= 2, relay)
     hinted = {item["channel"] for item in ports[0].items}
     assert hinted == {grip.connection_channel("ended"), grip.connection_channel("unknown")}
@@ -168,7 +168,7 @@ def test_a_stream_that_does_not_change_is_not_written(
 ) -> None:
     enter(database, "a1")
     relay = listen()
-    voices[0].say("a1")
+    voices[0].announce("a1")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1"}, relay)
     written: list[str] = []
 
@@ -180,7 +180,7 @@ def test_a_stream_that_does_not_change_is_not_written(
 
     event.listen(database.engine, "before_cursor_execute", note)
     for _ in range(20):
-        voices[0].say("a1")
+        voices[0].announce("a1")
         relay.turn()
     event.remove(database.engine, "before_cursor_execute", note)
     assert [statement for statement in written if "SET node" in statement or "ended_at=" in statement] == []
@@ -193,7 +193,7 @@ def test_many_unknown_streams_are_read_again_in_turns(
     unknown = [f"unknown-{number}" for number in range(3 * REREADS)]
 
     def all_are_read() -> bool:
-        voices[0].say(*unknown)
+        voices[0].announce(*unknown)
         return {item["channel"] for item in ports[0].items} == {grip.connection_channel(entry) for entry in unknown}
 
     turn_until(all_are_read, relay)
@@ -211,8 +211,8 @@ def test_a_row_that_was_lost_is_made_again_and_held_again(
     relay = listen()
 
     def go_on() -> set[str]:
-        voices[0].say("lost", "kept")
-        voices[1].say("of-another")
+        voices[0].announce("lost", "kept")
+        voices[1].announce("of-another")
         return held_by(database, ports[0].url)
 
     turn_until(lambda: go_on() == {"lost", "kept"}, relay)
@@ -224,17 +224,17 @@ def test_a_row_that_was_lost_is_made_again_and_held_again(
     turn_until(lambda: go_on() == {"lost", "kept"}, relay)
 
 
-def test_what_is_not_said_again_in_its_time_has_left(
+def test_a_connection_that_is_not_repeated_in_time_has_left(
     database: Database, listen: MakePresence, voices: list[Voice]
 ) -> None:
     enter(database, "lasting", "lost", "never")
     relay = listen()
     for voice in voices:
-        voice.say("of-another")
-    voices[0].say("lasting", "lost")
+        voice.announce("of-another")
+    voices[0].announce("lasting", "lost")
 
     def goes_on() -> bool:
-        voices[0].say("lasting")
+        voices[0].announce("lasting")
         return live(database) == {"lasting"}
 
     turn_until(goes_on, relay)
@@ -246,11 +246,11 @@ def test_a_restarted_node_does_not_hold_its_former_streams(
     """It may restart so quickly that the connection's loss goes unnoticed."""
     enter(database, "a1", "b2", "c3")
     relay = listen()
-    voices[0].say("a1", "b2")
-    voices[1].say("c3")
+    voices[0].announce("a1", "b2")
+    voices[1].announce("c3")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
     voices[0].instance = "pushpin-handler_2"
-    voices[0].say("b2")
+    voices[0].announce("b2")
     turn_until(lambda: live(database) == {"b2", "c3"}, relay)
 
 
@@ -265,26 +265,26 @@ def test_more_rows_than_are_read_at_once_are_compared(
     names = [f"c-{number}" for number in range(12)]
     enter(database, *names)
     relay = listen()
-    voices[0].say(*names)
+    voices[0].announce(*names)
     turn_until(lambda: held_by(database, ports[0].url) == set(names), relay)
     voices[0].instance = "pushpin-handler_2"
-    voices[0].say(*names[::3])
+    voices[0].announce(*names[::3])
     turn_until(lambda: live(database) == set(names[::3]), relay)
 
 
-def test_streams_of_an_unheard_node_are_gone_until_it_returns(
+def test_streams_of_a_lost_node_are_gone_until_it_returns(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "a1", "b2")
     relay = listen()
-    voices[0].say("a1")
-    voices[1].say("b2")
+    voices[0].announce("a1")
+    voices[1].announce("b2")
     turn_until(lambda: held_by(database, ports[0].url) and held_by(database, ports[1].url), relay)
 
     def live_while_repeated(*repeated: tuple[Voice, str]) -> set[str]:
         """Return the live connections; a node repeats what it holds, or it would expire on a slow machine."""
         for voice, connection_id in repeated:
-            voice.say(connection_id)
+            voice.announce(connection_id)
         return live(database)
 
     voices[0].fall_silent()
@@ -294,17 +294,17 @@ def test_streams_of_an_unheard_node_are_gone_until_it_returns(
     turn_until(lambda: live_while_repeated((voices[0], "a1"), (voices[1], "b2")) == {"a1", "b2"}, relay)
 
 
-def test_a_node_that_one_relay_hears_keeps_its_streams(
+def test_a_node_that_one_relay_receives_keeps_its_streams(
     database: Database, listen: MakePresence, voices: list[Voice], ports: list[ControlPort]
 ) -> None:
     enter(database, "a1")
     hearing = listen()
     deaf = listen(["tcp://127.0.0.1:1", "tcp://127.0.0.1:1"])
-    voices[0].say("a1")
+    voices[0].announce("a1")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1"}, hearing, deaf)
     turns = int((LOST + 3 * TICK) / 0.2)
     for _ in range(turns):
-        voices[0].say("a1")
+        voices[0].announce("a1")
         hearing.turn()
         deaf.turn()
         assert live(database) == {"a1"}
@@ -315,11 +315,11 @@ def test_statistics_are_kept_during_an_outage_of_the_database(
 ) -> None:
     enter(database, "a1", "b2")
     relay = listen()
-    voices[0].say("a1", "b2")
+    voices[0].announce("a1", "b2")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
     with database.transaction() as db:
         db.execute(text("ALTER TABLE shirase_connections RENAME TO away"))
-    voices[0].say_left("a1")
+    voices[0].announce_left("a1")
 
     def meets_it() -> bool:
         try:
@@ -359,7 +359,7 @@ def test_what_is_not_of_a_connection_means_nothing(message: bytes) -> None:
     assert parse("n", message) is None
 
 
-def test_what_pushpin_says_is_understood() -> None:
+def test_pushpins_messages_are_parsed() -> None:
     """As recorded from 1.36."""
     held = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","subscribers":1,"ttl":15}'
     left = b'sub J{"channel":"c-9edb-6b","from":"pushpin-handler_8","mode":"stream","unavailable":true}'
@@ -385,8 +385,8 @@ def relay_of_both(listen: MakePresence, voices: list[Voice]) -> tuple[Presence, 
 
     def run_until(condition: Callable[[], object], *held: str) -> None:
         def repeat() -> bool:
-            voices[0].say(*held)
-            voices[1].say("of-another")
+            voices[0].announce(*held)
+            voices[1].announce("of-another")
             return bool(condition())
 
         turn_until(repeat, relay)

@@ -75,7 +75,7 @@ def test_whatever_a_user_changes_is_limited() -> None:
         ("POST", TICKETS, "tickets", 201),
     ],
 )
-def test_who_asks_too_often_is_told_when_to_come_back(ask: Ask, method: str, path: str, kind: str, status: int) -> None:
+def test_a_429_has_a_retry_after(ask: Ask, method: str, path: str, kind: str, status: int) -> None:
     answers = [ask(method, path) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [status, status, 429]
     for answer, left in zip(answers, (1, 0, 0), strict=True):

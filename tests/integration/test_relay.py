@@ -87,12 +87,12 @@ def test_a_returning_node_reads_the_streams_it_missed_again(
     assert ports[1].items == []
     ports[1].behaviour = "accept"
 
-    def told() -> list[str]:
+    def reread() -> list[str]:
         repair.repair(database, publisher)
         return [item["channel"] for item in ports[1].items]
 
-    wait_until(told, BOUND, "the node was not told")
-    assert sorted(told()) == ["u-YQ", "u-YQ", "u-Yg", "u-Yg"]
+    wait_until(reread, BOUND, "the node was not asked")
+    assert sorted(reread()) == ["u-YQ", "u-YQ", "u-Yg", "u-Yg"]
     hints, latest = ports[1].items[:2], ports[1].items[2:]
     assert all(item["formats"]["http-stream"] == {"action": "hint"} and "id" not in item for item in hints)
     # A stream that was being opened ignored the hint; the latest event's id reveals the gap.
@@ -103,7 +103,7 @@ def test_a_returning_node_reads_the_streams_it_missed_again(
     assert len(ports[0].items) == 4
 
 
-def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
+def test_a_latest_event_without_content_keeps_its_id(
     database: Database, publisher: Publisher, ports: list[ControlPort]
 ) -> None:
     """Without an id the proxy would treat it as a hint, which a stream that is being read ignores."""
@@ -113,11 +113,11 @@ def test_a_latest_event_that_says_nothing_any_more_keeps_its_id(
     notifications.create(database, publisher, over, answer=lambda _: "")
     ports[1].behaviour = "accept"
 
-    def told() -> bool:
+    def reread() -> bool:
         repair.repair(database, publisher)
         return bool(ports[1].items)
 
-    wait_until(told, BOUND, "the node was not told")
+    wait_until(reread, BOUND, "the node was not asked")
     hint, latest = ports[1].items
     assert hint["formats"]["http-stream"] == {"action": "hint"}
     assert (latest["id"], latest["prev-id"]) == tuple(str(event_id(database, "a", seq)) for seq in (2, 1))

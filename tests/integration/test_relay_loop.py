@@ -95,7 +95,7 @@ def test_a_defect_of_what_runs_beside_it_ends_it(
         repair.run(chosen, database, Publisher(chosen), threading.Event())
 
 
-def test_it_waits_out_a_database_that_is_away(
+def test_it_waits_out_an_outage_of_the_database(
     postgres_url: str, port: ControlPort, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = make_url(postgres_url)

@@ -250,7 +250,7 @@ def test_read_and_delete_touch_and_reveal_nothing_of_others(api: Api) -> None:
     assert api("POST", "/read", {"ids": [1], "padding": "x" * 70_000}).status_code == 413
 
 
-def test_read_all_says_how_many(api: Api) -> None:
+def test_read_all_returns_how_many(api: Api) -> None:
     api.create({"notifications": [NEW] * 3}, "/batch")
     assert api("POST", "/read-all").json == {"updated": 3, "unread_count": 0}
     assert api("POST", "/read-all").json == {"updated": 0, "unread_count": 0}
@@ -287,7 +287,7 @@ def test_every_other_refusal_is_a_problem_document(api: Api, client: FlaskClient
         assert (body["status"], bool(body["title"]), bool(body["detail"])) == (status, True, True)
 
 
-def test_a_crash_tells_its_id_and_nothing_else(
+def test_a_crash_reveals_its_id_and_nothing_else(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("shirase.inbox.inbox.unread_count", lambda *_: 1 / 0)

@@ -51,9 +51,7 @@ def test_readyz_reports_missing_tables(client: FlaskClient, settings: Settings) 
     assert "no tables" in answer.json["detail"]  # type: ignore[index]
 
 
-def test_a_request_without_tables_is_told_so(
-    client: FlaskClient, settings: Settings, token: Callable[..., str]
-) -> None:
+def test_a_request_without_tables_is_a_503(client: FlaskClient, settings: Settings, token: Callable[..., str]) -> None:
     drop_tables(settings)
     headers = {"Authorization": f"Bearer {token('42', WRITE)}"}
     for answer in (

@@ -162,7 +162,9 @@ def test_a_node_may_have_a_key_and_an_issuer_of_its_own(settings: Settings, toke
     app.extensions["shirase"].database.close()
 
 
-def test_a_recovery_is_whose_grip_last_says(ask: Ask, settings: Settings, database: Database, three: list[str]) -> None:
+def test_a_recovery_belongs_to_the_user_of_its_grip_last(
+    ask: Ask, settings: Settings, database: Database, three: list[str]
+) -> None:
     answer = ask(streams.NEXT_PATH, Grip_Last=last(settings, event_id(database, USER, 1)))
     assert (answer.status_code, answer.mimetype, answer.headers["Cache-Control"]) == (
         200,
@@ -235,7 +237,7 @@ def test_a_wrong_query_of_a_long_poll_is_named(ask: Ask, bearer: dict[str, str],
     assert (answer.status_code, [error["field"] for error in body["errors"]]) == (422, list(query))
 
 
-def test_no_answer_tells_of_another_user(ask: Ask, token: Callable[..., str], three: list[str]) -> None:
+def test_no_answer_reveals_another_user(ask: Ask, token: Callable[..., str], three: list[str]) -> None:
     """An id with any characters is one id: ``a`` is not the first of ``a, b; c``."""
     for stranger in ("a", "b", " b", "a, b", "a, b; c ", grip.user_channel(USER), three[0]):
         mine = {"Authorization": f"Bearer {token(stranger)}"}

@@ -251,7 +251,7 @@ def test_a_long_poll_is_not_held_at_an_empty_page(database: Database, settings: 
     assert json.loads(answer.body) == {"events": [], "cursor": cursor(database, 2)}
 
 
-def test_a_page_of_a_stream_that_has_nothing_to_say_leads_on(
+def test_an_empty_page_of_a_stream_links_to_the_next(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 5)

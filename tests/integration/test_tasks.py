@@ -43,37 +43,37 @@ NOTIFIER.attach(ASYNC_SESSIONS)
 CELERY_MODULE = """
 from celery import Celery
 from celery.signals import worker_init, worker_process_init
-import told
+import jobs
 
 app = Celery("work", broker="filesystem://")
-app.conf.broker_transport_options = {name: told.os.environ["BROKER"] for name in ("data_folder_in", "data_folder_out")}
-app.conf.broker_transport_options["control_folder"] = told.os.environ["BROKER"] + "/control"
+app.conf.broker_transport_options = {name: jobs.os.environ["BROKER"] for name in ("data_folder_in", "data_folder_out")}
+app.conf.broker_transport_options["control_folder"] = jobs.os.environ["BROKER"] + "/control"
 app.conf.task_ignore_result = True
-tell, tell_later = app.task(told.one, name="tell"), app.task(told.later, name="tell_later")
+notify, notify_later = app.task(jobs.one, name="notify"), app.task(jobs.later, name="notify_later")
 
 
 @worker_init.connect
 def before_the_fork(**_):
-    told.one("before the fork")
+    jobs.one("before the fork")
 
 
 @worker_process_init.connect
 def after_the_fork(**_):
-    told.SESSIONS.kw["bind"].dispose(close=False)  # the application's own engine
+    jobs.SESSIONS.kw["bind"].dispose(close=False)  # the application's own engine
 """
 
 RQ_MODULE = """
-import told
+import jobs
 from redis import Redis
 from rq import Queue, Worker
 
-connection = Redis.from_url(told.os.environ["BROKER_URL"])
+connection = Redis.from_url(jobs.os.environ["BROKER_URL"])
 queue = Queue(connection=connection)
-for number in range(int(told.os.environ["TASKS"])):
-    queue.enqueue(told.one, f"job {number}")
-    queue.enqueue(told.later, f"later {number}")
-told.one("before the fork")
-told.SESSIONS.kw["bind"].dispose()  # the application's own engine; each job is a fork
+for number in range(int(jobs.os.environ["TASKS"])):
+    queue.enqueue(jobs.one, f"job {number}")
+    queue.enqueue(jobs.later, f"later {number}")
+jobs.one("before the fork")
+jobs.SESSIONS.kw["bind"].dispose()  # the application's own engine; each job is a fork
 Worker([queue], connection=connection).work(burst=True)
 """
 
@@ -92,7 +92,7 @@ def control() -> Iterator[ControlPort]:
 
 @pytest.fixture
 def environ(settings: Settings, control: ControlPort, tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "told.py").write_text(TASKS_MODULE)
+    (tmp_path / "jobs.py").write_text(TASKS_MODULE)
     (tmp_path / "work.py").write_text(CELERY_MODULE)
     (tmp_path / "broker" / "control").mkdir(parents=True)
     return {
@@ -110,7 +110,7 @@ def environ(settings: Settings, control: ControlPort, tmp_path: Path) -> dict[st
 def test_celery_tasks_publish_what_they_commit(
     environ: dict[str, str], database: Database, control: ControlPort, tmp_path: Path
 ) -> None:
-    script = f"import work; [task.delay(str(n)) for n in range({TASKS}) for task in (work.tell, work.tell_later)]"
+    script = f"import work; [task.delay(str(n)) for n in range({TASKS}) for task in (work.notify, work.notify_later)]"
     run([sys.executable, "-c", script], environ, tmp_path)
     with celery_worker(environ, tmp_path):
         wait_until(lambda: len(control.items) >= 1 + 2 * TASKS, BOUND, (tmp_path / "worker.log").read_text)
@@ -122,7 +122,7 @@ def test_celery_ends_while_a_control_port_hangs(
     environ: dict[str, str], settings: Settings, database: Database, control: ControlPort, tmp_path: Path
 ) -> None:
     control.behaviour = "hang"
-    run([sys.executable, "-c", "import work; work.tell.delay('a'); work.tell_later.delay('b')"], environ, tmp_path)
+    run([sys.executable, "-c", "import work; work.notify.delay('a'); work.notify_later.delay('b')"], environ, tmp_path)
     with celery_worker(environ, tmp_path):
         wait_until(lambda: waiting(database) == 3, BOUND, (tmp_path / "worker.log").read_text)
     assert len(repaired(settings, database)) == 3

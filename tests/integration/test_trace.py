@@ -107,7 +107,7 @@ def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: C
     assert lines(result)[-1] == "read       not yet"
 
 
-def test_a_node_that_missed_it_is_named_until_it_is_told(
+def test_a_node_that_missed_it_is_named_until_it_read_it(
     settings: Settings, port: ControlPort, token: Callable[..., str]
 ) -> None:
     gone = "http://127.0.0.1:1"

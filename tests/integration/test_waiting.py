@@ -74,7 +74,7 @@ def test_a_stream_waits_whose_token_has_expired(
     assert not anything(database)
 
 
-def test_an_end_waits_until_it_is_told(database: Database) -> None:
+def test_an_end_waits_until_it_is_published(database: Database) -> None:
     do(database, lambda db: connections.add(db, StreamConnection("c1", USER), NOW))
     do(database, lambda db: connections.end(db, ["c1"], REVOKED, NOW))
     assert anything(database)

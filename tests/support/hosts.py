@@ -226,7 +226,7 @@ def django_host(
     host = Host("django", address, "/site/", "/site/inbox", application, DJANGO_SITE, environ, stack, server)
     for command in ("check", "migrate"):
         run(["manage.py", command], host.environ, DJANGO_SITE)
-    made = json.loads(run(["-c", SIGN_IN], host.environ, DJANGO_SITE, said=json.dumps(list(users))))
+    made = json.loads(run(["-c", SIGN_IN], host.environ, DJANGO_SITE, input_text=json.dumps(list(users))))
     for user, (number, session) in made.items():
         host.ids[user], host.cookies[user] = number, f"sessionid={session}"
     try:
@@ -236,13 +236,13 @@ def django_host(
         host.close()
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str], directory: Path, said: str = "") -> str:
+def run(arguments: Sequence[str], environ: Mapping[str, str], directory: Path, input_text: str = "") -> str:
     """Run a command of the application; warnings are errors."""
     ended = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", *arguments],
         env={**environ},
         cwd=directory,
-        input=said,
+        input=input_text,
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT,

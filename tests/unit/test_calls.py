@@ -83,14 +83,14 @@ def test_pauses_double_and_are_spread() -> None:
         assert longest / 2 <= seconds <= longest
 
 
-@pytest.mark.parametrize(("said", "least"), [("7", 7), ("99999", LONGEST_WAIT), ("soon", 0.25), ("-5", 0.25)])
-def test_retry_after_is_followed_within_reason(said: str, least: float) -> None:
-    refused = httpx.Response(429, headers={"Retry-After": said})
+@pytest.mark.parametrize(("retry_after", "least"), [("7", 7), ("99999", LONGEST_WAIT), ("soon", 0.25), ("-5", 0.25)])
+def test_retry_after_is_followed_within_reason(retry_after: str, least: float) -> None:
+    refused = httpx.Response(429, headers={"Retry-After": retry_after})
     _, _, pauses = made(requests.unread_count(), [refused, httpx.Response(200, json={"unread_count": 0})])
     assert least <= pauses[0] <= max(least, 0.5)
 
 
-def test_a_refusal_says_which_fields_are_wrong() -> None:
+def test_a_refusal_names_the_wrong_fields() -> None:
     with pytest.raises(ClientError, match="422 Unprocessable Content: title: is missing") as caught:
         made(requests.unread_count(), [httpx.Response(422, json=PROBLEM)])
     assert [(error.field, error.message) for error in caught.value.errors] == [("title", "is missing")]

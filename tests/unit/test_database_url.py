@@ -92,7 +92,7 @@ def test_any_text_is_read_or_refused(rest: str) -> None:
             assert "\n" not in str(exc)  # noqa: PT017 - either is right
 
 
-def test_parameters_say_how_we_use_it() -> None:
+def test_parameters_set_how_the_database_is_used() -> None:
     read = database_url.read("postgresql://h/n?pgbouncer=true&connection_limit=3&schema=app")
     assert (read.behind_pooler, read.connection_limit, read.schema) == (True, 3, "app")
     assert database_url.read("postgresql://h/n?statement_cache_size=0").behind_pooler

@@ -31,7 +31,7 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     logs.clear()
 
 
-def test_a_line_says_what_is_known_of_its_request(written: io.StringIO) -> None:
+def test_a_line_has_the_context_of_its_request(written: io.StringIO) -> None:
     logs.begin("r1")
     logs.bind(user="aiko")
     log.info("first")
@@ -89,10 +89,10 @@ def test_a_traceback_has_no_words_but_our_own(written: io.StringIO) -> None:
 
     result = written.getvalue()
     assert secret not in result
-    for said in (
+    for part in (
         "shirase.errors.DatabaseUnavailable: the database does not answer",
         "SQLSTATE 23514",
         "test_logs.py",
         "raise",
     ):
-        assert said in result
+        assert part in result

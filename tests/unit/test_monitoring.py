@@ -66,7 +66,7 @@ def test_the_panels_lie_side_by_side() -> None:
     assert len(numbers) == len(set(numbers))
 
 
-def test_each_alert_has_a_page_that_says_what_to_do() -> None:
+def test_each_alert_has_a_page_with_its_remedy() -> None:
     pages = {path.stem: path.read_text() for path in (MONITORING.parents[1] / "docs/alerts").glob("Shirase*.md")}
     assert set(pages) == {rule["alert"] for rule in RULES}
     for name, page in pages.items():

@@ -19,7 +19,7 @@ def by_wsgi(environ: dict[str, Any]) -> str:
     return at_proxy(wsgi_path(environ), wsgi_root(environ, root), "/inbox", environ["PATH_INFO"]) + NEXT
 
 
-@pytest.mark.parametrize("told", ["RAW_URI", "REQUEST_URI", None])
+@pytest.mark.parametrize("variable", ["RAW_URI", "REQUEST_URI", None])
 @pytest.mark.parametrize(
     ("environ", "arrived", "link"),
     [
@@ -33,9 +33,9 @@ def by_wsgi(environ: dict[str, Any]) -> str:
     ],
 )
 def test_only_what_is_in_the_request_line_is_in_the_link(
-    told: str | None, environ: dict[str, Any], arrived: str, link: str
+    variable: str | None, environ: dict[str, Any], arrived: str, link: str
 ) -> None:
-    line = {told: f"{arrived}?_=1"} if told else {}
+    line = {variable: f"{arrived}?_=1"} if variable else {}
     assert by_wsgi({"PATH_INFO": ROUTED, **environ, **line}) == link
 
 
@@ -66,8 +66,8 @@ ANY = st.text(max_size=20)
 
 @given(ANY, ANY, ANY, ANY)
 def test_no_prefix_leaves_the_path_of_a_link(arrived: str, root: str, mount: str, path: str) -> None:
-    for told in (arrived, root + path, None):
-        prefix = at_proxy(told, root, mount, path)
+    for variable in (arrived, root + path, None):
+        prefix = at_proxy(variable, root, mount, path)
         assert prefix == "" or (prefix[0] == "/" and prefix[:2] != "//")
         assert not set(prefix) & set('<>;,\\?#"\r\n ')
         assert prefix.isascii()

@@ -86,13 +86,13 @@ def test_a_slow_control_port_takes_no_more_than_a_publish_may(port: ControlPort)
     assert accepted == [frozenset({port.url})] * taken + [frozenset()] * (30 - taken)
 
 
-def test_what_the_environment_says_of_proxies_is_not_heard(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored(port: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert publisher(port).publish([ITEM]) == [frozenset({port.url})]
 
 
-def test_a_control_port_is_told_who_posts(port: ControlPort) -> None:
+def test_a_post_to_a_control_port_is_signed(port: ControlPort) -> None:
     assert publisher(port, "?iss=us&key=" + SECRET).publish([ITEM]) == [frozenset({port.url})]
     kind, _, token = (port.authorizations[0] or "").partition(" ")
     assert (kind, jwt.decode(token, SECRET, ["HS256"])["iss"]) == ("Bearer", "us")

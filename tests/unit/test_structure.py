@@ -36,7 +36,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     made.extensions["shirase"].database.close()
 
 
-def test_every_route_says_who_may_use_it(app: Flask) -> None:
+def test_every_route_declares_who_may_use_it(app: Flask) -> None:
     described = by_path(endpoints(app))
     silent = {
         rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.replace(AnyText.NAME, "path") not in described

@@ -62,7 +62,7 @@ def user_of(keys: FixedKeys, token: str) -> str:
     return tokens.verify(keys, SETTINGS, token).user_id
 
 
-def test_a_token_says_who_and_what() -> None:
+def test_a_token_has_the_user_and_the_scopes() -> None:
     identity = tokens.verify(KEYS, SETTINGS, signed(scope="a notifications:write", exp=2**33))
     assert identity.user_id == "42"
     assert identity.expires_at == 2**33

@@ -119,9 +119,9 @@ class AsyncClient:
         """Get the caller's preferences; see ``GET /api/preferences``."""
         return await self._run(requests.preferences())
 
-    async def put_preferences(self, wanted: Mapping[str, Any]) -> None:
+    async def put_preferences(self, preferences: Mapping[str, Any]) -> None:
         """Replace the caller's preferences."""
-        return await self._run(requests.put_preferences(wanted))
+        return await self._run(requests.put_preferences(preferences))
 
     async def put_contact(self, user_id: UserId, contact: Mapping[str, Any]) -> None:
         """Set a user's ``email``, ``locale`` and ``timezone``."""

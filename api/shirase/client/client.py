@@ -192,9 +192,9 @@ class Client:
         """Get the caller's preferences; see ``GET /api/preferences``."""
         return self._run(requests.preferences())
 
-    def put_preferences(self, wanted: Mapping[str, Any]) -> None:
+    def put_preferences(self, preferences: Mapping[str, Any]) -> None:
         """Replace the caller's preferences."""
-        return self._run(requests.put_preferences(wanted))
+        return self._run(requests.put_preferences(preferences))
 
     def put_contact(self, user_id: UserId, contact: Mapping[str, Any]) -> None:
         """Set a user's ``email``, ``locale`` and ``timezone``."""

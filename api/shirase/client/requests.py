@@ -74,9 +74,9 @@ def preferences() -> Request[dict[str, Any]]:
     return Request("GET", PREFERENCES, dict)
 
 
-def put_preferences(wanted: Mapping[str, Any]) -> Request[None]:
+def put_preferences(preferences: Mapping[str, Any]) -> Request[None]:
     """Replace the caller's preferences."""
-    return _put(PREFERENCES, wanted)
+    return _put(PREFERENCES, preferences)
 
 
 def put_contact(user_id: UserId, contact: Mapping[str, Any]) -> Request[None]:

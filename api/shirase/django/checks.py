@@ -42,7 +42,7 @@ def _proxies() -> Iterator[CheckMessage]:
         yield Error(
             "GRIP_URL has no key.",
             hint="Append ?key=… with the proxy's sig_key. Without it, django-grip takes every request that"
-            " says so for the proxy's; with verify-key alone it fails.",
+            " sets it for the proxy's; with verify-key alone it fails.",
             id="shirase.E002",
         )
 

@@ -156,13 +156,13 @@ def publish_closings(database: Database, publisher: Publisher, ended: Sequence[E
         return
     everywhere = frozenset(publisher.nodes)
     items: list[Item] = []
-    wanted: list[frozenset[str]] = []
+    targets: list[frozenset[str]] = []
     for connection in ended:
         items += closing_items(connection.connection_id, closing(connection.reason))
         node = connection.node
-        wanted += [frozenset({node}) if node and publisher.knows(node) else everywhere] * 2
-    accepted = publisher.publish(items, wanted)
-    results = zip(ended, wanted[::2], accepted[1::2], strict=True)
+        targets += [frozenset({node}) if node and publisher.knows(node) else everywhere] * 2
+    accepted = publisher.publish(items, targets)
+    results = zip(ended, targets[::2], accepted[1::2], strict=True)
     closed = [connection.connection_id for connection, nodes, accepted_by in results if nodes <= accepted_by]
     if closed:
         with database.transaction(durable=False) as db:

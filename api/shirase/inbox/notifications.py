@@ -216,16 +216,16 @@ def publish(
     sent: list[Published] = []
     behind: list[tuple[str, str]] = []
     results: Counter[str] = Counter()
-    for (_, covered), wanted, nodes in zip(items, targets, accepted, strict=True):
-        if not wanted and everywhere:
+    for (_, covered), target, nodes in zip(items, targets, accepted, strict=True):
+        if not target and everywhere:
             results["unneeded"] += len(covered)
         else:
-            results["failed" if not nodes else "accepted" if nodes == wanted else "partial"] += len(covered)
+            results["failed" if not nodes else "accepted" if nodes == target else "partial"] += len(covered)
         # What no node accepts stays in the outbox. One that some node may accept is noted for those that did not, so
-        # that what waits for a node that is away does not stand in front of the rest.
-        if nodes or not wanted >= everywhere:
+        # that events which wait for an unreachable node do not delay the rest.
+        if nodes or not target >= everywhere:
             sent += [Published(event, nodes, _tries(event, attempts)) for event in covered]
-            behind += [(node, covered[0].user_id) for node in wanted - nodes]
+            behind += [(node, covered[0].user_id) for node in target - nodes]
             # The proxy queues 100 items for a stream that is recovering, and drops the rest silently. A stream that
             # lost any has passed one of these events, so the relay sends its user a hint when the burst is over.
             behind += [(missed.ANY_NODE, event.user_id) for event in covered if event.seq % events.BURST == 0]

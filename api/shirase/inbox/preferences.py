@@ -21,13 +21,13 @@ def read(database: Database, user_id: str) -> Preferences:
         return preferences.read(db, user_id, datetime.now(UTC))
 
 
-def replace(database: Database, publisher: Publisher, user_id: str, wanted: Preferences) -> Preferences:
-    """Replace a user's preferences, tell all devices, and cancel what they do not allow any more.
+def replace(database: Database, publisher: Publisher, user_id: str, replacement: Preferences) -> Preferences:
+    """Replace a user's preferences, publish them to all devices, and cancel deliveries that they no longer allow.
 
     Raises:
         Invalid: if a rule switches off a critical type.
     """
-    return change(database, publisher, user_id, lambda _: wanted)
+    return change(database, publisher, user_id, lambda _: replacement)
 
 
 def change(
@@ -39,10 +39,10 @@ def change(
         if user_id not in log.lock(db, [user_id]):
             appear(db, [user_id])
             log.lock(db, [user_id])
-        wanted = change(preferences.read(db, user_id, now))
-        _refuse_critical(wanted.rules, type_catalogue.critical(db))
-        in_force = tuple(rule for rule in wanted.rules if rule.until is None or rule.until > now)
-        preferences.replace(db, user_id, Preferences(in_force, wanted.quiet))
+        replacement = change(preferences.read(db, user_id, now))
+        _refuse_critical(replacement.rules, type_catalogue.critical(db))
+        in_force = tuple(rule for rule in replacement.rules if rule.until is None or rule.until > now)
+        preferences.replace(db, user_id, Preferences(in_force, replacement.quiet))
         deliveries.cancel_disallowed(db, user_id, now)
         stored = preferences.read(db, user_id, now)
         appended = append_changes(db, [Change(user_id, PREFERENCES, to_json(stored))], now)

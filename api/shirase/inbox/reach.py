@@ -106,7 +106,7 @@ class QuietInput(BaseModel):
 
 
 class PreferencesInput(Request):
-    """What a user wants to get, and when."""
+    """A user's preferences: which channels, and at which times."""
 
     longest = 256 * 1024
 

@@ -132,7 +132,7 @@ class Presence:
             self._statistics.connect(name, address)
 
     def _follow_changes(self, now: float) -> None:
-        """Follow the addresses of hosts. A node that is no longer among them is heard until it ends."""
+        """Follow the addresses of hosts. A node that is no longer among them is followed until it ends."""
         if not self._publisher.may_change or now - self._ticked_at < TICK:
             return
         present = self._publisher.nodes
@@ -222,7 +222,7 @@ class Presence:
         """Mark a node's streams as gone, unless another relay receives its statistics."""
         _, reported_at = registry.node_checks(db).get(node.name, (timestamp, None))
         if reported_at is None or timestamp - reported_at > timedelta(seconds=LOST):
-            # Those entered since are on a node that works, although nobody hears it.
+            # Those entered since are on a node that works, although no relay receives its statistics.
             unheard = min(timedelta(seconds=time.monotonic() - node.lost_at), timedelta(seconds=LONG_GRACE))
             count = registry.node_lost(db, node.name, timestamp - unheard, timestamp)
             if count:

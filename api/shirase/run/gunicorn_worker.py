@@ -1,6 +1,6 @@
 """The worker that runs the handlers: gunicorn's own with threads, whose threads fetch their requests themselves.
 
-Gunicorn's main thread accepts, hands over to a pool, is told the end and waits until the other side has closed, all of
+Gunicorn's main thread accepts, hands over to a pool, receives its end and waits until the other side has closed, all of
 it for each request and one after the other. That cost as much as some handlers, and held up all of them. Here each
 thread accepts, answers and closes; the main thread reports that the worker lives, collects what arrives slowly, and
 reads off what still comes after an early response.
@@ -35,17 +35,17 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
     thread turns to something else, the main thread collects, and then the request is begun again.
     """
 
-    alive: bool  # gunicorn's own: until it is told to end
+    alive: bool  # gunicorn's own: until it has to end
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin with no request under way."""
+        """Begin without requests."""
         super().__init__(*args, **kwargs)
         self._shares = Shares()
         self._parked: dict[int, Arrival] = {}  # by file number
         self._arrived: SimpleQueue[Arrival] = SimpleQueue()
 
     def run(self) -> None:
-        """Answer until told to end, and then what has been accepted, for ``graceful_timeout`` at the most."""
+        """Answer until the end is requested, then answer what was accepted, within ``graceful_timeout``."""
         self._patience = request_timeout(os.environ)  # seconds
         self._collecting = select.epoll()
         self._collecting.register(self.PIPE[0], select.EPOLLIN)

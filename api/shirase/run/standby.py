@@ -2,8 +2,8 @@
 
 Pushpin's own answer to an unreachable handler is a 502, which pages of other origins cannot read and after which a
 browser's EventSource does not return. And after a failed recovery Pushpin 1.36 leaves a timer running
-(docs/protocol.md, "The standby"). So recoveries never fail here: if the handlers do not answer, the proxy is told to
-keep holding. Recoveries take the route on which their stream was opened, so streams are opened through the standby too.
+(docs/protocol.md, "The standby"). So recoveries never fail here: if the handlers do not answer, the answer instructs
+the proxy to hold on. A recovery takes the route on which its stream was opened, so streams are opened here too.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Standby:
             origin: HOST:PORT of the handlers.
             settings: the node's settings.
             mounts: by path prefix, the HOST:PORT to forward to, as in the node's configuration.
-            node: the node's control address as ``GRIP_URL`` has it, which the handlers are told; ``None`` if unknown.
+            node: the node's control address as ``GRIP_URL`` has it, which the handlers receive; ``None`` if unknown.
 
         Raises:
             SettingsError: if the origin has another form.

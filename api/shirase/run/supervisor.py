@@ -86,7 +86,7 @@ def _run(options: UpOptions) -> None:
     if options.demo and not ip_address(address).is_loopback:
         raise StartFailed("--demo signs a token for anyone who asks: it listens on loopback only")
     if not ip_address(address).is_loopback:
-        _say("clients reach Pushpin itself, which unfinished requests of a few can stop: see SECURITY.md, In front")
+        _print("clients reach Pushpin itself, which unfinished requests of a few can stop: see SECURITY.md, In front")
     environ = _environment(options, data_dir, address)
     if options.demo and (other := [name for name in TOKEN_KEYS[1:] if is_set(environ, name)]):
         raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
@@ -139,7 +139,7 @@ def _run(options: UpOptions) -> None:
 def _prepare(options: UpOptions, settings: Settings, environ: dict[str, str]) -> None:
     _empty(Path(environ[METRICS_DIRECTORY]))
     migrate(settings.database_url, settings.database_schema)
-    _say("database migrated")
+    _print("database migrated")
     if options.demo:
         keep_settings(options.data_dir.resolve(), environ)
     logs.configure(settings)
@@ -161,19 +161,19 @@ def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:
             # The last started is the first to stop, so clients are disconnected last.
             started.callback(each.child.stop, GRACE[each.child.name])
             each.start()
-            _say(f"{each.child.name} started")
+            _print(f"{each.child.name} started")
         if not wait_for_stream(url, ticket, READY_TIMEOUT, lambda: not stopping and _all_run(children)):
             if stopping:
                 return
             ended = [child.name for child in children if child.exit_code() is not None]
             raise StartFailed(f"{', '.join(ended) or 'the service'} did not start; see the lines above")
-        _say(f"ready: {url}")
+        _print(f"ready: {url}")
         while not stopping:
             for each in restarted:
                 each.tend()
             reap_orphans({child.pid for child in children if child.pid})
             time.sleep(LOOK)
-        _say("stopping")
+        _print("stopping")
 
 
 def _empty(directory: Path) -> None:
@@ -223,5 +223,5 @@ def _in_url(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)

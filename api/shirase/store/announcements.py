@@ -104,7 +104,7 @@ def remove_old(db: Connection, before: datetime, limit: int) -> int:
 
 
 def note_gone(db: Connection, rows: Iterable[Any]) -> None:
-    """Count notifications that are no more, or no more of their announcement: it reached these users all the same.
+    """Count notifications that were deleted or replaced: their announcement reached these users nevertheless.
 
     ``rows`` have ``announcement_id`` and ``read_at``. The caller's users are locked; announcements come after them.
     """

@@ -6,8 +6,8 @@ Nothing is lost, because of the order of steps on both sides:
 - A create appends its event, commits, and then reads the rows.
 
 If the create commits before the connect reads, the response has the event. Else the row was committed before the
-create's commit, so the create finds the row and posts to the node. Whoever enters a row again, because it was lost or
-marked as gone, reads the log after that commit too.
+create's commit, so the create finds the row and posts to the node. A process that enters a lost row again, or one
+that was marked as gone, reads the log after that commit too.
 
 Rows can also be wrong without a connect: lost, or marked as gone although the node still holds the stream. So
 

@@ -154,7 +154,7 @@ def finish(db: Connection, outcomes: Mapping[int, DeliveryOutcome], now: datetim
         for number, outcome in sorted(outcomes.items())
     ]
     _lock(db, list(outcomes))
-    # The join alone would not tell the planner how few rows it finds.
+    # From the join alone the planner would not know how few rows there are.
     these = among(db.dialect.name, deliveries.c.id, list(outcomes))
     db.execute(_finish(db.dialect.name).where(these), {"results": document(results), "now": now})
 

@@ -27,13 +27,13 @@ def _quiet(starts: str, ends: str, timezone: str) -> QuietHours:
     return QuietHours(time.fromisoformat(starts), time.fromisoformat(ends), timezone)
 
 
-def replace(db: Connection, user_id: str, wanted: Preferences) -> None:
+def replace(db: Connection, user_id: str, replacement: Preferences) -> None:
     """Replace a user's preferences."""
     db.execute(delete(preferences).where(preferences.c.user_id == user_id))
     db.execute(delete(quiet_hours).where(quiet_hours.c.user_id == user_id))
-    if wanted.rules:
-        db.execute(insert(preferences), _rows(user_id, wanted.rules))
-    if quiet := wanted.quiet:
+    if replacement.rules:
+        db.execute(insert(preferences), _rows(user_id, replacement.rules))
+    if quiet := replacement.quiet:
         hours = {"starts": f"{quiet.starts:%H:%M}", "ends": f"{quiet.ends:%H:%M}", "timezone": quiet.timezone}
         db.execute(insert(quiet_hours).values(user_id=user_id, **hours))
 

@@ -37,7 +37,7 @@ class Present(NamedTuple):
 
 
 def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
-    """Find the notifications that have the drafts' keys, and what users and policies say about the drafts."""
+    """Find the notifications that have the drafts' keys, and how preferences and policies apply to the drafts."""
     pairs = document(
         {
             "user_id": draft.user_id,
@@ -48,8 +48,8 @@ def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
         for draft in drafts
     )
     found = Present({}, {}, set(), planned=False)
-    for row in db.execute(_statement(db.dialect.name), {"wanted": pairs, "now": now}):
-        owner = (row.wanted_user_id, row.wanted_key)
+    for row in db.execute(_statement(db.dialect.name), {"pairs": pairs, "now": now}):
+        owner = (row.draft_user_id, row.draft_key)
         if row.id is not None:
             found.notifications[owner] = notification_of(row)
             found.seen[row.user_id] = row.seen
@@ -62,13 +62,13 @@ def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
 
 @cache
 def _statement(dialect: str) -> Executable:
-    pairs = rows(dialect, "wanted", {"user_id": UserId, "key": String(), "type": String(), "category": String()})
+    pairs = rows(dialect, "pairs", {"user_id": UserId, "key": String(), "type": String(), "category": String()})
     stored = in_inbox(user_id=pairs.c.user_id, type_=pairs.c.type, category=pairs.c.category, entry=types.c)
     planned = select(literal(1)).where(policies.c.type == pairs.c.type).exists()
     return (
         select(
-            pairs.c.user_id.label("wanted_user_id"),
-            pairs.c.key.label("wanted_key"),
+            pairs.c.user_id.label("draft_user_id"),
+            pairs.c.key.label("draft_key"),
             stored.label("is_stored"),
             planned.label("is_planned"),
             notifications,

@@ -28,7 +28,7 @@ class TypeEntry:
 def put(db: Connection, entry: TypeEntry) -> None:
     """Store an entry, in the place of the present one of its type. Notifications that exist keep their deliveries."""
     columns = ("type", "label", "description", "category", "critical")
-    upsert(db, types, {name: getattr(entry, name) for name in columns})  # whoever changes the same type waits here
+    upsert(db, types, {name: getattr(entry, name) for name in columns})  # another change of the same type waits here
     db.execute(delete(policies).where(policies.c.type == entry.type))
     if entry.channels:
         steps = [

@@ -25,7 +25,7 @@ export interface Items {
 /**
  * Nothing is loaded.
  *
- * Each event says how something is after it, so that a page which was fetched somewhere in the middle of some events
+ * Each event contains the state after it, so that a page which was fetched somewhere in the middle of some events
  * is brought to their end by applying them all, in order, whichever of them it had in it already. What is archived
  * stays, so that it can be brought back.
  */

@@ -39,7 +39,7 @@ def get_preferences(caller: Identity) -> Response:
     )
 )
 def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
-    """Store them, tell all devices, and cancel what they do not allow any more."""
+    """Store them, publish them to all devices, and cancel deliveries that they no longer allow."""
     wired = services()
     stored = preferences.replace(wired.database, wired.publisher, caller.user_id, body.preferences())
     return json_answer(preferences.to_json(stored))
