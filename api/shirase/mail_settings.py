@@ -16,7 +16,7 @@ PORTS = {STARTTLS: 587, TLS: 465, NONE: 25}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailSettings:
-    """Where mail is handed in, and what it says about its sender."""
+    """The mail server, and the sender of the mail."""
 
     host: str
     port: int

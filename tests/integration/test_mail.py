@@ -111,7 +111,7 @@ def post(database: Database, settings: Settings) -> Iterator[Post]:
     post.channel.close()
 
 
-def test_a_mail_has_both_texts_and_says_who_and_when(post: Post, server: MailServer) -> None:
+def test_a_mail_has_both_texts_its_sender_and_its_time(post: Post, server: MailServer) -> None:
     number = post.create(title="Interview <b>", message="At ten\nin Sakura", url="/interviews/7")
     post.deliver()
     [mail] = server.mails

@@ -25,7 +25,7 @@ def scope_of(settings: Settings, sealed: str) -> str | None:
 
 
 def unsubscribe(database: Database, publisher: Publisher, settings: Settings, sealed: str) -> bool:
-    """Switch mail off as the address says; false if it is not one of ours."""
+    """Switch mail off for the address; false if its link is not one of ours."""
     opened = tokens.unseal(settings, PURPOSE, sealed)
     if opened is None:
         return False

@@ -100,7 +100,7 @@ def retry(database: Database, name: str, *, skip: bool) -> Webhook:
     return find(database, name)
 
 
-def wants(webhook: Webhook, queued: Queued) -> Notification | None:
+def subscribed(webhook: Webhook, queued: Queued) -> Notification | None:
     """The notification to send to an endpoint for an event; ``None`` if it is gone, or of a type it did not ask for."""
     notification = queued.notification
     if notification is None or (webhook.types and notification.content.type not in webhook.types):

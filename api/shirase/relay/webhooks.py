@@ -119,7 +119,7 @@ class _Turn:
                 if self._is_over():
                     self._record()
                     return
-                notification = messages.wants(self._webhook, queued)
+                notification = messages.subscribed(self._webhook, queued)
                 if notification and not self._post(queued, notification):
                     self._record()
                     return

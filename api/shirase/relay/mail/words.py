@@ -8,7 +8,7 @@ RIGHT_TO_LEFT = frozenset({"ar", "he"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a mail says besides the notifications; ``{n}`` is their number."""
+    """The texts of a mail besides the notifications; ``{n}`` is their number."""
 
     digest: str
     open: str
@@ -32,5 +32,5 @@ WORDS: Mapping[str, Words] = {
 
 def language(locale: str | None) -> str:
     """The language of a locale, of those that there are words in."""
-    wanted = (locale or "en").replace("_", "-").partition("-")[0].lower()
-    return wanted if wanted in WORDS else "en"
+    language = (locale or "en").replace("_", "-").partition("-")[0].lower()
+    return language if language in WORDS else "en"
