@@ -32,5 +32,5 @@ WORDS: Mapping[str, Words] = {
 
 def language(locale: str | None) -> str:
     """The language of a locale, of those that there are words in."""
-    language = (locale or "en").replace("_", "-").partition("-")[0].lower()
-    return language if language in WORDS else "en"
+    code = (locale or "en").replace("_", "-").partition("-")[0].lower()
+    return code if code in WORDS else "en"
