@@ -318,7 +318,7 @@ def test_dead_deliveries_are_listed_and_tried_again(
     assert (of(database, number).state, box.sent[-1].delivery.uid) == (SENT, uid)
 
 
-def test_a_trace_tells_the_story_of_each_channel(
+def test_a_trace_has_the_steps_of_each_channel(
     database: Database, publisher: Publisher, create: Callable[..., int]
 ) -> None:
     execute(database, "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 1, 'web_push', 600)")

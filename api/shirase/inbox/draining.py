@@ -1,4 +1,4 @@
-"""Draining a node: its streams are told to reconnect, spread over a time, and it takes no new ones."""
+"""Draining a node: its streams get `closing` and reconnect, spread over a time, and it accepts no new ones."""
 
 import time
 from collections.abc import Callable

@@ -30,7 +30,7 @@ def run_deliveries() -> None:
 @DATA_DIR
 @one_line
 def list_deliveries(*, state: str, channel: str | None, limit: int, data_dir: Path) -> None:
-    """Print deliveries, one a line, without what they say or where they go."""
+    """Print deliveries, one a line, without their content and address."""
     with _database(data_dir) as db:
         for delivery in deliveries.page(db, state, channel, limit):
             click.echo(line(delivery))
