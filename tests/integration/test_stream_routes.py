@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from shirase.access import tokens
 from shirase.flask.app import create_app
-from shirase.inbox import notifications, streams
+from shirase.inbox import connections, notifications, streams
 from shirase.proxy import grip, seals
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
@@ -107,6 +107,37 @@ def test_what_is_held_is_for_get_alone(
         assert (answer.status_code, "GET" in answer.headers["Allow"]) == (405, True), path
         assert not [name for name in answer.headers.keys() if name.lower().startswith("grip")], path  # noqa: SIM118
     assert ask("/api/sse/status", **bearer).json["user_connections"] == 0  # type: ignore[index]
+
+
+def test_streams_that_missed_nothing_are_held_on_together(
+    client: FlaskClient, ask: Ask, database: Database, settings: Settings
+) -> None:
+    opened, publisher = {}, Publisher(settings)
+    for user in ("calm", "behind", "ended", "foreign"):
+        answer = ask(STREAM, Authorization=f"Bearer {tokens.mint(settings, user)}")
+        opened[user] = last_of(answer)
+    notifications.create(database, publisher, [Draft("behind", content())], answer=lambda _: "")
+    connections.revoke(database, publisher, "ended")
+    opened["foreign"] = opened["foreign"].replace(grip.user_channel("foreign"), grip.user_channel("calm"))
+    unknown = last(settings, START, "unknown")
+    sent = [*opened.values(), unknown, "x"]
+    signed = {"Grip-Sig": signature(settings.pushpin_sig_key)}
+    holds = client.post(streams.HOLDS_PATH, json={"last": sent}, headers=signed).json["holds"]  # type: ignore[index]
+    assert [hold is not None for hold in holds] == [True, False, False, False, False, False]
+    assert holds[0] == {
+        name: value for name, value in ask(streams.NEXT_PATH, Grip_Last=sent[0]).headers if "Grip" in name
+    }
+
+
+def test_holds_are_for_the_proxy_alone(client: FlaskClient, settings: Settings) -> None:
+    for signed in ({}, {"Grip-Sig": signature(OTHER_KEY)}):
+        answer = client.post(streams.HOLDS_PATH, json={"last": [last(settings, START)]}, headers=signed)
+        assert answer.status_code == 403
+
+
+def last_of(answer: TestResponse) -> str:
+    """Return the Grip-Last with which the proxy recovers this stream."""
+    return answer.headers["Grip-Channel"].replace("prev-id", "last-id")
 
 
 def test_operators_pages_are_not_for_whom_the_proxy_sends(client: FlaskClient, ask: Ask) -> None:

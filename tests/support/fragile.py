@@ -1,5 +1,6 @@
 """Complete services: one shared by tests that break nothing, and one per test that breaks parts of it."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from tests.support.service import Service, service
 from tests.support.stack import Stack
 
 HEARTBEAT = 1  # seconds at most: Pushpin subtracts up to one
-NEXT = b"GET /api/sse/next "
+# Of each stream in a recovery: the standby asks about several at once, or about one.
+RECOVERED = re.compile(rb"[ ,\"]c-[0-9a-f-]+; last-id=")
+NEXT = re.compile(rb"GET /api/sse/next |POST /api/sse/next/holds ")
 SETTLED = 10.0
 PAGE = 100  # missed events in one response
 
@@ -46,7 +49,7 @@ class Fragile:
         return devices
 
     def _read_again(self) -> int:
-        return sum(NEXT in request for request in self.origin.answered)
+        return sum(len(RECOVERED.findall(request)) for request in self.origin.answered if NEXT.match(request))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import random
 import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,15 +22,18 @@ from typing import Self
 import uvloop
 
 from shirase.errors import SettingsError
-from shirase.inbox.streams import NEXT_PATH, PATH
+from shirase.inbox.streams import HOLDS_PATH, NEXT_PATH, PATH
 from shirase.keys import key_bytes
 from shirase.proxy import grip, sse
+from shirase.run import recoveries
+from shirase.run.recoveries import Hold, Recoveries
 from shirase.settings import ProxySettings
 from shirase.web import cors, problems
 
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 20.0  # seconds that a handler may take: longer than any lock or statement that it waits for
+HOLDS_TIMEOUT = 2.0  # seconds for a request about many streams, each of which is then asked about alone
 CONNECT_TIMEOUT = 2.0  # seconds for a connect; a machine that has vanished does not refuse it
 PAGES_TIMEOUT = 25.0  # seconds for which the next page of a long replay is retried
 HEAD_TIMEOUT = 5.0  # seconds for Pushpin to send a request's head, which it has completely by then
@@ -49,6 +52,7 @@ HEALTH = "/healthz"  # passed on, so that the answer can depend on the node
 
 # A host's routes may have a prefix. No other characters may get into a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
+_STREAM = {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
 _REPLACED = ("connection:", "content-length:", "transfer-encoding:", "grip-node:", "grip_node:")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)[^\r\n]*\r\n")  # and extensions
 _PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
@@ -99,6 +103,7 @@ class Standby:
         key = key_bytes(settings.pushpin_sig_key)
         self._added = [f"{grip.NODE}: {grip.name_node(key, node)}"] if node else []
         self._answered = True
+        self._recoveries = Recoveries(self._ask_about)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._serving = threading.Event()
         self._thread = threading.Thread(
@@ -166,10 +171,29 @@ class Standby:
         ):  # also paths that no handler has, with a slash at the end
             answer = await self._ask(request)
         elif request.path.endswith(NEXT_PATH):
-            answer = _unless_failed(await self._ask(request))
+            answer = await self._recover(request)
         elif _PAGE.fullmatch(request.path):
             answer = await self._ask_until_answered(request)
         return answer or self._hold_on(request) or self._instead(request)
+
+    async def _recover(self, request: _Request) -> bytes | None:
+        if request.method == "GET" and request.header("grip-last") and _NEXT.fullmatch(request.target):
+            place = request.target, request.header("host")
+            if hold := await self._recoveries.hold(place, request):
+                return _http(HTTPStatus.OK, _STREAM | dict(hold), b"")
+        return _unless_failed(await self._ask(request))
+
+    async def _ask_about(self, requests: Sequence[_Request]) -> Sequence[Hold]:
+        """The new holds of streams that missed nothing, by one request for all of them."""
+        target = requests[0].target.removesuffix(NEXT_PATH) + HOLDS_PATH
+        others = [line for line in requests[0].head[1:] if not line.lower().startswith("grip-last:")]
+        head = [f"POST {target} HTTP/1.1", *others, "Content-Type: application/json"]
+        body = recoveries.encode([request.header("grip-last") for request in requests])
+        answer = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HOLDS_TIMEOUT):
+                answer = await self._pass_on(_Request("POST", target, head), body)
+        return recoveries.decode(answer, len(requests))
 
     async def _ask_until_answered(self, request: _Request) -> bytes | None:
         """Retry the next page: without a hold, its URL is all that is known of the stream."""
@@ -191,7 +215,7 @@ class Standby:
             log.warning("the handlers %s", "answer again" if answer else "do not answer: streams hold on meanwhile")
         return answer
 
-    async def _pass_on(self, request: _Request) -> bytes | None:
+    async def _pass_on(self, request: _Request, body: bytes = b"") -> bytes | None:
         writer = None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -199,7 +223,8 @@ class Standby:
                 async with asyncio.timeout(CONNECT_TIMEOUT):  # the name is looked up for every request
                     reader, writer = await asyncio.open_connection(*self._origins[prefix])
                 lines = [line for line in request.head if not line.lower().startswith(_REPLACED)]
-                writer.write("\r\n".join([*lines, *self._added, "Connection: close", "", ""]).encode("latin-1"))
+                lines += self._added + ([f"Content-Length: {len(body)}"] if body else [])
+                writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body)
                 return await reader.read()
         except (OSError, TimeoutError):
             return None
@@ -215,16 +240,14 @@ class Standby:
         if not grip.is_signed_with(request.header("grip-sig"), self._settings.pushpin_sig_key):
             return None
         hold = grip.hold_on(last, next_path=request.target, keepalive=self._settings.sse_keepalive_timeout)
-        headers = {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
-        return _http(HTTPStatus.OK, headers | dict(hold.headers(request.method)), b"")
+        return _http(HTTPStatus.OK, _STREAM | dict(hold.headers(request.method)), b"")
 
     def _instead(self, request: _Request) -> bytes:
         """The response to a client while no handler answers."""
         if request.method == "GET" and sse.CONTENT_TYPE in request.header("accept"):
             # A native EventSource gives up at any status but 200. After this response it reconnects by itself.
             retry = random.randint(*RETRY)  # noqa: S311 - spreads reconnects, protects nothing
-            headers = self._headers(request) | {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
-            return _http(HTTPStatus.OK, headers, f"retry: {retry}\n\n".encode())
+            return _http(HTTPStatus.OK, self._headers(request) | _STREAM, f"retry: {retry}\n\n".encode())
         allowed = self._cors(request)
         if allowed and cors.is_preflight(request.method, request.header("access-control-request-method")):
             return _http(HTTPStatus.NO_CONTENT, allowed, b"")

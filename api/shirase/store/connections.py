@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, func, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import log, tables
-from shirase.store.sql import among
+from shirase.store.sql import among, among_listed, listed
 from shirase.store.tables import Moment
-from shirase.types import Ended, Position, StreamConnection
+from shirase.types import Ended, EventId, Position, StreamConnection
 
 connections = tables.Base.metadata.tables["shirase_connections"]
 
@@ -118,6 +119,31 @@ def standing(
     parameters = {"connection_id": connection.connection_id, "user_id": connection.user_id, "now": now, "claimed": None}
     reason, last_seen, *position = db.execute(_STANDING, parameters).one()
     return None if last_seen is None else (reason, last_seen), log.read_position(*position)
+
+
+def heads(
+    db: Connection, connection_ids: Collection[str], seen_since: datetime, now: datetime
+) -> dict[str, tuple[str, EventId]]:
+    """For each of these connections that may continue: its user, and the head of the user's log.
+
+    Connections that were not seen since ``seen_since`` are left out, and users for whom there may be an announcement.
+    """
+    parameters = {"ids": listed(db.dialect.name, connection_ids), "seen_since": seen_since, "now": now, "claimed": None}
+    rows = db.execute(_heads(db.dialect.name), parameters)
+    return {connection_id: (user_id, EventId(head, tag)) for connection_id, user_id, head, tag in rows}
+
+
+@cache
+def _heads(dialect: str) -> Executable:
+    streams = log.streams.c
+    query = select(connections.c.connection_id, connections.c.user_id, streams.head, streams.tag)
+    return query.join_from(connections, log.streams, streams.user_id == connections.c.user_id).where(
+        among_listed(dialect, connections.c.connection_id, "ids"),
+        _LIVE,
+        connections.c.last_seen > bindparam("seen_since", type_=Moment()),
+        or_(connections.c.expires_at.is_(None), connections.c.expires_at > bindparam("now", type_=Moment())),
+        not_(log.HAS_NEWS),
+    )
 
 
 def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:

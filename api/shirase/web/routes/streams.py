@@ -6,15 +6,16 @@ import time
 from shirase.access.rate_limits import CONNECTS
 from shirase.access.tokens import Identity
 from shirase.errors import Forbidden, ProxyRequired
-from shirase.inbox import announcements, connections, streams
+from shirase.inbox import announcements, connections, recoveries, streams
 from shirase.proxy import grip, sse
 from shirase.types import StreamConnection
+from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
 from shirase.web.http import Response
 from shirase.web.operation import PROXY, USER_IN_QUERY, Header, Operation, json_answer, operation
 from shirase.web.origin_node import node_of_request
-from shirase.web.schemas.streams import PollQuery, PollView, StreamQuery
+from shirase.web.schemas.streams import HoldsView, PollQuery, PollView, Recoveries, StreamQuery
 
 blueprint = Blueprint("streams")
 
@@ -91,6 +92,23 @@ def recover() -> Response:
         wired.database, wired.publisher, wired.settings, last, next_path=_next_path(), node=node_of_request()
     )
     return _stream(answer)
+
+
+@blueprint.post(streams.HOLDS_PATH)
+@operation(Operation("Recover held streams", PROXY, {200: ("Holds", HoldsView)}, problems=(403, *bodies.PROBLEMS)))
+def recover_many() -> Response:
+    """The holds of those of many streams that missed nothing; a node's standby requests it."""
+    wired = services()
+    if not _is_from_proxy():
+        raise Forbidden(NOT_THE_PROXY)
+    bodies.require(None)
+    body = bodies.read(Recoveries)
+    keys = grip.sealing_keys(wired.settings)
+    lasts = [grip.parse_last(text, keys) for text in body.last]
+    known = [last for last in lasts if last]
+    holds = recoveries.holds(wired.database, wired.settings, known, next_path=_next_path())
+    found = [holds[last].headers("GET") if last in holds else None for last in lasts]
+    return json_answer({"holds": found})
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")

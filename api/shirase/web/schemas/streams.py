@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from shirase.inbox.drafts import UserIdField
+from shirase.inbox.drafts import Request, UserIdField
 from shirase.web.schemas.base import OpenQuery, Query
 
 
@@ -45,6 +45,18 @@ class PollView(BaseModel):
 
     events: list[PollEvent]
     cursor: str
+
+
+class Recoveries(Request):
+    """The ``Grip-Last`` of several held streams."""
+
+    last: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)]
+
+
+class HoldsView(BaseModel):
+    """For each stream the headers of its new hold, if it has missed nothing."""
+
+    holds: list[dict[str, str] | None]
 
 
 class TicketView(BaseModel):
