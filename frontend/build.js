@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { elements, styles } from "./bundle.js";
+import { elements, serviceWorker, styles } from "./bundle.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const tsc = (...options) =>
@@ -17,6 +17,13 @@ tsc("--module", "commonjs", "--moduleResolution", "node10", "--verbatimModuleSyn
 writeFileSync(here("dist/cjs/package.json"), '{ "type": "commonjs" }\n');
 
 rmSync(here("dist/cjs/elements"), { recursive: true }); // which are modules alone: pages load them
+
+// A script of its own, as a service worker is; nothing imports it or its parts.
+for (const path of ["dist", "dist/cjs"])
+  for (const part of ["worker", "service-worker"])
+    for (const end of ["js", "js.map", "d.ts", "d.ts.map"]) rmSync(here(`${path}/push/${part}.${end}`));
+writeFileSync(here("dist/push/service-worker.js"), await serviceWorker());
+
 writeFileSync(here("dist/react/styles.css"), await styles());
 for (const path of ["dist", "dist/cjs"]) writeFileSync(here(`${path}/react/styles.css.d.ts`), "export {};\n");
 

@@ -59,6 +59,11 @@ export async function elements() {
   });
 }
 
+/** The service worker of Web Push, a classic script: `importScripts` takes it too. */
+export async function serviceWorker() {
+  return bundle("src/push/service-worker.ts", { format: "iife", target: OLDEST });
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { writeFileSync } = await import("node:fs");
   writeFileSync(`${DEMO_DIRECTORY}/shirase.css`, await styles());

@@ -10,9 +10,14 @@ const config = ts.parseJsonConfigFileContent(
   ts.sys,
   here(".."),
 );
-const ENTRIES = ["index.ts", "inbox/index.ts", "react/index.ts", "testing/index.ts", "testing/react.tsx"].map((path) =>
-  here(`../src/${path}`),
-);
+const ENTRIES = [
+  "index.ts",
+  "inbox/index.ts",
+  "push/index.ts",
+  "react/index.ts",
+  "testing/index.ts",
+  "testing/react.tsx",
+].map((path) => here(`../src/${path}`));
 
 const PAGES = ["README.md", "MIGRATING.md"];
 
@@ -79,6 +84,7 @@ test("the examples of the pages compile", () => {
       paths: {
         shirase: [here("../src/index.ts")],
         "shirase/inbox": [here("../src/inbox/index.ts")],
+        "shirase/push": [here("../src/push/index.ts")],
         "shirase/react": [here("../src/react/index.ts")],
         "shirase/testing": [here("../src/testing/index.ts")],
         "shirase/testing/react": [here("../src/testing/react.tsx")],

@@ -34,7 +34,9 @@ test("publint finds nothing", async () => {
   );
 });
 
-const ENTRIES = ["", "/inbox", "/display", "/react", "/testing", "/testing/react"].map((entry) => `shirase${entry}`);
+const ENTRIES = ["", "/inbox", "/display", "/push", "/react", "/testing", "/testing/react"].map(
+  (entry) => `shirase${entry}`,
+);
 
 test.each(["require", "import"])("node loads every entry by %s, and opens nothing", async (how) => {
   const load = (entry: string) => (how === "require" ? `require("${entry}")` : `await import("${entry}")`);

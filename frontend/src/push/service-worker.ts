@@ -1,0 +1,3 @@
+import { attach, type WorkerScope } from "./worker.js";
+
+attach(self as unknown as WorkerScope);
