@@ -88,18 +88,19 @@ def test_a_node_that_is_drained_takes_streams_again_if_undone(running: tuple[Ser
     assert shirase(stack, "drain", first.removeprefix("http://"), "--over", "0").returncode == 0
     answer = made.ask("GET", "/api/sse/notifications", url=stack.urls[0])
     assert (answer.status_code, answer.text.startswith("retry: "), answer.text.count("\n")) == (200, True, 2)
-    assert httpx.get(f"{stack.urls[0]}/healthz").status_code == 503
-    assert httpx.get(f"{stack.urls[0]}/livez").status_code == 200
-    assert (
-        httpx.get(f"{stack.urls[1]}/healthz").status_code == httpx.get(f"{stack.origin_url}/healthz").status_code == 200
-    )
+    assert [httpx.get(f"{url}/livez/open").status_code for url in stack.urls] == [503, 200]
+    assert [httpx.get(f"{stack.urls[0]}{path}").status_code for path in ("/livez", "/healthz")] == [200, 200]
+    stack.stop_gunicorn()  # which closes no node, and opens none
+    assert [httpx.get(f"{url}/livez/open").status_code for url in stack.urls] == [503, 200]
+    stack.start_gunicorn()
+    stack.wait_ready(stack.urls[1:])
     last = shirase(stack, "drain", second)
     assert (last.returncode, last.stderr) == (
         1,
         f"shirase: {second} is the last node that takes streams: start another one first\n",
     )
     assert shirase(stack, "drain", first, "--undo").stdout == f"{first} takes new streams again\n"
-    wait_until(lambda: httpx.get(f"{stack.urls[0]}/healthz").status_code == 200, BOUND, "it takes none")
+    wait_until(lambda: httpx.get(f"{stack.urls[0]}/livez/open").status_code == 200, BOUND, "it takes none")
 
 
 def test_an_unknown_node_is_named_beside_the_known_ones(running: tuple[Service, str]) -> None:

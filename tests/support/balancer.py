@@ -26,7 +26,7 @@ frontend clients
 backend nodes
     balance roundrobin
     option redispatch
-    option httpchk GET /healthz
+    option httpchk GET /livez/open
     http-check expect status 200
     default-server check inter 300ms fall 1 rise 1
 {servers}

@@ -168,12 +168,12 @@ class Stack:
         for proxy in self.proxies:  # outside of the data directory if that has a long path
             rmtree(proxy.run_dir, ignore_errors=True)
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, urls: Sequence[str] = ()) -> None:
         """Wait until a stream can be opened through every node, and all workers have started.
 
         One worker suffices to answer, and gunicorn starts them one after the other, with pauses.
         """
-        for url in self.urls:
+        for url in urls or self.urls:
             if not wait_for_stream(url, lambda: self.ticket("stack-ready", PROBED), READY_TIMEOUT, lambda: True):
                 raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
         self._wait_for_workers()

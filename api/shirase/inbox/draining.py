@@ -1,5 +1,6 @@
 """Draining a node: its streams get `closing` and reconnect, spread over a time, and it accepts no new ones."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,18 +35,21 @@ class Draining:
         self._database = database
         self._names: frozenset[str] = frozenset()
         self._read_at = 0.0
+        self._reading = threading.Lock()  # so that one thread at most waits for a database that hangs
 
     def includes(self, node: str | None) -> bool:
         """Whether this node is being drained; while the database is unavailable, as it was before."""
         if node is None:
             return False
-        if time.monotonic() - self._read_at > FRESH:
-            self._read_at = time.monotonic()
+        if time.monotonic() - self._read_at > FRESH and self._reading.acquire(blocking=False):
             try:
                 with self._database.autocommit() as db:
                     self._names = draining.names(db, datetime.now(UTC))
             except DatabaseUnavailable:
                 pass
+            finally:
+                self._read_at = time.monotonic()
+                self._reading.release()
         return node in self._names
 
 
@@ -97,7 +101,7 @@ def drain(database: Database, publisher: Publisher, node: str, seconds: float, s
             quiet_since = time.monotonic()
         show(moved, max(0, left - len(ids)))
         if time.monotonic() - began > seconds + LATE:
-            raise NotDrained(f"streams keep coming to {node}: {left} are open. Does the balancer ask its /healthz?")
+            raise NotDrained(f"streams keep coming to {node}: {left} are open. Does the balancer ask its /livez/open?")
         time.sleep(STEP)
     with database.autocommit() as db:
         waiting = draining.waiting(db, node)

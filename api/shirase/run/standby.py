@@ -29,6 +29,7 @@ from shirase.run import recoveries
 from shirase.run.recoveries import Hold, Recoveries
 from shirase.settings import ProxySettings
 from shirase.web import cors, problems
+from shirase.web.origin_node import DRAINING
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ RETRY_AFTER = 1  # seconds
 RETRY = (2000, 8000)  # milliseconds until an EventSource reconnects, random
 BACKLOG = 1024
 ALIVE = "/livez"  # the node's own health, independent of the handlers
-HEALTH = "/healthz"  # passed on, so that the answer can depend on the node
+OPEN_TIMEOUT = 0.5  # seconds to ask the handlers for it
+OPEN = "/livez/open"  # whether the node takes new streams; the handlers know, and else it is as it was
+_IS_DRAINING = re.compile(rf"\r\n{DRAINING}:".encode(), re.IGNORECASE)
 
 # A host's routes may have a prefix. No other characters may get into a Grip-Link.
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
@@ -102,8 +105,8 @@ class Standby:
         self._settings = settings
         key = key_bytes(settings.pushpin_sig_key)
         self._added = [f"{grip.NODE}: {grip.name_node(key, node)}"] if node else []
-        self._answered = True
         self._recoveries = Recoveries(self._ask_about)
+        self._answered = self._is_open = True
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._serving = threading.Event()
         self._thread = threading.Thread(
@@ -165,8 +168,10 @@ class Standby:
         if request.path == ALIVE:
             headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
             return _http(HTTPStatus.OK, headers, b'{"status":"ok"}')
+        if request.path == OPEN:
+            return await self._tell_whether_open(request)
         answer = None
-        if request.path.startswith(HEALTH) or (
+        if (
             PATH in request.path and NEXT_PATH not in request.path
         ):  # also paths that no handler has, with a slash at the end
             answer = await self._ask(request)
@@ -194,6 +199,16 @@ class Standby:
             async with asyncio.timeout(HOLDS_TIMEOUT):
                 answer = await self._pass_on(_Request("POST", target, head), body)
         return recoveries.decode(answer, len(requests))
+
+    async def _tell_whether_open(self, request: _Request) -> bytes:
+        """For balancers. An outage of the handlers does not close a node: it has an answer for who opens a stream."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                if answer := await self._ask(_Request("GET", "/healthz", ["GET /healthz HTTP/1.1", "Host: node"])):
+                    self._is_open = not _IS_DRAINING.search(answer)
+        if self._is_open:
+            return _http(HTTPStatus.OK, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b"{}")
+        return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "this node is being drained")
 
     async def _ask_until_answered(self, request: _Request) -> bytes | None:
         """Retry the next page: without a hold, its URL is all that is known of the stream."""

@@ -12,7 +12,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import OPERATOR, PUBLIC, Operation, json_answer, operation
-from shirase.web.origin_node import node_of_request
+from shirase.web.origin_node import DRAINING, node_of_request
 from shirase.web.problems import problem
 
 blueprint = Blueprint("health")
@@ -21,20 +21,13 @@ READY_TIMEOUT = 2.0  # seconds for the database, since probes have short timeout
 
 
 @blueprint.get("/healthz")
-@operation(
-    Operation(
-        "Whether the process is up",
-        PUBLIC,
-        {200: ("It is", "application/json")},
-        problems=(503,),
-        description="Through the proxy, 503 while its node is being drained.",
-    )
-)
+@operation(Operation("Whether the process is up", PUBLIC, {200: ("It is", "application/json")}))
 def healthz() -> Response:
     """Checks nothing else: an unavailable database is no reason to restart this process."""
+    answer = json_answer({"status": "ok"})
     if services().draining.includes(node_of_request()):
-        return problem(503, "this node is being drained")
-    return json_answer({"status": "ok"})
+        answer.headers[DRAINING] = "true"
+    return answer
 
 
 @blueprint.get("/readyz")
