@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 CONNECTED = 10_000  # users that are looked for at a time
 SPREAD = 1000  # of them, whose logs are locked in one transaction
 BATCH = 500  # notifications removed in one transaction
-BATCHES = 20  # of them before others have their turn
+BATCHES = 20  # before other work of the relay
 NOT_FOUND = "there is no such announcement: it was deleted, is older than what is kept, or never was"
 
 
@@ -55,7 +55,7 @@ def announce(
 
 
 def find(database: Database, number: int) -> tuple[Announcement, int]:
-    """One announcement with how many users it has reached, and how many connected users it was not considered for.
+    """One announcement with how many users it has reached, and how many connected users have not considered it.
 
     Raises:
         NotFound: if it was deleted, is older than what is kept, or never was.
@@ -69,7 +69,7 @@ def find(database: Database, number: int) -> tuple[Announcement, int]:
 
 
 def page(database: Database, limit: int, before: int | None) -> tuple[list[Announcement], int | None]:
-    """Announcements, the latest first, and where the next page begins."""
+    """A page of announcements, the latest first, and the ``before`` of the next page."""
     with database.autocommit() as db:
         rows = announcements.page(db, limit + 1, before)
     shown = rows[:limit]
@@ -77,9 +77,9 @@ def page(database: Database, limit: int, before: int | None) -> tuple[list[Annou
 
 
 def retract(database: Database, publisher: Publisher, number: int) -> None:
-    """Delete an announcement: nobody takes it over from now on, and it leaves the inboxes that have it.
+    """Delete an announcement: users take it over no more, and it is removed from inboxes.
 
-    The relay goes on where that are more than some thousand.
+    The relay continues after some thousand inboxes.
 
     Raises:
         NotFound: if there is none.
@@ -91,7 +91,7 @@ def retract(database: Database, publisher: Publisher, number: int) -> None:
 
 
 def remove(database: Database, publisher: Publisher, number: int) -> int:
-    """Take a retracted announcement out of inboxes, some batches of them; returns out of how many."""
+    """Remove a retracted announcement from some batches of inboxes; returns from how many."""
     done = 0
     for _ in range(BATCHES):
         with database.autocommit() as db:
@@ -116,17 +116,17 @@ def arrive(
     *,
     patient: bool = False,
 ) -> Position:
-    """Have a user take over what was announced; returns where the user's log stands then.
+    """Have a user take over announcements; returns the log's position after it.
 
-    A database that takes no writes leaves the log as it was; so does a log that someone else holds, unless ``patient``.
+    Nothing is appended in a read-only database, or, unless ``patient``, to a locked log.
 
     Args:
         database: where logs are.
         publisher: publishes the events to the user's devices.
-        user_id: whose.
-        named: the topics that the user's token names, if it does.
-        at: where the log stands, if that was read already.
-        patient: whether to wait for the log, since nobody will look again soon.
+        user_id: the user.
+        named: the topics in the user's token; ``None`` if it has no such claim.
+        at: the log's position, if already read.
+        patient: whether to wait for a locked log, because no later call will follow soon.
     """
     if at is None:
         at = replay.position(database, user_id, topics.digest(named))
@@ -151,7 +151,7 @@ def _take_over(
 
 
 def spread(database: Database, publisher: Publisher) -> int:
-    """Have connected users take over what was announced; returns how many still lack some: their logs are locked."""
+    """Have connected users take over announcements; returns how many still lack some because their logs are locked."""
     while True:
         with database.autocommit() as db:
             behind = announcements.behind(db, CONNECTED)
@@ -166,7 +166,7 @@ def spread(database: Database, publisher: Publisher) -> int:
 
 
 def _spread_to(database: Database, publisher: Publisher, users: Sequence[str]) -> int:
-    """Have these users take over; returns how many could. What some took over is published while the next do."""
+    """Have these users take over; returns how many did. One batch is published while the next is appended."""
     reached = 0
     published: Future[None] | None = None
     with ThreadPoolExecutor(1, "spread") as beside:
@@ -185,7 +185,7 @@ def _spread_to(database: Database, publisher: Publisher, users: Sequence[str]) -
 
 
 def _begin_log(database: Database, user_id: str) -> None:
-    """Note that a user has appeared, unless someone else just begins the log."""
+    """Begin a user's log, unless another transaction is doing so."""
     with (
         suppress(DatabaseReadOnly, RowsLocked),
         database.transaction(single_statement=True, durable=False, patient=False) as db,
@@ -194,20 +194,20 @@ def _begin_log(database: Database, user_id: str) -> None:
 
 
 def change_members(database: Database, topic: str, add: Collection[str], remove: Collection[str]) -> tuple[int, int]:
-    """Change who has a topic; returns how many were added and removed."""
+    """Change a topic's members; returns how many were added and removed."""
     with database.transaction() as db:
         return topics.change(db, topic, add, remove)
 
 
 def members(database: Database, topic: str, limit: int, after: str) -> tuple[list[str], str | None]:
-    """A topic's members in the order of their ids, and behind whom the next page begins."""
+    """A page of a topic's members in the order of their ids, and the ``after`` of the next page."""
     with database.autocommit() as db:
         user_ids = topics.page(db, topic, limit + 1, after)
     return user_ids[:limit], user_ids[limit - 1] if len(user_ids) > limit else None
 
 
 def delete_topic(database: Database, topic: str) -> None:
-    """Remove every member, some at a time."""
+    """Remove every member, in batches."""
     while True:
         with database.autocommit() as db:
             user_ids = topics.page(db, topic, SPREAD)

@@ -17,8 +17,8 @@ announcements = tables.Base.metadata.tables["shirase_announcements"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 connections = tables.Base.metadata.tables["shirase_connections"]
 
-# The advisory lock under which announcements are committed: the order of their ids is that of their commits, so that
-# none appears below the mark of a user.
+# The advisory lock under which announcements are committed: ids have the order of commits, so no announcement appears
+# below a user's mark.
 _LOCK = text("SELECT pg_advisory_xact_lock(7163384711632545841)")
 _ALIVE = announcements.c.retracted_at.is_(None)
 
@@ -49,7 +49,7 @@ def page(db: Connection, limit: int, before: int | None = None) -> list[Announce
 
 
 def contents(db: Connection, ids: Collection[int]) -> Mapping[int, Announcement]:
-    """Those of these that are not retracted, and cannot be until the transaction ends."""
+    """The announcements with these ids that are not retracted, locked against it until the transaction ends."""
     these = among(db.dialect.name, announcements.c.id, ids)
     query = select(announcements).where(these, _ALIVE).order_by(announcements.c.id)
     rows = db.execute(query.with_for_update(read=True, key_share=True))  # FOR KEY SHARE
@@ -57,7 +57,7 @@ def contents(db: Connection, ids: Collection[int]) -> Mapping[int, Announcement]
 
 
 def retract(db: Connection, number: int, now: datetime) -> bool:
-    """Have nobody take it over from now on; false if there is none. Waits for those who are just taking it over."""
+    """Stop users from taking it over; false if there is none. Waits for transactions that are taking it over."""
     return bool(_retract(db, now, announcements.c.id == number))
 
 
@@ -116,19 +116,19 @@ def note_gone(db: Connection, rows: Iterable[Any]) -> None:
 
 
 def spreading(db: Connection) -> list[int]:
-    """Announcements that have not been given to everyone who is connected."""
+    """Announcements that some connected user may lack."""
     query = select(announcements.c.id).where(announcements.c.spread_at.is_(None))
     return list(db.scalars(query.order_by(announcements.c.id)))
 
 
 def mark_spread(db: Connection, ids: Collection[int], now: datetime) -> None:
-    """Record that everyone who is connected has these."""
+    """Record that all connected users have these."""
     these = among(db.dialect.name, announcements.c.id, ids)
     db.execute(update(announcements).where(these).values(spread_at=now))
 
 
 def spread_again(db: Connection, topic: str) -> None:
-    """Have the relay look for users who have just got this topic and are connected."""
+    """Have the relay spread a topic's announcements again, to connected users who have just joined it."""
     concerned = (announcements.c.topic == topic) & announcements.c.for_newcomers & _ALIVE
     db.execute(update(announcements).where(concerned).values(spread_at=None))
 
@@ -143,7 +143,7 @@ def behind(db: Connection, limit: int) -> list[tuple[str, bool]]:
 
 
 def waiting(db: Connection, number: int) -> int:
-    """How many connected users have not considered an announcement; nobody once it is spread."""
+    """How many connected users have not considered an announcement; 0 once it is spread."""
     if db.execute(select(announcements.c.spread_at).where(announcements.c.id == number)).scalar_one_or_none():
         return 0
     considered = func.coalesce(_of_connected(streams.c.announced), 0)
@@ -151,7 +151,7 @@ def waiting(db: Connection, number: int) -> int:
 
 
 def lag(db: Connection) -> tuple[int, datetime | None]:
-    """How many connected users lack an announcement, and since when the oldest of those announcements is there."""
+    """How many connected users lack an announcement, and when the oldest of those announcements was made."""
     if not spreading(db):
         return 0, None
     mark = case((streams.c.topics_changed, 0), else_=streams.c.announced)
@@ -173,9 +173,9 @@ _CONNECTED = (
 
 
 def _of_connected(value: Any) -> Any:
-    """What a connected user's log has, NULL without one.
+    """A column of a connected user's log, NULL without a log.
 
-    By one look into the index for each: as a join, PostgreSQL reads the logs of all users there are.
+    A subquery, which is one index lookup a user: for a join, PostgreSQL reads the logs of all users.
     """
     return select(value).where(streams.c.user_id == _CONNECTED.c.user_id).correlate(_CONNECTED).scalar_subquery()
 

@@ -1,7 +1,7 @@
-"""Taking over announcements: they become notifications in users' own logs, under the users' locks, once.
+"""Append announcements to users' logs as notifications, under the users' locks, exactly once.
 
-Each user has a mark, the last announcement that was considered. What is newer and of the user's topics is appended, and
-the mark moves in the same transaction: to repeat it does nothing.
+Each user has a mark: the last announcement that was considered. Newer ones of the user's topics are appended, and the
+mark moves in the same transaction, so that a repeat appends nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,8 +29,8 @@ class TakenOver:
     """What was appended."""
 
     stored: Sequence[Stored]
-    users: int  # who were considered: those whose logs someone else holds may have been passed over
-    complete: bool  # else there may be more: ask again
+    users: int  # that were considered; those whose logs are locked may have been skipped
+    complete: bool  # otherwise there may be more: call again
 
 
 def take_over(
@@ -42,15 +42,15 @@ def take_over(
     patience: str | None = None,
     skip_locked: bool = False,
 ) -> TakenOver:
-    """Append to these users' logs what was announced to them and they do not have.
+    """Append to these users' logs the announcements for them that they lack.
 
     Args:
         db: a transaction that writes.
-        user_ids: whose; who has no log yet appears now, unless locked logs are passed over.
+        user_ids: the users. One without a log gets it now, unless locked logs are skipped.
         now: when.
-        claimed: the topics that the token of the one user names, if it does.
-        patience: how long PostgreSQL waits for a lock, if not as long as it may (``RowsLocked``).
-        skip_locked: whether to pass over those whose logs someone else holds.
+        claimed: the topics in the token of the only user; ``None`` if it has no such claim.
+        patience: PostgreSQL's lock timeout, if not the default; then raises ``RowsLocked``.
+        skip_locked: whether to skip users whose logs are locked.
     """
     marks = _lock(db, user_ids, patience, skip_locked=skip_locked)
     if not marks:
@@ -106,7 +106,7 @@ def _lock_known(
 
 
 def _claim(db: Connection, marks: Marks, named: Collection[str]) -> Marks:
-    """Record the topics that the one user's token names, if they are others than those of the token before."""
+    """Record the topics in the only user's token, if they differ from those of the previous token."""
     [(user_id, mark)] = marks.items()
     if topics.digest(named) == (mark.claimed or ""):
         return marks
@@ -115,7 +115,7 @@ def _claim(db: Connection, marks: Marks, named: Collection[str]) -> Marks:
 
 
 def _considered(db: Connection, after: int) -> tuple[Sequence[Any], bool]:
-    """Announcements behind this one, in order, and whether these are all; the last shows how far they were read."""
+    """The announcements after this one, in order, and whether these are all."""
     columns = [rows.c[name] for name in ("id", "topic", "for_newcomers", "expires_at", "retracted_at")]
     query = select(*columns).where(rows.c.id > after).order_by(rows.c.id).limit(CONSIDERED)
     considered = db.execute(query).all()
@@ -125,7 +125,7 @@ def _considered(db: Connection, after: int) -> tuple[Sequence[Any], bool]:
 def _first_of(
     considered: Sequence[Any], marks: Marks, of_topics: dict[tuple[str, str], Membership], now: datetime
 ) -> tuple[list[tuple[int, str]], int]:
-    """Who gets which, not too many at a time, as (announcement, user); and the last announcement of these."""
+    """The pairs (announcement, user) to append, at most about ``PAIRS``; and the last announcement among them."""
     due: list[tuple[int, str]] = []
     upto = 0
     for announcement in considered:
@@ -168,7 +168,7 @@ def _advance(db: Connection, user_ids: Collection[str], upto: int) -> None:
 
 
 def _settle(db: Connection, user_ids: Collection[str], upto: int, *, complete: bool) -> None:
-    """Record how far announcements were considered for topics that users got lately."""
+    """Record how far announcements were considered for topics that users joined recently."""
     topics.advance_marks(db, user_ids, upto, complete=complete)
     if complete:
         these = among(db.dialect.name, streams.c.user_id, user_ids)

@@ -1,6 +1,6 @@
-"""Topics: who has which, by membership and by the claims of tokens.
+"""Topics: which users have which, by membership and by the claims of tokens.
 
-A row is changed under its user's lock, as everything is that decides what the user takes over.
+A row is changed under its user's lock, because it decides which announcements the user takes over.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ members = tables.Base.metadata.tables["shirase_topic_members"]
 
 _HAS_IT = or_(members.c.member, members.c.claimed)
 _OWN_MARK = select(streams.c.announced).where(streams.c.user_id == members.c.user_id).scalar_subquery()
-# What the user has considered by the topic's end: the own mark if there is one, else the user's.
+# The last announcement that the user considered before leaving: the row's own mark if it has one, else the user's.
 _FINAL_MARK = func.coalesce(members.c.mark, _OWN_MARK)
 
 
 def digest(topics: Collection[str] | None) -> str | None:
-    """A digest of the topics that a token names, by which a change is noticed; ``None`` if it names none at all."""
+    """A digest of the topics in a token, to detect a change; ``None`` if the token has no such claim."""
     if topics is None:
         return None
     joined = "\n".join(sorted(topics))
@@ -50,7 +50,7 @@ def digest(topics: Collection[str] | None) -> str | None:
 
 
 def change(db: Connection, topic: str, add: Collection[str], remove: Collection[str]) -> tuple[int, int]:
-    """Change a topic's members; returns how many were added and removed. Who was added gets what comes after."""
+    """Change a topic's members; returns how many were added and removed. Added users get later announcements."""
     keyed.lock(db, sorted({*add, *remove}))
     added = _add(db, topic, add) if add else []
     if added:
@@ -60,9 +60,9 @@ def change(db: Connection, topic: str, add: Collection[str], remove: Collection[
 
 
 def claim(db: Connection, user_id: str, topics: Collection[str]) -> None:
-    """Record what topics a user's token names. The user's log is locked.
+    """Record the topics in a user's token. The user's log must be locked.
 
-    Since when the user has them is unknown. So what was announced since the user appeared is for them.
+    When the user got them is unknown, so the user gets all announcements since the user's first appearance.
     """
     own = members.c.user_id == user_id
     left = update(members).where(own, members.c.claimed, ~among(db.dialect.name, members.c.topic, topics))
@@ -75,7 +75,7 @@ def claim(db: Connection, user_id: str, topics: Collection[str]) -> None:
 
 
 def page(db: Connection, topic: str, limit: int, after: str = "") -> list[str]:
-    """A topic's members, in the order of their ids, behind ``after``; who has it by a token's claim is not listed."""
+    """A topic's members after ``after``, in the order of their ids, without users who have it by a token's claim."""
     query = select(members.c.user_id).where(members.c.topic == topic, members.c.member, members.c.user_id > after)
     return list(db.scalars(query.order_by(members.c.user_id).limit(limit)))
 
@@ -114,7 +114,7 @@ def _adding(dialect: str) -> Executable:
     topic = bindparam("topic", type_=String())
     source = select(topic, new.c.user_id, true(), false(), LATEST, literal(0, BigInteger())).where(true())
     adding = _module(dialect).insert(members).from_select(_COLUMNS, source.order_by(new.c.user_id))
-    # Who has it by a claim has had it all along.
+    # A user with the claim has had the topic since the claim.
     joined = case((members.c.claimed, members.c.joined), else_=adding.excluded.joined)
     statement: Executable = adding.on_conflict_do_update(
         index_elements=["topic", "user_id"], set_={"member": true(), "joined": joined}, where=~members.c.member
@@ -141,11 +141,13 @@ def _module(dialect: str) -> Any:
     return sqlite if dialect == "sqlite" else postgresql
 
 
-Membership = tuple[int, int | None]  # the last announcement before; the last that was considered, if it is another
+Membership = tuple[
+    int, int | None
+]  # the last announcement before joining; the last considered one, if not the user's mark
 
 
 def of_users(db: Connection, user_ids: Collection[str], topics: Collection[str]) -> dict[tuple[str, str], Membership]:
-    """Since when each of these users has each of these topics, by (user, topic)."""
+    """The memberships of these users in these topics, by (user, topic)."""
     if not topics:
         return {}
     these = among(db.dialect.name, members.c.user_id, user_ids), among(db.dialect.name, members.c.topic, topics)
@@ -154,16 +156,16 @@ def of_users(db: Connection, user_ids: Collection[str], topics: Collection[str])
 
 
 def lowest_mark(db: Connection, user_ids: Collection[str]) -> int:
-    """Up to where all topics of these users were considered, as far as topics that they got lately go."""
+    """The lowest announcement up to which recently joined topics of these users were considered."""
     these = among(db.dialect.name, members.c.user_id, user_ids)
     lowest = db.execute(select(func.min(members.c.mark)).where(these, _HAS_IT)).scalar_one()
     return LARGEST_ID if lowest is None else lowest
 
 
 def advance_marks(db: Connection, user_ids: Collection[str], upto: int, *, complete: bool) -> None:
-    """Record that these users have considered every announcement up to this one, for the topics that they got lately.
+    """Record that these users have considered every announcement up to this one, for recently joined topics.
 
-    Once that is complete, the users' own marks count for these topics too.
+    Once that is complete, the users' own marks apply to these topics too.
     """
     these = among(db.dialect.name, members.c.user_id, user_ids)
     lately = update(members).where(these, members.c.mark.is_not(None), _HAS_IT)
