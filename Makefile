@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check nextjs bench chaos churn attack cluster dist audit lint lock format clean
+.PHONY: help up test check nextjs bench chaos churn attack cluster operator dist audit lint lock format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -53,6 +53,10 @@ attack: ## Try thousands of requests that the OpenAPI document allows and forbid
 cluster: ## Build the images, run the composition and check it from outside, where a container engine can be started
 	@.ci/install test
 	.venv/bin/python -m tests.cluster
+
+operator: ## Run the commands of docs/deploy.md on an empty Debian 12, and upgrade it under load, where one can be booted
+	@.ci/install test
+	.venv/bin/python -m tests.operator
 
 dist: ## Build wheel, sdist, npm tarball and SBOM into dist/, twice, and check them
 	@.ci/install test

@@ -1,21 +1,19 @@
 """The composition as it runs: its services as containers, and requests to its one published port."""
 
-import json
 import os
 import resource
 import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from tests.cluster.engine import ROOT, run
+from tests.support.held_stream import HeldStream
 
 PROJECT = "shirase-cluster"
 SERVICES = ("postgres", "api", "relay", "pushpin")
@@ -84,7 +82,10 @@ class Composition:
 
     def kill(self, service: str) -> None:
         """End its first process as the kernel would, so that its restart policy applies."""
-        os.kill(int(self.inspect(service, "{{.State.Pid}}")), signal.SIGKILL)
+        pid = int(self.inspect(service, "{{.State.Pid}}"))
+        if pid <= 0:  # it does not run, and the kernel takes 0 for this process's own group
+            raise RuntimeError(f"{service} does not run, so it cannot be killed")
+        os.kill(pid, signal.SIGKILL)
 
     def _answers(self) -> bool:
         with suppress(httpx.HTTPError):
@@ -92,37 +93,13 @@ class Composition:
         return False
 
 
-class Device:
-    """A stream that is opened once: when it ends, that is a loss."""
+class Device(HeldStream):
+    """A stream of the user's, through the published port."""
 
     def __init__(self, composition: Composition) -> None:
         """Open it."""
-        self.titles: list[str] = []
-        self.ended = False
-        self._greeted = threading.Event()
-        self._http = httpx.Client(trust_env=False, timeout=httpx.Timeout(600), headers=composition.http.headers)
-        self._url = f"{composition.url}/api/sse/notifications"
-        threading.Thread(target=self._read, daemon=True).start()
-        if not self._greeted.wait(30):
-            raise RuntimeError("a stream does not open")
-
-    def _read(self) -> None:
-        event = ""
-        with suppress(httpx.HTTPError, RuntimeError), self._http.stream("GET", self._url) as answer:
-            for line in answer.iter_lines():
-                name, _, value = line.partition(": ")
-                if name == "event":
-                    event = value
-                elif name == "data" and event == "connected":
-                    self._greeted.set()
-                elif name == "data" and event == "notification":
-                    self.titles.append(_title(value))
-        self.ended = True
-
-
-def _title(data: str) -> str:
-    answer: Any = json.loads(data)
-    return str(answer["title"])
+        http = composition.http
+        super().__init__(httpx.Client(base_url=http.base_url, headers=http.headers, trust_env=False, timeout=600))
 
 
 def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:

@@ -1,0 +1,1 @@
+"""``docs/deploy.md`` on an empty machine: ``python -m tests.operator``."""

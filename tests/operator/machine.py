@@ -1,0 +1,152 @@
+"""An empty Debian machine with systemd as process 1, in namespaces of its own."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).parents[2]
+BOOT = Path(__file__).with_name("boot")
+BOOTED = 60.0  # seconds
+GROUPS = (Path("/sys/fs/cgroup/shirase-operator"), Path("/sys/fs/cgroup/unified/shirase-operator"))
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ONLINE = ("apt-get", "pip ")  # what needs the network of the host
+
+
+class NoMachine(Exception):
+    """There is no machine to be had here."""
+
+
+class Machine:
+    """Booted by ``with``, gone with its files afterwards. Its ports are those of this process's network namespace."""
+
+    def __init__(self, host_network: Path) -> None:
+        """Make or find the empty root.
+
+        Args:
+            host_network: the network namespace that reaches the registries of packages.
+
+        Raises:
+            NoMachine: if there can be none.
+        """
+        made = subprocess.run([ROOT / ".ci/root", "12"], capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise NoMachine(made.stderr.strip().splitlines()[-1])
+        self._root = Path(made.stdout.strip())
+        self._host_network = host_network
+        self._home = Path(tempfile.mkdtemp(prefix="operator-", dir=self._root.parent))
+        self._log = (self._home / "log").open("wb")
+
+    def __enter__(self) -> Self:
+        """Boot it."""
+        self._process = subprocess.Popen(
+            [BOOT, self._root, self._home], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+        )
+        deadline = time.monotonic() + BOOTED
+        while self._state() not in ("running", "degraded"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log = (self._home / "log").read_text().strip().splitlines()
+                self._remove()
+                raise NoMachine(f"skipped, systemd does not start here: {' '.join(log[-2:]) or 'it says nothing'}")
+            time.sleep(0.2)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End its process 1, and so all of it."""
+        self._remove()
+
+    def run(self, commands: str, *, check: bool = True) -> str:
+        """The output of commands that root types in it.
+
+        Raises:
+            RuntimeError: if they fail, with what they said.
+        """
+        online = any(name in commands for name in ONLINE)
+        ended = subprocess.run(
+            [*self._enter(online=online), "/bin/bash", "-euo", "pipefail", "-c", commands],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env={**(_of_registries() if online else {}), "PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"},
+        )
+        if check and ended.returncode:
+            raise RuntimeError(f"exit code {ended.returncode}:\n{commands}\n{ended.stdout[-4000:]}")
+        return ended.stdout
+
+    def copy_tree(self, to: str) -> None:
+        """Copy the repository to a directory of the machine."""
+        # The overlay is mounted in the machine's namespace alone, so the copy passes through it.
+        with tempfile.TemporaryDirectory(prefix="shirase-tree-") as name:
+            subprocess.run([ROOT / ".ci/tree", name], check=True)
+            packed = subprocess.Popen(["tar", "-C", name, "-c", "."], stdout=subprocess.PIPE)
+            unpack = f"mkdir -p {to} && tar -C {to} --no-same-owner -x"
+            subprocess.run([*self._enter(), "/bin/sh", "-c", unpack], stdin=packed.stdout, check=True)
+            packed.wait()
+
+    def _enter(self, *, online: bool = False) -> list[str]:
+        init = self._init()
+        network = [f"--net={self._host_network}"] if online else []
+        return [
+            "nsenter",
+            f"--target={init}",
+            "--mount",
+            "--pid",
+            "--uts",
+            "--ipc",
+            "--cgroup",
+            *network,
+            "--root",
+            "--wd",
+        ]
+
+    def _init(self) -> int:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return int(children[0])
+
+    def _state(self) -> str:
+        with suppress(RuntimeError, OSError, IndexError):
+            return self.run("systemctl is-system-running || true").strip()
+        return ""
+
+    def _remove(self) -> None:
+        self._process.kill()  # and with it, by --kill-child, process 1 and everything in its namespace
+        self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+        for group in (path for place in GROUPS for path in sorted(place.rglob("*"), reverse=True) if path.is_dir()):
+            with suppress(OSError):
+                group.rmdir()
+        for place in GROUPS:
+            with suppress(OSError):
+                place.rmdir()
+
+
+def _of_registries() -> dict[str, str]:
+    """How this machine reaches the registries of packages. Its own folders of wheels are not in the other's root."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PIP_", "SSL_CERT_FILE")) or name.lower().endswith("_proxy")
+        if name != "PIP_FIND_LINKS"
+    }
+
+
+@contextmanager
+def machine() -> Iterator[Machine]:
+    """A booted machine, for a process that has a network namespace of its own.
+
+    Raises:
+        NoMachine: if there can be none.
+    """
+    with Machine(Path(f"/proc/{os.getppid()}/ns/net")) as booted:
+        yield booted
