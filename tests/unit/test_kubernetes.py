@@ -163,8 +163,8 @@ def test_the_handlers_are_asked_what_they_answer(tmp_path: Path) -> None:
 def test_every_address_is_where_something_listens() -> None:
     first = int(option("node", "port"))
     assert ports("node") == {"clients": first, "control": first + 2, "statistics": first + 3, "metrics": first + 4}
-    assert ENV["settings"]["GRIP_URL"] == f"http://shirase-nodes:{first + 2}"
-    assert ENV["settings"]["PUSHPIN_STATS_URL"] == f"tcp://shirase-nodes:{first + 3}"
+    assert ENV["settings"]["GRIP_URL"] == f"dns+http://shirase-nodes:{first + 2}"
+    assert ENV["settings"]["PUSHPIN_STATS_URL"] == f"dns+tcp://shirase-nodes:{first + 3}"
     assert option("node", "origin") == f"shirase-handlers:{ports('handlers')['http']}"
     assert option("handlers", "bind") == f"0.0.0.0:{ports('handlers')['http']}"
     assert int(option("relay", "metrics-port")) == ports("relay")["metrics"]
