@@ -71,8 +71,8 @@ export function createCaller(
 
   async function request(method: string, path: string, body?: unknown): Promise<unknown> {
     // A deletion may be the last thing that a page does: it neither waits for a token nor ends with the page.
-    const init: RequestInit = method === "DELETE" ? { keepalive: true } : {};
-    if (body !== undefined) init.body = JSON.stringify(body);
+    const init: RequestInit = { body: JSON.stringify(body) };
+    if (method === "DELETE") init.keepalive = true;
     try {
       return await send(method, path, (init.keepalive && last) || (await token()), init);
     } catch (error) {

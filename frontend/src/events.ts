@@ -1,3 +1,5 @@
+import type { Preferences } from "./preferences/index.js";
+
 /** A stored notification, as the service sends it. Times are UTC, RFC 3339. */
 export interface Notification {
   id: number;
@@ -101,6 +103,8 @@ export interface EventData {
   unarchived: { ids: number[] } & Counts;
   /** Everything up to here is seen. */
   seen: { unseen_count: number };
+  /** The user changed what to get, on any device. */
+  preferences: Preferences & Counts;
   /** Some were removed. */
   deleted: { ids: number[] } & Counts;
   /** Nothing happened, and the connection lives. */
@@ -121,17 +125,7 @@ export type EventOf<Name extends EventName> = { event: Name; id: string | null; 
 export type StreamEvent = { [Name in EventName]: EventOf<Name> }[EventName];
 
 /** Every event's name, in the order of the contract. */
-export const EVENT_NAMES: readonly EventName[] = [
-  "connected",
-  "notification",
-  "updated",
-  "read",
-  "unread",
-  "archived",
-  "unarchived",
-  "seen",
-  "deleted",
-  "heartbeat",
-  "reset",
-  "closing",
-];
+export const EVENT_NAMES =
+  "connected notification updated read unread archived unarchived seen preferences deleted heartbeat reset closing".split(
+    " ",
+  ) as readonly EventName[];

@@ -3,7 +3,7 @@ import type { CredentialRequest, GetCredential } from "./options.js";
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const LONGEST = 7_000; // characters: with a browser's other headers, more does not fit into a request
-const PROBLEM = `shirase: getToken must return a JWT of at most ${LONGEST} characters`;
+const PROBLEM = `shirase: getToken must return a JWT up to ${LONGEST} long`;
 
 let isReported = false; // so that the console does not repeat it at each attempt
 

@@ -113,6 +113,6 @@ test("a token too long for any request is reported", async () => {
   await pass(60);
   const state = stream.getState();
   expect(state).toMatchObject({ status: "reconnecting", error: { kind: "credentials" } });
-  expect(complain.mock.calls).toEqual([["shirase: getToken must return a JWT of at most 7000 characters"]]);
+  expect(complain.mock.calls).toEqual([["shirase: getToken must return a JWT up to 7000 long"]]);
   expect(server.asked).toEqual([]);
 });

@@ -32,6 +32,15 @@ export interface Labels {
   toArchive: string;
   fromArchive: string;
   remove: string;
+  /** Mute its type: more of the kind is not stored. */
+  mute: string;
+  /** What `NotificationPreferences` is called, and its columns. */
+  preferences: string;
+  inInbox: string;
+  byPush: string;
+  byEmail: string;
+  /** It cannot be switched off. */
+  alwaysOn: string;
   /** In the place of one that was archived, brought back or deleted, beside `undo`. */
   archived: string;
   unarchived: string;
@@ -85,6 +94,12 @@ export const ENGLISH: Labels = labelsFrom("en", {
   toArchive: "Archive",
   fromArchive: "Move to inbox",
   remove: "Delete",
+  mute: "Mute this kind",
+  preferences: "What you receive",
+  inInbox: "Inbox",
+  byPush: "Push",
+  byEmail: "Email",
+  alwaysOn: "Always on",
   archived: "Archived",
   unarchived: "Moved to inbox",
   removed: "Deleted",

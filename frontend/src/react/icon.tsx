@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 
 const SHAPES = {
   bell: "M6 9.5a6 6 0 0 1 12 0c0 5 2 6.5 2 6.5H4s2-1.5 2-6.5M10 19.5a2.1 2.1 0 0 0 4 0",
+  mute: "M6 9.5a6 6 0 0 1 12 0c0 5 2 6.5 2 6.5H4s2-1.5 2-6.5M10 19.5a2.1 2.1 0 0 0 4 0M4 4l16 16",
   archive: "M4 5h16v4H4zM5.5 9v10.5h13V9M10 13h4",
   inbox: "M4 13.5 6.5 5h11l2.5 8.5v6H4zM4 13.5h4.5l1.5 2.5h4l1.5-2.5H20",
   dot: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8",

@@ -23,6 +23,8 @@ export interface NotificationItemProps extends Pick<NotificationListProps, "chil
   archive: () => void;
   unarchive: () => void;
   remove: () => void;
+  /** Mute its type; `undefined` if the list does not offer that. */
+  mute?: (() => void) | undefined;
   restore: () => void;
 }
 
@@ -71,6 +73,7 @@ export function ItemActions(props: NotificationItemProps): ReactNode {
       ) : (
         <Action of="inbox" name="unarchive" label={labels.fromArchive} act={props.unarchive} keepsFocus {...props} />
       )}
+      {props.mute && <Action of="mute" name="mute" label={labels.mute} act={props.mute} {...props} />}
       <Action of="bin" name="remove" label={labels.remove} act={props.remove} {...props} />
     </div>
   );

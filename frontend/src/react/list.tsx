@@ -25,6 +25,8 @@ export interface NotificationListProps {
   tabs?: readonly NotificationTab[];
   /** Whether there is a field to search in titles and messages. `false`. */
   search?: boolean;
+  /** Mutes a notification's type, for a button in each row: `useMute()` of `shirase/react/preferences`. */
+  mute?: ((notification: Notification) => Promise<void>) | undefined;
 }
 
 const NONE: NotificationTab = {};
@@ -39,6 +41,7 @@ export function NotificationList({
   className,
   tabs = TABS,
   search = false,
+  mute,
   ...item
 }: NotificationListProps): ReactNode {
   const { labels, locale, parts } = useProvided();
@@ -133,6 +136,7 @@ export function NotificationList({
                   markAsUnread={() => attempt(() => inbox.markAsUnread(notification.id))}
                   archive={() => attempt(() => list.put(notification.id, "archived"))}
                   unarchive={() => attempt(() => list.put(notification.id, "unarchived"))}
+                  mute={mute && (() => attempt(() => mute(notification)))}
                   remove={() => attempt(() => list.put(notification.id, "removed"))}
                   restore={() => attempt(() => list.restore(notification.id))}
                   {...item}

@@ -1,0 +1,85 @@
+"use client";
+import { type ReactNode, useId, useState } from "react";
+import { type Channel, isEnabled, type NotificationType } from "../../preferences/index.js";
+import { classNames } from "../class-names.js";
+import { useProvided } from "../context.js";
+import { Problem } from "../notices.js";
+import { useNotificationPreferences } from "./use-preferences.js";
+
+/** What `NotificationPreferences` takes. */
+export interface NotificationPreferencesProps {
+  className?: string;
+  /** The columns, in order. By default the inbox, and the channels that the policy of some type names. */
+  channels?: readonly Channel[];
+}
+
+const SWITCHED: readonly Channel[] = ["inbox", "web_push", "email"];
+
+/** What the user gets: a checkbox for each type of the catalogue and each channel. */
+export function NotificationPreferences({ className, channels }: NotificationPreferencesProps): ReactNode {
+  const { labels, parts } = useProvided();
+  const { types, preferences, error, set, refresh } = useNotificationPreferences();
+  const [refused, setRefused] = useState<(() => void) | null>(null);
+  const titleId = useId();
+  const names: Record<Channel, string> = {
+    inbox: labels.inInbox,
+    web_push: labels.byPush,
+    email: labels.byEmail,
+    webhook: "Webhook",
+  };
+  if (error) return <parts.Failed tryAgain={refresh} />;
+  if (!types || !preferences) return <parts.Loading />;
+  const columns = channels ?? SWITCHED.filter((channel) => types.some((type) => goesTo(type, channel)));
+
+  const change = (type: string, channel: Channel, enabled: boolean) => {
+    setRefused(null);
+    set(type, channel, enabled).catch(() => setRefused(() => () => change(type, channel, enabled)));
+  };
+
+  return (
+    <section className={classNames("shirase-preferences", className)} aria-labelledby={titleId}>
+      <table>
+        <caption id={titleId}>{labels.preferences}</caption>
+        <thead>
+          <tr>
+            <td />
+            {columns.map((channel) => (
+              <th key={channel} scope="col">
+                {names[channel]}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {types.map((type) => (
+            <tr key={type.type}>
+              <th scope="row">
+                {type.label || type.type}
+                {type.description && <small>{type.description}</small>}
+              </th>
+              {columns.map((channel) => (
+                <td key={channel}>
+                  {goesTo(type, channel) && (
+                    <input
+                      type="checkbox"
+                      aria-label={`${type.label || type.type}: ${names[channel]}`}
+                      title={type.critical ? labels.alwaysOn : undefined}
+                      checked={isEnabled(preferences, type, channel)}
+                      disabled={type.critical}
+                      onChange={({ target }) => change(type.type, channel, target.checked)}
+                    />
+                  )}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {refused && <Problem text={labels.notSaved} tryAgain={refused} />}
+    </section>
+  );
+}
+
+function goesTo({ channels }: NotificationType, wanted: Channel): boolean {
+  return wanted === "inbox" || channels.some(({ channel }) => channel === wanted);
+}
