@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 INBOX = "inbox"
-WEB_PUSH, EMAIL, APPRISE = "web_push", "email", "apprise"
+WEB_PUSH, EMAIL = "web_push", "email"
 CONNECTED, READ = "connected", "read"  # what makes a delivery unnecessary
 
 MOST_STEPS = 10
@@ -60,7 +60,7 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    channel: Literal["web_push", "email", "apprise"]
+    channel: Literal["web_push", "email"]
     after: Annotated[Delay, Field(description="After the create; at once without it.", validate_default=True)] = "0s"  # type: ignore[assignment]
     unless: Annotated[
         Literal["connected", "read"] | None,
