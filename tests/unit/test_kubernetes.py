@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from shirase import __version__
 from shirase.flask.app import create_app
 from shirase.run.cli import main
-from shirase.run.standby import ALIVE
+from shirase.run.standby import ALIVE, OPEN
 from shirase.settings import ProxySettings, Settings
 from tests.support.nowhere import NOWHERE
 
@@ -143,8 +143,10 @@ def test_the_commands_and_their_options_exist(part: str) -> None:
 
 
 def test_a_nodes_life_depends_on_itself_alone() -> None:
-    probe = containers("node")[-1]["livenessProbe"]["httpGet"]
-    assert (probe["path"], ports("node")[probe["port"]]) == (ALIVE, int(option("node", "port")))
+    one = containers("node")[-1]
+    probes = {kind: one[kind]["httpGet"] for kind in ("livenessProbe", "readinessProbe")}
+    assert {kind: probe["path"] for kind, probe in probes.items()} == {"livenessProbe": ALIVE, "readinessProbe": OPEN}
+    assert {ports("node")[probe["port"]] for probe in probes.values()} == {int(option("node", "port"))}
 
 
 def test_the_handlers_are_asked_what_they_answer(tmp_path: Path) -> None:
