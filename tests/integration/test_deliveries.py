@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -329,3 +329,30 @@ def test_a_trace_has_the_steps_of_each_channel(
         ("email", DEAD, "no such mailbox"),
         ("web_push", PENDING, None),
     ]
+
+
+def test_what_was_read_before_the_claim_is_never_sent(
+    database: Database, publisher: Publisher, create: Callable[..., int]
+) -> None:
+    numbers = [create(f"u{n % 5}") for n in range(200)]
+    to_read = [(number, f"u{n % 5}") for n, number in enumerate(numbers) if n % 2]
+    answered: dict[int, datetime] = {}
+    boxes = [Letterbox() for _ in range(2)]
+    for box in boxes:
+        box.batch = 3
+
+    def read(part: list[tuple[int, str]]) -> None:
+        for number, user in part:
+            inbox.mark_read(database, publisher, user, [number])
+            answered[number] = datetime.now(UTC)
+
+    with ThreadPoolExecutor(4) as racing:
+        running: list[Future[Any]] = [racing.submit(read, to_read[part::2]) for part in range(2)]
+        running += [racing.submit(relay.deliver, database, box) for box in boxes]
+        for one in running:
+            one.result()
+    sent = [item.delivery for box in boxes for item in box.sent]
+    assert len({one.notification_id for one in sent}) == len(sent)
+    assert {number for number in numbers if number not in answered} <= {one.notification_id for one in sent}
+    claimed_at = {one.notification_id: (one.claimed_until or LONG_AGO) - relay.LEASE for one in sent}
+    assert [number for number, at in claimed_at.items() if number in answered and answered[number] < at] == []
