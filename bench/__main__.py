@@ -8,13 +8,13 @@ from pathlib import Path
 
 import orjson
 
-from bench import curves, report
+from bench import capacity, curves, report
 from bench.load import Lost
 from bench.measures import QUICK, Size
 from bench.run import run
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "benchmarks.md"
+DOCS = HERE.parent / "docs"
 
 
 def main() -> int:
@@ -42,7 +42,9 @@ def main() -> int:
     curves.draw(results, options.output)
     table = report.table(results)
     if options.output == HERE:
-        PAGE.write_text(report.insert(table, PAGE.read_text()))
+        for name, tables in (("benchmarks.md", table), ("capacity.md", capacity.table(results))):
+            page = DOCS / name
+            page.write_text(report.insert(tables, page.read_text()))
     sys.stdout.write(table)
     return 0
 

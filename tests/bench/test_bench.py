@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bench import curves, event_loop, report
-from bench.__main__ import PAGE
+from bench import capacity, curves, event_loop, report
+from bench.__main__ import DOCS
 from bench.measures import QUICK
 from bench.run import BARE, MEMORY, POSTGRESQL, PUSHPIN, SQLITE, run
 
@@ -19,8 +19,9 @@ def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
     assert set(results["growth"]) == {POSTGRESQL, SQLITE}
     table = report.table(results)
     assert all(target.name in table for target in report.targets(results))
-    page = PAGE.read_text()
+    page = (DOCS / "benchmarks.md").read_text()
     assert report.insert(table, page).startswith(page.partition(report.BEGIN)[0] + report.BEGIN + table + report.END)
+    assert capacity.table(results).count("\n") == 11
     curves.draw(results, tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"growth.png", "streams.png"}
 

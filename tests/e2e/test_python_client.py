@@ -217,3 +217,14 @@ def test_a_token_is_requested_before_every_attempt(service: Service, way: Forwar
             pass
         events.close()
     assert len(asked) >= 2
+
+
+def test_only_streams_pass_the_proxy_with_an_origin(service: Service) -> None:
+    user, nowhere = f"user-{uuid4().hex}", "http://127.0.0.1:1"
+    with Client(nowhere, service.stack.token("svc", WRITE), origin=service.stack.origin_url) as producer:
+        created = producer.create(user_id=user, type="a.b", title="T", message="M")
+    assert created
+    with Client(service.stack.url, service.stack.token(user), origin=nowhere, attempts=1) as client:
+        assert next(iter(client.listen())).event == "connected"
+        with pytest.raises(ClientError):
+            client.get(created.id)

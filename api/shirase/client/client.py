@@ -49,6 +49,7 @@ __all__ = [
 
 TIMEOUT = 10.0  # seconds for an answer
 SILENCE = 90.0  # seconds without a byte, heartbeats included, after which a stream counts as dead
+STREAMS = "/api/sse/"  # the paths that the proxy is for
 ATTEMPTS = 5  # over about seven seconds
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ Token = str | Callable[[], str]
 class Options(TypedDict, total=False):
     """Options besides address and token."""
 
+    origin: str  # the handlers' address, where the network reaches it: only streams then pass the proxy
     attempts: int  # attempts before a request fails
     timeout: float  # seconds to wait in one attempt
     silence: float  # seconds without a byte after which a stream is opened again; more than SSE_KEEPALIVE_TIMEOUT
@@ -67,9 +69,8 @@ class Way:
     """The address of a service and the caller's token."""
 
     def __init__(self, url: str, token: Token, options: Options) -> None:
-        self._url = httpx.URL(url.rstrip("/"))
-        if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise ValueError(f"the address must be http(s)://HOST[:PORT], not {url!r}")
+        self._url = _address(url)
+        self._origin = _address(options.get("origin", url))
         self._token = token
         self.attempts = options.get("attempts", ATTEMPTS)
         if self.attempts < 1:
@@ -82,11 +83,18 @@ class Way:
         token = self._token if isinstance(self._token, str) else self._token()
         return {
             "method": request.method,
-            "url": f"{self._url}{request.path}",
+            "url": f"{self._url if request.path.startswith(STREAMS) else self._origin}{request.path}",
             "content": request.body,
             "params": request.query,
             "headers": {**request.headers, "Authorization": f"Bearer {token}"},
         }
+
+
+def _address(text: str) -> httpx.URL:
+    address = httpx.URL(text.rstrip("/"))
+    if address.scheme not in ("http", "https") or not address.host:
+        raise ValueError(f"the address must be http(s)://HOST[:PORT], not {text!r}")
+    return address
 
 
 class Client:
@@ -105,7 +113,7 @@ class Client:
             options: see ``Options``.
 
         Raises:
-            ValueError: if the address is invalid, or the number of attempts is zero.
+            ValueError: if an address is invalid, or the number of attempts is zero.
         """
         self._way = Way(url, token, options)
         self._http = httpx.Client(trust_env=False, verify=tls.context())
