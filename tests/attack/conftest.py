@@ -11,9 +11,11 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from shirase import vapid
 from shirase.access import tokens
 from shirase.flask.app import create_app
 from shirase.settings import Settings
+from shirase.vapid import PushKey
 from tests.support.control_port import ControlPort, control_port
 
 # All that instructions for the proxy contain: base64url names, hexadecimal and decimal numbers, our path, a constant.
@@ -33,6 +35,7 @@ def unlimited(settings: Settings, control: ControlPort) -> Settings:
     return replace(
         settings,
         grip_url=(control.url,),
+        push_key=PushKey(vapid.generate(), "ops@example.com"),
         rate_limit_creates=None,
         rate_limit_connects=None,
         rate_limit_tickets=None,

@@ -180,7 +180,9 @@ def test_a_failure_is_repeated_under_the_same_id(
     deliver: Callable[[], int],
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("DEBUG")
     monkeypatch.setattr(relay, "TIMEOUT", 0.5)
     create("1", "2")
     endpoint.mode = mode
@@ -201,6 +203,9 @@ def test_a_failure_is_repeated_under_the_same_id(
     assert endpoint.got[0].headers["webhook-id"] == endpoint.accepted[0].headers["webhook-id"]
     [state] = ask("GET").json["webhooks"]  # type: ignore[index]
     assert (state["state"], state["attempts"], state["reason"]) == ("active", 0, None)
+    assert "webhook a failed" in caplog.text
+    for hidden in (FIRST, FIRST.removeprefix("whsec_"), "/in", "v1,"):
+        assert hidden not in caplog.text
 
 
 def test_waits_between_attempts_double_and_vary() -> None:

@@ -67,7 +67,7 @@ async function open(scope: WorkerScope, target: string | null | undefined): Prom
     await scope.clients.openWindow(url.href);
     return;
   }
-  await tab.focus();
+  await tab.focus().catch(() => {}); // a browser may refuse; the address still belongs there
   if (!target || tab.url === url.href || (await isHandled(tab, url.href))) return;
   try {
     await tab.navigate?.(url.href);
