@@ -239,14 +239,14 @@ class _Guarded(httpcore.NetworkBackend):
 
     def _addresses(self, host: str) -> list[str]:
         try:
-            found = [address for _, address in _lookups.submit(resolve, host.strip("[]")).result(self.left())]
+            result = [address for _, address in _lookups.submit(resolve, host.strip("[]")).result(self.left())]
         except FutureTimeout as exc:
             raise httpcore.ConnectTimeout from exc
         except OSError as exc:
             raise Unreachable("the host name does not resolve") from exc
-        if host.lower() not in self._private and not all(map(is_public, found)):
+        if host.lower() not in self._private and not all(map(is_public, result)):
             raise Unreachable("the host is in a private network, and OUTBOUND_PRIVATE_HOSTS does not list it")
-        return found
+        return result
 
 
 class _Deadlined(httpcore.NetworkStream):

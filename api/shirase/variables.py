@@ -173,7 +173,7 @@ def stats_urls(environ: Mapping[str, str], name: str, grip_url: Sequence[str]) -
     if urls and len(urls) != len(grip_url):
         raise SettingsError(name, f"names {len(urls)} nodes and GRIP_URL {len(grip_url)}: give both the same, in order")
     for url, node in zip(urls, grip_url, strict=bool(urls)) if urls else ():
-        hosts = [urlsplit(one).hostname if one.startswith(EVERY_ADDRESS) else None for one in (url, node)]
+        hosts = [urlsplit(item).hostname if item.startswith(EVERY_ADDRESS) else None for item in (url, node)]
         if hosts[0] != hosts[1]:
             raise SettingsError(name, "must have dns+ and the same host where GRIP_URL has")
     return urls

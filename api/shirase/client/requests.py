@@ -231,7 +231,7 @@ def _stored(answer: Any) -> Notification | None:
 
 
 def _all_stored(answer: Any) -> list[Notification | None]:
-    return [_stored(one) for one in answer["notifications"]]
+    return [_stored(notification) for notification in answer["notifications"]]
 
 
 def _page(answer: Any) -> Page:

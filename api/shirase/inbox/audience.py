@@ -15,8 +15,8 @@ def of(database: Database, publisher: Publisher, user_ids: Collection[str]) -> M
     if (len(everywhere) > 1 or publisher.may_change) and publisher.has_shared_names:
         try:
             with database.autocommit() as db:
-                found = audience.read(db, user_ids, datetime.now(UTC))
-            return {user_id: found.nodes(user_id, everywhere, publisher.knows) for user_id in user_ids}
+                result = audience.read(db, user_ids, datetime.now(UTC))
+            return {user_id: result.nodes(user_id, everywhere, publisher.knows) for user_id in user_ids}
         except DatabaseUnavailable:
             pass
     return dict.fromkeys(user_ids, everywhere)

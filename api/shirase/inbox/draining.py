@@ -62,13 +62,13 @@ def find(database: Database, publisher: Publisher, name: str, *, is_undone: bool
     with database.autocommit() as db:
         known = sorted({*publisher.nodes, *filter(publisher.knows, node_checks(db))})
         drained = draining.names(db, datetime.now(UTC))
-    found = [node for node in known if name in (node, urlsplit(node).netloc, urlsplit(node).hostname)]
-    if len(found) != 1:
-        what = "several nodes are" if found else "no node is"
+    result = [node for node in known if name in (node, urlsplit(node).netloc, urlsplit(node).hostname)]
+    if len(result) != 1:
+        what = "several nodes are" if result else "no node is"
         raise NotDrained(f"{what} called {name}; the nodes are: {', '.join(known) or 'none'}")
-    if not is_undone and not set(publisher.nodes) - drained - set(found):
-        raise NotDrained(f"{found[0]} is the last node that takes streams: start another one first")
-    return found[0]
+    if not is_undone and not set(publisher.nodes) - drained - set(result):
+        raise NotDrained(f"{result[0]} is the last node that takes streams: start another one first")
+    return result[0]
 
 
 def drain(database: Database, publisher: Publisher, node: str, seconds: float, show: Callable[[int, int], None]) -> int:

@@ -32,7 +32,7 @@ def unsubscribe(database: Database, publisher: Publisher, settings: Settings, se
     scope = opened["scope"]
 
     def without_mail(present: Preferences) -> Preferences:
-        others = [one for one in present.rules if one.channel != EMAIL or scope not in (EVERYTHING, one.scope)]
+        others = [rule for rule in present.rules if rule.channel != EMAIL or scope not in (EVERYTHING, rule.scope)]
         return Preferences((*others, Rule(scope, EMAIL, enabled=False)), present.quiet)
 
     preferences.change(database, publisher, opened["user"], without_mail)

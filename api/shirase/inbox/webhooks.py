@@ -65,10 +65,10 @@ def find(database: Database, name: str) -> Webhook:
         NotFound: if there is none of this name.
     """
     with database.autocommit() as db:
-        found = webhooks.find(db, name, datetime.now(UTC))
-    if found is None:
+        result = webhooks.find(db, name, datetime.now(UTC))
+    if result is None:
         raise NotFound("there is no such webhook")
-    return found
+    return result
 
 
 def delete(database: Database, name: str) -> None:

@@ -47,9 +47,9 @@ def addresses(host: str, port: int, timeout: float) -> list[str]:
         OSError: if there is none, or none is known within ``timeout`` seconds.
     """
     rows = _name(host, port).rows(timeout)
-    found = sorted({(int(family), str(address[0])) for family, _, _, _, address in rows})
-    preferred = [address for family, address in found if family == socket.AF_INET]
-    return preferred or [address for _, address in found]
+    result = sorted({(int(family), str(address[0])) for family, _, _, _, address in rows})
+    preferred = [address for family, address in result if family == socket.AF_INET]
+    return preferred or [address for _, address in result]
 
 
 class _Name:

@@ -34,10 +34,10 @@ class Nodes:
 
     def all(self) -> dict[str, "Node"]:
         """The present nodes by name, in the order of the URLs."""
-        found = dict(self._single)
+        result = dict(self._single)
         for host in self._hosts:
-            found |= host.nodes()
-        return found
+            result |= host.nodes()
+        return result
 
     def named(self, name: str) -> "Node | None":
         """The node of this name, also if the host has that address no longer: it may still hold streams."""
@@ -82,7 +82,7 @@ class _Host:
 
 def statistics_of(nodes: Iterable[str], urls: Sequence[str], stats_urls: Sequence[str]) -> Mapping[str, str]:
     """The addresses of these nodes' statistics, by node; empty if none are given."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     single: dict[str, str] = {}
     hosts: list[tuple[_Host, int]] = []
     for url, stats_url in zip(urls, stats_urls, strict=bool(stats_urls)) if stats_urls else ():
@@ -92,12 +92,12 @@ def statistics_of(nodes: Iterable[str], urls: Sequence[str], stats_urls: Sequenc
             single[ControlPort(url, 0).address] = stats_url
     for name in nodes:
         if name in single:
-            found[name] = single[name]
+            result[name] = single[name]
         for host, port in hosts:
             if host.named(name):
                 address = urlsplit(name).hostname or ""
-                found[name] = f"tcp://{f'[{address}]' if ':' in address else address}:{port}"
-    return found
+                result[name] = f"tcp://{f'[{address}]' if ':' in address else address}:{port}"
+    return result
 
 
 class Node:

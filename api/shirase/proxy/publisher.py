@@ -95,7 +95,7 @@ class Publisher:
             chosen = [n for n in range(len(items)) if targets is None or node.name in targets[n]]
             if chosen:
                 work.append(_Work(node, [parts[n] for n in chosen], chosen))
-        _side_by_side([partial(one.run, deadline) for one in work], deadline)
+        _side_by_side([partial(entry.run, deadline) for entry in work], deadline)
         return _accepted(len(items), work)
 
     def publish_to(self, node: str, items: Sequence[Item]) -> bool:
@@ -152,11 +152,11 @@ def _side_by_side(tasks: Sequence[Callable[[], None]], deadline: float) -> None:
 
 def _accepted(count: int, work: Sequence[_Work]) -> list[frozenset[str]]:
     by: list[frozenset[str]] = [frozenset()] * count
-    for one in work:
+    for item in work:
         added: dict[frozenset[str], frozenset[str]] = {}  # nearly always one, which the items then share
-        for n in one.items[: one.accepted]:
+        for n in item.items[: item.accepted]:
             if by[n] not in added:
-                added[by[n]] = by[n] | {one.node.name}
+                added[by[n]] = by[n] | {item.node.name}
             by[n] = added[by[n]]
     return by
 

@@ -176,16 +176,16 @@ class Presence:
             now = datetime.now(UTC)
             gone_before = (now if node.complete else node.incomplete_since) - REVIVED
             with self._database.transaction(durable=False) as db:
-                found = registry.announced(db, node.name, arrived, now, gone_before) if arrived else registry.NONE
-                if found.missing:
+                result = registry.announced(db, node.name, arrived, now, gone_before) if arrived else registry.NONE
+                if result.missing:
                     audience.unmark(db, node.name)
                 if departed:
                     registry.departed(db, departed, now)
             node.departed.difference_update(departed)
             node.arrived.difference_update(arrived)
-            if found.missing:
+            if result.missing:
                 node.doubt()
-            self._read_again(node, found.recovering)
+            self._read_again(node, result.recovering)
 
     def _read_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
         """Have streams read again: an ended one receives its end, an unknown one is inserted."""

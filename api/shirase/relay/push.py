@@ -49,8 +49,8 @@ class Push:
         sending = {}
         for item in items:
             if not item.delivery.target:
-                found = browsers[item.delivery.user_id]
-                yield item, Split(found) if found else Skipped("no browser has subscribed")
+                result = browsers[item.delivery.user_id]
+                yield item, Split(result) if result else Skipped("no browser has subscribed")
             elif one := known.get((item.delivery.user_id, item.delivery.target)):
                 sending[self._pool.submit(self._send, one, item)] = item
             else:

@@ -63,14 +63,14 @@ def run(
         # Each in its own thread, so that a hanging control port or mail server does not delay the others.
         running = [beside.submit(work, settings, database, stop) for work in (presence.run, webhooks.run)]
         running += [beside.submit(deliveries.run, database, channel, stop) for channel in reach]
-        for one in running:
-            one.add_done_callback(lambda _: stop.set())  # a defect ends the process, which the supervisor restarts
+        for item in running:
+            item.add_done_callback(lambda _: stop.set())  # a defect ends the process, which the supervisor restarts
         try:
             _repeat(settings, database, publisher, stop)
         finally:
             stop.set()
-        for one in running:
-            one.result()
+        for item in running:
+            item.result()
 
 
 def _repeat(settings: Settings, database: Database, publisher: Publisher, stop: threading.Event) -> None:

@@ -169,7 +169,7 @@ class Standby:
             headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
             return _http(HTTPStatus.OK, headers, b'{"status":"ok"}')
         if request.path == OPEN:
-            return await self._tell_whether_open(request)
+            return await self._openness(request)
         answer = None
         if (
             PATH in request.path and NEXT_PATH not in request.path
@@ -200,8 +200,8 @@ class Standby:
                 answer = await self._pass_on(_Request("POST", target, head), body)
         return recoveries.decode(answer, len(requests))
 
-    async def _tell_whether_open(self, request: _Request) -> bytes:
-        """For balancers. An outage of the handlers does not close a node: it has an answer for who opens a stream."""
+    async def _openness(self, request: _Request) -> bytes:
+        """For balancers. An outage of the handlers does not close a node: clients still get an answer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(OPEN_TIMEOUT):
                 if answer := await self._ask(_Request("GET", "/healthz", ["GET /healthz HTTP/1.1", "Host: node"])):

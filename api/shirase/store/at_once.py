@@ -37,11 +37,11 @@ def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> l
         return None
     if not all(draft.content.key for draft in drafts):
         return None
-    found, seen, muted, planned = present.find(db, drafts, now)
+    result, seen, muted, planned = present.find(db, drafts, now)
     if muted or planned:
         return None
     updates = [
-        keyed.updated(draft, item, now) if (item := found.get(present.whose(draft))) else None for draft in drafts
+        keyed.updated(draft, item, now) if (item := result.get(present.whose(draft))) else None for draft in drafts
     ]
     usual = [item for item in updates if item and _is_usual(item, now)]
     if len(usual) < len(drafts):

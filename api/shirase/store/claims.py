@@ -66,7 +66,7 @@ def claim(
     due = select(deliveries.c.id).where(_free(channel, now)).order_by(deliveries.c.due_at, deliveries.c.id)
     claimed = _claim(db, due.limit(limit), now, lease)
     if claimed and window:
-        users = among(db.dialect.name, deliveries.c.user_id, {one.user_id for one in claimed})
+        users = among(db.dialect.name, deliveries.c.user_id, {item.user_id for item in claimed})
         soon = select(deliveries.c.id).where(users, _free(channel, now + window, now)).order_by(deliveries.c.id)
         claimed += _claim(db, soon, now, lease)
     return claimed
@@ -120,7 +120,7 @@ def standings(db: Connection, claimed: Collection[Delivery], now: datetime) -> M
         .join_from(deliveries, notifications, notifications.c.id == deliveries.c.notification_id)
         .outerjoin(types, types.c.type == notifications.c.type)
         .outerjoin(quiet_hours, quiet_hours.c.user_id == deliveries.c.user_id)
-        .where(among(db.dialect.name, deliveries.c.id, [one.id for one in claimed]))
+        .where(among(db.dialect.name, deliveries.c.id, [item.id for item in claimed]))
         .where(or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now))
     )
     return {

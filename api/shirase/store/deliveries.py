@@ -52,8 +52,8 @@ IS_ALLOWED = and_(in_inbox(**_COLUMNS), allowed(deliveries.c.channel, **_COLUMNS
 def plan(db: Connection, changed: Sequence[Notification], now: datetime) -> None:
     """Insert the deliveries of notifications whose content was replaced, unless some of theirs are still pending."""
     stored = [
-        {"id": one.id, "user_id": one.user_id, "type": one.content.type, "category": one.content.category}
-        for one in changed
+        {"id": item.id, "user_id": item.user_id, "type": item.content.type, "category": item.content.category}
+        for item in changed
     ]
     if stored:
         db.execute(_plan(db.dialect.name), {"changed": document(stored), "tag": new_tag(), "now": now})

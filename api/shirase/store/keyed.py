@@ -68,8 +68,8 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
     results: dict[int, Stored] = {}
     for numbers in _rounds(drafts):
         chosen = {number: drafts[number] for number in numbers}
-        found = find(db, [draft for draft in chosen.values() if draft.content.key], now)
-        existing = found.notifications
+        result = find(db, [draft for draft in chosen.values() if draft.content.key], now)
+        existing = result.notifications
         expired = _remove_expired(db, existing, now)
         fresh = {number: draft for number, draft in chosen.items() if whose(draft) not in existing}
         again = {number: (draft, existing[whose(draft)]) for number, draft in chosen.items() if number not in fresh}
@@ -77,10 +77,10 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
             appended = append_notifications(db, list(fresh.values()), now)
             for (number, draft), event in zip(fresh.items(), appended, strict=True):
                 results[number] = _created(event, expired.pop(draft.user_id, ()))
-        for number in [number for number, (draft, _) in again.items() if whose(draft) in found.muted]:
+        for number in [number for number, (draft, _) in again.items() if whose(draft) in result.muted]:
             del again[number]
             results[number] = _created(None)
-        results |= _replace(db, again, seen, now, planned=found.planned)
+        results |= _replace(db, again, seen, now, planned=result.planned)
     return [results[number] for number in range(len(drafts))]
 
 

@@ -40,6 +40,6 @@ def replace(db: Connection, user_id: str, replacement: Preferences) -> None:
 
 def _rows(user_id: str, rules: Sequence[Rule]) -> list[dict[str, object]]:
     return [
-        {"user_id": user_id, "scope": one.scope, "channel": one.channel, "enabled": one.enabled, "until": one.until}
-        for one in rules
+        {"user_id": user_id, "scope": rule.scope, "channel": rule.channel, "enabled": rule.enabled, "until": rule.until}
+        for rule in rules
     ]

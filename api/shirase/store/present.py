@@ -47,17 +47,17 @@ def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
         }
         for draft in drafts
     )
-    found = Present({}, {}, set(), planned=False)
+    result = Present({}, {}, set(), planned=False)
     for row in db.execute(_statement(db.dialect.name), {"pairs": pairs, "now": now}):
         owner = (row.draft_user_id, row.draft_key)
         if row.id is not None:
-            found.notifications[owner] = notification_of(row)
-            found.seen[row.user_id] = row.seen
+            result.notifications[owner] = notification_of(row)
+            result.seen[row.user_id] = row.seen
         if not row.is_stored:
-            found.muted.add(owner)
+            result.muted.add(owner)
         if row.is_planned:
-            found = found._replace(planned=True)
-    return found
+            result = result._replace(planned=True)
+    return result
 
 
 @cache

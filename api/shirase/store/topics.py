@@ -141,9 +141,8 @@ def _module(dialect: str) -> Any:
     return sqlite if dialect == "sqlite" else postgresql
 
 
-Membership = tuple[
-    int, int | None
-]  # the last announcement before joining; the last considered one, if not the user's mark
+# The last announcement before joining, and the last that was considered if it is not the user's mark.
+Membership = tuple[int, int | None]
 
 
 def of_users(db: Connection, user_ids: Collection[str], topics: Collection[str]) -> dict[tuple[str, str], Membership]:

@@ -32,8 +32,14 @@ def put(db: Connection, entry: TypeEntry) -> None:
     db.execute(delete(policies).where(policies.c.type == entry.type))
     if entry.channels:
         steps = [
-            {"type": entry.type, "step": number, "channel": one.channel, "after": one.after, "unless": one.unless}
-            for number, one in enumerate(entry.channels)
+            {
+                "type": entry.type,
+                "step": number,
+                "channel": channel.channel,
+                "after": channel.after,
+                "unless": channel.unless,
+            }
+            for number, channel in enumerate(entry.channels)
         ]
         db.execute(insert(policies), steps)
 

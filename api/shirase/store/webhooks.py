@@ -81,8 +81,8 @@ def put(
 
 def find(db: Connection, name: str, now: datetime) -> Webhook | None:
     """One endpoint."""
-    found = _read(db, now, webhooks.c.name == name)
-    return found[0] if found else None
+    result = _read(db, now, webhooks.c.name == name)
+    return result[0] if result else None
 
 
 def page(db: Connection, now: datetime) -> list[Webhook]:

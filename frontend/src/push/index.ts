@@ -94,7 +94,7 @@ async function present({ worker }: PushOptions): Promise<PushSubscription | null
 
 function hasKey({ options }: PushSubscription, key: string): boolean {
   const own = options.applicationServerKey;
-  if (!own) return true; // this browser does not tell
+  if (!own) return true; // this browser does not report it
   const text = btoa(String.fromCharCode(...new Uint8Array(own)));
   return text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "") === key;
 }

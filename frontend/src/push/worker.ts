@@ -28,7 +28,7 @@ export interface WorkerScope {
 }
 
 const CLICK = "shirase:click";
-const PATIENCE = 500; // milliseconds for a tab to say that it handles the click
+const PATIENCE = 500; // milliseconds for a tab to answer that it handles the click
 
 /** Show push messages, and lead clicks to an open tab or to a new one. */
 export function attach(scope: WorkerScope): void {

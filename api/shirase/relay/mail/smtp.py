@@ -43,12 +43,12 @@ class Mail:
     def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
         """Send a mail to each user; see ``Channel``."""
         with self._database.autocommit() as db:
-            found = contacts.of_users(db, {item.notification.user_id for item in items})
+            result = contacts.of_users(db, {item.notification.user_id for item in items})
             critical = frozenset(type_catalogue.critical(db))
         failures = 0
         for user_id, group in groupby(sorted(items, key=_user), key=_user):
             own = list(group)
-            contact = found.get(user_id)
+            contact = result.get(user_id)
             outcome: Outcome
             if contact is None or not contact.email:
                 outcome = Skipped("the user has no address")

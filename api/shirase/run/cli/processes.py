@@ -116,13 +116,13 @@ def run_drain(*, name: str, over: float, undo: bool, data_dir: Path) -> None:
     settings = Settings.from_env(load(data_dir), tokens=False)
     publisher = Publisher(settings)
     with closing(Database(settings.database_url, settings.database_timeout, settings.database_schema)) as database:
-        found = draining.find(database, publisher, name, is_undone=undo)
+        result = draining.find(database, publisher, name, is_undone=undo)
         if undo:
-            draining.undo(database, found)
-            click.echo(f"{found} takes new streams again")
+            draining.undo(database, result)
+            click.echo(f"{result} takes new streams again")
             return
-        moved = draining.drain(database, publisher, found, over, _show_drain)
-    click.echo(f"\n{found} is drained: {moved} streams have moved, and it takes no new ones for an hour; stop it")
+        moved = draining.drain(database, publisher, result, over, _show_drain)
+    click.echo(f"\n{result} is drained: {moved} streams have moved, and it takes no new ones for an hour; stop it")
 
 
 def _show_drain(moved: int, left: int) -> None:

@@ -51,8 +51,8 @@ def put_webhook(
 def list_webhooks(*, data_dir: Path, **service: Any) -> None:
     """Print the endpoints with their states, one a line."""
     with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
-        for one in client.webhooks():
-            click.echo(as_json(one))
+        for webhook in client.webhooks():
+            click.echo(as_json(webhook))
 
 
 @run_webhook.command("delete")

@@ -111,7 +111,9 @@ def create_batch(caller: Identity, body: NewBatch) -> Response:
 def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
     """Store the same for up to 10,000 users; a repeated user gets one."""
     return create_all(
-        caller, body.drafts(), lambda made: {"created": sum(one.notification is not None for one in made)}
+        caller,
+        body.drafts(),
+        lambda made: {"created": sum(notification.notification is not None for notification in made)},
     )
 
 

@@ -107,8 +107,8 @@ def recover_many() -> Response:
     lasts = [grip.parse_last(text, keys) for text in body.last]
     known = [last for last in lasts if last]
     holds = recoveries.holds(wired.database, wired.settings, known, next_path=_next_path())
-    found = [holds[last].headers("GET") if last in holds else None for last in lasts]
-    return json_answer({"holds": found})
+    result = [holds[last].headers("GET") if last in holds else None for last in lasts]
+    return json_answer({"holds": result})
 
 
 @blueprint.get(f"{streams.NEXT_PATH}/<sealed>")

@@ -31,8 +31,8 @@ blueprint = Blueprint("types", "/api/types")
 def list_types(caller: Identity) -> Response:  # noqa: ARG001 - for anyone who is signed in
     """All entries."""
     with services().database.autocommit() as db:
-        found = type_catalogue.entries(db)
-    return json_answer({"types": [_shown(entry) for entry in found]})
+        result = type_catalogue.entries(db)
+    return json_answer({"types": [_shown(entry) for entry in result]})
 
 
 @blueprint.put("/<kind>")
@@ -76,6 +76,9 @@ def check_type(name: str) -> str:
 
 
 def _shown(entry: TypeEntry) -> dict[str, Any]:
-    channels = [{"channel": one.channel, "after": shown(one.after), "unless": one.unless} for one in entry.channels]
+    channels = [
+        {"channel": channel.channel, "after": shown(channel.after), "unless": channel.unless}
+        for channel in entry.channels
+    ]
     names = ("type", "label", "description", "category", "critical")
     return {name: getattr(entry, name) for name in names} | {"channels": channels}
