@@ -14,7 +14,7 @@ export interface PreferenceRule {
   until?: string | null;
 }
 
-/** What a user wants to get, and when. */
+/** A user's preferences: which channels, and at which times. */
 export interface Preferences {
   rules: readonly PreferenceRule[];
   /** Hours in which push and mail wait, on the clock of a time zone. */
@@ -69,6 +69,6 @@ export function isEnabled(
   { type, category, critical }: Pick<NotificationType, "type" | "category" | "critical">,
   channel: Channel,
 ): boolean {
-  const find = (wanted: string | null) => rules.find((rule) => rule.channel === channel && rule.scope === wanted);
+  const find = (target: string | null) => rules.find((rule) => rule.channel === channel && rule.scope === target);
   return critical || (find(type) ?? find(category) ?? find("*"))?.enabled !== false;
 }

@@ -80,6 +80,6 @@ export function NotificationPreferences({ className, channels }: NotificationPre
   );
 }
 
-function goesTo({ channels }: NotificationType, wanted: Channel): boolean {
-  return wanted === "inbox" || channels.some(({ channel }) => channel === wanted);
+function goesTo({ channels }: NotificationType, channel: Channel): boolean {
+  return channel === "inbox" || channels.some((step) => step.channel === channel);
 }
