@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 1 << 18  # of Linux
+CLONE_FS, CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x200, 0x20000, 0x1000, 0x4000, 1 << 18  # of Linux
 
 
 @contextmanager
@@ -30,6 +30,7 @@ def own_hosts(directory: Path, name: str) -> Iterator[Callable[..., None]]:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     lead_to()
+    working_directory = Path.cwd()
     before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
     try:
         call(libc.unshare(CLONE_NEWNS))
@@ -38,5 +39,7 @@ def own_hosts(directory: Path, name: str) -> Iterator[Callable[..., None]]:
         call(libc.mount(bytes(order), b"/etc/nsswitch.conf", None, MS_BIND, None))
         yield lead_to
     finally:
-        libc.setns(before, CLONE_NEWNS)
+        call(libc.unshare(CLONE_FS))  # threads that began meanwhile share the directories, and would forbid the return
+        call(libc.setns(before, CLONE_NEWNS))
         os.close(before)
+        os.chdir(working_directory)  # the return has left it
