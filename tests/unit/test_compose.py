@@ -58,6 +58,20 @@ def test_a_service_gets_no_secret_that_it_does_not_use(name: str, secrets: set[s
     assert set(SERVICES[name]["secrets"]) == secrets
 
 
+def test_the_relay_alone_may_be_given_a_way_out() -> None:
+    added = yaml.safe_load((ROOT / "deploy" / "compose-outbound.yml").read_text())
+
+    assert {name: service.get("networks") for name, service in added["services"].items()} == {
+        "api": None,
+        "relay": ["private", "outbound"],
+    }
+    documented = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text()))
+    for service in added["services"].values():
+        for name, value in service["environment"].items():
+            assert name in documented
+            assert value == f"${{{name}:-}}"
+
+
 def test_the_secrets_are_made_once_and_for_nobody_else(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir(mode=0o755)
     for _ in range(2):
