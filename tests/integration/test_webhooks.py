@@ -386,7 +386,11 @@ def test_two_relays_share_the_endpoints_without_repeats(
 
 
 def test_a_killed_relays_event_is_sent_again_under_its_id(
-    endpoint: Sink, create: Callable[..., None], settings: Settings, database: Database
+    endpoint: Sink,
+    create: Callable[..., None],
+    settings: Settings,
+    database: Database,
+    request: pytest.FixtureRequest,
 ) -> None:
     environ = {
         "PATH": os.environ["PATH"],
@@ -397,6 +401,7 @@ def test_a_killed_relays_event_is_sent_again_under_its_id(
     }
     create("1", "2", "3")
     running: list[subprocess.Popen[bytes]] = []
+    request.addfinalizer(lambda: list(map(subprocess.Popen.kill, running)))  # also after a failure
 
     def kill(_: Got) -> None:
         if len(endpoint.got) == 2:
