@@ -23,8 +23,17 @@ from tests.attack.conftest import Headers
 
 EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "6"))  # per operation, valid and invalid ones each
 CURSORS = {"after", "last_event_id"}  # any text is valid; a number is text in an address
-# Must be in the future; limited in total size and without NUL; need a key; must have nobody who is in "add" too.
-BEYOND_A_SCHEMA = {"expires_at", "send_at", "payload", "fold", "quiet", "remove"}
+BEYOND_A_SCHEMA = {
+    *("expires_at", "send_at"),  # in the future
+    "payload",  # limited in total size, and without NUL
+    *("fold", "quiet"),  # need a key
+    "remove",  # nobody who is in "add" too
+    "rules",  # one for a scope and a channel
+    *("timezone", "locale", "email"),  # in use
+    *("endpoint", "url"),  # an address that may be posted to
+    *("keys", "p256dh", "auth", "secret"),  # of the right length, or on the curve
+    *("channels", "after"),  # 30 days at the most
+}
 OUR_OWN: list[CheckFunction] = [positive_data_acceptance]  # replaced below, with these exceptions
 
 

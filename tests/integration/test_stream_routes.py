@@ -121,7 +121,7 @@ def test_streams_that_missed_nothing_are_held_on_together(
     opened["foreign"] = opened["foreign"].replace(grip.user_channel("foreign"), grip.user_channel("calm"))
     unknown = last(settings, START, "unknown")
     sent = [*opened.values(), unknown, "x"]
-    signed = {"Grip-Sig": signature(settings.pushpin_sig_key)}
+    signed = {"Grip-Sig": signature(settings.pushpin_sig_key), "Grip-Last": sent[0]}
     holds = client.post(streams.HOLDS_PATH, json={"last": sent}, headers=signed).json["holds"]  # type: ignore[index]
     assert [hold is not None for hold in holds] == [True, False, False, False, False, False]
     assert holds[0] == {
@@ -130,8 +130,10 @@ def test_streams_that_missed_nothing_are_held_on_together(
 
 
 def test_holds_are_for_the_proxy_alone(client: FlaskClient, settings: Settings) -> None:
-    for signed in ({}, {"Grip-Sig": signature(OTHER_KEY)}):
-        answer = client.post(streams.HOLDS_PATH, json={"last": [last(settings, START)]}, headers=signed)
+    sealed, ours = last(settings, START), signature(settings.pushpin_sig_key)
+    forged = {"Grip-Sig": ours, "Grip-Last": sealed.replace(grip.user_channel(USER), grip.user_channel("another"))}
+    for sent in ({}, {"Grip-Sig": signature(OTHER_KEY), "Grip-Last": sealed}, {"Grip-Sig": ours}, forged):
+        answer = client.post(streams.HOLDS_PATH, json={"last": [sealed]}, headers=sent)
         assert answer.status_code == 403
 
 

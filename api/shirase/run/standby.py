@@ -191,8 +191,8 @@ class Standby:
     async def _ask_about(self, requests: Sequence[_Request]) -> Sequence[Hold]:
         """The new holds of streams that missed nothing, by one request for all of them."""
         target = requests[0].target.removesuffix(NEXT_PATH) + HOLDS_PATH
-        others = [line for line in requests[0].head[1:] if not line.lower().startswith("grip-last:")]
-        head = [f"POST {target} HTTP/1.1", *others, "Content-Type: application/json"]
+        # With the first stream's Grip-Last, which no client can forge.
+        head = [f"POST {target} HTTP/1.1", *requests[0].head[1:], "Content-Type: application/json"]
         body = recoveries.encode([request.header("grip-last") for request in requests])
         answer = None
         with suppress(TimeoutError):

@@ -10,7 +10,8 @@ from apispec import APISpec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shirase.fields import KEY
+from shirase.access.tokens import MAX_USER_ID
+from shirase.fields import KEY, NO_CONTROL
 from shirase.settings import Settings
 from shirase.types import LARGEST_ID
 from shirase.web.blueprint import Blueprint, Endpoint, with_braces
@@ -40,6 +41,9 @@ In production your own backend signs it for the signed-in user, with the service
 TEXT_PARAMETERS = {
     "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^(?!everyone$)[A-Za-z0-9._:-]+$"},
     "key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY},
+    "kind": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
+    "name": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
+    "user_id": {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID, **NO_CONTROL},
 }
 
 

@@ -99,11 +99,11 @@ def recover() -> Response:
 def recover_many() -> Response:
     """The holds of those of many streams that missed nothing; a node's standby requests it."""
     wired = services()
-    if not _is_from_proxy():
+    keys = grip.sealing_keys(wired.settings)
+    if not _is_from_proxy() or grip.parse_last(request().headers.get("Grip-Last", ""), keys) is None:
         raise Forbidden(NOT_THE_PROXY)
     bodies.require(None)
     body = bodies.read(Recoveries)
-    keys = grip.sealing_keys(wired.settings)
     lasts = [grip.parse_last(text, keys) for text in body.last]
     known = [last for last in lasts if last]
     holds = recoveries.holds(wired.database, wired.settings, known, next_path=_next_path())

@@ -21,7 +21,7 @@ blueprint = Blueprint("webhooks", "/api/webhooks")
 @operation(Operation("List the webhooks", ADMIN, {200: ("Each with its state, without its secret", WebhooksView)}))
 def list_webhooks(caller: Identity) -> Response:  # noqa: ARG001 - the operation requires its scope
     """All of them."""
-    return json_answer({"webhooks": [_fields(notification) for notification in webhooks.page(services().database)]})
+    return json_answer({"webhooks": [_fields(webhook) for webhook in webhooks.page(services().database)]})
 
 
 @blueprint.put("/<name>")
