@@ -192,6 +192,7 @@ def test_no_figure_names_a_user(client: FlaskClient, create: Callable[[int], Non
         "result",
         "way",
         "node",
+        "channel",
         "what",
         "reason",
         "le",

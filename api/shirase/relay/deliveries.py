@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from shirase import metrics
 from shirase.errors import DatabaseUnavailable
+from shirase.policies import CHANNELS
 from shirase.relay.channels import Channel, Failed, Item, Outcome, Refused, Sent, Skipped, Split
 from shirase.store import claims
 from shirase.store.claims import Standing
@@ -28,6 +29,13 @@ LONGEST_RETRY = timedelta(hours=1)
 GIVE_UP = timedelta(days=1)  # after the first attempt
 RECORDED = 50  # outcomes recorded together
 RECORD = 1.0  # seconds until an outcome is recorded
+
+
+def export_counters() -> None:
+    """Export every count as 0 from the start, so that an alert sees the first failure as a rise."""
+    for channel in CHANNELS:
+        for result in (SENT, "retried", "held", SKIPPED, CANCELLED, DEAD):
+            metrics.DELIVERIES.labels(channel, result)
 
 
 def run(database: Database, channel: Channel, stop: threading.Event) -> None:

@@ -59,6 +59,7 @@ def run(
     ``reach`` are the channels outside the inbox; by default those of the settings.
     """
     reach = channels.configured(settings, database) if reach is None else reach
+    deliveries.export_counters()
     with ThreadPoolExecutor(2 + len(reach), "beside") as beside:
         # Each in its own thread, so that a hanging control port or mail server does not delay the others.
         running = [beside.submit(work, settings, database, stop) for work in (presence.run, webhooks.run)]

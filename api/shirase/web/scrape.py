@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.errors import DatabaseUnavailable
+from shirase.policies import CHANNELS
 from shirase.proxy.control import Http
 from shirase.proxy.nodes import statistics_of
 from shirase.settings import Settings
@@ -104,7 +105,7 @@ class _AtScrape(Collector):
             open_streams = registry.open_by_node(db)
             checks = registry.node_checks(db)
             behind_users, announced_at = announcements.lag(db)
-            outside = deliveries.waiting(db)
+            outside = dict.fromkeys(CHANNELS, (0, None)) | deliveries.waiting(db)
             dead = deliveries.count_dead(db)
         now = datetime.now(UTC)
         open_now = {node: open_streams.get(node, 0) for node in self._nodes} | {UNANNOUNCED: open_streams.get(None, 0)}
