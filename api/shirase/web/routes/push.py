@@ -1,5 +1,6 @@
 """Web Push: the service's key, and the caller's browsers."""
 
+from shirase.access.rate_limits import CHANGES
 from shirase.access.tokens import Identity
 from shirase.inbox import push
 from shirase.inbox.push import EndpointInput, SubscriptionInput
@@ -36,6 +37,7 @@ def push_key(caller: Identity) -> Response:  # noqa: ARG001 - any user may
         {204: ("It gets what the policies of types send to `web_push`", None)},
         body=SubscriptionInput,
         problems=(404, *bodies.PROBLEMS),
+        rate=CHANGES,
         description="The body is `PushSubscription.toJSON()`. A user has at most 20; the oldest give way."
         " A browser that was another user's is the caller's from then on.",
     )
@@ -56,6 +58,7 @@ def put_subscription(caller: Identity, body: SubscriptionInput) -> Response:
         {204: ("It gets nothing more, also if it got nothing", None)},
         body=EndpointInput,
         problems=bodies.PROBLEMS,
+        rate=CHANGES,
     )
 )
 def delete_subscription(caller: Identity, body: EndpointInput) -> Response:
