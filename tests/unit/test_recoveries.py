@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from shirase.run.recoveries import MOST, Hold, Recoveries, decode
+from tests.support.loop_thread import run_async
 
 HOLD = {"Grip-Hold": "stream"}
 
@@ -20,7 +21,7 @@ def hold_all(places: Sequence[str]) -> tuple[list[Hold], list[int]]:
         gathered: Recoveries[int] = Recoveries(ask)
         return await asyncio.gather(*(gathered.hold(place, number) for number, place in enumerate(places)))
 
-    return asyncio.run(run()), sizes
+    return run_async(run()), sizes
 
 
 def test_requests_that_arrive_together_are_asked_once() -> None:
