@@ -149,6 +149,7 @@ def inside(home: Path) -> int:
     try:
         with machine() as on:
             try:
+                on.require_registries()
                 install(on, page)
                 (home / "authority.pem").write_text(on.run(f"cat {CERTIFICATE}"))
                 trust = ssl.create_default_context(cafile=str(home / "authority.pem"))

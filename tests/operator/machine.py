@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pip
+
 ROOT = Path(__file__).parents[2]
 BOOT = Path(__file__).with_name("boot")
 BOOTED = 60.0  # seconds
@@ -92,6 +94,23 @@ class Machine:
             unpack = f"mkdir -p {to} && tar -C {to} --no-same-owner -x"
             subprocess.run([*self._enter(), "/bin/sh", "-c", unpack], stdin=packed.stdout, check=True)
             packed.wait()
+
+    def require_registries(self) -> None:
+        """Check that packages of Debian and of Python can be had from inside; this machine's pip asks for the latter.
+
+        Raises:
+            NoMachine: if they cannot.
+        """
+        packed = subprocess.Popen(["tar", "-C", Path(pip.__file__).parents[1], "-c", "pip"], stdout=subprocess.PIPE)
+        unpack = "mkdir -p /tmp/registries && tar -C /tmp/registries --no-same-owner -x"
+        subprocess.run([*self._enter(), "/bin/sh", "-c", unpack], stdin=packed.stdout, check=True)
+        packed.wait()
+        try:
+            self.run("apt-get update -q -o APT::Update::Error-Mode=any")
+            self.run("PYTHONPATH=/tmp/registries python3 -m pip download -q --no-deps -d /tmp/registries wheel")
+        except RuntimeError as exc:
+            raise NoMachine(f"skipped, an empty machine reaches no packages here: {str(exc).splitlines()[-1]}") from exc
+        self.run("rm -rf /tmp/registries")
 
     def _enter(self, *, online: bool = False) -> list[str]:
         init = self._init()
