@@ -43,6 +43,19 @@ def make_authority(directory: Path) -> Authority:
     return made
 
 
+_USAGE = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=False,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def _certificate(
     subject: str, key: EllipticCurvePrivateKey, issuer: str, signer: EllipticCurvePrivateKey, *, is_authority: bool
 ) -> x509.Certificate:
@@ -58,7 +71,14 @@ def _certificate(
         .not_valid_after(now + DAY)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
     )
-    if not is_authority:
+    # Python 3.13 verifies as strictly as RFC 5280 asks.
+    identifiers = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = builder.add_extension(identifiers, critical=False)
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    builder = builder.add_extension(signed_by, critical=False)
+    if is_authority:
+        builder = builder.add_extension(_USAGE, critical=True)
+    else:
         names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
         builder = builder.add_extension(names, critical=False)
     return builder.sign(signer, SHA256())

@@ -49,7 +49,13 @@ class Fragile:
         return devices
 
     def _read_again(self) -> int:
-        return sum(len(RECOVERED.findall(request)) for request in self.origin.answered if NEXT.match(request))
+        return sum(_streams_in(request) for request in self.origin.answered if NEXT.match(request))
+
+
+def _streams_in(request: bytes) -> int:
+    """Count the streams of a recovery; that of many has the first one in its header too."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    return len(RECOVERED.findall(body if request.startswith(b"POST ") else head))
 
 
 @pytest.fixture(scope="session")
