@@ -25,7 +25,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Letterbox:
-    """A channel that keeps what it is sent, and answers what it is told to."""
+    """A channel that keeps what it is sent, and returns the outcome that a test chose."""
 
     name = "email"
     batch = 20

@@ -118,10 +118,10 @@ def test_preferences_are_stored_and_sent_to_all_devices(api: Api) -> None:
         {"scope": "*", "channel": "email", "enabled": False, "until": None},
         {"scope": "a.b", "channel": "inbox", "enabled": False, "until": until},
     ]
-    wanted = {"rules": rules, "quiet": {"from": "22:00", "to": "07:00", "timezone": "Asia/Tokyo"}}
-    answer = api("PUT", "/preferences", wanted)
-    assert (answer.status_code, answer.json) == (200, wanted)
-    assert api("GET", "/preferences").json == wanted
+    chosen = {"rules": rules, "quiet": {"from": "22:00", "to": "07:00", "timezone": "Asia/Tokyo"}}
+    answer = api("PUT", "/preferences", chosen)
+    assert (answer.status_code, answer.json) == (200, chosen)
+    assert api("GET", "/preferences").json == chosen
     assert api("GET", "/preferences", user="7").json == {"rules": [], "quiet": None}
     poll: Any = api("GET", "/notifications/poll?timeout=1&after=").json
     assert api.log() == ["preferences"]

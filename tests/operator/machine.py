@@ -69,7 +69,7 @@ class Machine:
         """The output of commands that root types in it.
 
         Raises:
-            RuntimeError: if they fail, with what they said.
+            RuntimeError: if they fail, with their output.
         """
         online = any(name in commands for name in ONLINE)
         ended = subprocess.run(

@@ -171,7 +171,7 @@ def publish_places(database: Database, publisher: Publisher, places: Collection[
     part in a longer transaction. The relay publishes the latter after their commit.
     """
     if publisher.is_spared():
-        logger.info("%d of %d events are left to the relay", len(places), len(places))
+        logger.info("%d events are left to the relay: no control port answers", len(places))
         return
     try:
         committed_at = datetime.now(UTC)
