@@ -67,6 +67,7 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
         assert f"{node} is drained: {held} streams have moved" in drained.stdout
         assert open_at(made, node) == 0
         wait_until(lambda: open_at(made, stack.control_urls[1]) == DEVICES, BOUND, "not all came back")
+        wait_until(lambda: connected(devices) == DEVICES + held, BOUND, "not all were answered")
         connections = [device.connections for device in devices]
         stack.kill_pushpin(0)
         is_over.wait(1)  # so that events are created without it
@@ -116,6 +117,11 @@ def test_an_unknown_node_is_named_beside_the_known_ones(running: tuple[Service, 
 def open_at(made: Service, node: str) -> int:
     with made.database.autocommit() as db:
         return draining.count(db, node)
+
+
+def connected(devices: list[Device]) -> int:
+    """How many streams began: the registry has a stream before its browser has the answer."""
+    return sum(len(device.named("connected")) for device in devices)
 
 
 def positions(device: Device) -> list[int]:
