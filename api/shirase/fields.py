@@ -228,17 +228,16 @@ class Content:
         raise AttributeError(name)
 
 
+_DEFAULTS = {name: field.default for name, field in FIELDS.items()}
+
+
 def to_json(content: Content) -> dict[str, Any]:
     """The declared fields for JSON."""
-    shown: dict[str, Any] = {}
-    for name, field in FIELDS.items():
-        value = content.columns.get(name)
-        if value is None:
-            shown[name] = field.default
-        elif field.kind == "json":
-            shown[name] = orjson.Fragment(value)
-        else:
-            shown[name] = rfc3339(value) if field.kind == "time" else value
+    shown = _DEFAULTS.copy()
+    for name, value in content.columns.items():
+        if value is not None:
+            kind = FIELDS[name].kind
+            shown[name] = orjson.Fragment(value) if kind == "json" else rfc3339(value) if kind == "time" else value
     return shown
 
 

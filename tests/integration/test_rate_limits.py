@@ -58,8 +58,9 @@ def ask(client: FlaskClient, settings: Settings) -> Callable[..., TestResponse]:
 Ask = Callable[..., TestResponse]
 
 
-def test_whatever_a_user_changes_is_limited() -> None:
-    changes = [one for one in SERVICE if one.operation.access == USER and one.method != "GET"]
+@pytest.mark.parametrize("access", [USER, WRITE])
+def test_all_changes_by_users_and_producers_are_limited(access: str) -> None:
+    changes = [one for one in SERVICE if one.operation.access == access and one.method != "GET"]
     assert changes
     assert [f"{one.method} {one.path}" for one in changes if not one.operation.rate] == []
 

@@ -98,6 +98,7 @@ def announcement(caller: Identity, number: int) -> Response:  # noqa: ARG001 - t
         WRITE,
         {204: ("Nobody gets it any more, and it leaves the inboxes that have it", None)},
         problems=(404,),
+        rate=CREATES,
         description="Where more than 10,000 users have it, the relay finishes in the background.",
     )
 )

@@ -42,6 +42,7 @@ def put_keyed(caller: Identity, body: NewKeyed, key: str) -> Response:
         {204: ("It is gone, also if there was none", None)},
         query=RetractQuery,
         problems=(422,),
+        rate=CREATES,
         description="Without `user_id`, from everyone who has one. What is scheduled under the key is cancelled.",
     )
 )

@@ -1,6 +1,6 @@
 """Preferences of the caller, and the contacts of users."""
 
-from shirase.access.rate_limits import CHANGES
+from shirase.access.rate_limits import CHANGES, CREATES
 from shirase.access.tokens import WRITE, Identity
 from shirase.inbox import preferences
 from shirase.inbox.drafts import UserOnly, check
@@ -53,6 +53,7 @@ def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
         {200: ("As it is now", ContactView)},
         body=ContactInput,
         problems=bodies.PROBLEMS,
+        rate=CREATES,
         description="The language and the time zone are those of the mail. What is left out is removed.",
     )
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import WRITE, Identity
 from shirase.fields import rfc3339, to_json
 from shirase.inbox import scheduled
@@ -37,7 +38,9 @@ def scheduled_list(caller: Identity, query: ScheduledQuery) -> Response:
 
 @blueprint.delete("/<int:number>")
 @operation(
-    Operation("Cancel something that one has scheduled", WRITE, {204: ("Cancelled", None)}, problems=(404,)),
+    Operation(
+        "Cancel something that one has scheduled", WRITE, {204: ("Cancelled", None)}, problems=(404,), rate=CREATES
+    ),
 )
 def cancel(caller: Identity, number: int) -> Response:
     """Delete a scheduled notification that has not been sent."""

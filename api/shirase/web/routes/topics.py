@@ -1,5 +1,6 @@
 """Topics: who is a member."""
 
+from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import WRITE, Identity
 from shirase.inbox import announcements
 from shirase.inbox.drafts import MemberChange, check_topic
@@ -21,6 +22,7 @@ blueprint = Blueprint("topics", "/api/topics")
         {200: ("How many were not members, and how many were", MembersChangedView)},
         body=MemberChange,
         problems=bodies.PROBLEMS,
+        rate=CREATES,
         description="At most 10,000 users in all. Who joins gets what is announced from then on.",
     )
 )
@@ -56,6 +58,7 @@ def members(caller: Identity, query: MembersQuery, topic: str) -> Response:  # n
         WRITE,
         {204: ("It has no members any more", None)},
         problems=(422,),
+        rate=CREATES,
         description="What was announced stays where it is. Whose token names the topic keeps it.",
     )
 )
