@@ -1,5 +1,6 @@
 """Run it: ``python -m tests.cluster``. Exit 0 if all holds, or in one line if there is no engine here."""
 
+import signal
 import sys
 import tempfile
 import threading
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.cluster.composition import SERVICES, Composition, Device, wait_until
+from tests.cluster.composition import HOST, PROJECT, SERVICES, USER, WEB_PORT, Composition, Device, wait_until
 from tests.cluster.engine import NoEngine, build, engine, run
 
 STREAMS = 5
@@ -32,6 +33,23 @@ def check_delivery(composition: Composition) -> str:
     assert composition.create("first") == 201
     wait_until(lambda: device.titles == ["first"], 10, "a notification arrives")
     return "a notification arrives"
+
+
+def check_outbound(composition: Composition) -> str:
+    """Mail, by a password that is a file, and a webhook leave by the relay; the key of Web Push is a file too."""
+    http, kind = composition.http, "cluster.outbound"
+    entry = {"label": kind, "channels": [{"channel": "email"}]}
+    for path, body in (
+        (f"/api/types/{kind}", entry),
+        (f"/api/users/{USER}/contact", {"email": "aiko@example.com"}),
+        ("/api/webhooks/sink", {"url": f"http://{HOST}:{WEB_PORT}/hook", "types": [kind]}),
+    ):
+        http.put(path, json=body).raise_for_status()
+    assert http.get("/api/push/key").json()["public_key"]
+    assert composition.create("outbound", kind) == 201
+    expected = {"mail: outbound", "webhook: outbound"}
+    wait_until(lambda: expected <= set(composition.logs("sink")), BACK, f"{expected} at the sink")
+    return "mail over TLS with a password, and a webhook"
 
 
 def check_kills(composition: Composition) -> str:
@@ -61,7 +79,9 @@ def check_moved_address(composition: Composition) -> str:
     assert refused == 503, refused
     image = composition.environ["SHIRASE_IMAGE"]
     # Whoever comes next gets the address that is free.
-    holders = [run("docker", "run", "-d", "--rm", f"--network={network}", image, "sleep", "600") for _ in range(2)]
+    label = f"--label=com.docker.compose.project={PROJECT}"  # by which the composition's end removes it
+    hold = ["docker", "run", "-d", "--rm", label, f"--network={network}", image, "sleep", "600"]
+    holders = [run(*hold) for _ in range(2)]
     try:
         composition.compose("start", "api")
         wait_until(lambda: composition.inspect("api", "{{.State.Health.Status}}") == "healthy", BACK, "api is healthy")
@@ -129,6 +149,7 @@ def check_stops(composition: Composition) -> str:
 CHECKS: tuple[Callable[[Composition], str], ...] = (
     check_isolation,
     check_delivery,
+    check_outbound,
     check_moved_address,
     check_kills,
     check_upgrade,
@@ -144,20 +165,17 @@ def report(line: str) -> None:
 
 def main() -> int:
     """Build, run, check, remove."""
-    failed = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is removed then too
+    begun, failed = time.monotonic(), 0
     try:
         with engine(), tempfile.TemporaryDirectory(prefix="shirase-cluster-") as home:
-            report("building the images")
-            composition = Composition(Path(home), build())
+            images = build()
+            report(f"ok      the images are built ({time.monotonic() - begun:.0f} s)")
+            composition = Composition(Path(home), images)
             try:
                 composition.up()
                 composition.sign_in()
-                for check in CHECKS:
-                    try:
-                        report(f"ok      {check(composition)}")
-                    except Exception as exc:  # noqa: BLE001 - the others are still worth a look
-                        failed += 1
-                        report(f"FAILED  {check.__name__}: {exc}")
+                failed = sum(not passes(check, composition) for check in CHECKS)
                 if failed:
                     report(composition.compose("logs", "--tail", "30"))
             finally:
@@ -165,7 +183,19 @@ def main() -> int:
     except NoEngine as exc:
         report(f"cluster: {exc}; nothing was checked")
         return 0
+    report(f"cluster: {len(CHECKS) - failed} of {len(CHECKS)} hold ({time.monotonic() - begun:.0f} s)")
     return int(bool(failed))
+
+
+def passes(check: Callable[[Composition], str], composition: Composition) -> bool:
+    """Run one check and report it; the others are worth a look if it fails."""
+    begun = time.monotonic()
+    try:
+        report(f"ok      {check(composition)} ({time.monotonic() - begun:.0f} s)")
+    except Exception as exc:  # noqa: BLE001
+        report(f"FAILED  {check.__name__}: {exc}")
+        return False
+    return True
 
 
 sys.exit(main())

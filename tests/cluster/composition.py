@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import socket
+import sysconfig
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,12 +13,17 @@ from pathlib import Path
 
 import httpx
 
-from tests.cluster.engine import ROOT, run
+from tests.cluster.engine import ROOT, remove, run
+from tests.support.certificates import make_authority
 from tests.support.held_stream import HeldStream
 
 PROJECT = "shirase-cluster"
+HOST, MAIL_PORT, WEB_PORT, PASSWORD = "sink.example.com", 1587, 8080, "p" * 24
+FILES = ("docker-compose.yml", *(f"deploy/compose-{name}.yml" for name in ("outbound", "mail", "push")))
+SINK = Path(__file__).with_name("sink.py")
 SERVICES = ("postgres", "api", "relay", "pushpin")
 USER = "aiko"
+SCOPES = "notifications:write notifications:admin"
 
 
 class Composition:
@@ -28,29 +34,48 @@ class Composition:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         run(str(ROOT / "deploy/make-secrets"), str(home / "secrets"))
+        (home / "secrets/smtp_password").write_text(PASSWORD)
+        (home / "certificates").mkdir()
+        make_authority(home / "certificates", HOST)
         limit = min(262_144, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        self._compose = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        program = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        files = [*(ROOT / name for name in FILES), SINK.with_suffix(".yml")]
+        self._compose = [*program, *(word for path in files for word in ("-f", str(path))), "-p", PROJECT]
         self.environ = {
             **images,
             "SECRETS": str(home / "secrets"),
             "PUBLISH": self.url.removeprefix("http://"),
+            "PUBLIC_URL": self.url,
             "FILE_LIMIT": str(limit),
+            "SMTP_HOST": HOST,
+            "SMTP_PORT": str(MAIL_PORT),
+            "SMTP_USER": "shirase",
+            "MAIL_FROM": "shirase@example.com",
+            "MAIL_WINDOW": "0",
+            "VAPID_CONTACT": "ops@example.com",
+            "OUTBOUND_PRIVATE_HOSTS": HOST,
+            "CERTIFICATES": str(home / "certificates"),
+            "PACKAGES": sysconfig.get_path("purelib"),
+            "SINK": str(SINK),
+            "SMTP_PASSWORD": PASSWORD,
+            "WEB_PORT": str(WEB_PORT),
         }
         self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
 
     def compose(self, *arguments: str, **environ: str) -> str:
         """Run a command of docker compose."""
-        return run(*self._compose, "-p", PROJECT, *arguments, env={**self.environ, **environ})
+        return run(*self._compose, *arguments, env={**self.environ, **environ})
 
     def up(self) -> None:
         """Start all of it, and wait until it serves."""
+        remove(PROJECT)  # what a run that was killed may have left
         self.compose("up", "-d", "--no-build")
         self.wait_ready()
 
     def down(self) -> None:
         """Remove everything."""
         self.http.close()
-        self.compose("down", "-v", "--remove-orphans", "-t", "5")
+        remove(PROJECT)
 
     def wait_ready(self, timeout: float = 60) -> float:
         """Wait until handlers answer through the node; the seconds that it took."""
@@ -60,13 +85,13 @@ class Composition:
 
     def sign_in(self) -> None:
         """Get a token from the command that is in the image."""
-        command = ["shirase", "token", "--user", USER, "--scope", "notifications:write", "--ttl", "36000"]
+        command = ["shirase", "token", "--user", USER, "--scope", SCOPES, "--ttl", "36000"]
         token = self.compose("exec", "-T", "api", *command).strip()
         self.http.headers["Authorization"] = f"Bearer {token}"
 
-    def create(self, title: str) -> int:
+    def create(self, title: str, kind: str = "cluster") -> int:
         """Create a notification, once; the status, or 0 if nothing answered."""
-        body = {"user_id": USER, "type": "cluster", "title": title, "message": ""}
+        body = {"user_id": USER, "type": kind, "title": title, "message": ""}
         try:
             return self.http.post("/api/notifications", json=body).status_code
         except httpx.HTTPError:
@@ -75,6 +100,10 @@ class Composition:
     def container(self, service: str) -> str:
         """Its id."""
         return self.compose("ps", "-q", service).strip()
+
+    def logs(self, service: str) -> list[str]:
+        """The lines that it has printed."""
+        return run("docker", "logs", self.container(service)).splitlines()
 
     def inspect(self, service: str, template: str) -> str:
         """What the engine says of it."""

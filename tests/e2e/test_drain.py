@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
+from shirase.run import self_drain
 from shirase.store import draining
 from tests.support.balancer import balancer
 from tests.support.browser_like import Browsers, Device
@@ -80,6 +81,23 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
     assert [device.connections for device in devices] == connections
     closings = [event.json for device in devices for event in device.named("closing")]
     assert closings == [{"reason": "draining", "reconnect": True}] * held
+
+
+def test_a_node_that_stops_moves_its_streams_first(running: tuple[Service, str]) -> None:
+    made, url = running
+    stack, node = made.stack, made.stack.control_urls[0]
+    devices = [made.browsers.open(url, stack.token(f"user-{n}")) for n in range(DEVICES)]
+    for device in devices:
+        device.wait(lambda one: one.named("connected"))
+    held = open_at(made, node)
+    assert 0 < held < DEVICES
+    self_drain.drain(stack.proxies[0], node, stack.settings.pushpin_sig_key.encode(), OVER, lambda: False)
+    assert open_at(made, node) == 0
+    wait_until(lambda: connected(devices) == DEVICES + held, BOUND, "not all were answered")
+    closings = [event.json for device in devices for event in device.named("closing")]
+    assert closings == [{"reason": "draining", "reconnect": True}] * held
+    # One that starts again takes streams soon.
+    wait_until(lambda: httpx.get(f"{stack.urls[0]}/livez/open").status_code == 200, BOUND, "it takes none")
 
 
 def test_a_node_that_is_drained_takes_streams_again_if_undone(running: tuple[Service, str]) -> None:

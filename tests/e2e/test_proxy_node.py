@@ -183,6 +183,46 @@ def test_the_command_runs_a_node_with_its_standby(tmp_path: Path) -> None:
         node.kill()
 
 
+def test_a_node_without_handlers_stops_undrained(tmp_path: Path) -> None:
+    port, origin = free_row(5)[0], f"127.0.0.1:{free_ports(1)[0]}"
+    command = [sys.executable, "-m", "shirase", "proxy", "--origin", origin, "--port", str(port), "--drain", "60"]
+    environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32}
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        node = Child(
+            "node", [*command, "--host", "127.0.0.1", "--data-dir", str(tmp_path)], environ, mark=str(tmp_path)
+        )
+        node.start(output)
+    try:
+        wait_until(lambda: is_alive(port), READY_TIMEOUT, log.read_text)
+        node.signal(signal.SIGTERM)
+        wait_until(lambda: node.exit_code() is not None, READY_TIMEOUT, log.read_text)
+        assert (node.exit_code(), family(str(run_directory(tmp_path)))) == (0, [])
+        assert "the handlers do not answer" in log.read_text()
+    finally:
+        node.kill()
+
+
+def is_alive(port: int) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/livez", trust_env=False).is_success
+    return False
+
+
+def test_a_drain_needs_the_nodes_name(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "shirase", "proxy", "--origin", "127.0.0.1:1", "--drain", "5"]
+    ended = subprocess.run(
+        [*command, "--control-host", "0.0.0.0", "--data-dir", str(tmp_path)],  # noqa: S104
+        env={**os.environ, "PUSHPIN_SIG_KEY": "k" * 32},
+        capture_output=True,
+        text=True,
+        timeout=READY_TIMEOUT,
+        check=False,
+    )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "--drain: needs --control-url" in ended.stderr
+
+
 @pytest.mark.parametrize("origin", ["8000", "127.0.0.1", "http://127.0.0.1:8000", "a b:1"])
 def test_an_origin_that_is_no_address_is_one_line(tmp_path: Path, origin: str) -> None:
     environ = {**os.environ, "PUSHPIN_SIG_KEY": "k" * 32}

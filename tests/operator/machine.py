@@ -1,6 +1,7 @@
 """An empty Debian machine with systemd as process 1, in namespaces of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,13 @@ BOOTED = 60.0  # seconds
 GROUPS = (Path("/sys/fs/cgroup/shirase-operator"), Path("/sys/fs/cgroup/unified/shirase-operator"))
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ONLINE = ("apt-get", "pip ")  # what needs the network of the host
+# Debian has these: a mirror without one is incomplete. Any other name may be a mistake of the page.
+PACKAGES = frozenset({"certbot", "curl", "nginx", "postgresql", "pushpin", "python3-venv"})
+_MISSING = re.compile(
+    r"^E: (?:Unable to locate package |Package ')([a-z0-9.+-]+)(?:$|' has no installation candidate)", re.MULTILINE
+)
+# deploy/requirements.txt was made by a registry that had each of its versions.
+_NO_DISTRIBUTION = re.compile(r"^ERROR: No matching distribution found for (\S+==\S+)", re.MULTILINE)
 
 
 class NoMachine(Exception):
@@ -69,7 +77,8 @@ class Machine:
         """The output of commands that root types in it.
 
         Raises:
-            RuntimeError: if they fail, with their output.
+            NoMachine: if a registry lacks a package.
+            RuntimeError: if they fail for any other reason, with their output.
         """
         online = any(name in commands for name in ONLINE)
         ended = subprocess.run(
@@ -82,6 +91,8 @@ class Machine:
             env={**(_of_registries() if online else {}), "PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"},
         )
         if check and ended.returncode:
+            if package := lacking(ended.stdout):
+                raise NoMachine(f"skipped, the registry here has no {package}")
             raise RuntimeError(f"exit code {ended.returncode}:\n{commands}\n{ended.stdout[-4000:]}")
         return ended.stdout
 
@@ -148,6 +159,15 @@ class Machine:
         for place in GROUPS:
             with suppress(OSError):
                 place.rmdir()
+
+
+def lacking(output: str) -> str:
+    """The package that a registry lacks, by the output of apt-get or pip; empty if the commands are at fault."""
+    if match := _MISSING.search(output):
+        return match[1] if match[1] in PACKAGES else ""
+    if "require a different python version" in output:
+        return ""
+    return match[1] if (match := _NO_DISTRIBUTION.search(output)) else ""
 
 
 def _of_registries() -> dict[str, str]:

@@ -16,7 +16,7 @@ DAY = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Authority:
-    """Its own certificate, alone in a file and in a directory as OpenSSL wants it, and one for ``localhost``."""
+    """Its own certificate, alone in a file and in a directory as OpenSSL wants it, and one for a host."""
 
     file: Path
     directory: Path
@@ -24,17 +24,17 @@ class Authority:
     key: Path
 
 
-def make_authority(directory: Path) -> Authority:
+def make_authority(directory: Path, host: str = "localhost") -> Authority:
     """Make all of it."""
     own_key, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
     own = _certificate("a company", own_key, "a company", own_key, is_authority=True)
-    served = _certificate("localhost", key, "a company", own_key, is_authority=False)
+    served = _certificate(host, key, "a company", own_key, is_authority=False)
     (directory / "authorities").mkdir()
     made = Authority(
         directory / "authorities" / "company.pem",
         directory / "authorities",
-        directory / "localhost.pem",
-        directory / "localhost.key",
+        directory / "host.pem",
+        directory / "host.key",
     )
     made.file.write_bytes(own.public_bytes(Encoding.PEM))
     made.certificate.write_bytes(served.public_bytes(Encoding.PEM))
@@ -79,6 +79,6 @@ def _certificate(
     if is_authority:
         builder = builder.add_extension(_USAGE, critical=True)
     else:
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        names = x509.SubjectAlternativeName([x509.DNSName(subject)])
         builder = builder.add_extension(names, critical=False)
     return builder.sign(signer, SHA256())

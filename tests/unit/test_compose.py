@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from shirase.run.cli import main
+from shirase.vapid import PushKey
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -70,6 +71,20 @@ def test_the_relay_alone_may_be_given_a_way_out() -> None:
         for name, value in service["environment"].items():
             assert name in documented
             assert value == f"${{{name}:-}}"
+            assert name.removesuffix("_FILE") not in {"SMTP_PASSWORD", "VAPID_PRIVATE_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("file", "secret", "services"),
+    [("mail", "smtp_password", {"relay"}), ("push", "vapid_private_key", {"api", "relay"})],
+)
+def test_a_secret_of_outbound_delivery_is_a_file(file: str, secret: str, services: set[str]) -> None:
+    added = yaml.safe_load((ROOT / f"deploy/compose-{file}.yml").read_text())
+    assert set(added["services"]) == services
+    assert set(added["secrets"]) == {secret}
+    for service in added["services"].values():
+        assert service["secrets"] == [secret]
+        assert service["environment"][f"{secret.upper()}_FILE"] == f"/run/secrets/{secret}"
 
 
 def test_the_secrets_are_made_once_and_for_nobody_else(tmp_path: Path) -> None:
@@ -77,8 +92,9 @@ def test_the_secrets_are_made_once_and_for_nobody_else(tmp_path: Path) -> None:
     for _ in range(2):
         subprocess.run([ROOT / "deploy/make-secrets", tmp_path / "secrets"], check=True)
         made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-        assert set(made) == SECRETS
-    assert len(set(made.values())) == len(SECRETS)
+        assert set(made) == SECRETS | {"vapid_private_key"}
+    assert len(set(made.values())) == len(made)
+    assert PushKey(made["vapid_private_key"], "ops@example.com").public
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
 
 

@@ -136,6 +136,7 @@ NODE = "http://[::1]:5561"
 def test_only_a_sealed_header_names_a_node(made: str) -> None:
     for key in KEYS:
         assert grip.parse_node(made.format(grip.name_node(key, NODE)), KEYS) == NODE
+        assert grip.parse_node(made.format(grip.name_node(key, NODE)), KEYS, grip.DRAIN) is None
     assert grip.parse_node(made.format(grip.name_node(b"m" * 32, NODE)), KEYS) is None
 
 

@@ -1,10 +1,12 @@
 """The manifests of ``deploy/kubernetes``: what they set exists, what they open is needed, and schemas accept them."""
 
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from click.testing import CliRunner
 
 from shirase import __version__
 from shirase.flask.app import create_app
+from shirase.run import proxy, self_drain
 from shirase.run.cli import main
 from shirase.run.standby import ALIVE, OPEN
 from shirase.settings import ProxySettings, Settings
@@ -149,6 +152,11 @@ def test_a_nodes_life_depends_on_itself_alone() -> None:
     assert {ports("node")[probe["port"]] for probe in probes.values()} == {int(option("node", "port"))}
 
 
+def test_a_node_has_the_time_that_its_drain_takes() -> None:
+    longest = float(option("node", "drain")) + self_drain.LATE + self_drain.TIMEOUT + proxy.GRACE
+    assert pod("node")["spec"]["terminationGracePeriodSeconds"] >= longest
+
+
 def test_the_handlers_are_asked_what_they_answer(tmp_path: Path) -> None:
     app = create_app(replace(NOWHERE, database_url=f"sqlite:///{tmp_path}/none.db"))
     paths = {rule.rule for rule in app.url_map.iter_rules()}
@@ -256,15 +264,59 @@ def test_kubernetes_schemas_accept_the_base(release: str) -> None:
         kubernetes_validate.validate(found, release, strict=True)
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which has kustomize, is not installed")
-@pytest.mark.parametrize("overlay", ["base", "example"])
-def test_kustomize_renders_it_and_schemas_accept_it(overlay: str) -> None:
-    command = ["kubectl", "kustomize", str(KUBERNETES / overlay)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+needs_kustomize = pytest.mark.skipif(
+    not shutil.which("kubectl"), reason="kubectl, which has kustomize, is not installed"
+)
+
+
+def render(overlay: Path) -> list[Manifest]:
+    text = subprocess.run(
+        ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     rendered = list(yaml.safe_load_all(text))
     for found in rendered:
         if not found["apiVersion"].startswith(OPERATORS):
             kubernetes_validate.validate(found, RELEASES[-1], strict=True)
+    return rendered
+
+
+@needs_kustomize
+@pytest.mark.parametrize(
+    ("component", "key", "parts"),
+    [("mail", "smtp_password", {"relay"}), ("push", "vapid_private_key", {"handlers", "relay"})],
+)
+def test_a_component_gives_a_secret_to_who_uses_it(tmp_path: Path, component: str, key: str, parts: set[str]) -> None:
+    above = os.path.relpath(KUBERNETES, tmp_path)
+    overlay = {"resources": [f"{above}/base"], "components": [f"{above}/components/{component}"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    file, given = {"name": f"{key.upper()}_FILE", "value": f"/run/secrets/shirase/{key}"}, set()
+    for found in render(tmp_path):
+        spec = found.get("spec", {}).get("template", {}).get("spec", {})
+        (secrets,) = [one["secret"] for one in spec.get("volumes", []) if "secret" in one] or [{"items": []}]
+        is_used = any(file in one["env"] for one in spec.get("containers", []))
+        assert ({"key": key, "path": key} in secrets["items"]) is is_used
+        if is_used:
+            given.add(found["metadata"]["labels"][PART])
+    assert given == parts
+
+
+def test_only_relays_reach_the_internet() -> None:
+    inside, outside = manifests(KUBERNETES / "components/egress/policies.yaml")
+    assert outside["spec"]["podSelector"]["matchExpressions"] == [{"key": PART, "operator": "In", "values": ["relay"]}]
+    assert set(inside["spec"]["podSelector"]["matchExpressions"][0]["values"]) == set(WORKLOADS) - {"node"}
+    for policy in (inside, outside):
+        kubernetes_validate.validate(policy, RELEASES[0], strict=True)
+    (rule,) = outside["spec"]["egress"]
+    assert {port["port"] for port in rule["ports"]} == {443, 465, 587}
+    closed = [network for peer in rule["to"] for network in map(ip_network, peer["ipBlock"]["except"])]
+    for address in ("10.1.2.3", "192.168.1.1", "169.254.169.254", "127.0.0.1", "fd00::1", "fe80::1"):
+        assert any(ip_address(address) in network for network in closed), address
+
+
+@needs_kustomize
+@pytest.mark.parametrize("overlay", ["base", "example"])
+def test_kustomize_renders_it_and_schemas_accept_it(overlay: str) -> None:
+    rendered = render(KUBERNETES / overlay)
     if overlay == "example":
         _check_example({(found["kind"], found["metadata"]["name"]): found for found in rendered}, rendered)
 

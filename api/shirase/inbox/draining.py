@@ -17,6 +17,7 @@ from shirase.store.registry import node_checks
 
 FRESH = 1.0  # seconds after which a handler asks again which nodes are being drained
 LASTS = timedelta(hours=1)  # after the end of a drain, for the operator to stop the node
+LAPSES = timedelta(seconds=3)  # after the last step of a node's own drain: a node that starts again takes streams
 STEP = 0.5  # seconds between two batches
 QUIET = 3.0  # seconds without a stream after which a node is drained: longer than FRESH
 LATE = 60.0  # seconds that streams may still come, after the time over which they are spread
@@ -84,22 +85,14 @@ def drain(database: Database, publisher: Publisher, node: str, seconds: float, s
     Raises:
         NotDrained: if streams keep coming, or the node does not accept their end.
     """
-    now = datetime.now(UTC)
-    with database.transaction() as db:
-        draining.begin(db, node, now, now + timedelta(seconds=seconds + LATE) + LASTS)
+    _begin(database, node, timedelta(seconds=seconds + LATE) + LASTS)
     moved, began, quiet_since = 0, time.monotonic(), time.monotonic()
     while time.monotonic() - quiet_since < QUIET:
-        with database.autocommit() as db:
-            left = draining.count(db, node)
-            rounds = max(1, int((began + seconds - time.monotonic()) / STEP))
-            ids = draining.some(db, node, min(BATCH, ceil(left / rounds)))
-        if ids:
-            with database.transaction(durable=False) as db:
-                ended = registry.end(db, ids, connections.DRAINING, datetime.now(UTC))
-            connections.publish_closings(database, publisher, ended)
-            moved += len(ended)
+        ended, left = _move_some(database, publisher, node, began + seconds - time.monotonic())
+        moved += ended
+        if ended:
             quiet_since = time.monotonic()
-        show(moved, max(0, left - len(ids)))
+        show(moved, left)
         if time.monotonic() - began > seconds + LATE:
             raise NotDrained(f"streams keep coming to {node}: {left} are open. Does the balancer ask its /livez/open?")
         time.sleep(STEP)
@@ -108,6 +101,42 @@ def drain(database: Database, publisher: Publisher, node: str, seconds: float, s
     if waiting:
         raise NotDrained(f"{node} has not accepted the end of {waiting} streams: is its control port up?")
     return moved
+
+
+def drain_step(database: Database, publisher: Publisher, name: str, seconds: float) -> tuple[int, int]:
+    """One step of the drain that a node asks for before it stops, twice a second; how many moved, and are left.
+
+    Args:
+        database: has the registry.
+        publisher: sends the closings.
+        name: of the node, its address in ``GRIP_URL``.
+        seconds: over which those that are left are spread.
+
+    Raises:
+        NotDrained: if there is no such node, or no other one takes its streams.
+    """
+    node = find(database, publisher, name)
+    _begin(database, node, LAPSES)
+    return _move_some(database, publisher, node, seconds)
+
+
+def _begin(database: Database, node: str, lasts: timedelta) -> None:
+    now = datetime.now(UTC)
+    with database.transaction() as db:
+        draining.begin(db, node, now, now + lasts)
+
+
+def _move_some(database: Database, publisher: Publisher, node: str, seconds: float) -> tuple[int, int]:
+    """End a share of the streams, so that all are ended in that time; how many, and how many are left."""
+    with database.autocommit() as db:
+        left = draining.count(db, node)
+        ids = draining.some(db, node, min(BATCH, ceil(left / max(1, int(seconds / STEP)))))
+    if not ids:
+        return 0, left
+    with database.transaction(durable=False) as db:
+        ended = registry.end(db, ids, connections.DRAINING, datetime.now(UTC))
+    connections.publish_closings(database, publisher, ended)
+    return len(ended), max(0, left - len(ids))
 
 
 def undo(database: Database, node: str) -> None:

@@ -29,6 +29,7 @@ from shirase.types import Position, StreamConnection
 PATH = "/api/sse/notifications"
 NEXT_PATH = "/api/sse/next"  # the same for all streams, which Grip-Last identifies; hosts prepend their prefix
 HOLDS_PATH = f"{NEXT_PATH}/holds"  # of many streams, for a node's standby
+DRAIN_PATH = f"{NEXT_PATH}/drain"  # a step of a node's own drain
 PAGE = "page"
 SHORTEST_HOLD = 5  # seconds for which Pushpin holds a long poll at the least
 # Seconds for which the URL of a page is valid. The proxy fetches it at once, and retries for half a minute.

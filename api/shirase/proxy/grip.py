@@ -26,6 +26,8 @@ AGAIN = 2  # seconds until the proxy retries a recovery that could not be answer
 HEARTBEAT = r'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'  # in Pushpin's cstring format
 
 NODE = "Grip-Node"  # the header with the node's name, which the proxy strips from clients' requests
+DRAIN = "Grip-Drain"  # the same, from a node that asks to be drained
+_PURPOSE = {NODE: "node", DRAIN: "drain"}  # of a header's seal
 LATE = 60  # seconds after the end of a long poll in which its repeated request is accepted
 
 _WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
@@ -127,19 +129,19 @@ def parse_polling(header: str, user_id: str, keys: Sequence[bytes]) -> str | Non
 # --- nodes ------------------------------------------------------------------------------------------------------
 
 
-def name_node(key: bytes, name: str) -> str:
-    """The value of ``NODE`` with which a standby names its node to the handlers."""
-    return f"{name} {seals.seal(key, 'node', name)}"
+def name_node(key: bytes, name: str, header: str = NODE) -> str:
+    """The value of the header ``NODE`` or ``DRAIN`` with which a node names itself to the handlers."""
+    return f"{name} {seals.seal(key, _PURPOSE[header], name)}"
 
 
 @lru_cache(SIGNATURES)
-def parse_node(header: str, keys: tuple[bytes, ...]) -> str | None:
-    """The node's name in ``NODE``; ``None`` if there is none, sealed by us.
+def parse_node(value: str, keys: tuple[bytes, ...], header: str = NODE) -> str | None:
+    """The node's name in ``NODE`` or ``DRAIN``; ``None`` if there is none, sealed by us for that header.
 
     The seal is why a client cannot name a node: the proxy strips ``Grip-Node`` but not ``Grip_Node`` from its request.
     """
     return next(
-        (name for name, sealed in _NODE.findall(header) if seals.is_sealed(sealed, keys, "node", name)),
+        (name for name, sealed in _NODE.findall(value) if seals.is_sealed(sealed, keys, _PURPOSE[header], name)),
         None,
     )
 

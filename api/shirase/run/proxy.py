@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from shirase.run.node import (
     SLACK,
@@ -19,8 +20,12 @@ POLL = 0.1  # seconds between two checks of the node
 GRACE = 6.0  # seconds that it may take to stop
 
 
-def run_proxy(config: ProxyConfig) -> int:
+def run_proxy(config: ProxyConfig, drain: Callable[[Callable[[], bool]], None] | None = None) -> int:
     """Run a Pushpin node until it ends, or until SIGINT or SIGTERM; returns the exit code.
+
+    Args:
+        config: the node.
+        drain: called before a stop; it returns early if its argument does: at a second signal, or if the node ends.
 
     Raises:
         ProxyMissing: if Pushpin is not installed.
@@ -38,6 +43,8 @@ def run_proxy(config: ProxyConfig) -> int:
             while not stopping and child.exit_code() is None:
                 reap_orphans({child.pid} if child.pid else set())
                 time.sleep(POLL)
+            if drain and stopping:
+                drain(lambda: len(stopping) > 1 or child.exit_code() is not None)
         return 0 if stopping else 1
     finally:
         child.stop(GRACE)

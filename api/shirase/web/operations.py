@@ -6,6 +6,7 @@ from shirase.web.routes import (
     health,
     inbox,
     keyed,
+    nodes,
     notifications,
     preferences,
     push,
@@ -21,6 +22,7 @@ from shirase.web.routes import (
 
 FOR_HOSTS = (
     *streams.blueprint.endpoints,
+    *nodes.blueprint.endpoints,
     *connections.blueprint.endpoints,
     *notifications.blueprint.endpoints,
     *inbox.blueprint.endpoints,

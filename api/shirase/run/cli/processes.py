@@ -5,18 +5,20 @@ import signal
 import sys
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from shirase import logs, metrics
-from shirase.errors import ShiraseError
+from shirase.errors import SettingsError, ShiraseError
 from shirase.inbox import draining
 from shirase.inbox.services import wire
+from shirase.keys import key_bytes
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
-from shirase.run import node, proxy, supervisor
+from shirase.run import node, proxy, self_drain, supervisor
 from shirase.run.cli.options import DATA_DIR, INBOX, ROUTE, one_line
 from shirase.run.data_directory import make_private
 from shirase.run.environment import load
@@ -46,6 +48,14 @@ def run_up(*, routes: tuple[str, ...], inboxes: tuple[str, ...], **options: Any)
 @click.option("--host", default="0.0.0.0", show_default=True, help="The address that clients connect to.")  # noqa: S104
 @click.option("--control-host", default="127.0.0.1", show_default=True, help="Never one that the internet reaches.")
 @click.option("--control-url", help="The control port as GRIP_URL has it; by default http://CONTROL_HOST:PORT+2.")
+@click.option(
+    "--drain",
+    "drained_over",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    help="Seconds over which its streams move to other nodes before it stops; 0: they end with it.",
+)
 @ROUTE
 @INBOX
 @DATA_DIR
@@ -57,6 +67,7 @@ def run_proxy(
     host: str,
     control_host: str,
     control_url: str | None,
+    drained_over: float,
     routes: tuple[str, ...],
     inboxes: tuple[str, ...],
     data_dir: Path,
@@ -67,6 +78,8 @@ def run_proxy(
     settings = ProxySettings.from_env(load(data_dir))
     control_address = node.address_of("--control-host", control_host)
     name = node.name_of(control_url, control_address, port + 2)
+    if drained_over and name is None:
+        raise SettingsError("--drain", "needs --control-url, by which the handlers know this node")
     with Standby(origin, settings, mounts, name) as standby:
         config = node.ProxyConfig(
             origin=origin,
@@ -82,7 +95,9 @@ def run_proxy(
             mounts=mounts,
             inboxes=node.read_inboxes(inboxes),
         )
-        sys.exit(proxy.run_proxy(config))
+        key = key_bytes(settings.pushpin_sig_key)
+        drain = partial(self_drain.drain, config, name, key, drained_over) if name and drained_over else None
+        sys.exit(proxy.run_proxy(config, drain))
 
 
 @click.command("relay")

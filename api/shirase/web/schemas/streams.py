@@ -59,6 +59,19 @@ class HoldsView(BaseModel):
     holds: list[dict[str, str] | None]
 
 
+class DrainStep(Request):
+    """Over how many seconds a node spreads the end of the streams that it still holds."""
+
+    seconds: Annotated[float, Field(ge=0, le=3600)]
+
+
+class DrainView(BaseModel):
+    """The number of streams that have moved by this step, and of those that are left."""
+
+    moved: int
+    left: int
+
+
 class TicketView(BaseModel):
     """Permission to open one stream, once."""
 
