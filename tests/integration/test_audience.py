@@ -284,7 +284,7 @@ def test_another_order_of_the_steps_would_lose_events(
     database: Database, start: Callable[[int], Race], monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """So that the test above is known to see a loss."""
-    admit, find = streams._admit, audiences.of  # noqa: SLF001
+    admit, find = connections.admit, audiences.of
 
     def read_first(database: Database, publisher: Publisher, settings: Settings, new: StreamConnection) -> Position:
         position = replay.position(database, new.user_id)
@@ -296,7 +296,7 @@ def test_another_order_of_the_steps_would_lose_events(
     def begin() -> list[Callable[[], None]]:
         races.append(race := start(0))
         if broken == "the connect reads too early":
-            monkeypatch.setattr(streams, "_admit", read_first)
+            monkeypatch.setattr(connections, "admit", read_first)
             return [race.open, race.create]
 
         def create_by_old_rows() -> None:

@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from shirase.store.database import Database
 from shirase.types import START
 from tests.support.control_port import ControlPort, control_port
 from tests.support.event_stream import parse
+from tests.support.interleavings import interleavings
 from tests.support.loop_thread import wait_until
 
 USER = "a, b; c=é"
@@ -125,6 +128,43 @@ def test_the_limit_is_exact_when_many_connect_at_once(
     else:
         assert {item["channel"][2:] for item in port.items} == set(opened) - set(left)
         assert len(opened) == RACERS
+
+
+def left(database: Database, connect: Callable[[str], None]) -> list[int]:
+    """How many streams a user with one has after two connects, for each order of their statements."""
+    users: list[str] = []
+
+    def begin() -> list[Callable[[], None]]:
+        users.append(user := f"user-{len(users)}")
+        connect(user)
+        return [partial(connect, user)] * 2
+
+    return [len(live(database, users[-1])) for _ in interleavings(database, begin)]
+
+
+@pytest.mark.parametrize("policy", ["evict-oldest", REJECT])
+def test_no_order_of_two_connects_exceeds_the_limit(
+    database: Database, settings: Settings, publisher: Publisher, policy: str
+) -> None:
+    chosen = replace(settings, sse_connection_limit_policy=policy, sse_max_connections_per_user=2)
+
+    def connect(user: str) -> None:
+        with suppress(TooManyConnections):
+            connections.admit(database, publisher, chosen, connections.new(chosen, user, None, "", ""))
+
+    counts = left(database, connect)
+    assert set(counts) == {2}
+    assert len(counts) > 5
+
+
+def test_counting_before_the_row_is_there_would_exceed_the_limit(database: Database, settings: Settings) -> None:
+    """So that the test above is known to see an excess."""
+
+    def connect(user: str) -> None:
+        if len(live(database, user)) < 2:
+            connections.enter(database, connections.new(settings, user, None, "", ""), datetime.now(UTC))
+
+    assert max(left(database, connect)) == 3
 
 
 def test_a_refusal_is_a_429_with_retry_after(

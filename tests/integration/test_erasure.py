@@ -225,8 +225,7 @@ def test_an_erased_stream_ends_and_is_not_recovered(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     connection = connections.new(settings, "42", None, "agent", "10.0.0.1")
-    with database.transaction() as db:
-        connections.admit(db, settings, connection)
+    connections.admit(database, publisher, settings, connection)
     users.erase(database, publisher, "42")
     assert mentions(database, "42") == []
     assert mentions(database, "10.0.0.1") == []

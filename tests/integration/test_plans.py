@@ -36,7 +36,8 @@ def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
     with small.engine.connect() as db:
         for number in range(PREPARED):
             one = StreamConnection(f"c{number}", f"u{number}")
-            connections.enter(db, one, NOW)
+            connections.add(db, one, NOW)
+            connections.added(db, one, NOW)
             connections.standing(db, one, NOW)
             connections.count(db, one.user_id)
             registry.announced(db, "n", [one.connection_id], NOW, NOW)

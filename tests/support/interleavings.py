@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from shirase.store.database import Database
 
+LOCK = "pg_advisory_xact_lock"  # the service's only lock that is not of a row
 BOUND = 20.0  # seconds until a function reaches its next statement
 
 
@@ -21,7 +22,7 @@ class _Actor:
         self.steps = 0
         self.in_transaction = False
         self.is_done = False
-        self.waits_for_lock = False  # its next statement begins a transaction, of which SQLite has one at a time
+        self.waits_for_lock = False  # its next statement takes a lock for the transaction; in SQLite each BEGIN does
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._main, daemon=True)
 
@@ -40,7 +41,7 @@ class _Actor:
             return
         if what == "COMMIT" and not self.in_transaction:
             return
-        self.waits_for_lock = self._locks and what.startswith("BEGIN")
+        self.waits_for_lock = (self._locks and what.startswith("BEGIN")) or LOCK in what
         self._stopped.set()
         assert self._go.acquire(timeout=BOUND)
         self.in_transaction = what.startswith("BEGIN") or (self.in_transaction and what != "COMMIT")

@@ -68,26 +68,45 @@ def named(
     return StreamConnection(connection_id, user_id, expires_at, *plain, node=node)
 
 
-def admit(db: Connection, settings: Settings, connection: StreamConnection) -> list[Ended]:
-    """Add a connection within the user's limit.
+def admit(database: Database, publisher: Publisher, settings: Settings, connection: StreamConnection) -> Position:
+    """Add a connection within the user's limit; returns the position of the user's log.
 
-    The transaction must hold the user's lock (``lock_of``) and must be rolled back if this raises.
+    The row is committed before the user's connections are counted, so of several that connect at once, the last to
+    count finds them all. Only beyond the limit they take a lock, to decide one after the other which of them end.
 
-    Returns:
-        The evicted connections, for ``publish_closings`` after the commit.
+    It is also committed before the log is read: an event that is missing in the position is posted to the connection's
+    node (``store/audience.py``).
 
     Raises:
         TooManyConnections: if the limit is reached and the policy is to reject.
     """
     now = datetime.now(UTC)
-    others = connections.enter(db, connection, now)
-    excess = len(others) + 1 - settings.sse_max_connections_per_user
-    if excess > 0 and settings.sse_connection_limit_policy == REJECT:
+    with suppress(DatabaseReadOnly):  # admit the stream without counting it
+        enter(database, connection, now)
+    with database.autocommit() as db:
+        count, position = connections.added(db, connection, now)
+    if count > settings.sse_max_connections_per_user:
+        with suppress(DatabaseReadOnly):
+            _enforce_limit(database, publisher, settings, connection, now)
+    return position
+
+
+def _enforce_limit(
+    database: Database, publisher: Publisher, settings: Settings, connection: StreamConnection, now: datetime
+) -> None:
+    """End the user's oldest connections beyond the limit, or refuse this one."""
+    with database.transaction(durable=False, lock=lock_of(connection.user_id)) as db:
+        counted = connections.counted(db, connection.user_id, now)
+        excess = counted[: max(0, len(counted) - settings.sse_max_connections_per_user)]
+        is_refused = bool(excess) and settings.sse_connection_limit_policy == REJECT
+        if is_refused:
+            connections.remove(db, connection.connection_id)
+        ended = [] if is_refused else connections.end(db, excess, CONNECTION_LIMIT, now)
+    if is_refused:
         metrics.CONNECTS.labels("rejected").inc()
-        raise TooManyConnections(f"this user holds {len(others)} streams, as many as are allowed; close one first")
-    ended = connections.end(db, others[:excess], CONNECTION_LIMIT, now) if excess > 0 else []
+        raise TooManyConnections(f"this user holds {len(counted) - 1} streams, as many as are allowed; close one first")
     metrics.ENDED.labels(CONNECTION_LIMIT).inc(len(ended))
-    return ended
+    publish_closings(database, publisher, ended)
 
 
 def standing(db: Connection, connection: StreamConnection) -> tuple[str | None, Position]:
@@ -109,10 +128,10 @@ def _why_ended(connection: StreamConnection, reason: str | None, last_seen: date
     return GONE if reason or now - last_seen > TOUCHED else None
 
 
-def enter(database: Database, connection: StreamConnection) -> None:
-    """Add a connection that is open already, regardless of the limit."""
-    with database.transaction(durable=False) as db:
-        connections.add(db, connection, datetime.now(UTC))
+def enter(database: Database, connection: StreamConnection, now: datetime) -> None:
+    """Add a connection, regardless of the limit."""
+    with database.transaction(single_statement=True, durable=False) as db:
+        connections.add(db, connection, now)
 
 
 def require_standing(database: Database, connection: StreamConnection) -> str | None:
@@ -130,7 +149,7 @@ def require_standing(database: Database, connection: StreamConnection) -> str | 
         raise TooManyConnections("this long poll was ended: a newer connection took its place, or it was revoked")
     if reason == GONE:
         with suppress(DatabaseReadOnly):
-            enter(database, connection)
+            enter(database, connection, datetime.now(UTC))
     return reason if reason in (GONE, DRAINING) else None
 
 

@@ -20,11 +20,8 @@ def holds(
     database: Database, settings: Settings, lasts: Collection[grip.Last], *, next_path: str = NEXT_PATH
 ) -> dict[grip.Last, grip.Instructions]:
     """The new holds of those streams that may continue and have missed nothing; the others recover one by one."""
-    now = datetime.now(UTC)
-    with database.autocommit() as db:
-        heads = connections.heads(db, [last.connection_id for last in lasts], now - TOUCHED, now)
-    unchanged = [last for last in lasts if heads.get(last.connection_id) == (last.user_id, last.event)]
-    metrics.RECOVERIES.inc(len(unchanged))
+    still = unchanged(database, lasts)
+    metrics.RECOVERIES.inc(len(still))
     return {
         last: grip.hold_stream(
             last.user_id,
@@ -34,5 +31,13 @@ def holds(
             keepalive=settings.sse_keepalive_timeout,
             again=settings.sse_resync_interval,
         )
-        for last in unchanged
+        for last in still
     }
+
+
+def unchanged(database: Database, lasts: Collection[grip.Last]) -> Collection[grip.Last]:
+    """Those of these streams that may continue and have missed nothing."""
+    now = datetime.now(UTC)
+    with database.autocommit() as db:
+        heads = connections.heads(db, [last.connection_id for last in lasts], now - TOUCHED, now)
+    return [last for last in lasts if heads.get(last.connection_id) == (last.user_id, last.event)]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from shirase.inbox.replay import Replay
 from shirase.proxy import grip, seals, sse
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
-from shirase.store.connections import GONE, lock_of
+from shirase.store.connections import GONE
 from shirase.store.database import Database
 from shirase.store.topics import digest
 from shirase.types import Position, StreamConnection
@@ -172,7 +173,7 @@ def poll(
     missed, listed = _read_poll(database, settings, user_id, cursor, at)
     is_counted = held is not None
     if counted and not held and not listed and missed.reached == missed.head:
-        position = _admit(database, counted[0], settings, counted[1])
+        position = connections.admit(database, counted[0], settings, counted[1])
         missed, listed = _read_poll(database, settings, user_id, cursor, position)
         is_counted = True
     body = _json({"events": listed, "cursor": cursors.encode(database.name, user_id, missed.reached)})
@@ -212,7 +213,7 @@ def _begin(
     cursor: str | None,
     topics: Collection[str] | None = None,
 ) -> Answer:
-    position = _admit(database, publisher, settings, stream.connection)
+    position = connections.admit(database, publisher, settings, stream.connection)
     position = announcements.arrive(database, publisher, stream.user_id, topics, position, patient=True)
     missed = replay.read(database, settings, stream.user_id, cursor, position)
     metrics.CONNECTS.labels("reset" if missed.reset else "new" if cursor is None else "resumed").inc()
@@ -237,26 +238,14 @@ def _begin(
     return Answer(sse.encode(connected) + answer.body, answer.instructions)
 
 
-def _admit(database: Database, publisher: Publisher, settings: Settings, connection: StreamConnection) -> Position:
-    """Add a connection and end evicted ones; returns the position of the user's log."""
-    try:
-        with database.transaction(durable=False, lock=lock_of(connection.user_id)) as db:
-            ended = connections.admit(db, settings, connection)
-    except DatabaseReadOnly:  # read-only database: admit the stream without counting it
-        ended = []
-    connections.publish_closings(database, publisher, ended)
-    # After the commit: an event that is missing here is posted to the connection's node (``store/audience.py``).
-    return replay.position(database, connection.user_id, connection.claimed)
-
-
 def _go_on(database: Database, publisher: Publisher, settings: Settings, stream: _Stream, cursor: str) -> Answer:
     """Continue a stream that has begun, or end it if it must end."""
     with database.autocommit() as db:
         ended, position = connections.standing(db, stream.connection)
     if ended == GONE:
         with suppress(DatabaseReadOnly):
-            connections.enter(database, stream.connection)
-        position = replay.position(database, stream.user_id)  # after the commit, as in ``_admit``
+            connections.enter(database, stream.connection, datetime.now(UTC))
+        position = replay.position(database, stream.user_id)  # after the commit, as in ``admit``
     elif ended:
         return _end(ended)
     position = announcements.arrive(database, publisher, stream.user_id, None, position, patient=True)

@@ -6,11 +6,24 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    and_,
+    bindparam,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import log, tables
-from shirase.store.sql import among, among_listed, listed
+from shirase.store.sql import among, among_listed, listed, setting
 from shirase.store.tables import Moment
 from shirase.types import Ended, EventId, Position, StreamConnection
 
@@ -24,35 +37,29 @@ _ENDED = (connections.c.connection_id, connections.c.reason, connections.c.node)
 def _entering(dialect: str) -> Any:
     now = bindparam("now", type_=Moment())
     names = ("connection_id", "user_id", "node", "expires_at", "user_agent", "address")
+    new = [bindparam(f"new_{name}", type_=connections.c[name].type) for name in names]
+    # As ``transaction(durable=False)`` does, since in autocommit the statement is its own transaction.
+    row = select(*new, now, now).where(true() if dialect == "sqlite" else setting("synchronous_commit", "off"))
     entering = (sqlite if dialect == "sqlite" else postgresql).insert(connections)
     node = func.coalesce(entering.excluded.node, connections.c.node)
     again = {"last_seen": now, "node": node, "ended_at": None, "reason": None, "told_at": None}
-    entering = entering.values(
-        {
-            **{name: bindparam(f"new_{name}", type_=connections.c[name].type) for name in names},
-            "opened_at": now,
-            "last_seen": now,
-        }
-    )
-    return entering.on_conflict_do_update(
+    return entering.from_select([*names, "opened_at", "last_seen"], row).on_conflict_do_update(
         index_elements=["connection_id"], set_=again, where=or_(_LIVE, connections.c.reason == GONE)
     )
 
 
 # Statements of every connect and recovery are built once: building one takes longer than running it.
-_OF_USER = (
-    select(connections.c.connection_id)
-    .where(connections.c.user_id == bindparam("new_user_id"), _LIVE)
-    .order_by(connections.c.opened_at, connections.c.connection_id)
-)
-_OTHERS = _OF_USER.where(
-    connections.c.connection_id != bindparam("new_connection_id"),
+_ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
+_OF_USER = connections.c.user_id == bindparam("user_id")
+_COUNTED = (
+    _OF_USER,
+    _LIVE,
     # Skip a long poll that has ended at its timeout, but that the relay has not removed yet.
     or_(connections.c.expires_at.is_(None), connections.c.expires_at > bindparam("now", type_=Moment())),
 )
-_ADD = {dialect: _entering(dialect) for dialect in ("sqlite", "postgresql")}
-_ENTER = (  # one round trip; SQLite cannot write in a CTE
-    select(func.array(_OTHERS.scalar_subquery())).add_cte(_ADD["postgresql"].cte("entering"))
+_OLDEST_FIRST = (connections.c.opened_at, connections.c.connection_id)
+_ADDED = select(select(func.count()).where(*_COUNTED).scalar_subquery(), *log.POSITION).select_from(
+    log.ONE.outerjoin(log.streams, log.OF_USER)
 )
 _ITSELF = connections.c.connection_id == bindparam("connection_id")
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
@@ -74,25 +81,34 @@ def lock_rows(db: Connection, *conditions: ColumnElement[bool]) -> bool:
 
 def of_user(db: Connection, user_id: str) -> list[str]:
     """The user's live connections, oldest first."""
-    return list(db.execute(_OF_USER, {"new_user_id": user_id}).scalars())
+    query = select(connections.c.connection_id).where(_OF_USER, _LIVE).order_by(*_OLDEST_FIRST)
+    return list(db.scalars(query, {"user_id": user_id}))
 
 
-def enter(db: Connection, new: StreamConnection, now: datetime) -> list[str]:
-    """Add a connection, as ``add`` does; returns the user's other live connections, oldest first."""
-    parameters = _parameters(new, now)
-    if db.dialect.name == "postgresql":
-        others: list[str] = db.execute(_ENTER, parameters).scalar_one()
-        return others
-    add(db, new, now)
-    return list(db.scalars(_OTHERS, parameters))
+def counted(db: Connection, user_id: str, now: datetime) -> list[str]:
+    """Those of the user's live connections that count for the limit, oldest first."""
+    query = select(connections.c.connection_id).where(*_COUNTED).order_by(*_OLDEST_FIRST)
+    return list(db.scalars(query, {"user_id": user_id, "now": now}))
 
 
 def add(db: Connection, new: StreamConnection, now: datetime) -> None:
     """Add a connection. If its row is marked as gone, revive it; if the service ended it, it stays ended.
 
-    Commit before reading the log's position for its stream (``store/audience.py``).
+    Commit before ``added``, or before reading the log's position for its stream (``store/audience.py``).
     """
     db.execute(_ADD[db.dialect.name], _parameters(new, now))
+
+
+def added(db: Connection, new: StreamConnection, now: datetime) -> tuple[int, Position]:
+    """How many connections count for the limit of this connection's user, and the position of the user's log."""
+    parameters = {"user_id": new.user_id, "now": now, "claimed": new.claimed}
+    count, *position = db.execute(_ADDED, parameters).one()
+    return count, log.read_position(*position)
+
+
+def remove(db: Connection, connection_id: str) -> None:
+    """Delete the live row of a connection that did not open."""
+    db.execute(delete(connections).where(connections.c.connection_id == connection_id, _LIVE))
 
 
 def _parameters(new: StreamConnection, now: datetime) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Table,
+    and_,
     delete,
     exists,
     func,
@@ -92,7 +93,8 @@ def remove_all(db: Connection, user_id: str) -> None:
     # A closing must still reach every node, and an ended stream must not be recovered. So the rows of ended connections
     # stay for as long as all do, as nobody's.
     nobody = {"user_id": "", "user_agent": "", "address": ""}
-    db.execute(update(connections).where(connections.c.user_id == user_id).values(nobody))
+    ended = and_(connections.c.user_id == user_id, connections.c.ended_at.is_not(None))  # others have begun meanwhile
+    db.execute(update(connections).where(ended).values(nobody))
     for table in (erasures, streams):
         db.execute(delete(table).where(table.c.user_id == user_id))
 
