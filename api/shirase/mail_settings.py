@@ -24,7 +24,7 @@ class MailSettings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     timeout: float = 10.0  # seconds for a connect, and for each answer of the server
-    sender: Address
+    sender: Address = field(hash=False)  # of a class that cannot be hashed; what is cached by settings needs a hash
     link_base: str  # the service's address, which the links of unsubscribing begin with
     templates: Path | None = None  # a directory whose templates replace ours
     window: float = 60.0  # seconds: what is due so soon for the same user goes into the same mail

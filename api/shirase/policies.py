@@ -18,6 +18,7 @@ from pydantic import (
 
 INBOX = "inbox"
 WEB_PUSH, EMAIL = "web_push", "email"
+WEBHOOK = "webhook"  # a channel of preferences alone: no policy names it
 CHANNELS = (WEB_PUSH, EMAIL)  # outside the inbox
 CONNECTED, READ = "connected", "read"  # what makes a delivery unnecessary
 

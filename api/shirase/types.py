@@ -159,6 +159,7 @@ class Trace:
     connections: int | None  # that the user had open then
     waiting: tuple[str, ...]  # nodes that missed events of this user and have got no hint yet
     deliveries: tuple["Delivery", ...]  # to channels outside the inbox
+    webhooks: tuple["WebhookStep", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +207,26 @@ class Delivery:
     tried_at: datetime | None  # the first time
     ended_at: datetime | None
     reason: str | None
+    bundle: str | None = None  # deliveries of one user with the same one are sent as one
 
     @property
     def uid(self) -> str:
         """Its id for the outside, the same at each attempt."""
         return f"{self.id}-{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookStep:
+    """One event of a notification, for one webhook."""
+
+    name: str  # the webhook's
+    kind: str
+    happened_at: datetime
+    state: str  # waiting, paused, or done: accepted, or not needed any more
+    uid: str | None = None  # its id for the outside while it waits, as the next ones
+    attempts: int = 0  # of the webhook, that failed since the last success
+    reason: str | None = None
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

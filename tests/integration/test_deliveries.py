@@ -1,8 +1,9 @@
 """Deliveries: claimed once, sent, tried again, cancelled with their notification, held back in quiet hours."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from shirase.errors import DatabaseUnavailable
 from shirase.inbox import inbox, notifications, retract
 from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
@@ -19,34 +21,12 @@ from shirase.settings import Settings
 from shirase.store import claims, deliveries
 from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery, Draft
+from tests.support import read_races
 from tests.support.content import content, made
+from tests.support.letterbox import Letterbox
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-class Letterbox:
-    """A channel that keeps what it is sent, and returns the outcome that a test chose."""
-
-    name = "email"
-    batch = 20
-    window = timedelta()
-    keeps_quiet = True
-
-    def __init__(self, answer: Callable[[Item], Outcome] = lambda _: Sent()) -> None:
-        self.answer = answer
-        self.sent: list[Item] = []
-
-    def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
-        for item in items:
-            self.sent.append(item)
-            yield item, self.answer(item)
-
-    def close(self) -> None:
-        pass
-
-    @property
-    def ids(self) -> list[int]:
-        return [item.notification.id for item in self.sent]
+RACES = 400
 
 
 @pytest.fixture
@@ -251,7 +231,7 @@ def test_a_digest_takes_what_is_due_soon_for_the_same_user(database: Database, c
     assert box.ids == [first, soon]
 
 
-def test_quiet_hours_hold_back_until_their_end(database: Database, create: Callable[..., int]) -> None:
+def begin_quiet_hours(database: Database) -> str:
     now = datetime.now(UTC)
     starts, ends = (f"{now + timedelta(hours=hours):%H}:00" for hours in (-1, 2))
     execute(
@@ -260,6 +240,11 @@ def test_quiet_hours_hold_back_until_their_end(database: Database, create: Calla
         starts=starts,
         ends=ends,
     )
+    return ends
+
+
+def test_quiet_hours_hold_back_until_their_end(database: Database, create: Callable[..., int]) -> None:
+    ends = begin_quiet_hours(database)
     number, box = create(), Letterbox()
     relay.deliver(database, box)
     delivery = of(database, number)
@@ -331,28 +316,59 @@ def test_a_trace_has_the_steps_of_each_channel(
     ]
 
 
-def test_what_was_read_before_the_claim_is_never_sent(
-    database: Database, publisher: Publisher, create: Callable[..., int]
-) -> None:
-    numbers = [create(f"u{n % 5}") for n in range(200)]
-    to_read = [(number, f"u{n % 5}") for n, number in enumerate(numbers) if n % 2]
-    answered: dict[int, datetime] = {}
-    boxes = [Letterbox() for _ in range(2)]
-    for box in boxes:
-        box.batch = 3
+def test_what_was_read_before_the_claim_is_never_sent(database_url: str) -> None:
+    """Hundreds of races; `python -m tests.support.read_races` runs ten thousand."""
+    races = read_races.run(database_url, RACES, seed=1)
+    assert races.wrong == []
+    assert min(races.won["read"], races.won["claim"]) > 0, str(races)
 
-    def read(part: list[tuple[int, str]]) -> None:
-        for number, user in part:
-            inbox.mark_read(database, publisher, user, [number])
-            answered[number] = datetime.now(UTC)
 
-    with ThreadPoolExecutor(4) as racing:
-        running: list[Future[Any]] = [racing.submit(read, to_read[part::2]) for part in range(2)]
-        running += [racing.submit(relay.deliver, database, box) for box in boxes]
-        for one in running:
-            one.result()
-    sent = [item.delivery for box in boxes for item in box.sent]
-    assert len({one.notification_id for one in sent}) == len(sent)
-    assert {number for number in numbers if number not in answered} <= {one.notification_id for one in sent}
-    claimed_at = {one.notification_id: (one.claimed_until or LONG_AGO) - relay.LEASE for one in sent}
-    assert [number for number, at in claimed_at.items() if number in answered and answered[number] < at] == []
+def test_deliveries_of_one_digest_stay_together(database: Database, create: Callable[..., int]) -> None:
+    """A repeat has the same deliveries under the same bundle, whatever became due meanwhile, without what was read."""
+    first, second, third = create(), create(), create()
+    box = Letterbox(lambda _: Failed("busy"))
+    box.window = timedelta(minutes=1)
+    relay.deliver(database, box)
+    [bundle] = {item.delivery.bundle for item in box.sent}
+    assert bundle == box.sent[0].delivery.uid
+    later = create()
+    execute(database, "UPDATE shirase_deliveries SET due_at = created_at WHERE notification_id = :id", id=second)
+    execute(database, "UPDATE shirase_deliveries SET state = 'cancelled' WHERE notification_id = :id", id=first)
+    box.sent.clear()
+    relay.deliver(database, box)
+    bundles = {item.notification.id: item.delivery.bundle for item in box.sent}
+    assert {number for number, name in bundles.items() if name == bundle} == {second, third}
+    assert bundles[later] not in (None, bundle)
+
+
+def test_what_was_held_back_is_bundled_anew(database: Database, create: Callable[..., int]) -> None:
+    begin_quiet_hours(database)
+    box = Letterbox()
+    box.window = timedelta(minutes=1)
+    first = create()
+    relay.deliver(database, box)
+    second = create()
+    relay.deliver(database, box)
+    execute(database, "DELETE FROM shirase_quiet_hours")
+    execute(database, "UPDATE shirase_deliveries SET due_at = created_at")
+    relay.deliver(database, box)
+    assert box.ids == [first, second]
+    assert len({item.delivery.bundle for item in box.sent}) == 1
+
+
+def test_what_was_sent_is_recorded_though_the_channel_fails(database: Database, create: Callable[..., int]) -> None:
+    """Also if the database fails in the midst of a batch: nothing that was sent is sent again."""
+    numbers = [create(f"u{n}") for n in range(4)]
+    errors: dict[int, Exception] = {numbers[1]: ZeroDivisionError(), numbers[3]: DatabaseUnavailable("gone")}
+
+    def send(item: Item) -> Outcome:
+        if error := errors.pop(item.notification.id, None):
+            raise error
+        return Sent()
+
+    box = Letterbox(send)
+    for _ in range(3):
+        relay.deliver(database, box)
+        execute(database, "UPDATE shirase_deliveries SET due_at = created_at WHERE state = 'pending'")
+    assert [of(database, number).state for number in numbers] == [SENT] * 4
+    assert sorted(Counter(box.ids).values()) == [1, 1, 2, 2]

@@ -17,6 +17,7 @@ from shirase.errors import SettingsError
 from shirase.flask.app import create_app
 from shirase.inbox import inbox, notifications, preferences
 from shirase.mail_settings import MailSettings
+from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
 from shirase.relay.channels import configured
@@ -322,6 +323,7 @@ def test_one_click_unsubscribes_without_a_sign_in(post: Post, server: MailServer
 
 
 def test_unsubscribing_from_a_digest_ends_all_mail(post: Post, server: MailServer, app: Flask) -> None:
+    post.channel.window = timedelta(minutes=1)
     post.create()
     post.create(kind="c.d")
     post.deliver()
@@ -348,6 +350,11 @@ def test_critical_mail_cannot_be_unsubscribed_from(post: Post, server: MailServe
 
 
 ENVIRON = {"SMTP_HOST": "mail.example.com", "MAIL_FROM": "A <a@example.com>", "PUBLIC_URL": "https://example.com"}
+
+
+def test_streams_open_where_mail_is_configured(settings: Settings) -> None:
+    """Keys are cached by the settings, which therefore have a hash."""
+    assert grip.sealing_keys(settings) == grip.sealing_keys(replace(settings))
 
 
 def test_mail_is_off_without_a_host() -> None:
@@ -381,3 +388,43 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
     read = MailSettings.from_env(ENVIRON | there)
     assert read
     assert (read.password, "p4ss" in repr(read)) == ("p4ss", False)
+
+
+def test_a_digest_is_repeated_under_the_same_id(post: Post, server: MailServer) -> None:
+    """As after a kill: without what was read, and without what became due since, which is a mail of its own."""
+    post.channel.window = timedelta(minutes=1)
+    first, *_ = [post.create(title=title) for title in ("One", "Two", "Three")]
+    server.lose = lambda: True
+    post.deliver()
+    server.lose = lambda: False
+    assert len({mail["Message-ID"] for mail in server.mails}) == 1
+    inbox.mark_read(post.database, post.publisher, "42", [first])
+    post.create(title="Four")
+    post.due_again()
+    post.deliver()
+    repeated, new = sorted(server.mails[-2:], key=lambda mail: str(mail["Subject"]))
+    assert (repeated["Subject"], new["Subject"]) == ("2 notifications", "Four")
+    assert repeated["Message-ID"] == server.mails[0]["Message-ID"] != new["Message-ID"]
+
+
+def test_a_mail_that_cannot_be_written_holds_up_no_other(
+    settings: Settings, database: Database, server: MailServer, tmp_path: Path
+) -> None:
+    """Whatever a host's template raises."""
+    assert settings.mail
+    (tmp_path / "subject.txt").write_text("{{ 1 // 0 if user_id == '42' else 'fine' }}")
+    post = Post(database, replace(settings, mail=replace(settings.mail, templates=tmp_path)))
+    for user in ("42", "43", "41"):
+        post.contact(user, f"u{user}@example.org")
+    numbers = [post.create(user) for user in ("41", "42", "43")]
+    post.deliver()
+    assert [post.state(number)[0] for number in numbers] == [SENT, PENDING, SENT]
+    assert len(server.mails) == 2
+    post.channel.close()
+
+
+def test_without_a_window_each_notification_is_one_mail(post: Post, server: MailServer) -> None:
+    for title in "abc":
+        post.create(title=title)
+    post.deliver()
+    assert [mail["Subject"] for mail in server.mails] == ["a", "b", "c"]

@@ -1,23 +1,18 @@
 """Web Push: what a browser subscribes with reaches a push service (RFC 8030), encrypted for the browser alone."""
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import http_ece
 import jwt
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
-    EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
-    generate_private_key,
 )
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
@@ -36,30 +31,8 @@ from shirase.store.push import Subscription
 from shirase.types import Draft, Notification
 from shirase.vapid import PushKey
 from tests.support.content import content
+from tests.support.push_browser import Browser, encoded
 from tests.support.sink import Got, Sink, sink
-
-
-def encoded(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-@dataclass
-class Browser:
-    """Keys of a browser, which decrypt what it gets."""
-
-    endpoint: str
-    key: EllipticCurvePrivateKey
-    auth: bytes
-
-    @property
-    def subscription(self) -> dict[str, Any]:
-        point = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        keys = {"p256dh": encoded(point), "auth": encoded(self.auth)}
-        return {"endpoint": self.endpoint, "expirationTime": None, "keys": keys}
-
-    def read(self, got: Got) -> Any:
-        plain = http_ece.decrypt(got.body, private_key=self.key, auth_secret=self.auth, version="aes128gcm")
-        return json.loads(plain)
 
 
 @pytest.fixture
@@ -76,7 +49,7 @@ def server() -> Iterator[Sink]:
 
 @pytest.fixture
 def browser(server: Sink) -> Browser:
-    return Browser(f"{server.url}/push/secret-1", generate_private_key(SECP256R1()), b"0123456789abcdef")
+    return Browser.new(f"{server.url}/push/secret-1")
 
 
 @pytest.fixture
@@ -366,3 +339,24 @@ def test_push_key_prints_what_the_setting_takes() -> None:
     ):
         with pytest.raises(SettingsError):
             PushKey.from_env(wrong)
+
+
+def test_a_message_that_cannot_be_made_holds_up_no_other(
+    ask: Callable[..., TestResponse],
+    browser: Browser,
+    server: Sink,
+    create: Callable[..., None],
+    deliver: Callable[[], None],
+    database: Database,
+) -> None:
+    """Nor is anything repeated that was sent in the same batch."""
+    other = Browser.new(f"{server.url}/push/other")
+    for number, one in enumerate((browser, other)):
+        assert ask("PUT", "subscriptions", one.subscription, user=f"u{number}").status_code == 204
+    with database.transaction() as db:
+        db.execute(text("UPDATE shirase_push_subscriptions SET p256dh = 'AAAA' WHERE user_id = 'u0'"))
+    for number in range(2):
+        create(f"u{number}")
+    for _ in range(2):
+        deliver()
+    assert [one.path for one in server.got] == ["/push/other"]

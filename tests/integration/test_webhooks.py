@@ -20,10 +20,12 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from werkzeug.test import TestResponse
 
 from shirase.access.tokens import ADMIN
+from shirase.errors import DatabaseUnavailable
 from shirase.inbox import notifications, retract, users
 from shirase.proxy.publisher import Publisher
 from shirase.relay import webhooks as relay
 from shirase.run.cli import main
+from shirase.run.trace import lines
 from shirase.settings import Settings
 from shirase.store import webhooks
 from shirase.store.append import append_notifications
@@ -460,3 +462,103 @@ def test_secret_prints_a_generated_one(
     create("1")
     deliver()
     Webhook(shown.output.strip()).verify(server.accepted[0].body, server.accepted[0].headers)
+
+
+def test_a_user_can_switch_webhooks_off(
+    endpoint: Sink,
+    create: Callable[..., None],
+    deliver: Callable[[], int],
+    client: FlaskClient,
+    token: Callable[..., str],
+    database: Database,
+) -> None:
+    """Also for what waits. The narrowest rule applies, critical types stay, and other users are not affected."""
+    with database.transaction() as db:
+        columns = "(type, label, description, critical)"
+        db.execute(text(f"INSERT INTO shirase_types {columns} VALUES ('c.d', 'C', '', true)"))  # noqa: S608
+    create("waits")
+    rules = [
+        {"scope": "*", "channel": "webhook", "enabled": False},
+        {"scope": "on", "channel": "webhook", "enabled": True},
+    ]
+    headers = {"Authorization": f"Bearer {token('42')}"}
+    assert client.put("/api/preferences", json={"rules": rules}, headers=headers).status_code == 200
+    create("off")
+    create("on", kind="on")
+    create("critical", kind="c.d")
+    create("another's", user="43")
+    deliver()
+    assert titles(endpoint.got) == ["on", "critical", "another's"]
+    assert client.get("/api/notifications/unread-count", headers=headers).json == {"unread_count": 4}
+
+
+def test_a_trace_tells_of_each_webhook(
+    ask: Callable[..., TestResponse],
+    endpoint: Sink,
+    create: Callable[..., None],
+    deliver: Callable[[], int],
+    client: FlaskClient,
+    token: Callable[..., str],
+) -> None:
+    ask("PUT", "/b", {"url": f"{endpoint.url}/b", "types": ["a.b"], "secret": SECOND})
+    ask("PUT", "/c", {"url": endpoint.url, "types": ["other"]})
+    create("1", key="k")
+    deliver()
+    create("2", key="k")
+    endpoint.mode = "500"
+    deliver()
+    headers = {"Authorization": f"Bearer {token('operator', ADMIN)}"}
+    answer: Any = client.get("/api/notifications/1/trace", headers=headers).json
+    assert [(step["name"], step["event"], step["state"]) for step in answer["webhooks"]] == [
+        ("a", "created", "done"),
+        ("b", "created", "done"),
+        ("a", "updated", "waiting"),
+        ("b", "updated", "waiting"),
+    ]
+    waiting = answer["webhooks"][2]
+    assert (waiting["attempts"], waiting["reason"]) == (1, "status 500")
+    assert waiting["id"] in {one.headers["webhook-id"] for one in endpoint.got}
+    shown = lines(answer)
+    assert any(line.startswith("webhook a: created") and "accepted" in line for line in shown)
+    assert any(line.startswith("webhook b: updated") and "status 500" in line for line in shown)
+
+
+def test_what_was_accepted_is_recorded_after_an_outage(
+    endpoint: Sink, create: Callable[..., None], deliver: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is unavailable for a moment, and also when the queue can then not be read any more."""
+    create("1", "2")
+    keep, failures = webhooks.keep, iter([DatabaseUnavailable("away"), None, DatabaseUnavailable("away")])
+
+    def failing(*arguments: Any) -> bool:
+        if error := next(failures, None):
+            raise error
+        return keep(*arguments)
+
+    monkeypatch.setattr(relay, "PAUSE", 0.01)
+    monkeypatch.setattr(webhooks, "keep", failing)
+    assert deliver() == 2
+    create("3")
+    assert deliver() == 1
+    assert titles(endpoint.got) == ["1", "2", "3"]
+
+
+def test_the_state_of_webhooks_is_exported(
+    endpoint: Sink, create: Callable[..., None], deliver: Callable[[], int], client: FlaskClient, database: Database
+) -> None:
+    def figure(name: str) -> float:
+        [line] = [line for line in client.get("/metrics").text.splitlines() if line.startswith(f"{name} ")]
+        return float(line.rpartition(" ")[2])
+
+    create("1", "2")
+    assert figure("shirase_queued_webhook_events") == 2
+    assert figure("shirase_webhook_failing_seconds") == 0
+    endpoint.mode = "500"
+    deliver()
+    assert figure("shirase_webhook_failing_seconds") > 0
+    assert figure("shirase_paused_webhooks") == 0
+    make_due(database)
+    endpoint.mode = "410"
+    deliver()
+    assert figure("shirase_webhook_failing_seconds") == 0
+    assert figure("shirase_paused_webhooks") == 1

@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, Self
@@ -15,15 +17,34 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 HANG, DROP = "hang", "drop"  # answers that are none
 
 
+@dataclass
+class Arrival:
+    """A mail that was accepted."""
+
+    message_id: str
+    deliveries: list[str]
+    lost: bool  # its answer was
+    at: float = field(default_factory=time.monotonic)
+
+
 class MailServer:
     """Accepts mail; ``refuse`` may answer a recipient with a status line, ``HANG`` or ``DROP``."""
 
-    def __init__(self, *, context: ssl.SSLContext | None = None, password: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        context: ssl.SSLContext | None = None,
+        password: str | None = None,
+        quotes: bool = False,  # a wrong password, in the refusal
+        **options: Any,
+    ) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.connections = 0
         self.refuse: Callable[[str], str | None] = lambda _: None
-        self._password = password
+        self.lose: Callable[[], bool] = lambda: False  # whether to accept a mail and to drop the answer
+        self.arrivals: list[Arrival] = []
+        self._password, self._quotes = password, quotes
         self._stopped = False
         if password:
             options |= {"authenticator": self._authenticate, "auth_required": True}
@@ -80,12 +101,20 @@ class MailServer:
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         self.recipients += envelope.rcpt_tos
+        is_lost = self.lose()
+        self.arrivals.append(Arrival(mail["Message-ID"], mail["X-Shirase-Deliveries"].split(), is_lost))
+        if is_lost:
+            transport: Any = server.transport
+            transport.abort()
         return "250 accepted"
 
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
     ) -> AuthResult:
-        return AuthResult(success=data.password.decode() == self._password)
+        given = data.password.decode()
+        words = f"535 5.7.8 not the password: {given}" if self._quotes else None
+        is_right = given == self._password
+        return AuthResult(success=is_right, handled=False, message=None if is_right else words)
 
 
 def text_of(mail: EmailMessage, kind: str = "plain") -> str:

@@ -18,6 +18,8 @@ class Got:
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float = field(default_factory=time.monotonic)
+    lost: bool = False  # accepted, and the answer was lost
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Sink:
     """The server; ``mode`` is what it does with the next requests."""
 
     url: str = ""
-    mode: str = "ok"  # ok, drop, hang, drip, endless, redirect, or a status
+    mode: str = "ok"  # ok, drop, lose, hang, drip, endless, redirect, or a status
     got: list[Got] = field(default_factory=list)  # every request, in order
     accepted: list[Got] = field(default_factory=list)  # those that were answered with success
     released: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +75,11 @@ def sink() -> Iterator[Sink]:  # noqa: C901 - a handler has many small methods
         def _drop(self, _: Got) -> None:
             self.close_connection = True
             self.connection.close()
+
+        def _lose(self, request: Got) -> None:
+            request.lost = True
+            made.accepted.append(request)
+            self._drop(request)
 
         def _hang(self, _: Got) -> None:
             made.released.wait(LONGEST)

@@ -54,6 +54,7 @@ class Stack:
         names: Sequence[str | None] = (),
         stats_ttl: int | None = None,
         node_host: str | None = None,
+        relay: Sequence[str] = (),
     ) -> None:
         """Choose ports and write the configuration.
 
@@ -69,6 +70,7 @@ class Stack:
             inboxes: prefixes at which applications mounted the routes.
             node_host: a host of which each address is a node; they listen at 127.0.0.2, 127.0.0.3 and so on.
             stats_ttl: seconds in which a node repeats its statistics, if not those of the template.
+            relay: the command of each relay, if not the usual one.
             names: of the nodes, if ``GRIP_URL`` in ``env`` has other addresses than their control ports'.
         """
         ports = free_row(1 + 4 * nodes)
@@ -135,7 +137,7 @@ class Stack:
                 )
         self._workers = workers
         self._gunicorn = self._child("gunicorn", gunicorn_command(origin, workers))
-        self._relays = [self._child(f"relay-{number}", relay_command()) for number in range(relays)]
+        self._relays = [self._child(f"relay-{number}", list(relay) or relay_command()) for number in range(relays)]
 
     def __enter__(self) -> Self:
         """Start everything and wait until every node serves."""

@@ -101,9 +101,14 @@ def retry(database: Database, name: str, *, skip: bool) -> Webhook:
 
 
 def subscribed(webhook: Webhook, queued: Queued) -> Notification | None:
-    """The notification to send to an endpoint for an event; ``None`` if it is gone, or of a type it did not ask for."""
+    """The notification to send to an endpoint for an event.
+
+    ``None`` if it is gone, of a type that the endpoint did not ask for, or not allowed by its user's preferences.
+    """
     notification = queued.notification
-    if notification is None or (webhook.types and notification.content.type not in webhook.types):
+    if notification is None or not queued.is_allowed:
+        return None
+    if webhook.types and notification.content.type not in webhook.types:
         return None
     return notification
 
@@ -119,7 +124,7 @@ def message(
         "data": notification_fields(notification),
     }
     body = orjson.dumps(fields)
-    number = f"evt_{queued.id}_{queued.tag}"
+    number = webhooks.event_id(queued.id, queued.tag)
     signatures = [Signer(secret).sign(number, now, body.decode()) for secret in webhook.secrets]
     return body, {
         "Content-Type": "application/json",

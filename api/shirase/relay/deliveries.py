@@ -8,7 +8,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from shirase import metrics
@@ -27,6 +27,7 @@ LEASE = timedelta(minutes=5)
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=1)
 GIVE_UP = timedelta(days=1)  # after the first attempt
+CLAIMS = 0x5348_4952_4153_4501  # a lock's number, in the database
 RECORDED = 50  # outcomes recorded together
 RECORD = 1.0  # seconds until an outcome is recorded
 
@@ -57,7 +58,8 @@ def deliver(database: Database, channel: Channel, stop: threading.Event | None =
         with database.autocommit() as db:
             if not claims.is_due(db, channel.name, datetime.now(UTC)):
                 break
-        with database.transaction() as db:
+        # A digest is claimed by two statements, between which no other relay may claim a part of it.
+        with database.transaction(lock=CLAIMS if channel.window else None) as db:
             now = datetime.now(UTC)
             batch = claims.claim(db, channel.name, now, lease=LEASE, limit=channel.batch, window=channel.window)
         if not batch:  # another relay was quicker
@@ -102,6 +104,7 @@ def _needless(channel: Channel, delivery: Delivery, standing: Standing | None, n
 
 
 def _send(database: Database, channel: Channel, items: Sequence[Item]) -> None:
+    """Hand items to the channel. The outcomes it yields are recorded, whatever fails afterwards."""
     began = recorded_at = time.monotonic()
     waiting = {item.delivery.id: item for item in items}
     outcomes: dict[int, DeliveryOutcome] = {}
@@ -109,16 +112,14 @@ def _send(database: Database, channel: Channel, items: Sequence[Item]) -> None:
     for item, outcome in _outcomes(channel, items):
         now = time.monotonic()
         del waiting[item.delivery.id]
-        if not isinstance(outcome, Split):
-            outcomes[item.delivery.id] = _recorded(item.delivery, outcome, datetime.now(UTC))
-        else:
-            with database.transaction() as db:
-                claims.split(db, item.delivery, outcome.targets, datetime.now(UTC))
+        result = _split(database, item.delivery, outcome) if isinstance(outcome, Split) else outcome
+        if result:
+            outcomes[item.delivery.id] = _recorded(item.delivery, result, datetime.now(UTC))
         if outcomes and (len(outcomes) >= RECORDED or now - recorded_at >= RECORD):
             _record(database, channel, outcomes)
             outcomes, recorded_at = {}, now
-        if now - began >= LEASE.total_seconds() / 2:  # release the rest, before another relay sends it too
-            unsent = Failed("the channel is slow")
+        if now - began >= LEASE.total_seconds() / 2 and not _shares(item, waiting.values()):
+            unsent = Failed("the channel is slow")  # release the rest, before another relay sends it too
             break
     for number, item in waiting.items():
         outcomes[number] = _recorded(item.delivery, unsent, datetime.now(UTC))
@@ -126,11 +127,25 @@ def _send(database: Database, channel: Channel, items: Sequence[Item]) -> None:
         _record(database, channel, outcomes)
 
 
+def _shares(item: Item, others: Iterable[Item]) -> bool:
+    """Whether one of these may have been sent together with the item."""
+    return any(other.delivery.user_id == item.delivery.user_id for other in others)
+
+
+def _split(database: Database, delivery: Delivery, outcome: Split) -> Failed | None:
+    try:
+        with database.transaction() as db:
+            claims.split(db, delivery, outcome.targets, datetime.now(UTC))
+    except DatabaseUnavailable as exc:
+        return Failed(str(exc))
+    return None
+
+
 def _outcomes(channel: Channel, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
     try:
         yield from channel.send(items)
-    except DatabaseUnavailable:
-        raise
+    except DatabaseUnavailable as exc:
+        logger.warning("%s: the database does not answer: %s", channel.name, exc)
     except Exception:
         logger.exception("%s: the channel failed", channel.name)
 

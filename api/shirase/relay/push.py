@@ -1,11 +1,13 @@
 """Web Push: sends deliveries to the push services of browsers."""
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
 from http import HTTPStatus
 
+from shirase.errors import DatabaseUnavailable
 from shirase.inbox import push as messages
 from shirase.outbound import Answer, Outbound, Unreachable
 from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
@@ -14,6 +16,8 @@ from shirase.store import push
 from shirase.store.database import Database
 from shirase.store.push import Subscription
 from shirase.vapid import PushKey
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 10.0  # seconds for a whole request
 AT_ONCE = 8  # requests
@@ -59,16 +63,25 @@ class Push:
             yield sending[done], done.result()
 
     def _send(self, one: Subscription, item: Item) -> Outcome:
-        body, headers = messages.encrypt(self._key, one, item.notification)
         try:
+            body, headers = messages.encrypt(self._key, one, item.notification)
             answer = self._outbound().post(one.endpoint, body, headers)
         except Unreachable as exc:
             return Failed(str(exc))
+        except Exception:  # other messages are not affected
+            logger.exception("web_push: a message cannot be made")
+            return Failed("the message cannot be made")
         if answer.status in GONE:
-            with self._database.transaction() as db:
-                push.remove(db, one.id)
+            self._forget(one)
             return Skipped("the browser has unsubscribed")
         return _outcome(answer)
+
+    def _forget(self, one: Subscription) -> None:
+        try:
+            with self._database.transaction() as db:
+                push.remove(db, one.id)
+        except DatabaseUnavailable as exc:  # the next message for it is refused too
+            logger.warning("web_push: a subscription is kept: %s", exc)
 
     def _outbound(self) -> Outbound:
         if not hasattr(self._own, "outbound"):

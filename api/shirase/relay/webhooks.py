@@ -111,33 +111,43 @@ class _Turn:
         self._recorded_at = time.monotonic()
 
     def run(self) -> None:
-        """Send until the queue is empty, the turn is over, the claim is lost or the endpoint fails."""
-        while True:
-            with self._database.autocommit() as db:
-                batch = webhooks.first(db, self._webhook.id, BATCH, datetime.now(UTC))
-            for queued in batch:
-                if self._is_over():
-                    self._record()
-                    return
-                notification = messages.subscribed(self._webhook, queued)
-                if notification and not self._post(queued, notification):
-                    self._record()
-                    return
-                self._done.append(queued.id)
-                if time.monotonic() - self._recorded_at >= RECORD and not self._record():
-                    return
-            if not self._record() or len(batch) < BATCH:
-                return
+        """Send until the queue is empty, the turn is over, the claim is lost or the endpoint fails.
+
+        What was accepted is recorded, whatever ends the turn.
+        """
+        try:
+            while self._send_batch():
+                pass
+        finally:
+            if self._done:
+                self._record()
+
+    def _send_batch(self) -> bool:
+        """Whether there may be more to send."""
+        with self._database.autocommit() as db:
+            batch = webhooks.first(db, self._webhook.id, BATCH, datetime.now(UTC))
+        for queued in batch:
+            notification = messages.subscribed(self._webhook, queued)
+            if self._is_over() or (notification and not self._post(queued, notification)):
+                return False
+            self._done.append(queued.id)
+            if time.monotonic() - self._recorded_at >= RECORD and not self._record():
+                return False
+        return self._record() and len(batch) == BATCH
 
     def _is_over(self) -> bool:
         return time.monotonic() > self._until or bool(self._stop and self._stop.is_set())
 
     def _post(self, queued: webhooks.Queued, notification: Notification) -> bool:
-        body, headers = messages.message(self._webhook, queued, notification, datetime.now(UTC))
         try:
+            body, headers = messages.message(self._webhook, queued, notification, datetime.now(UTC))
             answer = self._outbound.post(self._webhook.url, body, headers)
         except Unreachable as exc:
             self._fail(str(exc))
+            return False
+        except Exception:
+            logger.exception("webhook %s: a message cannot be made", self._webhook.name)
+            self._fail("the message cannot be made")
             return False
         if answer.is_success:
             self.accepted += 1
@@ -167,11 +177,20 @@ class _Turn:
         log("webhook %s %s: %s", self._webhook.name, "is paused" if is_paused else "failed", reason)
 
     def _record(self) -> bool:
-        until = datetime.now(UTC) + LEASE
-        with self._database.transaction() as db:
-            kept = webhooks.keep(db, self._webhook.id, self._mark, self._done, until)
-        self._done, self._recorded_at = [], time.monotonic()
-        return kept
+        """Record what was accepted, also across a short outage of the database; whether the claim still holds."""
+        deadline = time.monotonic() + LEASE.total_seconds() / 2
+        done, self._done = self._done, []
+        while True:
+            try:
+                with self._database.transaction() as db:
+                    kept = webhooks.keep(db, self._webhook.id, self._mark, done, datetime.now(UTC) + LEASE)
+            except DatabaseUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(PAUSE)
+            else:
+                self._recorded_at = time.monotonic()
+                return kept
 
 
 def backoff(attempts: int) -> timedelta:

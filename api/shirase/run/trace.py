@@ -32,7 +32,8 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
         steps.append(f"expires    {trace['expires_at']}")
     device = f" on {trace['read_by']}" if trace["read_by"] else ""
     steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
-    return steps + [_delivery(created, delivery) for delivery in trace["deliveries"]]
+    steps += [_delivery(created, delivery) for delivery in trace["deliveries"]]
+    return steps + [_webhook(created, step) for step in trace["webhooks"]]
 
 
 def _delivery(created: datetime, delivery: dict[str, Any]) -> str:
@@ -41,6 +42,15 @@ def _delivery(created: datetime, delivery: dict[str, Any]) -> str:
     when = f"due {_after(created, at)}" if delivery["state"] == "pending" else _after(created, at)
     tries = f", attempt {delivery['attempts']}" if delivery["attempts"] else ""
     return f"{delivery['channel']:<10} {delivery['state']} {when}{tries}{reason} ({delivery['id']})"
+
+
+def _webhook(created: datetime, step: dict[str, Any]) -> str:
+    what = f"webhook {step['name']}: {step['event']} {_after(created, _moment(step['happened_at']) or created)}"
+    if step["state"] == "done":
+        return f"{what}, accepted or not needed any more"
+    due = f", due {_after(created, at)}" if (at := _moment(step["next_attempt_at"])) else ""
+    reason = f", {step['attempts']} attempts failed: {step['reason']}" if step["reason"] else ""
+    return f"{what}, {step['state']}{due}{reason} ({step['id']})"
 
 
 def _by_none(trace: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ Rows are locked in the order of their ids, here and in ``deliveries.cancel``, so
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from functools import cache
 from typing import Any, cast
@@ -46,7 +46,7 @@ connections = tables.Base.metadata.tables["shirase_connections"]
 
 def is_due(db: Connection, channel: str, now: datetime) -> bool:
     """Whether anything is due on this channel and not claimed."""
-    query = select(literal(1)).where(_free(channel, now)).limit(1)
+    query = select(literal(1)).where(_free(channel, now), deliveries.c.due_at <= now).limit(1)
     return db.execute(query).scalar_one_or_none() is not None
 
 
@@ -61,20 +61,48 @@ def claim(
         now: the time.
         lease: after which the rows are free again, in case that the relay dies.
         limit: rows, without those of ``window``.
-        window: of each user with a due row, also claim what is due within this time.
+        window: if it is not zero, of each user with a due row also claim what is due within this time, and bundle
+            them. What was bundled before stays so, and is claimed as a whole. This needs a lock against other claims.
     """
-    due = select(deliveries.c.id).where(_free(channel, now)).order_by(deliveries.c.due_at, deliveries.c.id)
-    claimed = _claim(db, due.limit(limit), now, lease)
+    due = select(deliveries.c.id).where(_free(channel, now), deliveries.c.due_at <= now)
+    claimed = _claim(db, due.order_by(deliveries.c.due_at, deliveries.c.id).limit(limit), now, lease)
     if claimed and window:
-        users = among(db.dialect.name, deliveries.c.user_id, {item.user_id for item in claimed})
-        soon = select(deliveries.c.id).where(users, _free(channel, now + window, now)).order_by(deliveries.c.id)
-        claimed += _claim(db, soon, now, lease)
+        claimed += _claim(db, _belonging(db, channel, claimed, now, window), now, lease)
+        claimed = _bundle(db, claimed)
     return claimed
 
 
-def _free(channel: str, due: datetime, now: datetime | None = None) -> ColumnElement[bool]:
-    unclaimed = or_(deliveries.c.claimed_until.is_(None), deliveries.c.claimed_until <= (now or due))
-    return and_(IS_PENDING, deliveries.c.channel == channel, deliveries.c.due_at <= due, unclaimed)
+def _free(channel: str, now: datetime) -> ColumnElement[bool]:
+    unclaimed = or_(deliveries.c.claimed_until.is_(None), deliveries.c.claimed_until <= now)
+    return and_(IS_PENDING, deliveries.c.channel == channel, unclaimed)
+
+
+def _belonging(db: Connection, channel: str, claimed: Sequence[Delivery], now: datetime, window: timedelta) -> Any:
+    """What goes with the claimed rows: the rest of their bundles, and what is due soon and in no bundle."""
+    of_users = among(db.dialect.name, deliveries.c.user_id, {item.user_id for item in claimed})
+    of_bundles = among(db.dialect.name, deliveries.c.bundle, {item.bundle for item in claimed if item.bundle})
+    soon = and_(deliveries.c.bundle.is_(None), deliveries.c.due_at <= now + window)
+    query = select(deliveries.c.id).where(of_users, _free(channel, now), or_(of_bundles, soon))
+    return query.order_by(deliveries.c.id)
+
+
+def _bundle(db: Connection, claimed: Sequence[Delivery]) -> list[Delivery]:
+    """Bundle, by user, what is in no bundle yet. The bundle's name is the first one's id."""
+    names: dict[str, str] = {}
+    for item in claimed:
+        if item.bundle is None:
+            names.setdefault(item.user_id, item.uid)
+    new = [{"id": item.id, "bundle": names[item.user_id]} for item in claimed if item.bundle is None]
+    if new:
+        these = among(db.dialect.name, deliveries.c.id, [row["id"] for row in new])
+        db.execute(_name_bundles(db.dialect.name).where(these), {"bundles": document(new)})
+    return [item if item.bundle else replace(item, bundle=names[item.user_id]) for item in claimed]
+
+
+@cache
+def _name_bundles(dialect: str) -> Update:
+    named = rows(dialect, "bundles", {"id": BigInteger(), "bundle": String()})
+    return update(deliveries).where(deliveries.c.id == named.c.id).values(bundle=named.c.bundle)
 
 
 def _claim(db: Connection, free: Any, now: datetime, lease: timedelta) -> list[Delivery]:
@@ -184,6 +212,8 @@ def _finish(dialect: str) -> Update:
             due_at=func.coalesce(result.c.due_at, deliveries.c.due_at),
             claimed_until=null(),
             attempts=deliveries.c.attempts - result.c.attempts,
+            # What was not tried is bundled anew, with what is due then.
+            bundle=case((result.c.attempts == 0, deliveries.c.bundle), else_=null()),
             ended_at=case((is_over, now), else_=null()),
         )
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, select
 
-from shirase.store import deliveries, tables
+from shirase.store import deliveries, tables, webhooks
 from shirase.types import Trace
 
 events = tables.Base.metadata.tables["shirase_events"]
@@ -35,4 +35,5 @@ def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:
         connections=row.connections,
         waiting=tuple(sorted(db.execute(waiting).scalars())),
         deliveries=tuple(deliveries.of_notification(db, number)),
+        webhooks=tuple(webhooks.of_notification(db, row.user_id, number, row.type)),
     )

@@ -9,14 +9,27 @@ from typing import Any, cast
 import orjson
 from sqlalchemy import ColumnElement, Connection, CursorResult, and_, delete, exists, func, insert, or_, select, update
 
+from shirase.policies import WEBHOOK
 from shirase.store import inbox, tables
+from shirase.store.rules import allowed, in_inbox
 from shirase.store.sql import among
-from shirase.types import Notification
+from shirase.types import NOTIFICATION, UPDATED, Notification, WebhookStep
 
 webhooks = tables.Base.metadata.tables["shirase_webhooks"]
 queue = tables.Base.metadata.tables["shirase_webhook_queue"]
 events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
+types = tables.Base.metadata.tables["shirase_types"]
+
+_COLUMNS: dict[str, Any] = {
+    "user_id": notifications.c.user_id,
+    "type_": notifications.c.type,
+    "category": notifications.c.category,
+    "entry": types.c,
+}
+IS_ALLOWED = and_(in_inbox(**_COLUMNS), allowed(WEBHOOK, **_COLUMNS))  # by the preferences of the notification's user
+KINDS = (NOTIFICATION, UPDATED)  # the events that endpoints get
+WAITING, PAUSED, DONE = "waiting", "paused", "done"
 
 MOST_COUNTED = 10_000  # waiting events of an endpoint that are counted
 FRESH = {"attempts": 0, "failing_since": None, "reason": None, "paused_at": None}
@@ -55,6 +68,7 @@ class Queued:
     kind: str
     happened_at: datetime
     notification: Notification | None
+    is_allowed: bool = True  # by the user's preferences
 
 
 def put(
@@ -183,10 +197,12 @@ def first(db: Connection, number: int, limit: int, now: datetime) -> list[Queued
             queue.c.tag.label("event_tag"),
             events.c.kind,
             events.c.created_at.label("happened_at"),
+            IS_ALLOWED.label("is_allowed"),
             *notifications.c,
         )
         .outerjoin_from(queue, events, place)
         .outerjoin(notifications, and_(notifications.c.id == events.c.notification_id, alive))
+        .outerjoin(types, types.c.type == notifications.c.type)
         .where(queue.c.webhook_id == number)
         .order_by(queue.c.id)
         .limit(limit)
@@ -198,16 +214,63 @@ def first(db: Connection, number: int, limit: int, now: datetime) -> list[Queued
             row.kind or "",
             row.happened_at or now,
             None if row.id is None else inbox.notification_of(row),
+            bool(row.is_allowed),
         )
-        for row in db.execute(query)
+        for row in db.execute(query, {"now": now})
     ]
 
 
-def counts(db: Connection) -> tuple[int, int]:
-    """How many endpoints are paused, and how many events wait for any endpoint, up to a limit."""
+def of_notification(db: Connection, user_id: str, number: int, type_: str) -> list[WebhookStep]:
+    """For each endpoint that gets this type, and each event of a notification: whether the event still waits.
+
+    What has left a queue is not recorded. Events older than an endpoint are missing.
+    """
+    place = and_(
+        queue.c.webhook_id == webhooks.c.id,
+        queue.c.user_id == events.c.user_id,
+        queue.c.seq == events.c.seq,
+        queue.c.tag == events.c.tag,
+    )
+    query = (
+        select(webhooks, queue.c.id.label("queued_id"), events.c.tag, events.c.kind, events.c.created_at.label("at"))
+        .join_from(events, webhooks, webhooks.c.created_at <= events.c.created_at)
+        .outerjoin(queue, place)
+        .where(events.c.user_id == user_id, events.c.notification_id == number, events.c.kind.in_(KINDS))
+        .order_by(events.c.seq, webhooks.c.name)
+    )
+    steps = []
+    for row in db.execute(query):
+        if (types_ := orjson.loads(row.types)) and type_ not in types_:
+            continue
+        if row.queued_id is None:
+            steps.append(WebhookStep(row.name, row.kind, row.at, DONE))
+            continue
+        state, next_at = (PAUSED, None) if row.paused_at else (WAITING, row.next_at)
+        uid = event_id(row.queued_id, row.tag)
+        steps.append(WebhookStep(row.name, row.kind, row.at, state, uid, row.attempts, row.reason, next_at))
+    return steps
+
+
+def event_id(number: int, tag: str) -> str:
+    """The id of a queued event for the outside, the same at each attempt."""
+    return f"evt_{number}_{tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Figures of all endpoints together."""
+
+    paused: int  # endpoints
+    failing_since: datetime | None  # the earliest of those that are not paused
+    queued: int  # events that wait for any endpoint, up to ``MOST_COUNTED``
+
+
+def health(db: Connection) -> Health:
+    """The figures for metrics."""
     paused = db.execute(select(func.count()).where(webhooks.c.paused_at.is_not(None))).scalar_one()
+    failing = db.execute(select(func.min(webhooks.c.failing_since)).where(webhooks.c.paused_at.is_(None))).scalar_one()
     some = select(queue.c.id).limit(MOST_COUNTED).subquery()
-    return paused, db.execute(select(func.count()).select_from(some)).scalar_one()
+    return Health(paused, failing, db.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

@@ -27,7 +27,7 @@ from shirase.policies import CHANNELS
 from shirase.proxy.control import Http
 from shirase.proxy.nodes import statistics_of
 from shirase.settings import Settings
-from shirase.store import announcements, deliveries, log, missed, registry
+from shirase.store import announcements, deliveries, log, missed, registry, webhooks
 from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class _AtScrape(Collector):
             behind_users, announced_at = announcements.lag(db)
             outside = dict.fromkeys(CHANNELS, (0, None)) | deliveries.waiting(db)
             dead = deliveries.count_dead(db)
+            endpoints = webhooks.health(db)
         now = datetime.now(UTC)
         open_now = {node: open_streams.get(node, 0) for node in self._nodes} | {UNANNOUNCED: open_streams.get(None, 0)}
         checked = [checked_at for checked_at, _ in checks.values()]
@@ -144,6 +145,19 @@ class _AtScrape(Collector):
                 {channel: _age(due_at, now) if due_at else 0.0 for channel, (_, due_at) in outside.items()},
             ),
             GaugeMetricFamily("shirase_dead_deliveries", "Deliveries that were given up and are kept.", dead),
+            GaugeMetricFamily(
+                "shirase_paused_webhooks", "Webhooks that get nothing until they are retried.", endpoints.paused
+            ),
+            GaugeMetricFamily(
+                "shirase_webhook_failing_seconds",
+                "How long the webhook that has failed for longest has done so, without paused ones; 0 if none fails.",
+                _age(endpoints.failing_since, now) if endpoints.failing_since else 0.0,
+            ),
+            GaugeMetricFamily(
+                "shirase_queued_webhook_events",
+                f"Events that some webhook has not accepted yet; {webhooks.MOST_COUNTED} at the most.",
+                endpoints.queued,
+            ),
             _by_node("shirase_missed_streams", "Streams that a node has yet to read again.", behind),
             _by_node("shirase_open_connections", "Open streams in the registry.", open_now),
             GaugeMetricFamily(

@@ -22,6 +22,7 @@ from shirase.relay.mail.words import RIGHT_TO_LEFT, WORDS, language
 from shirase.settings import Settings
 from shirase.store.contacts import Contact
 from shirase.store.rules import EVERYTHING
+from shirase.types import Delivery
 
 OURS = Path(__file__).parent / "templates"
 LONGEST_SUBJECT = 200  # characters
@@ -81,7 +82,7 @@ class Composer:
         message["From"] = self._mail.sender
         message["To"] = Address(username=local, domain=host)
         message["Date"] = format_datetime(datetime.now(UTC))
-        message["Message-ID"] = f"<{_id(items)}@{domain}>"
+        message["Message-ID"] = f"<{mail_id(items[0].delivery)}@{domain}>"  # the same at each attempt
         message["X-Shirase-Deliveries"] = " ".join(item.delivery.uid for item in items)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic reply
         notification = items[0].notification
@@ -119,10 +120,9 @@ class Composer:
         return self._templates.select_template([f"{chosen}/{name}", name]).render(values)
 
 
-def _id(items: Sequence[Item]) -> str:
-    """The same for the same deliveries, so that a repeat is recognised."""
-    uids = sorted(item.delivery.uid for item in items)
-    return uids[0] if len(uids) == 1 else f"digest-{_digest(' '.join(uids))}"
+def mail_id(delivery: Delivery) -> str:
+    """The id of the mail that a delivery is in."""
+    return delivery.bundle or delivery.uid
 
 
 def _digest(text: str) -> str:

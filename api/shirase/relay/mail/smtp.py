@@ -7,13 +7,11 @@ from datetime import timedelta
 from email.message import EmailMessage
 from itertools import groupby
 
-from jinja2 import TemplateError
-
 from shirase import tls
 from shirase.mail_settings import NONE, STARTTLS, TLS, MailSettings
 from shirase.policies import EMAIL
 from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped
-from shirase.relay.mail.messages import Composer
+from shirase.relay.mail.messages import Composer, mail_id
 from shirase.settings import Settings
 from shirase.store import contacts, type_catalogue
 from shirase.store.contacts import Contact
@@ -41,14 +39,14 @@ class Mail:
         self._smtp: smtplib.SMTP | None = None
 
     def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
-        """Send a mail to each user; see ``Channel``."""
+        """Send a mail for each bundle, or for each item in none; see ``Channel``."""
         with self._database.autocommit() as db:
             result = contacts.of_users(db, {item.notification.user_id for item in items})
             critical = frozenset(type_catalogue.critical(db))
         failures = 0
-        for user_id, group in groupby(sorted(items, key=_user), key=_user):
+        for _, group in groupby(sorted(items, key=_mail), key=_mail):
             own = list(group)
-            contact = result.get(user_id)
+            contact = result.get(own[0].notification.user_id)
             outcome: Outcome
             if contact is None or not contact.email:
                 outcome = Skipped("the user has no address")
@@ -74,7 +72,7 @@ class Mail:
     ) -> tuple[Outcome, bool]:
         try:
             return self._send(self._composer.compose(items, contact, critical))
-        except (ValueError, TemplateError):
+        except Exception:  # of a host's template, or of an address that cannot be encoded: other mails are not affected
             logger.exception("mail: a mail cannot be written")
             return Failed("the mail cannot be written"), True
 
@@ -140,5 +138,5 @@ class Mail:
         return Failed(f"the mail server refused: {code_or_kind}"), False
 
 
-def _user(item: Item) -> str:
-    return item.notification.user_id
+def _mail(item: Item) -> str:
+    return mail_id(item.delivery)

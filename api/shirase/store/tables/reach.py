@@ -80,7 +80,7 @@ class DeliveryRow(Base):
     """
 
     __tablename__ = "shirase_deliveries"
-    owned = Owned(order=("id",), withheld=("tag",))
+    owned = Owned(order=("id",), withheld=("tag", "bundle"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     tag: Mapped[str] = mapped_column(Tag)  # random, since a restored database gives an id again
@@ -97,6 +97,7 @@ class DeliveryRow(Base):
     tried_at: Mapped[datetime | None] = mapped_column(Moment)  # the first time
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     reason: Mapped[str | None] = mapped_column(String(200))  # of the latest failure, or of its end
+    bundle: Mapped[str | None] = mapped_column(String(40))  # of the deliveries that are sent as one, also when repeated
 
     __table_args__ = (
         partial_index("shirase_deliveries_due", "channel", "due_at", where="state = 'pending'"),

@@ -17,7 +17,7 @@ from shirase.inbox import events, notifications, scheduled
 from shirase.inbox.drafts import NewBatch, NewBroadcast, NewNotification
 from shirase.inbox.notifications import Once
 from shirase.inbox.payloads import check_payloads
-from shirase.types import Delivery, Draft, Stored
+from shirase.types import UPDATED, Delivery, Draft, Stored, WebhookStep
 from shirase.web import bodies
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import request, services
@@ -129,7 +129,8 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
         " proxy nodes that accepted it, and `waiting_nodes` those that missed events of this user and have not read the"
         " stream again. `connections` is the number of the user's open streams at that time. `committed_at` is null if"
         " the event was left to the relay. `read_by` is the user agent of the device, and `announcement_id` the"
-        " announcement that became this notification. `deliveries` are those to channels outside the inbox.",
+        " announcement that became this notification. `deliveries` are those to channels outside the inbox, and"
+        " `webhooks` its events in their queues: `done` is what left one, accepted or not needed any more.",
     )
 )
 def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller
@@ -143,7 +144,8 @@ def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every op
     moments = ("created_at", "expires_at", "committed_at", "published_at", "read_at")
     shown |= {name: rfc3339(at) if (at := getattr(trace, name)) else None for name in moments}
     shown |= {"nodes": trace.nodes, "waiting_nodes": trace.waiting}
-    return json_answer({**shown, "deliveries": [_delivery_fields(delivery) for delivery in trace.deliveries]})
+    shown |= {"deliveries": [_delivery_fields(delivery) for delivery in trace.deliveries]}
+    return json_answer({**shown, "webhooks": [_webhook_fields(step) for step in trace.webhooks]})
 
 
 def _delivery_fields(delivery: Delivery) -> dict[str, Any]:
@@ -151,6 +153,19 @@ def _delivery_fields(delivery: Delivery) -> dict[str, Any]:
     shown = {name: getattr(delivery, name) for name in ("channel", "state", "attempts", "reason")}
     shown |= {name: rfc3339(at) if (at := getattr(delivery, name)) else None for name in moments}
     return {"id": delivery.uid, **shown}
+
+
+def _webhook_fields(step: WebhookStep) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "event": "updated" if step.kind == UPDATED else "created",
+        "happened_at": rfc3339(step.happened_at),
+        "state": step.state,
+        "id": step.uid,
+        "attempts": step.attempts,
+        "reason": step.reason,
+        "next_attempt_at": rfc3339(step.next_at) if step.next_at else None,
+    }
 
 
 def create_all(

@@ -162,6 +162,22 @@ class DeliveryView(BaseModel):
     ended_at: str | None
 
 
+class WebhookStepView(BaseModel):
+    """An event of a notification for a webhook."""
+
+    name: str
+    event: Literal["created", "updated"]
+    happened_at: str
+    state: Annotated[
+        Literal["waiting", "paused", "done"],
+        Field(description="`done` is what left the queue: accepted, or not needed any more."),
+    ]
+    id: Annotated[str | None, Field(description="The `webhook-id` of what waits.")]
+    attempts: Annotated[int, Field(description="Of the webhook, that failed since its last success.")]
+    reason: Annotated[str | None, Field(description="Of the latest failure.")]
+    next_attempt_at: str | None
+
+
 class TraceView(BaseModel):
     """What happened to a notification, without its content."""
 
@@ -181,4 +197,5 @@ class TraceView(BaseModel):
     read_at: str | None
     read_by: str | None
     deliveries: list[DeliveryView]
+    webhooks: list[WebhookStepView]
     announcement_id: int | None
