@@ -41,6 +41,7 @@ bench: ## Measure speed and cost beside other designs, in about 25 minutes (QUIC
 chaos: ## Break everything by a seeded schedule, then compare everything (SECONDS=60 on each database)
 	@.ci/install test
 	.venv/bin/python -m tests.chaos --seconds $(SECONDS)
+	.venv/bin/python -m tests.chaos.sinks --seconds $(SECONDS)
 
 churn: ## Open and close streams at random, then compare who is connected (SECONDS=60 on each database)
 	@.ci/install test
