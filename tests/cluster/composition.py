@@ -86,7 +86,7 @@ class Composition:
     def sign_in(self) -> None:
         """Get a token from the command that is in the image."""
         command = ["shirase", "token", "--user", USER, "--scope", SCOPES, "--ttl", "36000"]
-        token = self.compose("exec", "-T", "api", *command).strip()
+        token = self.execute("api", *command)
         self.http.headers["Authorization"] = f"Bearer {token}"
 
     def create(self, title: str, kind: str = "cluster") -> int:
@@ -99,7 +99,13 @@ class Composition:
 
     def container(self, service: str) -> str:
         """Its id."""
-        return self.compose("ps", "-q", service).strip()
+        filters = {"project": PROJECT, "service": service}
+        labels = (f"--filter=label=com.docker.compose.{name}={value}" for name, value in filters.items())
+        return run("docker", "ps", "--all", "--quiet", *labels).strip()
+
+    def execute(self, service: str, *command: str) -> str:
+        """The output of a command in it."""
+        return run("docker", "exec", self.container(service), *command).strip()
 
     def logs(self, service: str) -> list[str]:
         """The lines that it has printed."""
