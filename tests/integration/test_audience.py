@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from shirase.inbox import connections, inbox, notifications, replay, streams
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
-from shirase.store import audience, missed, registry
+from shirase.store import audience, log, missed, registry
 from shirase.store import connections as table
 from shirase.store.database import Database
 from shirase.types import Draft, EventId, Position, StreamConnection
@@ -110,6 +110,42 @@ def test_a_broadcast_posts_to_each_node_its_own_users_events(
         [grip.user_channel("a"), grip.user_channel("c")],
         [grip.user_channel("b"), grip.user_channel("c")],
     ]
+
+
+@pytest.fixture
+def alone(settings: Settings, ports: list[ControlPort]) -> Publisher:
+    """Of a single node."""
+    return Publisher(replace(settings, grip_url=(ports[0].url,)))
+
+
+def test_a_single_node_gets_of_a_broadcast_what_is_received(
+    database: Database, alone: Publisher, ports: list[ControlPort]
+) -> None:
+    users = [f"user-{number}" for number in range(audiences.MANY)]
+    mark(database, *alone.nodes)
+    enter(database, ports[0].url, "c1", users[3])
+    enter(database, None, "c2", users[5])
+    create(database, alone, *users)
+    assert [item["channel"] for item in ports[0].items] == [grip.user_channel(users[3]), grip.user_channel(users[5])]
+    with database.autocommit() as db:
+        assert log.outbox(db)[0] == 0
+
+
+def test_without_a_mark_a_single_node_gets_all_of_it(
+    database: Database, alone: Publisher, ports: list[ControlPort]
+) -> None:
+    users = [f"user-{number}" for number in range(audiences.MANY)]
+    create(database, alone, *users)
+    assert [item["channel"] for item in ports[0].items] == [grip.user_channel(user) for user in users]
+
+
+def test_a_single_node_gets_the_events_of_few_users(
+    database: Database, alone: Publisher, ports: list[ControlPort]
+) -> None:
+    """Their posts cost less than the query would."""
+    mark(database, *alone.nodes)
+    create(database, alone, "a", "b")
+    assert len(ports[0].items) == 2
 
 
 def test_states_and_closings_go_to_the_same_nodes(
@@ -211,6 +247,7 @@ class Race:
     user: str
     before: EventId
     connection_id: str
+    others: Sequence[str] = ()  # further users of the create
     answer: streams.Answer | None = None
 
     def open(self) -> None:
@@ -225,7 +262,7 @@ class Race:
         self.answer = streams.poll(self.database, self.settings, self.user, None, 25, None, counted)
 
     def create(self) -> None:
-        create(self.database, self._publisher(), self.user)
+        create(self.database, self._publisher(), self.user, *self.others)
 
     def is_kept(self) -> bool:
         """Whether the event was posted to the node, or is not after the place where the response is held."""
@@ -277,6 +314,24 @@ def test_no_order_of_a_connect_and_a_create_loses_the_event(
     orders = [(order, races[-1].is_kept()) for order in interleavings(database, begin)]
     assert [order for order, is_kept in orders if not is_kept] == []
     assert len(orders) > 5  # they do run in more than one order
+
+
+@pytest.mark.parametrize("connect", CONNECTS)
+def test_no_order_of_a_connect_and_a_broadcast_loses_the_event(
+    database: Database, start: Callable[[int], Race], ports: list[ControlPort], connect: str
+) -> None:
+    """On a single node."""
+    races: list[Race] = []
+
+    def begin() -> list[Callable[[], None]]:
+        race = start(0)
+        others = [f"{race.user}-{number}" for number in range(audiences.MANY)]
+        races.append(race := replace(race, settings=replace(race.settings, grip_url=(ports[0].url,)), others=others))
+        return [lambda: CONNECTS[connect](race), race.create]
+
+    orders = [(order, races[-1].is_kept()) for order in interleavings(database, begin)]
+    assert [order for order, is_kept in orders if not is_kept] == []
+    assert not {grip.user_channel(race.others[0]) for race in races} & {item["channel"] for item in ports[0].items}
 
 
 @pytest.mark.parametrize("broken", ["the connect reads too early", "the create reads too early"])

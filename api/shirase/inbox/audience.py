@@ -8,15 +8,21 @@ from shirase.proxy.publisher import Publisher
 from shirase.store import audience
 from shirase.store.database import Database
 
+MANY = 20  # users, from which on the query costs less than to post what none of them receives
+
 
 def of(database: Database, publisher: Publisher, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """The nodes that hold streams of each user, whose events must be committed; all nodes where that is unknown."""
+    """The nodes that hold streams of each user, whose events must be committed; all nodes where that is unknown.
+
+    A single node gets the events of a few users without a query.
+    """
     everywhere = frozenset(publisher.nodes)
-    if (len(everywhere) > 1 or publisher.may_change) and publisher.has_shared_names:
+    depends = len(everywhere) > 1 or publisher.may_change or len(user_ids) >= MANY
+    if depends and publisher.has_shared_names:
         try:
             with database.autocommit() as db:
                 result = audience.read(db, user_ids, datetime.now(UTC))
-            return {user_id: result.nodes(user_id, everywhere, publisher.knows) for user_id in user_ids}
+            return result.nodes(user_ids, everywhere, publisher.knows)
         except DatabaseUnavailable:
             pass
     return dict.fromkeys(user_ids, everywhere)

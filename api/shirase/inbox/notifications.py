@@ -207,20 +207,20 @@ def publish(
     """
     if not appended:
         return 0
-    items = events.to_items(database.name, appended)
     everywhere = frozenset(publisher.nodes)
     holding = audience.of(database, publisher, {event.user_id for event in appended})
+    # Most users of a broadcast may have no stream: their events are not even encoded.
+    unneeded = [event for event in appended if everywhere and not holding[event.user_id]]
+    needed = [event for event in appended if holding[event.user_id] or not everywhere]
+    items = events.to_items(database.name, needed)
     targets = [holding[covered[0].user_id] for _, covered in items]
     with metrics.PUBLISH_SECONDS.time():
         accepted = publisher.publish([item for item, _ in items], targets)
-    sent: list[Published] = []
+    sent = [Published(event, frozenset(), _tries(event, attempts)) for event in unneeded]
     behind: list[tuple[str, str]] = []
-    results: Counter[str] = Counter()
+    results = Counter(unneeded=len(unneeded))
     for (_, covered), target, nodes in zip(items, targets, accepted, strict=True):
-        if not target and everywhere:
-            results["unneeded"] += len(covered)
-        else:
-            results["failed" if not nodes else "accepted" if nodes == target else "partial"] += len(covered)
+        results["failed" if not nodes else "accepted" if nodes == target else "partial"] += len(covered)
         # What no node accepts stays in the outbox. One that some node may accept is noted for those that did not, so
         # that events which wait for an unreachable node do not delay the rest.
         if nodes or not target >= everywhere:

@@ -260,8 +260,7 @@ class Presence:
                 elif is_old:  # else the response may still be on its way
                     node.departed.add(connection_id)
             uncounted = registry.uncounted(db, node.name, node.without_row) if node.without_row else set()
-            # With a single node, every event is for it, so nobody reads the mark.
-            is_complete = settled and not uncounted and len(self._nodes) > 1
+            is_complete = settled and not uncounted
             if is_complete and not node.complete:
                 audience.mark(db, node.name, datetime.now(UTC))
         if uncounted:

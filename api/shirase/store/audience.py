@@ -19,7 +19,7 @@ Rows can also be wrong without a connect: lost, or marked as gone although the n
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -47,9 +47,16 @@ class Audience:
     of_user: Mapping[str, frozenset[str | None]]  # ``None`` among them: any node may
     marked: frozenset[str]
 
-    def nodes(self, user_id: str, everywhere: frozenset[str], is_known: Callable[[str], bool]) -> frozenset[str]:
-        """The nodes that an event of this user must be posted to, of those ``everywhere`` and those in the rows."""
-        own = self.of_user.get(user_id, frozenset())
+    def nodes(
+        self, user_ids: Iterable[str], everywhere: frozenset[str], is_known: Callable[[str], bool]
+    ) -> dict[str, frozenset[str]]:
+        """The nodes that each user's events must be posted to, of those ``everywhere`` and those in the rows."""
+        result = dict.fromkeys(user_ids, everywhere - self.marked)
+        return result | {user_id: self._nodes(own, everywhere, is_known) for user_id, own in self.of_user.items()}
+
+    def _nodes(
+        self, own: frozenset[str | None], everywhere: frozenset[str], is_known: Callable[[str], bool]
+    ) -> frozenset[str]:
         named = frozenset(node for node in own if node)
         if None in own or not all(map(is_known, named - everywhere)):
             return everywhere | named
