@@ -46,7 +46,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Report:
     """What a client with many streams has received: first how they opened, then how events arrived."""
 
     open: int
@@ -73,16 +73,16 @@ class Streams:
         self._process = process
         self.opened = self._read()
 
-    def report(self) -> Held:
+    def report(self) -> Report:
         """Read the current state."""
         assert self._process.stdin is not None
         self._process.stdin.write("report\n")
         self._process.stdin.flush()
         return self._read()
 
-    def _read(self) -> Held:
+    def _read(self) -> Report:
         assert self._process.stdout is not None
-        return Held(**json.loads(self._process.stdout.readline()))
+        return Report(**json.loads(self._process.stdout.readline()))
 
 
 def send(

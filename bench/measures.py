@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.designs import SETTLED, Design, Shirase, publish
-from bench.load import Answered, Held, Lost, Streams, request, send, streams
+from bench.load import Answered, Lost, Report, Streams, request, send, streams
 from bench.machine import memory_kb
 
 Figures = dict[str, float]
@@ -197,7 +197,7 @@ def _times(answered: Answered) -> Figures:
     return {"p50_ms": answered.p50_ms, "p99_ms": answered.p99_ms}
 
 
-def most_open(opened: Held, requested: int) -> int:
+def most_open(opened: Report, requested: int) -> int:
     """Return how many streams opened.
 
     At full load Pushpin 1.36 occasionally cancels one ("received message out of sequence, canceling"). The figures of
@@ -227,7 +227,7 @@ def _listening(design: Design, requests: list[bytes]) -> Iterator[Streams]:
         yield held
 
 
-def _arrived(held: Streams, stamps: int) -> Held:
+def _arrived(held: Streams, stamps: int) -> Report:
     """Wait until this many events have arrived, and a moment longer for excess ones."""
     _until(lambda: held.report().stamps >= stamps, lambda: f"{held.report().stamps} of {stamps} events arrived")
     time.sleep(0.1)

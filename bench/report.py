@@ -123,12 +123,12 @@ def _growths(steps: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
     return {kind: took / last["small"][kind] for kind, took in last["grown"].items()}
 
 
-def _cores(one: dict[str, float]) -> str:
+def _cores(figures: dict[str, float]) -> str:
     """Describe the rate that all cores could reach, from the processor time per request."""
     parts = ("python", "proxy", "database", "load")
-    spent = sum(one[f"{part}_ms"] for part in parts)
-    most, without_python = _most(spent), _most(spent - one["python_ms"])
-    each = _parts(one, parts, 2)
+    spent = sum(figures[f"{part}_ms"] for part in parts)
+    most, without_python = _most(spent), _most(spent - figures["python_ms"])
+    each = _parts(figures, parts, 2)
     return f"{most:,.0f} a second, all cores busy; {without_python:,.0f} if Python took nothing (ms each: {each})"
 
 
@@ -136,8 +136,8 @@ def _most(milliseconds: float) -> float:
     return 1000 * (os.cpu_count() or 1) / milliseconds
 
 
-def _parts(one: dict[str, float], parts: Sequence[str], digits: int) -> str:
-    return ", ".join(f"{part} {one[f'{part}_ms']:.{digits}f}" for part in parts)
+def _parts(figures: dict[str, float], parts: Sequence[str], digits: int) -> str:
+    return ", ".join(f"{part} {figures[f'{part}_ms']:.{digits}f}" for part in parts)
 
 
 def _at_least(name: str, value: float, target: float, bound: str = "") -> Target:
@@ -167,11 +167,14 @@ def _figures(results: dict[str, Any]) -> list[list[str]]:
         shown: list[tuple[str, Callable[[dict[str, float]], str]]] = []
         if any("per_second" in item for item in of_design.values()):
             shown.append(
-                (f"{measure}, a second", lambda one: f"{one['per_second']:,.0f}" if "per_second" in one else "")
+                (
+                    f"{measure}, a second",
+                    lambda figures: f"{figures['per_second']:,.0f}" if "per_second" in figures else "",
+                )
             )
-        shown.append((f"{measure}, ms p50 / p99", lambda one: f"{one['p50_ms']:.1f} / {one['p99_ms']:.1f}"))
+        shown.append((f"{measure}, ms p50 / p99", lambda figures: f"{figures['p50_ms']:.1f} / {figures['p99_ms']:.1f}"))
         if any(item.get("failed") for item in of_design.values()):
-            shown.append((f"{measure}, failed", lambda one: f"{one.get('failed', 0):.0f}"))
+            shown.append((f"{measure}, failed", lambda figures: f"{figures.get('failed', 0):.0f}"))
         for name, show in shown:
             rows.append([name, *(show(of_design[design]) if design in of_design else "" for design in DESIGNS)])
     for kind, show in _HELD.items():
@@ -181,16 +184,16 @@ def _figures(results: dict[str, Any]) -> list[list[str]]:
 
 
 def _memory(part: str) -> Callable[[dict[str, Any]], str]:
-    return lambda one: " / ".join(f"{step[part]:.1f}" for step in list(one["steps"].values())[1:])
+    return lambda figures: " / ".join(f"{step[part]:.1f}" for step in list(figures["steps"].values())[1:])
 
 
 _HELD: dict[str, Callable[[dict[str, Any]], str]] = {
-    "a storm of reconnects: seconds, failed": lambda one: (
-        f"{one['storm']['seconds']:.1f}, {one['storm']['failed']:.0f}"
+    "a storm of reconnects: seconds, failed": lambda figures: (
+        f"{figures['storm']['seconds']:.1f}, {figures['storm']['failed']:.0f}"
     ),
     "memory a stream, KB, proxy, by their number": _memory("proxy_kb"),
     "memory a stream, KB, Python, by their number": _memory("python_kb"),
-    "idle with streams: cores in all": lambda one: f"{one['idle']['all_core']:.3f}",
+    "idle with streams: cores in all": lambda figures: f"{figures['idle']['all_core']:.3f}",
 }
 
 

@@ -10,7 +10,7 @@ const [out, service = ""] = process.argv.slice(2);
 const run = (command, ...args) =>
   execFileSync(command, args, {
     cwd: copy,
-    // React as it is while one develops: Strict Mode does there what it is for.
+    // React's development build, where Strict Mode works.
     env: { ...process.env, NODE_ENV: "development", VITE_SHIRASE_URL: service },
     stdio: ["ignore", "pipe", "inherit"],
   });

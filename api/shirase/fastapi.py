@@ -114,8 +114,8 @@ async def _failed(error: Exception) -> Any:
     raise error
 
 
-def _field_error(found: dict[str, Any]) -> FieldError:
-    return FieldError(".".join(str(part) for part in found["loc"][1:]), str(found["msg"]))
+def _field_error(entry: dict[str, Any]) -> FieldError:
+    return FieldError(".".join(str(part) for part in entry["loc"][1:]), str(entry["msg"]))
 
 
 def _dependency(identify: Callable[..., Any] | params.Depends) -> Any:

@@ -172,12 +172,12 @@ def _request(asked: Request, rule: str, body: bytes | ShiraseError) -> http.Requ
         headers=http.Headers(asked.headers.items()),
         query=tuple(asked.query_params.multi_items()),
         cookies=asked.cookies,
-        body=lambda: _given(body),
+        body=lambda: _whole(body),
         native=asked,
     )
 
 
-def _given(body: bytes | ShiraseError) -> bytes:
+def _whole(body: bytes | ShiraseError) -> bytes:
     if isinstance(body, ShiraseError):
         raise body
     return body

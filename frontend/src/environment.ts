@@ -22,7 +22,7 @@ export interface Environment {
 export const pageFetch: Environment["fetch"] = (url, init) => fetch(url, init);
 
 /**
- * The environment of this page, overlaid with what was given.
+ * The environment of this page, overlaid with these parts.
  *
  * Several servers' runtimes have an EventSource, and React Native a `window`: neither makes a page.
  */

@@ -24,11 +24,11 @@ export interface Notification {
   actions: { label: string; url: string; primary?: boolean }[];
   category: string | null;
   priority: "low" | "normal" | "high";
-  /** Its producer's name for what it is about: a later one of the same key replaces it. */
+  /** The producer's name for its subject: a later notification with the same key replaces it. */
   key: string | null;
   /** Its place in the list, which begins with the highest. */
   position: number;
-  /** 1, and one more at each change of content. */
+  /** Begins at 1, and rises by one at each change of content. */
   revision: number;
   /** How many were folded into it, and the latest three actors, newest first. */
   count: number;
@@ -89,7 +89,7 @@ export function isOfType<Type extends keyof Payloads>(
 export interface EventData {
   /** The stream begins; `unread_count` is the count at the event's own cursor. */
   connected: { user_id: string; status: "connected"; connection_id: string } & Counts;
-  /** One was created: the unread count rises by one. */
+  /** A notification was created: the unread count rises by one. */
   notification: AnyNotification;
   /** One was replaced or folded: the whole of it, and the new counts. */
   updated: AnyNotification & Counts;

@@ -2,7 +2,7 @@ import type { Environment } from "./environment.js";
 
 /** The argument of a function that gets a credential. */
 export interface CredentialRequest {
-  /** The last one was refused: do not return it again from a cache. */
+  /** The last credential was refused: do not return it again from a cache. */
   refresh: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface Credentials {
 export interface StreamOptions extends Credentials {
   /** Where the service is, without `/api`: `https://push.example.com`. The page's own origin by default. */
   url?: string;
-  /** The user's id. Tabs share a connection only if it is given, and a stream of anyone else is refused. */
+  /** The user's id. Tabs share a connection only if it is set, and another user's stream is refused. */
   user?: string | number;
   /** Whether tabs of one `user` share one connection, where the browser can (Web Locks, BroadcastChannel). `true`. */
   shareTabs?: boolean;

@@ -11,7 +11,7 @@ let isReported = false; // so that the console does not repeat it at each attemp
  * Call `getToken` and check what it returns: an error page of the host is a fault that may pass, not a user who is
  * signed out.
  *
- * @throws TypeError if it is no token, or too long a one.
+ * @throws TypeError if it is not a token, or too long.
  */
 export async function readToken(getToken: GetCredential, request: CredentialRequest): Promise<string> {
   const token = String(await getToken(request)).trim(); // a text file of a token ends with a newline

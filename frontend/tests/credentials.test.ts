@@ -107,7 +107,7 @@ test("each token may grow stale, and each gets a fresh one", async () => {
 
 test("a refusal long ago does not count", async () => {
   let asked = 0;
-  server.accepts = () => ++asked > 1; // refused once, then the service is only away
+  server.accepts = () => ++asked > 1; // refused once, then the service is merely down
   server.onStream = 502;
   const stream = tab.open();
   await settle();
@@ -132,7 +132,7 @@ test("who is refused with a fresh token too is signed out, and not asked for eve
   expect(stream.getState().status).toBe("open");
 });
 
-test("a refusal under way does not sign out who has just signed in", async () => {
+test("a pending refusal does not sign out a user who has just signed in", async () => {
   let token = "a.stale.token";
   let asked = 0;
   const stream = tab.open({ getToken: () => token });
@@ -149,7 +149,7 @@ test("a refusal under way does not sign out who has just signed in", async () =>
   expect(stream.getState().status).toBe("open");
 });
 
-test("a service that is away is not taken for a refusal", async () => {
+test("a service that is down is not taken for a refusal", async () => {
   server.onStream = 502;
   server.onRequest = 502;
   const stream = tab.open();
@@ -197,7 +197,7 @@ test("Retry-After is kept to, unless a person asks", async () => {
 });
 
 test("a getToken that fails is tried again, and its error is delivered", async () => {
-  const cause = new Error("the host is away");
+  const cause = new Error("the host is down");
   const getToken = vi.fn().mockRejectedValueOnce(cause).mockResolvedValue("a.test.token");
   const stream = tab.open({ getToken });
   await settle();
@@ -206,7 +206,7 @@ test("a getToken that fails is tried again, and its error is delivered", async (
   expect(stream.getState().status).toBe("open");
 });
 
-test("a getToken that says 401 is asked once more, then the user is signed out", async () => {
+test("a getToken that fails with 401 is called once more, then the user is signed out", async () => {
   const getToken = vi.fn().mockRejectedValue(Object.assign(new Error("signed out"), { status: 401 }));
   const stream = tab.open({ getToken });
   await pass(60);

@@ -27,15 +27,15 @@ const checker = program.getTypeChecker();
 const EXPORTS = ENTRIES.flatMap((entry) => {
   const module = checker.getSymbolAtLocation(program.getSourceFile(entry) as ts.SourceFile) as ts.Symbol;
   const result = checker.getExportsOfModule(module);
-  return result.map((one) => (one.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(one) : one));
+  return result.map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol));
 });
 
 function typeOf(name: string): ts.Type {
-  return checker.getDeclaredTypeOfSymbol(EXPORTS.find((one) => one.name === name) as ts.Symbol);
+  return checker.getDeclaredTypeOfSymbol(EXPORTS.find((symbol) => symbol.name === name) as ts.Symbol);
 }
 
 function undocumented(symbols: readonly ts.Symbol[]): string[] {
-  return symbols.filter((one) => one.getDocumentationComment(checker).length === 0).map((one) => one.name);
+  return symbols.filter((symbol) => symbol.getDocumentationComment(checker).length === 0).map((symbol) => symbol.name);
 }
 
 test("every export is documented", () => {
@@ -48,11 +48,11 @@ test.each(["StreamOptions", "NotificationStream", "Inbox", "InboxOptions", "Inbo
   (name) => {
     const members = typeOf(name).getProperties();
     expect(members.length).toBeGreaterThan(0);
-    // How to say who is calling is told as a whole.
+    // The members of Credentials are documented together.
     const delivered = new Set(
       typeOf("Credentials")
         .getProperties()
-        .map((one) => one.name),
+        .map((symbol) => symbol.name),
     );
     expect(undocumented(members).filter((member) => !delivered.has(member))).toEqual([]);
   },
@@ -65,7 +65,7 @@ test("every option and every state is in the README", () => {
     const status = checker.getTypeOfSymbol(state.getProperty("status") as ts.Symbol);
     return (status as ts.StringLiteralType).value;
   });
-  const names = [...options.map((one) => one.name), ...states];
+  const names = [...options.map((symbol) => symbol.name), ...states];
   expect(names.length).toBeGreaterThan(20);
   expect(names.filter((name) => !readme.includes(`\`${name}\``) && !readme.includes(`\`${name}: `))).toEqual([]);
 });
@@ -91,7 +91,7 @@ test("the examples of the pages compile", () => {
       },
     });
     const problems = ts.getPreEmitDiagnostics(examples);
-    expect(problems.map((one) => ts.flattenDiagnosticMessageText(one.messageText, "\n"))).toEqual([]);
+    expect(problems.map((problem) => ts.flattenDiagnosticMessageText(problem.messageText, "\n"))).toEqual([]);
   } finally {
     rmSync(directory, { recursive: true });
   }

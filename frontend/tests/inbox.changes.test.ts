@@ -30,7 +30,7 @@ function watch(inbox: ReturnType<typeof createInbox>) {
     unreadTitles: () =>
       inbox
         .getSnapshot()
-        .notifications.filter((one) => !one.is_read)
+        .notifications.filter((item) => !item.is_read)
         .map(({ title }) => title),
     count: () => inbox.getSnapshot().unreadCount,
   };
@@ -202,7 +202,7 @@ test("what is marked before the list arrives is shown as marked", async () => {
   server.create("One");
   server.answerLag = () => 500;
   const { inbox, unreadTitles, titles } = open();
-  await settle(); // the list is under way, with it unread
+  await settle(); // the list is pending, with it unread
   server.answerLag = () => 2000;
   server.eventLag = () => 3000;
   const marked = inbox.markAsRead([1]);

@@ -86,7 +86,7 @@ test("a change that does nothing leaves nothing behind", async () => {
   expect(titles()).toEqual([]);
 });
 
-test("tabs of one stream share counts and what is under way", async () => {
+test("tabs of one stream share counts and pending changes", async () => {
   server.create("Bill", { category: "billing" });
   server.create("Bill 2", { category: "billing" });
   server.create("Chat", { category: "chat" });
@@ -160,7 +160,7 @@ test("1,000 replaces of a key end with one row and a badge of 1", async () => {
   expect(inbox.getSnapshot().notifications).toMatchObject([{ title: "Build 100 %", revision: 1_000 }]);
 });
 
-test("a refresh leaves whoever has scrolled down where they are", async () => {
+test("a refresh keeps the scroll position of a user further down", async () => {
   for (let number = 0; number < 9; number += 1) server.create(`No ${number}`);
   const { inbox, titles } = open({ pageSize: 3 });
   await settle();

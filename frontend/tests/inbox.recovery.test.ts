@@ -30,7 +30,7 @@ function watch(inbox: ReturnType<typeof createInbox>) {
     unreadTitles: () =>
       inbox
         .getSnapshot()
-        .notifications.filter((one) => !one.is_read)
+        .notifications.filter((item) => !item.is_read)
         .map(({ title }) => title),
     count: () => inbox.getSnapshot().unreadCount,
   };
@@ -114,7 +114,7 @@ test("a reset by long poll counts nothing twice", async () => {
   server.notifications.clear();
   server.answerLag = () => 300;
   server.create("One");
-  await settle(); // the reset has come, and the list is under way
+  await settle(); // the reset has come, and the list is pending
   expect(stream.names()).toEqual(["reset"]);
   server.create("Two"); // not in it
   await pass(2);

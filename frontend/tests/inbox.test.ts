@@ -31,7 +31,7 @@ function watch(inbox: ReturnType<typeof createInbox>) {
     unreadTitles: () =>
       inbox
         .getSnapshot()
-        .notifications.filter((one) => !one.is_read)
+        .notifications.filter((item) => !item.is_read)
         .map(({ title }) => title),
     count: () => inbox.getSnapshot().unreadCount,
   };
@@ -81,7 +81,7 @@ test("events between the first fetch and the stream count once", async () => {
   server.create("One");
   server.answerLag = () => 500;
   const { titles, unreadTitles, count } = open();
-  await settle(); // the list of now is under way
+  await settle(); // the current list is pending
   server.create("Two");
   server.read([1]);
   server.create("Three");
@@ -128,7 +128,7 @@ test("pages are loaded on demand, whatever happens meanwhile", async () => {
   server.answerLag = () => 500;
   const loaded = inbox.loadMore();
   expect(inbox.getSnapshot().isLoadingMore).toBe(true);
-  await inbox.loadMore(); // does nothing: one is under way
+  await inbox.loadMore(); // does nothing: one is pending
   await settle();
   server.remove(3);
   server.create("No 8");

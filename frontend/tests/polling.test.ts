@@ -126,7 +126,7 @@ test("another network is a reason to try a stream at once", async () => {
   expect(server.open.length).toBe(1);
 });
 
-test("a network that is away as a whole is no reason to poll", async () => {
+test("a network that is down altogether is no reason to poll", async () => {
   server.onStream = "break";
   server.onRequest = "break";
   const stream = tab.open();
@@ -178,7 +178,7 @@ test("a poll that is refused gets one fresh token, then the user is signed out",
 test.each([
   ["nothing", "[]"],
   ["a reset", '[{"id": "c-0", "event": "reset", "data": {"reason": "again"}}]'],
-])("whoever answers polls at once with %s is not flooded", async (_, events) => {
+])("a server that answers polls at once with %s is not flooded", async (_, events) => {
   const empty = vi.fn(async () => new Response(`{"events": ${events}, "cursor": "c-0"}`));
   tab.open({ environment: { EventSource: undefined, fetch: empty } });
   await pass(10);
@@ -205,7 +205,7 @@ test("a poll of another user is refused", async () => {
   expect(stream.received).toEqual([]);
 });
 
-test("close() ends the poll that is under way", async () => {
+test("close() ends the pending poll", async () => {
   const stream = await openBehindMiddlebox();
   const asked = server.asked.length;
   stream.close();

@@ -20,8 +20,8 @@ function fakeBrowser(answer: NotificationPermission = "granted") {
     getSubscription: async () => subscribed,
     subscribe: async ({ applicationServerKey }: { applicationServerKey: string }) => {
       calls.push(`subscribe ${applicationServerKey}`);
-      const raw = Uint8Array.from(atob(applicationServerKey.replace(/-/g, "+").replace(/_/g, "/")), (one) =>
-        one.charCodeAt(0),
+      const raw = Uint8Array.from(atob(applicationServerKey.replace(/-/g, "+").replace(/_/g, "/")), (character) =>
+        character.charCodeAt(0),
       );
       subscribed = {
         endpoint: "https://push.example.com/1",
@@ -68,7 +68,7 @@ function fakeBrowser(answer: NotificationPermission = "granted") {
 
 afterEach(() => vi.unstubAllGlobals());
 
-test("subscribing asks first, and tells the service", async () => {
+test("subscribing asks for permission first, and informs the service", async () => {
   const { calls, caller } = fakeBrowser();
   expect(await pushState(OPTIONS)).toBe("unsubscribed");
   expect(await subscribeToPush(caller, OPTIONS)).toBe("subscribed");
@@ -95,10 +95,10 @@ test("a subscription of another key is replaced", async () => {
   const { calls, caller } = fakeBrowser();
   await subscribeToPush(caller, OPTIONS);
   await subscribeToPush(caller, OPTIONS);
-  expect(calls.filter((one) => one === "unsubscribe")).toEqual([]);
+  expect(calls.filter((entry) => entry === "unsubscribe")).toEqual([]);
   caller.key = `${KEY.slice(0, -1)}A`;
   await subscribeToPush(caller, OPTIONS);
-  expect(calls.filter((one) => one === "unsubscribe")).toEqual(["unsubscribe"]);
+  expect(calls.filter((entry) => entry === "unsubscribe")).toEqual(["unsubscribe"]);
 });
 
 test("renewing reports a subscription again, and makes none", async () => {
@@ -108,11 +108,11 @@ test("renewing reports a subscription again, and makes none", async () => {
   await subscribeToPush(caller, OPTIONS);
   calls.length = 0;
   expect(await renewPush(caller, OPTIONS)).toBe("subscribed");
-  expect(calls.filter((one) => one.startsWith("PUT"))).toHaveLength(1);
-  expect(calls.filter((one) => one.startsWith("subscribe"))).toEqual([]);
+  expect(calls.filter((entry) => entry.startsWith("PUT"))).toHaveLength(1);
+  expect(calls.filter((entry) => entry.startsWith("subscribe"))).toEqual([]);
 });
 
-test("unsubscribing tells the service first", async () => {
+test("unsubscribing informs the service first", async () => {
   const { calls, caller } = fakeBrowser();
   await unsubscribeFromPush(caller, OPTIONS);
   expect(calls).toEqual([]);

@@ -5,18 +5,18 @@ const LATER = "2026-11-23T21:00:01Z";
 
 type Ids = number[] | "all";
 
-/** What the service stores for one user, and does to it. `append` is told of every event, with the counts after it. */
+/** What the service stores for one user, and does to it. `append` receives every event, with the counts after it. */
 export function createScriptedInbox(append: (event: EventName, data: object) => void) {
   const notifications = new Map<number, Notification>();
   let numbers = 0; // of ids and of places, which share one sequence
   let seenTo = 0;
 
-  const isUnread = (one: Notification) => !one.is_read && one.archived_at === null;
-  const isSeen = (one: Notification) => one.is_read || one.position <= seenTo;
+  const isUnread = (item: Notification) => !item.is_read && item.archived_at === null;
+  const isSeen = (item: Notification) => item.is_read || item.position <= seenTo;
   const all = () => [...notifications.values()];
   const counts = () => ({
     unread_count: all().filter(isUnread).length,
-    unseen_count: all().filter((one) => isUnread(one) && !isSeen(one)).length,
+    unseen_count: all().filter((item) => isUnread(item) && !isSeen(item)).length,
   });
 
   let userId = "aiko";
@@ -33,28 +33,28 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
       return counts().unread_count;
     },
     counts,
-    /** How many numbers were given: no id is greater. */
+    /** How many numbers were assigned: no id is greater. */
     get created() {
       return numbers;
     },
     get byCategory() {
       const result: Record<string, number> = {};
-      for (const one of all().filter(isUnread)) {
-        if (one.category !== null) result[one.category] = (result[one.category] ?? 0) + 1;
+      for (const item of all().filter(isUnread)) {
+        if (item.category !== null) result[item.category] = (result[item.category] ?? 0) + 1;
       }
       return result;
     },
     /** It as the service shows it. */
-    show: (one: Notification): Notification => ({ ...one, is_seen: isSeen(one) }),
+    show: (item: Notification): Notification => ({ ...item, is_seen: isSeen(item) }),
 
-    create(title = "A notification", given: Partial<Notification> = {}): Notification {
+    create(title = "A notification", fields: Partial<Notification> = {}): Notification {
       const created: Notification = {
         ...BLANK,
         id: ++numbers,
         position: numbers,
         user_id: userId,
         title,
-        ...given,
+        ...fields,
       };
       notifications.set(created.id, created);
       append("notification", created);
@@ -62,13 +62,13 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
     },
 
     /** Create, replace or fold by key. */
-    put(key: string, title: string, { fold = false, quiet = false, ...given }: PutOptions = {}): Notification {
-      const present = all().find((one) => one.key === key);
-      if (!present) return inbox.create(title, { key, ...given });
+    put(key: string, title: string, { fold = false, quiet = false, ...fields }: PutOptions = {}): Notification {
+      const present = all().find((item) => item.key === key);
+      if (!present) return inbox.create(title, { key, ...fields });
       const before = counts().unread_count;
       const next: Notification = {
         ...present,
-        ...given,
+        ...fields,
         title,
         revision: present.revision + 1,
         count: fold && isUnread(present) ? present.count + 1 : 1,
@@ -84,31 +84,31 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
     },
 
     retract(key: string): void {
-      for (const one of all().filter((one) => one.key === key)) inbox.remove(one.id);
+      for (const item of all().filter((item) => item.key === key)) inbox.remove(item.id);
     },
 
     read(ids: Ids): number {
-      const changed = pick(ids, (one) => !one.is_read);
-      for (const one of changed) notifications.set(one.id, { ...one, is_read: true, read_at: LATER });
+      const changed = pick(ids, (item) => !item.is_read);
+      for (const item of changed) notifications.set(item.id, { ...item, is_read: true, read_at: LATER });
       if (changed.length > 0) append("read", { ids: named(ids, changed), read_at: LATER, ...counts() });
       return changed.length;
     },
 
     markUnread(ids: number[]): number {
-      return change(ids, "unread", (one) => one.is_read, { is_read: false, read_at: null });
+      return change(ids, "unread", (item) => item.is_read, { is_read: false, read_at: null });
     },
 
     archive(ids: Ids): number {
-      return change(ids, "archived", (one) => one.archived_at === null, { archived_at: LATER });
+      return change(ids, "archived", (item) => item.archived_at === null, { archived_at: LATER });
     },
 
     unarchive(ids: number[]): number {
-      return change(ids, "unarchived", (one) => one.archived_at !== null, { archived_at: null });
+      return change(ids, "unarchived", (item) => item.archived_at !== null, { archived_at: null });
     },
 
     see(): void {
       const before = counts().unseen_count;
-      seenTo = Math.max(seenTo, ...all().map((one) => one.position));
+      seenTo = Math.max(seenTo, ...all().map((item) => item.position));
       if (before > 0) append("seen", { unseen_count: 0 });
     },
 
@@ -123,11 +123,11 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
       const before = Number(query.get("before") ?? Number.POSITIVE_INFINITY);
       const words = (query.get("q") ?? "").toLowerCase().split(/\s+/);
       const result = all()
-        .filter((one) => one.position < before)
-        .filter((one) => (one.archived_at !== null) === (query.get("archived") === "true"))
-        .filter((one) => !(query.get("unread") && one.is_read))
-        .filter((one) => !query.get("category") || one.category === query.get("category"))
-        .filter((one) => words.every((word) => `${one.title}\n${one.message}`.toLowerCase().includes(word)))
+        .filter((item) => item.position < before)
+        .filter((item) => (item.archived_at !== null) === (query.get("archived") === "true"))
+        .filter((item) => !(query.get("unread") && item.is_read))
+        .filter((item) => !query.get("category") || item.category === query.get("category"))
+        .filter((item) => words.every((word) => `${item.title}\n${item.message}`.toLowerCase().includes(word)))
         .sort((a, b) => b.position - a.position);
       const shown = result.slice(0, limit).map(inbox.show);
       return {
@@ -141,12 +141,12 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
   function change(
     ids: Ids,
     event: EventName,
-    which: (one: Notification) => boolean,
+    which: (item: Notification) => boolean,
     to: Partial<Notification>,
   ): number {
     const before = counts().unread_count;
     const changed = pick(ids, which);
-    for (const one of changed) notifications.set(one.id, { ...one, ...to });
+    for (const item of changed) notifications.set(item.id, { ...item, ...to });
     if (changed.length > 0) {
       append(event, { ids: named(ids, changed), ...(to.archived_at && { archived_at: to.archived_at }), ...counts() });
       tellFirstEdition(before);
@@ -158,8 +158,8 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
     if (counts().unread_count !== before) append("read", { ids: [], read_at: null, ...counts() });
   }
 
-  function pick(ids: Ids, which: (one: Notification) => boolean): Notification[] {
-    return all().filter((one) => (ids === "all" || ids.includes(one.id)) && which(one));
+  function pick(ids: Ids, which: (item: Notification) => boolean): Notification[] {
+    return all().filter((item) => (ids === "all" || ids.includes(item.id)) && which(item));
   }
 
   return inbox;
@@ -168,7 +168,7 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
 type PutOptions = Partial<Notification> & { fold?: boolean; quiet?: boolean };
 
 function named(ids: Ids, changed: Notification[]): Ids {
-  return ids === "all" ? ids : changed.map((one) => one.id);
+  return ids === "all" ? ids : changed.map((item) => item.id);
 }
 
 const BLANK: Omit<Notification, "id" | "position" | "user_id" | "title"> = {

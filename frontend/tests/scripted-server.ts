@@ -19,9 +19,9 @@ export interface OpenStream {
 }
 
 /**
- * The service, for one user, without a network: a log, streams, long polls and REST, which do as the script says.
+ * The service, for one user, without a network: a log, streams, long polls and REST, which follow the script.
  *
- * Whatever it is asked, it answers in a microtask, so that fake timers alone decide what happens when.
+ * It answers every request in a microtask, so that fake timers alone decide what happens when.
  */
 export function createScriptedServer() {
   const log: LogEntry[] = [];
@@ -46,9 +46,9 @@ export function createScriptedServer() {
     accepts: (_credential: string) => true,
     /** Cursors before this are not kept any longer. */
     keptFrom: 0,
-    /** How many milliseconds the answer to a REST request is under way, which was carried out at once. */
+    /** Milliseconds that the answer to a REST request takes. The request itself is carried out at once. */
     answerLag: () => 0,
-    /** How many milliseconds an event of a stream is under way. One does not overtake another. */
+    /** Milliseconds that an event of a stream takes. Events stay in order. */
     eventLag: () => 0,
 
     /** Where the log ends. */
@@ -94,7 +94,7 @@ export function createScriptedServer() {
     return log.at(-1 - missed.length)?.counts ?? { unread_count: 0, unseen_count: 0 };
   }
 
-  /** What a replay tells of an event: of a notification its newest revision, once, and nothing if it is gone. */
+  /** What a replay sends for an event: a notification's newest revision, once, and nothing if it is gone. */
   function replayed({ event, data }: LogEntry): unknown {
     if (event !== "notification" && event !== "updated") return data;
     const present = inbox.notifications.get((data as Notification).id);

@@ -7,7 +7,7 @@ type Waiting = { grant: () => void; steal: boolean };
 /** What the tabs of one browser have in common: locks and channels. A message arrives in a later microtask, a copy. */
 export function createBrowser(server: ScriptedServer) {
   const queues = new Map<string, Waiting[]>();
-  const holders = new Map<string, (reason: unknown) => void>(); // rejects the request of whoever holds the lock
+  const holders = new Map<string, (reason: unknown) => void>(); // rejects the request of the tab that holds the lock
   const channels = new Set<ScriptedChannel>();
   const messages: unknown[] = [];
 
@@ -39,7 +39,7 @@ export function createBrowser(server: ScriptedServer) {
       options.signal?.addEventListener("abort", () => {
         queues.set(
           name,
-          (queues.get(name) ?? []).filter((one) => one !== waiting),
+          (queues.get(name) ?? []).filter((other) => other !== waiting),
         );
         if (holders.get(name) !== lose) reject(options.signal?.reason);
       });

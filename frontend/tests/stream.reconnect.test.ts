@@ -56,7 +56,7 @@ test("a stream that breaks soon after opening waits longer each time", async () 
   for (const attempt of [1, 2, 3, 4]) {
     server.latest.break();
     expect(stream.getState()).toMatchObject({ status: "reconnecting", attempt });
-    await pass(2 ** (attempt - 1) / 2); // half of the bound, as the test's random says
+    await pass(2 ** (attempt - 1) / 2); // half of the bound: the test's random is fixed
     expect(stream.getState().status).toBe("open");
   }
   await pass(5);
@@ -130,7 +130,7 @@ test("a page opened offline tries once, then waits", async () => {
   await pass(3600);
   expect(server.asked).toHaveLength(1);
   server.onStream = server.onRequest = "serve";
-  stream.retryNow(); // somebody who knows better
+  stream.retryNow(); // the user does not wait
   await settle();
   expect(stream.getState().status).toBe("open");
 });

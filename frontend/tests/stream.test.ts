@@ -59,9 +59,9 @@ test("a listener's exception reaches the page, not the others", async () => {
 test("a cursor that comes a second time is not delivered again", async () => {
   const stream = tab.open();
   await settle();
-  const one = server.create("One");
+  const first = server.create("One");
   server.create("Two");
-  server.latest.send("notification", one, "c-1");
+  server.latest.send("notification", first, "c-1");
   expect(stream.titles()).toEqual(["One", "Two"]);
   expect(stream.cursor).toBe("c-2");
 });

@@ -184,7 +184,7 @@ test("a former leader's late message is ignored", async () => {
   leader.close();
   server.create("Two");
   const three = server.create("Three");
-  // Said by the leader before it went, and heard when the next one had just begun.
+  // Sent by the leader before it closed, and received when the next one had just begun.
   const late = { type: "event", from: browser.idOf(0), event: { event: "notification", id: "c-3", data: three } };
   for (const open of browser.channels) {
     const receive = open.receive.bind(open);

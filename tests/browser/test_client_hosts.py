@@ -71,7 +71,7 @@ def test_an_evicted_tab_stays_closed_until_a_retry_is_requested(
         assert tab.state == {"status": "closed", "reason": "ended", "detail": "connection-limit"}
         create(demo, user, "For those who stayed")
         for device in devices:
-            device.wait(lambda one: one.titles == ["For those who stayed"])
+            device.wait(lambda seen: seen.titles == ["For those who stayed"])
         assert tab.state["status"] == "closed"
     tab.page.evaluate("stream.retryNow()")
     tab.wait_for("open").wait_for_title("For those who stayed").wait_for_badge(1)

@@ -79,7 +79,7 @@ def test_a_refused_token_is_renewed_once_then_signs_out(context: BrowserContext,
 
 
 def test_another_users_token_opens_nothing(context: BrowserContext, demo: Stack, user: str) -> None:
-    client = open_client(context, demo, user, token=demo.token("somebody-else")).wait_for("closed")
+    client = open_client(context, demo, user, token=demo.token("another-user")).wait_for("closed")
     assert client.state == {"status": "closed", "reason": "wrong-user"}
     assert client.page.evaluate("received") == []
 

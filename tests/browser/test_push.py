@@ -77,7 +77,7 @@ def test_a_message_is_shown_and_its_click_reaches_the_tab(context: BrowserContex
     debugger = context.new_cdp_session(page)
     debugger.on(
         "ServiceWorker.workerRegistrationUpdated",
-        lambda event: registrations.extend(one["registrationId"] for one in event["registrations"]),
+        lambda event: registrations.extend(registration["registrationId"] for registration in event["registrations"]),
     )
     debugger.send("ServiceWorker.enable")
     page.click("button")

@@ -36,7 +36,7 @@ from tests.support.loop_thread import wait_until
 
 PRODUCERS = 4
 SETTLE = 90.0  # seconds until every device must have everything: above Pushpin's longest retry
-LOOK = 0.2  # seconds between two checks
+CHECK = 0.2  # seconds between two checks
 PAGE = 200
 SHOWN = 3  # of the recoveries, the longest
 
@@ -96,21 +96,21 @@ def _longest(recoveries: list[tuple[float, str]]) -> str:
     return ", ".join(f"{seconds:.1f} s ({after})" for seconds, after in longest) or "-"
 
 
-def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Run and compare; ``say`` receives each step."""
+def run(options: Options, report_step: Callable[[str], None]) -> Report:
+    """Run and compare; ``report_step`` receives each step."""
     report = Report(options)
     with (
         tempfile.TemporaryDirectory(prefix="shirase-chaos-", ignore_cleanup_errors=True) as directory,
         scene(options.database, Path(directory), options.users, options.nodes) as running,
     ):
-        write_and_break(running, report, say)
+        write_and_break(running, report, report_step)
         compare(running, report)
         if not report.passed:
             report.failures.append(f"seed {options.seed}; the ends of the logs:\n{running.stack.logs()}")
     return report
 
 
-def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) -> None:
+def write_and_break(running: Scene, report: Report, report_step: Callable[[str], None]) -> None:
     """Execute the plan's steps one after the other while producers write."""
     options, write = report.options, threading.Event()
     write.set()
@@ -121,7 +121,7 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
     try:
         for step in make_plan(options.seed, options.seconds, options.database):
             report.steps.append(f"{time.strftime('%H:%M:%S')} {time.monotonic() - began:6.1f} s: {step}")
-            say(report.steps[-1])
+            report_step(report.steps[-1])
             execute(step, running, chance, write)
             report.died.update(running.stack.restart_ended())
             if step.silence:
@@ -140,7 +140,7 @@ def write_and_break(running: Scene, report: Report, say: Callable[[str], None]) 
 
 
 def nothing_scheduled(running: Scene) -> bool:
-    """Tell whether all that was scheduled has been sent."""
+    """Whether everything scheduled has been sent."""
     with running.service.database.autocommit() as db:
         return db.execute(select(ScheduledRow.id).limit(1)).first() is None
 
@@ -185,7 +185,7 @@ def wait_complete(running: Scene, report: Report, after: str) -> None:
         )
 
     try:
-        wait_until(complete, SETTLE, lambda: f"after {after}:\n{incomplete(logs, running.devices)}", LOOK)
+        wait_until(complete, SETTLE, lambda: f"after {after}:\n{incomplete(logs, running.devices)}", CHECK)
     except AssertionError as exc:
         report.failures.append(str(exc))
     report.recoveries.append((time.monotonic() - began, after))

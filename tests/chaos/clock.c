@@ -1,5 +1,5 @@
-/* A wall clock that a file puts forward or back by so many seconds, for the programs that preload this and whose
-   name begins as CLOCK_PROGRAMS says.
+/* A wall clock that a file sets forward or back by a number of seconds, for programs that preload this and whose name
+   begins with CLOCK_PROGRAMS.
 
    The monotonic clock is left alone, as when the machine's own clock is set. (libfaketime 0.9.10 cannot do that:
    with FAKETIME_DONT_FAKE_MONOTONIC every clock_nanosleep fails with EINVAL.) */

@@ -188,7 +188,7 @@ def devices_join(scene: Scene, random: random.Random) -> Iterator[None]:
     for user in random.sample(scene.users, k=3):
         device = scene.open(user, random.randrange(len(scene.controls)))
         with suppress(AssertionError):  # another fault delays it
-            device.wait(lambda one: one.received, HELD)
+            device.wait(lambda seen: seen.received, HELD)
         device.drop()
     yield
 

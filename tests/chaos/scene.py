@@ -85,7 +85,7 @@ def scene(kind: str, data_dir: Path, users: int, nodes: int) -> Iterator[Scene]:
             for place in range(number, number + DEVICES):
                 made.open(user, place % nodes)
         for device in made.all_devices():
-            device.wait(lambda one: one.named("connected"))
+            device.wait(lambda seen: seen.named("connected"))
         yield made
 
 

@@ -66,6 +66,6 @@ def test_a_stepped_clock_loses_and_doubles_nothing(stepped: Service, clock: Path
 
     assert times != sorted(times)  # the clock was stepped
     for device in (steady, restless):
-        device.wait(lambda one: len(one.log) >= 5 * len(STEPS))
+        device.wait(lambda seen: len(seen.log) >= 5 * len(STEPS))
         assert device.seqs == stepped.seqs_of(alice)
     assert steady.connections == 1

@@ -52,12 +52,12 @@ def test_a_full_disk_refuses_and_loses_nothing(small: Service, disk: Path) -> No
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert len(small.ask("GET", "/api/notifications", alice, params={"limit": 200}).json()["notifications"]) > 0
     late.drop()
-    late.wait(lambda one: one.connections == 2 and len(one.named("connected")) == 2)
+    late.wait(lambda seen: seen.connections == 2 and len(seen.named("connected")) == 2)
     mount("-o", f"remount,size={LARGE}", str(disk))
     small.create(alice, "there is room again")
 
     for phone in (device, late):
-        phone.wait(lambda one: one.titles[-1:] == ["there is room again"])
+        phone.wait(lambda seen: seen.titles[-1:] == ["there is room again"])
         assert phone.seqs == small.seqs_of(alice) == list(range(1, confirmed + 2))
     assert device.connections == 1
 

@@ -48,8 +48,8 @@ def test_the_next_delivered_event_recovers_dropped_ones(sqlite_url: str, tmp_pat
                 assert nexts < MOST_NEXTS
                 fragile.service.create(user, "next")
                 with suppress(AssertionError):
-                    device.wait(lambda one: len(one.titles) >= len(TITLES), timeout=2)
-            device.wait(lambda one: len(one.titles) >= len(TITLES) + nexts)  # noqa: B023 - called within this iteration
+                    device.wait(lambda seen: len(seen.titles) >= len(TITLES), timeout=2)
+            device.wait(lambda seen: len(seen.titles) >= len(TITLES) + nexts)  # noqa: B023 - called within this iteration
             assert device.titles == TITLES + ["next"] * nexts
             assert device.connections == 1
 
@@ -57,6 +57,6 @@ def test_the_next_delivered_event_recovers_dropped_ones(sqlite_url: str, tmp_pat
 def test_without_a_later_event_the_resync_recovers_dropped_ones(sqlite_url: str, tmp_path: Path) -> None:
     with overrun(sqlite_url, tmp_path, {"SSE_RESYNC_INTERVAL": str(RESYNC)}) as (_, devices):
         for device in devices:
-            device.wait(lambda one: len(one.titles) >= len(TITLES))
+            device.wait(lambda seen: len(seen.titles) >= len(TITLES))
             assert device.titles == TITLES
             assert device.connections == 1

@@ -212,6 +212,6 @@ def trace(wrong: Wrong, logs: dict[str, list[Row]], devices: dict[str, list[Devi
     return "\n".join(lines)
 
 
-def _shown(one: Received) -> str:
-    moment = datetime.fromtimestamp(one.at).astimezone()
-    return f"{moment:%H:%M:%S.%f} connection {one.connection}: {one.event} {one.seq}"
+def _shown(event: Received) -> str:
+    moment = datetime.fromtimestamp(event.at).astimezone()
+    return f"{moment:%H:%M:%S.%f} connection {event.connection}: {event.event} {event.seq}"

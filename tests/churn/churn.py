@@ -75,8 +75,8 @@ class Report:
         return "\n".join(lines + self.failures)
 
 
-def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Open and close streams, then compare; ``say`` receives progress lines."""
+def run(options: Options, show: Callable[[str], None]) -> Report:
+    """Open and close streams, then compare; ``show`` receives progress lines."""
     report = Report(options)
     with (
         tempfile.TemporaryDirectory(prefix="shirase-churn-", ignore_cleanup_errors=True) as directory,
@@ -84,8 +84,8 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     ):
         crowd = Crowd(running, report)
         crowd.fill()
-        say(f"{len(crowd.devices)} streams are open")
-        crowd.churn(say)
+        show(f"{len(crowd.devices)} streams are open")
+        crowd.churn(show)
         report.equal_after = crowd.wait_equal("after the last change")
         report.held = len(crowd.truth())
         compare_with_api(running, crowd, report)
@@ -112,7 +112,7 @@ class Crowd:
                 self._open(self._users[number % len(self._users)])
             self._wait_settled()
 
-    def churn(self, say: Callable[[str], None]) -> None:
+    def churn(self, show: Callable[[str], None]) -> None:
         """Open and close at random, about equally often."""
         options, began, done, reported = self._report.options, time.monotonic(), 0, 0.0
         while (passed := time.monotonic() - began) < options.seconds:
@@ -122,7 +122,7 @@ class Crowd:
             self.devices = [device for device in self.devices if not self._is_over(device)]
             if passed - reported >= REPORTED:
                 reported = passed
-                say(f"{passed:.0f} s: {len(self.devices)} streams, registry off by {self._apart()}")
+                show(f"{passed:.0f} s: {len(self.devices)} streams, registry off by {self._apart()}")
             self._report.apart.append(len(self._apart_ids()))
             time.sleep(TURN)
         self._wait_settled()

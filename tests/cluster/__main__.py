@@ -74,11 +74,11 @@ def check_moved_address(composition: Composition) -> str:
     (network,) = composition.inspect("api", "{{range $n, $_ := .NetworkSettings.Networks}}{{$n}} {{end}}").split()
     composition.compose("stop", "-t", "5", "api")
     begun = time.monotonic()
-    refused = composition.create("while away")
+    refused = composition.create("while stopped")
     took = time.monotonic() - begun
     assert refused == 503, refused
     image = composition.environ["SHIRASE_IMAGE"]
-    # Whoever comes next gets the address that is free.
+    # The next containers get the free address.
     label = f"--label=com.docker.compose.project={PROJECT}"  # by which the composition's end removes it
     hold = ["docker", "run", "-d", "--rm", label, f"--network={network}", image, "sleep", "600"]
     holders = [run(*hold) for _ in range(2)]

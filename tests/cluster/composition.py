@@ -112,7 +112,7 @@ class Composition:
         return run("docker", "logs", self.container(service)).splitlines()
 
     def inspect(self, service: str, template: str) -> str:
-        """What the engine says of it."""
+        """What the engine reports of its container."""
         return run("docker", "inspect", "--format", template, self.container(service)).strip()
 
     def kill(self, service: str) -> None:

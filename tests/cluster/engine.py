@@ -89,7 +89,7 @@ def _started(home: Path) -> Iterator[None]:
         deadline = time.monotonic() + START
         while not _answers():
             if daemon.exit_code() is not None or time.monotonic() > deadline:
-                lines = (home / "log").read_text().splitlines() or ["it says nothing"]
+                lines = (home / "log").read_text().splitlines() or ["it logged nothing"]
                 raise NoEngine(f"dockerd does not start here: {lines[-1]}")
             time.sleep(0.2)
         yield

@@ -35,7 +35,7 @@ def test_a_stream_asked_for_without_the_proxy_is_501(service: Service, path: str
 
 def test_a_stream_without_a_token_is_401(service: Service) -> None:
     device = service.browsers.open(service.stack.url, "forged")
-    device.wait(lambda one: one.done)
+    device.wait(lambda seen: seen.done)
     assert device.refused == 401
 
 

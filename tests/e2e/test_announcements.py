@@ -52,7 +52,7 @@ def test_open_streams_get_it_and_absent_users_when_they_come(
     devices = service.open_many(present)
     made = announce(service, topic([*present, *absent, *lists]), "A")
     for device in devices:
-        device.wait(lambda one: one.log)
+        device.wait(lambda seen: seen.log)
         assert device.titles == ["A"]
     assert find(service, made["id"])["reached"] == len(present)
     for user in absent:
@@ -64,7 +64,7 @@ def test_open_streams_get_it_and_absent_users_when_they_come(
     assert (result["reached"], result["read"], result["waiting"]) == (15, 1, 0)
     assert service.ask("DELETE", f"/api/announcements/{made['id']}", scope=WRITE).status_code == 204
     for device in devices:
-        device.wait(lambda one: one.named("deleted"))
+        device.wait(lambda seen: seen.named("deleted"))
     assert service.ask("GET", "/api/notifications", absent[0]).json()["notifications"] == []
 
 
@@ -79,12 +79,12 @@ def test_without_a_relay_open_streams_wait_and_others_have_it(
         assert find(service, made["id"])["waiting"] >= 1  # besides who found out whether the service is ready
         other = service.open("present")  # the user's second device takes it over for both
         assert other.named("connected")[0].json["unread_count"] == 1
-        device.wait(lambda one: one.titles == ["A"])
+        device.wait(lambda seen: seen.titles == ["A"])
         [second] = fragile.open_settled(["waits"])
         announce(service, "everyone", "B")
         stack.start_relay(0)
-        second.wait(lambda one: one.titles == ["B"])
-        device.wait(lambda one: one.titles == ["A", "B"])
+        second.wait(lambda seen: seen.titles == ["B"])
+        device.wait(lambda seen: seen.titles == ["A", "B"])
 
 
 def test_the_command_shows_how_many_it_reaches(

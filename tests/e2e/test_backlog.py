@@ -32,6 +32,6 @@ def test_two_relays_drain_100_000_events_and_deliver_each_once(
             stack.start_relay(number)
         wait_until(lambda: not service.unpublished(), DRAINED, lambda: f"{service.unpublished()} are left")
         for device in devices:
-            device.wait(lambda one: len(one.titles) >= len(TITLES))
+            device.wait(lambda seen: len(seen.titles) >= len(TITLES))
             assert device.titles == TITLES
             assert device.connections == 1

@@ -18,7 +18,7 @@ def test_the_end_of_a_burst_arrives_without_a_later_event(service: Service) -> N
     device = service.open("burst")
     for batch in range(BATCHES):
         service.create_batch("burst", [f"{batch}-{number}" for number in range(SIZE)])
-    device.wait(lambda one: len(one.titles) >= BATCHES * SIZE)
+    device.wait(lambda seen: len(seen.titles) >= BATCHES * SIZE)
     assert device.titles == [f"{batch}-{number}" for batch in range(BATCHES) for number in range(SIZE)]
 
 
@@ -38,7 +38,7 @@ def test_the_end_of_a_burst_during_a_recovery_arrives(
     fragile.origin.mode = Mode.PASS
     fragile.origin.release()
 
-    device.wait(lambda one: len(one.titles) >= len(titles))
+    device.wait(lambda seen: len(seen.titles) >= len(titles))
     assert device.titles == titles
     assert device.connections == 1
 
@@ -51,5 +51,5 @@ def have_it_read_again(fragile: Fragile, user: str) -> None:
         lambda: fragile.origin.holds or (publisher.publish_to(publisher.nodes[0], hints) and fragile.origin.holds),
         WAIT,
         "Pushpin did not read the stream again",
-        look=0.2,
+        interval=0.2,
     )

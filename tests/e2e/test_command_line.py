@@ -56,7 +56,7 @@ def test_send_reaches_a_device(service: Service, environ: dict[str, str], tmp_pa
     sent = shirase("send", *[word for pair in options.items() for word in pair], environ=environ, cwd=tmp_path)
 
     assert sent.returncode == 0, sent.stderr
-    device.wait(lambda one: one.log)
+    device.wait(lambda seen: seen.log)
     assert device.log[0].json == json.loads(sent.stdout)
     assert device.log[0].json["payload"] == {"a": 1}
     assert device.titles == ["お知らせ"]
@@ -84,9 +84,11 @@ def test_send_reports_an_error_in_one_line(environ: dict[str, str], tmp_path: Pa
     options = ["--user", "u", "--title", "t", "--message", "m"]
 
     refused = shirase("send", *options, "--type", "a b", environ=environ, cwd=tmp_path)
-    away = shirase("send", *options, "--type", "t", "--service", "http://127.0.0.1:1", environ=environ, cwd=tmp_path)
+    unreachable = shirase(
+        "send", *options, "--type", "t", "--service", "http://127.0.0.1:1", environ=environ, cwd=tmp_path
+    )
 
-    for ended, message in ((refused, "422"), (away, "cannot be reached")):
+    for ended, message in ((refused, "422"), (unreachable, "cannot be reached")):
         assert ended.returncode == 1
         assert ended.stdout == ""
         assert message in ended.stderr
@@ -99,7 +101,7 @@ def test_disconnect_ends_all_streams_of_a_user(service: Service, environ: dict[s
     ended = shirase("disconnect", "--user", user, environ=environ, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "2 ended\n"), ended.stderr
     for device in devices:
-        device.wait(lambda one: not one.open)
+        device.wait(lambda seen: not seen.open)
         assert [event.json["reason"] for event in device.named("closing")] == ["revoked"]
 
 

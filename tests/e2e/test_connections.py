@@ -25,7 +25,7 @@ MANY = 1000
 
 both = pytest.mark.parametrize("pair", ["sqlite", "postgresql"], indirect=True, scope="module")
 lightest = pytest.mark.parametrize("pair", ["sqlite"], indirect=True, scope="module")
-one = pytest.mark.parametrize("pair", ["postgresql"], indirect=True, scope="module")
+postgresql = pytest.mark.parametrize("pair", ["postgresql"], indirect=True, scope="module")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Pair:
             opened.append(self.service.open(user, node=number % NODES, greeted=in_turn, **options))
             self.opened.append(opened[-1])
         for device in opened:
-            device.wait(lambda one: one.named("connected"))
+            device.wait(lambda seen: seen.named("connected"))
         return opened
 
     def count(self, user: str) -> tuple[int, int]:
@@ -129,7 +129,7 @@ def test_the_limit_is_exact_over_all_workers_and_nodes(pair: Pair) -> None:
     pair.service.create("racer", "to those who stay")
     for device in devices:
         if device.open:
-            device.wait(lambda one: one.titles)
+            device.wait(lambda seen: seen.titles)
     for device in devices:
         device.close()
     pair.wait_count("racer", 0)
@@ -153,13 +153,13 @@ def test_a_revocation_ends_all_streams_of_one_user_on_every_node(pair: Pair) -> 
     devices, (other,) = pair.open("revoked", 4), pair.open("other", 1)
     assert pair.revoke("revoked") == 4
     for device in devices:
-        device.wait(lambda one: ended(one, "revoked", reconnect=False))
+        device.wait(lambda seen: ended(seen, "revoked", reconnect=False))
     pair.wait_count("other", 1)
     assert other.open
     assert pair.revoke("revoked") == 0
 
 
-@one
+@postgresql
 @pytest.mark.parametrize("mode", [Mode.HOLD, Mode.HOLD_ANSWER])
 def test_a_revocation_ends_a_stream_that_is_just_recovering(pair: Pair, mode: Mode) -> None:
     """The recovery's request is in flight, or the answer that lets it continue."""
@@ -174,10 +174,10 @@ def test_a_revocation_ends_a_stream_that_is_just_recovering(pair: Pair, mode: Mo
         pair.origin.mode = Mode.PASS
         pair.origin.release()
     for device in devices:
-        device.wait(lambda one: ended(one, "revoked", reconnect=False))
+        device.wait(lambda seen: ended(seen, "revoked", reconnect=False))
 
 
-@one
+@postgresql
 def test_a_revocation_ends_a_stream_that_is_just_opening(pair: Pair) -> None:
     pair.origin.mode = Mode.HOLD_ANSWER
     try:
@@ -188,26 +188,26 @@ def test_a_revocation_ends_a_stream_that_is_just_opening(pair: Pair) -> None:
     finally:
         pair.origin.mode = Mode.PASS
         pair.origin.release()
-    device.wait(lambda one: ended(one, "revoked", reconnect=False))
+    device.wait(lambda seen: ended(seen, "revoked", reconnect=False))
 
 
-@one
+@postgresql
 def test_a_tokens_expiry_ends_its_stream(pair: Pair) -> None:
     (lasting,) = pair.open("short", 1)
     token = mint(pair.stack.settings, "short", ttl=2)
     device = pair.service.browsers.open(pair.stack.url, token, reconnect=False)
-    device.wait(lambda one: ended(one, "token-expired", reconnect=True))
+    device.wait(lambda seen: ended(seen, "token-expired", reconnect=True))
     assert lasting.open
     pair.wait_count("short", 1)
 
 
-@one
+@postgresql
 def test_without_a_relay_streams_open_and_the_limit_applies(pair: Pair) -> None:
     pair.stack.kill_relay()
     try:
         devices = pair.open("alone", LIMIT + 2, in_turn=True)
         for device in devices[:2]:
-            device.wait(lambda one: ended(one, "connection-limit", reconnect=False))
+            device.wait(lambda seen: ended(seen, "connection-limit", reconnect=False))
         devices[2].close()
         assert pair.count("alone") == (LIMIT, LIMIT)
     finally:
@@ -216,7 +216,7 @@ def test_without_a_relay_streams_open_and_the_limit_applies(pair: Pair) -> None:
     assert all(device.open for device in devices[3:])
 
 
-@one
+@postgresql
 def test_counts_recover_from_restarts_of_pushpin_and_relay(pair: Pair) -> None:
     """Restart one, the other and both, while streams end unnoticed."""
     devices = pair.open("restarted", 4, longest_retry=0.2, renew=True)
@@ -229,12 +229,12 @@ def test_counts_recover_from_restarts_of_pushpin_and_relay(pair: Pair) -> None:
             getattr(pair.stack, f"start_{part}")()
         pair.stack.wait_ready()
         for device in devices:
-            device.wait(lambda one: one.open)
+            device.wait(lambda seen: seen.open)
         pair.wait_count("restarted", len(devices))
         assert not any(device.named("closing") for device in devices)
 
 
-@one
+@postgresql
 def test_counts_recover_when_one_of_two_nodes_is_killed(pair: Pair) -> None:
     devices = pair.open("halved", 4, reconnect=False)
     pair.wait_count("halved", 4)
@@ -248,7 +248,7 @@ def test_counts_recover_when_one_of_two_nodes_is_killed(pair: Pair) -> None:
     assert pair.revoke("halved") == 2
 
 
-@one
+@postgresql
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.HANG])
 def test_rows_expire_without_statistics_and_return_with_them(pair: Pair, mode: Mode) -> None:
     devices = pair.open("unheard", 4)

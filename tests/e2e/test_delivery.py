@@ -57,9 +57,9 @@ def test_a_notification_reaches_all_streams_of_its_user_alone(service: Service) 
     service.create(bob, "for Bob")
 
     for device in hers:
-        device.wait(lambda one: one.titles == ["for Alice"])
+        device.wait(lambda seen: seen.titles == ["for Alice"])
         assert device.log[0].json == created
-    his.wait(lambda one: one.titles == ["for Bob"])  # nothing before it
+    his.wait(lambda seen: seen.titles == ["for Bob"])  # nothing before it
     assert len(his.log) == 1
 
 
@@ -73,7 +73,7 @@ def test_a_repeated_request_publishes_nothing(service: Service) -> None:
     service.create(alice, "then")
 
     assert repeated == first
-    device.wait(lambda one: one.titles == ["once", "then"])
+    device.wait(lambda seen: seen.titles == ["once", "then"])
 
 
 def test_read_and_read_all_and_deleted_reach_the_other_devices(service: Service) -> None:
@@ -86,7 +86,7 @@ def test_read_and_read_all_and_deleted_reach_the_other_devices(service: Service)
     assert service.ask("POST", "/api/notifications/read-all", alice).json() == {"updated": 1, "unread_count": 0}
 
     for device in devices:
-        device.wait(lambda one: len(one.log) == 6)
+        device.wait(lambda seen: len(seen.log) == 6)
         assert [(event.event, event.json["ids"], event.json["unread_count"]) for event in device.log[3:]] == [
             ("read", [first], 2),
             ("deleted", [second], 1),
@@ -104,8 +104,8 @@ def test_a_batch_arrives_whole_and_in_its_order(service: Service) -> None:
 
     service.produce("/batch", {"notifications": drafts})
 
-    device.wait(lambda one: len(one.titles) == 200)
-    other.wait(lambda one: len(one.titles) == 100)
+    device.wait(lambda seen: len(seen.titles) == 200)
+    other.wait(lambda seen: len(seen.titles) == 100)
     assert device.titles == [item["title"] for item in drafts if item["user_id"] == alice]
     assert other.titles == [item["title"] for item in drafts if item["user_id"] == bob]
 
@@ -120,7 +120,7 @@ def test_a_broadcast_reaches_each_user_once(service: Service) -> None:
 
     assert answer == {"created": 30}
     for device in devices:
-        device.wait(lambda one: one.titles == ["all", "then"])
+        device.wait(lambda seen: seen.titles == ["all", "then"])
 
 
 def test_every_spelling_of_a_user_id_gets_exactly_its_own(service: Service) -> None:
@@ -132,7 +132,7 @@ def test_every_spelling_of_a_user_id_gets_exactly_its_own(service: Service) -> N
         service.produce("", draft("again", user_id=each, payload={"id": each}))
 
     for each, device in zip(ODD_IDS, devices, strict=True):
-        device.wait(lambda one: len(one.titles) >= 2)
+        device.wait(lambda seen: len(seen.titles) >= 2)
         assert device.titles == ["own", "again"]
         assert {event.json["payload"]["id"] for event in device.log} == {each}
         assert {event.json["user_id"] for event in device.log} == {each}

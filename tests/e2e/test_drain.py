@@ -48,7 +48,7 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
     users = [f"user-{n}" for n in range(DEVICES)]
     devices = [made.browsers.open(url, stack.token(user)) for user in users]
     for device in devices:
-        device.wait(lambda one: one.named("connected"))
+        device.wait(lambda seen: seen.named("connected"))
     created = dict.fromkeys(users, 0)
     is_over = threading.Event()
 
@@ -76,7 +76,7 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
         is_over.set()
         writer.join()
     for user, device in zip(users, devices, strict=True):
-        device.wait(lambda one, user=user: len(positions(one)) == created[user])  # type: ignore[misc]
+        device.wait(lambda seen, user=user: len(positions(seen)) == created[user])  # type: ignore[misc]
         assert positions(device) == list(range(1, created[user] + 1))
     assert [device.connections for device in devices] == connections
     closings = [event.json for device in devices for event in device.named("closing")]

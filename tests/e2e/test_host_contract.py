@@ -140,18 +140,18 @@ def test_a_stream_needs_the_proxy(host: Host, user: str) -> None:
 
 def test_a_foreign_cursor_gets_a_reset(host: Host, browsers: Browsers, user: str) -> None:
     device = host.open(browsers, user, cursor="0000000000-7")
-    device.wait(lambda one: one.named("reset"))
+    device.wait(lambda seen: seen.named("reset"))
     host.schedule(user, "after it")
-    device.wait(lambda one: one.titles == ["after it"])
+    device.wait(lambda seen: seen.titles == ["after it"])
 
 
 def test_one_stream_too_many_ends_the_oldest(host: Host, browsers: Browsers, user: str) -> None:
     devices = [host.open(browsers, user, reconnect=False) for _ in range(MOST + 1)]
-    devices[0].wait(lambda one: one.named("closing"))
+    devices[0].wait(lambda seen: seen.named("closing"))
     assert devices[0].named("closing")[0].json == {"reason": "connection-limit", "reconnect": False}
     host.schedule(user, "to the others")
     for device in devices[1:]:
-        device.wait(lambda one: one.titles == ["to the others"])
+        device.wait(lambda seen: seen.titles == ["to the others"])
 
 
 def test_head_is_answered_and_not_held(host: Host, user: str) -> None:

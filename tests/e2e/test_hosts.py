@@ -18,7 +18,7 @@ NEXT = b"/inbox/api/sse/next "
 WAIT = 20.0
 
 
-@pytest.fixture(scope="module", params=djangos(), ids=lambda found: found[0])
+@pytest.fixture(scope="module", params=djangos(), ids=lambda version: version[0])
 def built(
     request: pytest.FixtureRequest,
     make_database: MakeDatabase,
@@ -58,7 +58,7 @@ def test_order_of_what_a_host_and_the_service_write_at_once(
         list(pool.map(lambda number: built.service.create(own, f"s{number}"), range(10)))
     stored = built.service.seqs_of(own)
     for device in devices:
-        device.wait(lambda one: one.seqs[-1:] == stored[-1:])
+        device.wait(lambda seen: seen.seqs[-1:] == stored[-1:])
         assert device.seqs == stored[-len(device.seqs) :]
         assert len(device.seqs) == 20
         assert device.connections == 1
@@ -70,7 +70,7 @@ def test_nothing_lost_while_the_control_port_is_down(built: Town, host: Host, br
     built.control.mode = Mode.REFUSE
     host.schedule(user, "left behind")
     built.control.mode = Mode.PASS
-    device.wait(lambda one: one.titles == ["left behind"])
+    device.wait(lambda seen: seen.titles == ["left behind"])
     assert device.connections == 1
 
 
@@ -81,7 +81,7 @@ def test_nothing_lost_after_more_than_a_page_was_missed(built: Town, host: Host,
     built.service.create_batch(host.ids[user], missed)
     again = host.open(browsers, user, cursor=device.received[0].id)
     host.schedule(user, "live")
-    again.wait(lambda one: one.titles[-1:] == ["live"])
+    again.wait(lambda seen: seen.titles[-1:] == ["live"])
     assert again.titles == [*missed, "live"]
     assert again.connections == 1
 
@@ -95,23 +95,25 @@ def test_nothing_twice_when_answers_to_publishes_are_lost(
         host.schedule(user, str(number))
     built.control.mode = Mode.PASS
     host.schedule(user, "last")
-    device.wait(lambda one: one.titles[-1:] == ["last"])
+    device.wait(lambda seen: seen.titles[-1:] == ["last"])
     assert device.titles == ["0", "1", "2", "last"]
     assert len(set(device.seqs)) == 4
 
 
 def test_no_polling_while_a_stream_is_idle(built: Town, host: Host, browsers: Browsers, user: str) -> None:
-    way = next(way for name, way in built.ways.items() if built.hosts[name] is host)
-    before = len(way.answered)
+    passage = next(passage for name, passage in built.ways.items() if built.hosts[name] is host)
+    before = len(passage.answered)
     device = host.open(browsers, user)
     # Pushpin reads a new stream again within about a second.
     wait_until(
-        lambda: any(NEXT in exchange for exchange in way.answered[before:]), WAIT, "it did not read the stream again"
+        lambda: any(NEXT in exchange for exchange in passage.answered[before:]),
+        WAIT,
+        "it did not read the stream again",
     )
-    asked = len(way.requests)  # not those that have ended: uvicorn keeps a connection for seconds after its answer
+    asked = len(passage.requests)  # not those that have ended: uvicorn keeps a connection for seconds after its answer
     beats = len(device.named("heartbeat"))
-    device.wait(lambda one: len(one.named("heartbeat")) >= beats + 4)
-    assert len(way.requests) == asked
+    device.wait(lambda seen: len(seen.named("heartbeat")) >= beats + 4)
+    assert len(passage.requests) == asked
 
 
 def test_workers_of_the_host_do_not_matter(host: Host, browsers: Browsers, user: str) -> None:
@@ -119,7 +121,7 @@ def test_workers_of_the_host_do_not_matter(host: Host, browsers: Browsers, user:
     host.schedule(user, "before")
     host.kill_workers()
     host.schedule(user, "after")
-    device.wait(lambda one: len(one.titles) >= 2)
+    device.wait(lambda seen: len(seen.titles) >= 2)
     assert device.titles == ["before", "after"]
     assert (device.open, device.connections, device.failures) == (True, 1, 0)
 
@@ -130,7 +132,7 @@ def test_a_hosts_inbox_and_the_services_are_the_same(built: Town, host: Host, br
     host.schedule(user, "by the host")
     created = built.service.create(own, "by the service")
     for device in (through_host, through_service):
-        device.wait(lambda one: len(one.titles) == 2)
+        device.wait(lambda seen: len(seen.titles) == 2)
         assert device.titles == ["by the host", "by the service"]
 
     page = host.ask("GET", "/api/notifications?limit=1", user).json()
@@ -146,7 +148,7 @@ def test_a_hosts_inbox_and_the_services_are_the_same(built: Town, host: Host, br
     assert host.ask("DELETE", f"/api/notifications/{created['id']}", user).status_code == 204
     assert host.ask("POST", "/api/notifications/read-all", user).json() == {"updated": 1, "unread_count": 0}
     assert host.ask("GET", "/api/notifications/unread-count", user).json() == {"unread_count": 0}
-    through_service.wait(lambda one: len(one.log) == 5)
+    through_service.wait(lambda seen: len(seen.log) == 5)
     assert [event.event for event in through_service.log[2:]] == ["read", "deleted", "read"]
     status = host.ask("GET", "/api/sse/status", user).json()
     assert (status["user_connections"], status["status"]) == (2, "active")

@@ -75,7 +75,7 @@ def test_events_left_to_the_relay_are_logged(debugged: Fragile) -> None:
     wait_until(
         lambda: any("were left unpublished" in line["message"] for line in lines(debugged, "relay-0")),
         BOUND,
-        "the relay says nothing",
+        "the relay logged nothing",
     )
 
 
@@ -112,7 +112,7 @@ def _use_everything(debugged: Fragile, token: str) -> None:
                 for body in bodies if "requestBody" in operation else [None]:
                     _ask(debugged, method, path.replace("{number}", "1"), token, params=query, json=body)
     stream.drop()
-    stream.wait(lambda one: one.connections >= 2)
+    stream.wait(lambda seen: seen.connections >= 2)
     _ask(
         debugged,
         "post",
@@ -154,7 +154,7 @@ def _break(debugged: Fragile, token: str) -> None:
     """Break the schema, the origin and the control port."""
     note = {**draft(TEXT, user_id=ALICE), "message": TEXT, "payload": {"text": TEXT}}
     table = "ALTER TABLE shirase_notifications"
-    for broken, mended, status in (
+    for broken, repaired, status in (
         ("RENAME title TO heading", "RENAME heading TO title", 503),
         ("ADD CONSTRAINT odd CHECK (title <> message) NOT VALID", "DROP CONSTRAINT odd", 500),
     ):
@@ -162,7 +162,7 @@ def _break(debugged: Fragile, token: str) -> None:
         answer = _ask(debugged, "post", "/api/notifications", token, json={**note, "title": TEXT})
         assert answer is not None
         assert answer.status_code == status
-        _execute(debugged, f"{table} {mended}")
+        _execute(debugged, f"{table} {repaired}")
     for part in (debugged.origin, debugged.control):
         for mode in (Mode.REFUSE, Mode.CUT, Mode.FAIL):
             part.mode = mode

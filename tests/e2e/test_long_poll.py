@@ -121,7 +121,7 @@ def test_a_poll_and_a_stream_see_the_same(fragile: Fragile, poll: Poller) -> Non
 
     answer = poll(alice, after=begin)
     service.create_batch(alice, ["1", "2"])
-    device.wait(lambda one: len(one.log) == 2)
+    device.wait(lambda seen: len(seen.log) == 2)
 
     polled = answer.result(LONG)["events"]
     assert [(event["id"], event["event"], event["data"]) for event in polled] == [

@@ -56,9 +56,9 @@ def test_streams_and_their_events_are_counted(service: Service) -> None:
 
     device = service.open(alice)
     service.create(alice)
-    device.wait(lambda one: one.log)
+    device.wait(lambda seen: seen.log)
     device.drop()
-    device.wait(lambda one: one.connections == 2)
+    device.wait(lambda seen: seen.connections == 2)
     service.open(user(), cursor="0123456789-7")
 
     def grown(name: str) -> float:
@@ -80,7 +80,7 @@ def test_connections_and_ended_streams_are_counted(service: Service) -> None:
 
     assert service.ask("DELETE", "/api/sse/connections", scope=ADMIN, params={"user_id": bob}).json() == {"closed": 1}
 
-    device.wait(lambda one: one.done)
+    device.wait(lambda seen: seen.done)
     assert figures(service)[name] - before[name] == 1
     assert figures(service)["shirase_relay_silence_seconds"] < BOUND
     assert figures(service)["shirase_statistics_silence_seconds"] < BOUND

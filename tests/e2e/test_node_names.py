@@ -63,14 +63,14 @@ def node() -> Iterator[Node]:
         hosts, log = Path(home) / "hosts", Path(home) / "log"
         (Path(home) / "nss").write_text("hosts: files\n")  # so that a missing name is an error at once
         with (
-            ThreadingHTTPServer(("127.0.0.2", 0), Handlers) as one,
-            ThreadingHTTPServer(("127.0.0.3", one.server_port), Handlers) as other,
+            ThreadingHTTPServer(("127.0.0.2", 0), Handlers) as first,
+            ThreadingHTTPServer(("127.0.0.3", first.server_port), Handlers) as second,
         ):
-            for server in (one, other):
+            for server in (first, second):
                 Thread(target=server.serve_forever, daemon=True).start()
             result = Node(f"http://127.0.0.1:{port}", hosts)
             result.name_leads_to("127.0.0.2")
-            origin = ["--origin", f"{NAME}:{one.server_port}", "--port", str(port), "--host", "127.0.0.1"]
+            origin = ["--origin", f"{NAME}:{first.server_port}", "--port", str(port), "--host", "127.0.0.1"]
             shirase = [sys.executable, "-m", "shirase", "proxy", *origin, "--data-dir", home]
             script = f'mount --bind {hosts} /etc/hosts && mount --bind {home}/nss /etc/nsswitch.conf && exec "$@"'
             child = Child(
@@ -86,8 +86,8 @@ def node() -> Iterator[Node]:
                 yield result
             finally:
                 child.stop(SOON)
-                one.shutdown()
-                other.shutdown()
+                first.shutdown()
+                second.shutdown()
 
 
 def test_a_node_follows_the_name_of_its_handlers(node: Node) -> None:

@@ -35,7 +35,7 @@ def named(postgres_url: str) -> Iterator[tuple[Service, LeadTo]]:
         yield running.enter_context(service(stack, browsers)), lead_to
 
 
-def found(service: Service, query: str) -> set[str]:
+def column(service: Service, query: str) -> set[str]:
     with service.database.autocommit() as db:
         return set(db.execute(text(query)).scalars())
 
@@ -54,19 +54,19 @@ def test_nodes_come_and_go_by_the_addresses_of_a_name(named: tuple[Service, Lead
     def create(expected: int, *devices: Device) -> None:
         service.create("both", url=service.stack.urls[1])
         for device in devices:
-            device.wait(lambda one: len(one.named("notification")) == expected, SOON)
+            device.wait(lambda seen: len(seen.named("notification")) == expected, SOON)
 
     create(1, first, second)  # the second names its address, although the name does not lead there yet
     lead_to("127.0.0.2", "127.0.0.3")
     marks = "SELECT node FROM shirase_connections WHERE user_id = '' AND ended_at > now()"
-    wait_until(lambda: found(service, marks) == set(names), SOON, service.stack.logs)
+    wait_until(lambda: column(service, marks) == set(names), SOON, service.stack.logs)
     create(2, first, second)
     assert f"{', '.join(names)}, by the addresses of {NAME}" in doctor(service)
     lead_to("127.0.0.3")
     create(3, first, second)  # the first still holds a stream
     service.stack.kill_pushpin(0)
     known = "SELECT name FROM shirase_nodes"
-    wait_until(lambda: found(service, known) == {names[1]}, SOON, service.stack.logs)
+    wait_until(lambda: column(service, known) == {names[1]}, SOON, service.stack.logs)
     create(4, second)
 
 
@@ -79,8 +79,8 @@ def test_a_name_without_addresses_delays_and_loses_nothing(named: tuple[Service,
     assert time.monotonic() - begun < 5 * service.stack.settings.publish_timeout
     device = service.open("later")
     service.create("later")
-    device.wait(lambda one: len(one.named("notification")) == 1, SOON)  # posted by the row
+    device.wait(lambda seen: len(seen.named("notification")) == 1, SOON)  # posted by the row
     assert f"{NAME} in GRIP_URL has no address" in doctor(service)
     lead_to("127.0.0.2")
     service.create("later")
-    device.wait(lambda one: len(one.named("notification")) == 2, SOON)
+    device.wait(lambda seen: len(seen.named("notification")) == 2, SOON)

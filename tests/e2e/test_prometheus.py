@@ -60,8 +60,8 @@ def _scraped(http: httpx.Client) -> bool:
 def ask(http: httpx.Client, expression: str) -> list[Any]:
     answer = http.get("/query", params={"query": expression}).json()
     assert answer["status"] == "success", f"{expression}: {answer}"
-    found: list[Any] = answer["data"]["result"]
-    return found
+    result: list[Any] = answer["data"]["result"]
+    return result
 
 
 @pytest.mark.parametrize("service", ["sqlite"], indirect=True)
@@ -70,7 +70,7 @@ def test_prometheus_answers_every_panel_and_rule(service: Service, tmp_path: Pat
     service.create(f"user-{uuid4().hex}")
     with prometheus(service, tmp_path) as http:
         silent = [expression for expression in EXPRESSIONS if not ask(http, expression)]
-        assert [one for one in silent if not any(name in one for name in AFTER_A_FAILURE)] == []
+        assert [query for query in silent if not any(name in query for name in AFTER_A_FAILURE)] == []
 
         def rules() -> list[dict[str, Any]]:
             (group,) = http.get("/rules").json()["data"]["groups"]

@@ -95,7 +95,7 @@ def test_the_control_port_is_not_reachable_by_the_client_port(service: Service) 
         answer = service.ask("POST", path, alice, json={"items": [item]})
         assert answer.status_code in (404, 405)
     service.create(alice, "real")
-    device.wait(lambda one: one.titles == ["real"])
+    device.wait(lambda seen: seen.titles == ["real"])
     assert device.named("forged") == []
 
 
@@ -169,13 +169,13 @@ def test_every_id_reaches_its_own_stream_alone(service: Service) -> None:
     for number, each in reversed(list(enumerate(users))):
         service.create(each, str(number))
     for number, device in enumerate(devices):
-        device.wait(lambda one: one.log)
+        device.wait(lambda seen: seen.log)
         assert device.titles == [str(number)]
     longest = users[-1]
     cursor = devices[-1].received[0].id
     service.create_batch(longest, [str(number) for number in range(PAGE + 5)])
     late = service.open(longest, cursor=cursor)
-    late.wait(lambda one: len(one.log) == PAGE + 6)
+    late.wait(lambda seen: len(seen.log) == PAGE + 6)
 
 
 @pytest.mark.parametrize(

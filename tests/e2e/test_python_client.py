@@ -39,7 +39,7 @@ class InThread:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
-        return lambda *given, **named: self._thread.call(method(*given, **named))
+        return lambda *positional, **named: self._thread.call(method(*positional, **named))
 
 
 @pytest.fixture(params=["plain", "async"])
@@ -61,7 +61,7 @@ def connect(request: pytest.FixtureRequest, service: Service, browsers: Browsers
 
 
 @pytest.fixture
-def way(service: Service, browsers: Browsers) -> Iterator[Forwarder]:
+def forwarder(service: Service, browsers: Browsers) -> Iterator[Forwarder]:
     """Start a forwarder between client and proxy."""
     forwarder = Forwarder(browsers, service.stack.proxies[0].client_port)
     yield forwarder
@@ -98,21 +98,27 @@ def test_listening_goes_on_from_a_page(connect: Connect, user: str) -> None:
 def test_create_batch_broadcast_list_read_and_delete(connect: Connect, user: str) -> None:
     producer, own, other = connect("producer", WRITE), connect(user), f"{user}-2"
     ends = datetime.now(UTC) + timedelta(days=1)
-    one = producer.create(user_id=user, type="a.b", title="One", message="m", payload={"n": 1}, expires_at=ends)
-    assert (one.user_id, one.title, one.payload, one.expires_at, one.is_read) == (user, "One", {"n": 1}, ends, False)
-    two, three = producer.batch([{"user_id": user, "type": "c", "title": t, "message": ""} for t in ("Two", "Three")])
+    earlier = producer.create(user_id=user, type="a.b", title="One", message="m", payload={"n": 1}, expires_at=ends)
+    assert (earlier.user_id, earlier.title, earlier.payload, earlier.expires_at, earlier.is_read) == (
+        user,
+        "One",
+        {"n": 1},
+        ends,
+        False,
+    )
+    later, three = producer.batch([{"user_id": user, "type": "c", "title": t, "message": ""} for t in ("Two", "Three")])
     assert producer.broadcast([user, other, user], type="d", title="All", message="") == 2
 
     page = own.list(limit=2)
     assert ([shown.title for shown in page.notifications], page.unread_count) == (["All", "Three"], 4)
     rest = own.list(before=page.next_before)
-    assert [shown.id for shown in rest.notifications] == [two.id, one.id]
+    assert [shown.id for shown in rest.notifications] == [later.id, earlier.id]
     assert rest.next_before is None
     assert [shown.title for shown in own.list(type="c", unread=True).notifications] == ["Three", "Two"]
 
-    changed = own.read([one.id, two.id])
+    changed = own.read([earlier.id, later.id])
     assert (changed.updated, changed.unread_count) == (2, 2)
-    assert own.get(one.id).is_read
+    assert own.get(earlier.id).is_read
     own.delete(three.id)
     assert own.unread_count() == 1
     assert own.read_all().updated == 1
@@ -131,29 +137,29 @@ def test_a_refusal_is_an_error_that_names_the_field(connect: Connect, user: str)
 
 @pytest.mark.parametrize("mode", [Mode.LOSE_ANSWER, Mode.REFUSE, Mode.CUT, Mode.FAIL])
 def test_a_retried_create_is_never_doubled(
-    connect: Connect, service: Service, way: Forwarder, user: str, mode: Mode
+    connect: Connect, service: Service, forwarder: Forwarder, user: str, mode: Mode
 ) -> None:
     """The answer is lost, or the network is down: the client retries until it is repaired."""
-    client = connect("producer", WRITE, url=way.url)
+    client = connect("producer", WRITE, url=forwarder.url)
     with ThreadPoolExecutor(1) as pool:
-        way.mode = mode
+        forwarder.mode = mode
         creating: Future[Any] = pool.submit(client.create, user_id=user, type="t", title="once", message="")
         if mode is Mode.LOSE_ANSWER:
             wait_until(lambda: service.seqs_of(user), WAIT, "the first attempt has not gone through")
-        way.mode = Mode.PASS
-        way.cut()
+        forwarder.mode = Mode.PASS
+        forwarder.cut()
         created = creating.result(WAIT)
     listed = service.ask("GET", "/api/notifications", user).json()["notifications"]
     assert [notification["id"] for notification in listed] == [created.id]
 
 
-def test_an_unreachable_service_is_an_error_in_the_end(connect: Connect, way: Forwarder, user: str) -> None:
-    way.mode = Mode.REFUSE
-    client = connect("producer", WRITE, url=way.url, attempts=2)
+def test_an_unreachable_service_is_an_error_in_the_end(connect: Connect, forwarder: Forwarder, user: str) -> None:
+    forwarder.mode = Mode.REFUSE
+    client = connect("producer", WRITE, url=forwarder.url, attempts=2)
     with pytest.raises(ClientError, match="cannot be reached") as caught:
         client.create(user_id=user, type="t", title="t", message="")
     assert caught.value.status is None
-    way.mode = Mode.PASS
+    forwarder.mode = Mode.PASS
     repeated = {
         "user_id": user,
         "type": "t",
@@ -164,8 +170,8 @@ def test_an_unreachable_service_is_an_error_in_the_end(connect: Connect, way: Fo
     assert client.create(**repeated).id == client.create(**repeated).id
 
 
-def test_listen_reconnects_and_resumes(connect: Connect, service: Service, way: Forwarder, user: str) -> None:
-    events = (event for event in connect(user, url=way.url).listen() if event.event != "heartbeat")
+def test_listen_reconnects_and_resumes(connect: Connect, service: Service, forwarder: Forwarder, user: str) -> None:
+    events = (event for event in connect(user, url=forwarder.url).listen() if event.event != "heartbeat")
     first = next(events)
     assert (first.event, first.data["unread_count"]) == ("connected", 0)
     service.create(user, "live")
@@ -173,11 +179,11 @@ def test_listen_reconnects_and_resumes(connect: Connect, service: Service, way: 
     assert live.notification is not None
     assert live.notification.title == "live"
 
-    way.mode = Mode.REFUSE
-    way.cut()
+    forwarder.mode = Mode.REFUSE
+    forwarder.cut()
     for title in ("missed", "too"):
         service.create(user, title)
-    way.mode = Mode.PASS
+    forwarder.mode = Mode.PASS
     result = [next(events) for _ in range(3)]
     service.create(user, "live again")
     result.append(next(events))
@@ -202,17 +208,17 @@ def test_listen_ends_when_refused(service: Service) -> None:
     assert caught.value.status == 401
 
 
-def test_a_token_is_requested_before_every_attempt(service: Service, way: Forwarder, user: str) -> None:
+def test_a_token_is_requested_before_every_attempt(service: Service, forwarder: Forwarder, user: str) -> None:
     asked: list[str] = []
 
     def token() -> str:
         asked.append(service.stack.token(user))
         return asked[-1]
 
-    with Client(way.url, token) as client:
+    with Client(forwarder.url, token) as client:
         events = client.listen()
         next(events)
-        way.cut()
+        forwarder.cut()
         while next(events).event != "connected":
             pass
         events.close()

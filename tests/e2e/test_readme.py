@@ -39,7 +39,7 @@ def test_the_python_client_runs_as_shown(service: Service) -> None:
     class Enough(Exception):
         pass
 
-    def look(event: str, _data: object) -> None:
+    def record(event: str, _data: object) -> None:
         seen.append(event)
         if event == "connected":
             service.create(user, "live")
@@ -48,7 +48,7 @@ def test_the_python_client_runs_as_shown(service: Service) -> None:
 
     code = blocks()[2].replace("http://127.0.0.1:7999", service.stack.url).replace("aiko", user)
     with suppress(Enough):
-        exec(code, {"token": service.stack.token(user, WRITE), "print": look})  # noqa: S102 - our own README
+        exec(code, {"token": service.stack.token(user, WRITE), "print": record})  # noqa: S102 - our own README
     assert [event for event in seen if event != "heartbeat"] == ["connected", "notification"]
     assert [item.notification.content.title for item in service.log_of(user) if item.notification] == [
         "Interview",

@@ -32,14 +32,14 @@ def test_a_dropped_device_reconnects_and_gets_what_it_missed(service: Service) -
     alice = user()
     device = service.open(alice, longest_retry=0.2)
     service.create(alice, "1")
-    device.wait(lambda one: one.titles == ["1"])
+    device.wait(lambda seen: seen.titles == ["1"])
 
     device.drop()
     service.create_batch(alice, ["2", "3"])
-    device.wait(lambda one: one.connections == 2 and len(one.titles) == 3)
+    device.wait(lambda seen: seen.connections == 2 and len(seen.titles) == 3)
     service.create(alice, "4")
 
-    device.wait(lambda one: one.titles == ["1", "2", "3", "4"])
+    device.wait(lambda seen: seen.titles == ["1", "2", "3", "4"])
     assert device.connections == 2
 
 
@@ -50,7 +50,7 @@ def test_a_device_that_never_got_an_event_misses_nothing(service: Service) -> No
     device.drop()
     service.create(alice, "1")
 
-    device.wait(lambda one: one.titles == ["1"])
+    device.wait(lambda seen: seen.titles == ["1"])
 
 
 def test_the_retry_of_streams_is_spread(service: Service) -> None:
@@ -70,10 +70,10 @@ def test_more_than_a_page_is_replayed_in_pages(service: Service, count: int) -> 
     service.create_batch(alice, titles)
 
     device = service.open(alice, cursor=cursor)
-    device.wait(lambda one: len(one.titles) == count)
+    device.wait(lambda seen: len(seen.titles) == count)
     service.create(alice, "live")
 
-    device.wait(lambda one: one.titles == [*titles, "live"])
+    device.wait(lambda seen: seen.titles == [*titles, "live"])
     assert device.seqs == list(range(1, count + 2))
     assert len(device.named("connected")) == device.connections == 1
 
@@ -89,7 +89,7 @@ def test_a_replay_meets_a_log_that_grows(service: Service) -> None:
         service.create(alice, "meanwhile")
 
     for device in devices:
-        device.wait(lambda one: len(one.seqs) == 3 * PAGE + 30)
+        device.wait(lambda seen: len(seen.seqs) == 3 * PAGE + 30)
         assert device.seqs == service.seqs_of(alice)
 
 
@@ -101,7 +101,7 @@ def test_deleted_notifications_are_not_replayed(service: Service) -> None:
 
     device = service.open(alice, cursor=cursor)
 
-    device.wait(lambda one: len(one.log) == 2)
+    device.wait(lambda seen: len(seen.log) == 2)
     assert [(event.event, event.seq) for event in device.log] == [("notification", 2), ("deleted", 3)]
     assert device.log[0].json["id"] == kept
 
@@ -112,10 +112,10 @@ def test_a_cursor_from_elsewhere_is_reset(service: Service, cursor: str) -> None
     service.create(alice, "before")
 
     device = service.open(alice, cursor=cursor)
-    device.wait(lambda one: one.named("reset"))
+    device.wait(lambda seen: seen.named("reset"))
     service.create(alice, "after")
 
-    device.wait(lambda one: one.titles == ["after"])
+    device.wait(lambda seen: seen.titles == ["after"])
     assert device.named("reset")[0].seq == 1
     assert device.named("reset")[0].json["reason"]
     assert device.last_event_id == device.log[-1].id
@@ -128,7 +128,7 @@ def test_a_cursor_of_another_user_is_reset(service: Service) -> None:
 
     device = service.open(bob, cursor=cursor)
 
-    device.wait(lambda one: one.named("reset"))
+    device.wait(lambda seen: seen.named("reset"))
     assert not device.titles
 
 
@@ -139,19 +139,19 @@ def test_a_cursor_ahead_of_the_head_is_reset(service: Service) -> None:
 
     device = service.open(alice, cursor=begin.rpartition("-")[0] + "-7")
 
-    device.wait(lambda one: one.named("reset"))
+    device.wait(lambda seen: seen.named("reset"))
 
 
 def test_a_reset_is_not_repeated_by_a_reconnect(service: Service) -> None:
     alice = user()
     device = service.open(alice, cursor="nonsense", longest_retry=0.2)
-    device.wait(lambda one: one.named("reset"))
+    device.wait(lambda seen: seen.named("reset"))
 
     device.drop()
-    device.wait(lambda one: one.connections == 2 and len(one.named("connected")) == 2)
+    device.wait(lambda seen: seen.connections == 2 and len(seen.named("connected")) == 2)
     service.create(alice, "after")
 
-    device.wait(lambda one: one.titles == ["after"])
+    device.wait(lambda seen: seen.titles == ["after"])
     assert len(device.named("reset")) == 1
 
 
@@ -160,12 +160,12 @@ def test_heartbeats_fill_the_silence(service: Service) -> None:
     device = service.open(alice)
     other = service.open(user())
 
-    device.wait(lambda one: len(one.named("heartbeat")) >= 3)
+    device.wait(lambda seen: len(seen.named("heartbeat")) >= 3)
     service.create(alice, "after silence")
-    device.wait(lambda one: one.titles)
-    device.wait(lambda one: one.received[-1].event == "heartbeat")
+    device.wait(lambda seen: seen.titles)
+    device.wait(lambda seen: seen.received[-1].event == "heartbeat")
 
     # The interval is not compared: the proxy sends heartbeats early, by up to half of it, differently per stream.
-    other.wait(lambda one: len(one.named("heartbeat")) >= 3)
+    other.wait(lambda seen: len(seen.named("heartbeat")) >= 3)
     assert {(event.data, event.id) for event in device.named("heartbeat")} == {('{"type":"heartbeat"}', None)}
     assert device.connections == 1

@@ -9,21 +9,21 @@ from tests.support.service import Service
 def test_a_restored_backup_resets_every_device(service: Service) -> None:
     alice = f"user-{uuid4().hex}"
     held = service.open(alice)
-    away = service.open(alice, reconnect=False)
+    dropped = service.open(alice, reconnect=False)
     service.create_batch(alice, ["1", "2", "3", "4", "5"])
     backup = take_backup(service.database)
     service.create_batch(alice, ["6", "7", "8"])
-    for device in (held, away):
-        device.wait(lambda one: len(one.titles) == 8)
-    away.drop()
-    away.wait(lambda one: one.done)
+    for device in (held, dropped):
+        device.wait(lambda seen: len(seen.titles) == 8)
+    dropped.drop()
+    dropped.wait(lambda seen: seen.done)
 
     restore(service.database, backup)
     for number in range(4):
         service.create(alice, f"new {number}")
 
-    held.wait(lambda one: one.named("reset"))
+    held.wait(lambda seen: seen.named("reset"))
     service.create(alice, "last")
-    held.wait(lambda one: "last" in one.titles)
-    back = service.open(alice, cursor=away.last_event_id)
+    held.wait(lambda seen: "last" in seen.titles)
+    back = service.open(alice, cursor=dropped.last_event_id)
     assert [event.event for event in back.received[:2]] == ["connected", "reset"]

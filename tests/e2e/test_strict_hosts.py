@@ -95,7 +95,7 @@ def town(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory, 
             sign_in_to_django(host, environ_of(host, stack)) if host in DJANGOS else sign_in_to_flask(host, before)
             for host in HOSTS
         ]
-        users, cookies = (dict(zip(HOSTS, found, strict=True)) for found in zip(*signed, strict=True))
+        users, cookies = (dict(zip(HOSTS, each, strict=True)) for each in zip(*signed, strict=True))
         yield Town(running, before, cookies, users)
 
 
@@ -134,25 +134,27 @@ def sign_in_to_django(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
     return str(number), f"sessionid={session}"
 
 
-@pytest.mark.parametrize("way", [*(f"stripped {host}" for host in HOSTS), "direct gunicorn", "direct django-gunicorn"])
-def test_what_was_missed_comes_in_pages_and_the_stream_is_live(town: Town, browsers: Browsers, way: str) -> None:
-    prefixed, _, host = way.partition(" ")
+@pytest.mark.parametrize(
+    "route", [*(f"stripped {host}" for host in HOSTS), "direct gunicorn", "direct django-gunicorn"]
+)
+def test_what_was_missed_comes_in_pages_and_the_stream_is_live(town: Town, browsers: Browsers, route: str) -> None:
+    prefixed, _, host = route.partition(" ")
     inbox = town.inbox(host, stripped=prefixed == "stripped")
     cookie, user = town.cookies[host], town.users[host]
     first = browsers.open(inbox, "", cookie=cookie)
-    first.wait(lambda one: one.named("connected"))
+    first.wait(lambda seen: seen.named("connected"))
     cursor = first.named("connected")[0].id
     first.close()
-    missed = [f"{way} {number}" for number in range(10)]
+    missed = [f"{route} {number}" for number in range(10)]
     for title in missed:
         town.service.create(user, title)
     device = browsers.open(inbox, "", cookie=cookie, cursor=cursor)
-    device.wait(lambda one: one.titles == missed)
+    device.wait(lambda seen: seen.titles == missed)
     town.service.create(user, "live")
-    device.wait(lambda one: one.titles == [*missed, "live"])
+    device.wait(lambda seen: seen.titles == [*missed, "live"])
     # More than the proxy queues for a stream: a hint makes it recover.
     town.service.create_batch(user, [f"batch {number}" for number in range(60)])
-    device.wait(lambda one: one.titles[-1] == "batch 59" and len(one.titles) == 71)
+    device.wait(lambda seen: seen.titles[-1] == "batch 59" and len(seen.titles) == 71)
     device.close()
 
 

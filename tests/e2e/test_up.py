@@ -223,8 +223,8 @@ def test_a_missing_pushpin_is_reported_with_the_fix(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_database_is_reported(tmp_path: Path) -> None:
-    away = "postgresql://user:secret@127.0.0.1:1/nothing"
-    with copy_of(tmp_path, "--demo", env={"DATABASE_URL": away}) as copy:
+    unreachable = "postgresql://user:secret@127.0.0.1:1/nothing"
+    with copy_of(tmp_path, "--demo", env={"DATABASE_URL": unreachable}) as copy:
         code, line = copy.refusal()
 
     assert code == 1

@@ -90,9 +90,9 @@ def test_announcements_are_listed_in_pages(ask: Ask) -> None:
 
 def test_a_repeated_announcement_is_made_once(ask: Ask, listed: Callable[..., list[str]]) -> None:
     listed("42")
-    one, two = (ask("POST", "/announcements", NEW, **{"Idempotency-Key": "one"}) for _ in range(2))
-    assert (one.status_code, two.status_code, one.json) == (201, 200, two.json)
-    assert two.headers["Idempotency-Replayed"] == "true"
+    first, second = (ask("POST", "/announcements", NEW, **{"Idempotency-Key": "one"}) for _ in range(2))
+    assert (first.status_code, second.status_code, first.json) == (201, 200, second.json)
+    assert second.headers["Idempotency-Replayed"] == "true"
     assert listed("42") == ["T"]
     assert ask("POST", "/announcements", {**NEW, "title": "X"}, **{"Idempotency-Key": "one"}).status_code == 422
 

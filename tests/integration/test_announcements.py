@@ -1,4 +1,4 @@
-"""Announcements become notifications of whoever is connected, connects, lists or counts; nobody else has a row."""
+"""Announcements become notifications of users who are connected, connect, list or count; no other user has a row."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -81,13 +81,13 @@ def test_who_appears_later_gets_only_what_is_for_newcomers(
     assert titles(database, publisher, "lists") == ["welcome", "new"]
 
 
-@pytest.mark.parametrize("way", ["list", "connect", "member"])
+@pytest.mark.parametrize("how", ["list", "connect", "member"])
 def test_a_user_who_requested_once_is_known(
-    database: Database, publisher: Publisher, settings: Settings, announce: Announce, way: str
+    database: Database, publisher: Publisher, settings: Settings, announce: Announce, how: str
 ) -> None:
-    if way == "list":
+    if how == "list":
         titles(database, publisher, "42")
-    elif way == "connect":
+    elif how == "connect":
         opened(database, publisher, settings, "42")
     else:
         announcements.change_members(database, "t", ["42"], [])
@@ -136,7 +136,7 @@ def test_a_token_names_topics(database: Database, publisher: Publisher, announce
     assert titles(database, publisher, "42", {"a"}) == ["A", "B", "C"]
     assert titles(database, publisher, "42", None) == ["A", "B", "C"]
     announce("D", "a")
-    assert titles(database, publisher, "42", None) == ["A", "B", "C", "D"]  # a token without the claim says nothing
+    assert titles(database, publisher, "42", None) == ["A", "B", "C", "D"]  # no claim: as before
     assert titles(database, publisher, "43", None) == []
 
 
@@ -196,7 +196,7 @@ def test_reached_and_read_are_exact(database: Database, publisher: Publisher, an
     inbox.mark_read(database, publisher, "2", None)
     result, _ = announcements.find(database, made.id)
     assert (result.reached, result.read) == (3, 2)
-    for user in "13":  # who deletes it was reached all the same
+    for user in "13":  # user 1, who deletes it, counts as reached too
         inbox.delete(database, publisher, user, inbox.page(database, user, limit=1)[0][0].id)
     [result], _ = announcements.page(database, 10, None)
     assert (result.reached, result.read) == (3, 2)

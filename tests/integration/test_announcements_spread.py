@@ -136,12 +136,12 @@ def test_none_is_skipped_however_many_announce(database: Database, publisher: Pu
             with other.transaction() as db:
                 store.add(db, EVERYONE, Draft("", content()), datetime.now(UTC), for_newcomers=False)
 
-    def look() -> None:
+    def list_notifications() -> None:
         while not stop.is_set():
             announcements.arrive(database, publisher, "42", None, patient=True)
 
     with ThreadPoolExecutor(4) as threads:
-        looking = threads.submit(look)
+        looking = threads.submit(list_notifications)
         for made in [threads.submit(make, other) for other in others]:
             made.result()
         stop.set()

@@ -31,7 +31,7 @@ from tests.integration.test_fastapi import Client, in_fastapi
 from tests.support.content import content
 from tests.support.loop_thread import run_async
 
-SAID: dict[str, Any] = {"type": "a.b", "title": "T", "message": "M"}
+FIELDS: dict[str, Any] = {"type": "a.b", "title": "T", "message": "M"}
 TOPICS = {"aiko": ["team:a"], "ben": "team:b team:c", "cy": None}
 LIST = "/inbox/api/notifications"
 
@@ -62,13 +62,13 @@ def test_an_announcement_exists_with_the_commit_alone(
 ) -> None:
     know(database, "42")
     with suppress(ZeroDivisionError), sessions.begin() as session:
-        announce(session, **SAID)
+        announce(session, **FIELDS)
         raise ZeroDivisionError
     with sessions.begin() as session:
         with suppress(ZeroDivisionError), session.begin_nested():
-            announce(session, **SAID | {"title": "nested"})
+            announce(session, **FIELDS | {"title": "nested"})
             raise ZeroDivisionError
-        made = announce(session, topic=EVERYONE, for_newcomers=True, **SAID | {"title": "committed"})
+        made = announce(session, topic=EVERYONE, for_newcomers=True, **FIELDS | {"title": "committed"})
         assert (made.topic, made.for_newcomers, made.reached) == (EVERYONE, True, 0)
     assert titles(database, settings) == titles(database, settings, "new") == ["committed"]
     result, _ = announcements.find(database, made.id)
@@ -77,7 +77,7 @@ def test_an_announcement_exists_with_the_commit_alone(
 
 def test_a_wrong_field_is_named(sessions: sessionmaker[Session]) -> None:
     with sessions() as session, pytest.raises(Invalid) as caught:
-        announce(session, topic="a b", **SAID)
+        announce(session, topic="a b", **FIELDS)
     assert [error.field for error in caught.value.errors] == ["topic"]
 
 
@@ -94,7 +94,7 @@ def test_an_async_session_announces(driver: str, request: pytest.FixtureRequest)
         factory = async_sessionmaker(engine)
         notifier.attach(factory)
         async with factory.begin() as session:
-            await announce_async(session, key="k", **SAID)
+            await announce_async(session, key="k", **FIELDS)
         notifier.close()
         await engine.dispose()
 

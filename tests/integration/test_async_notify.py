@@ -177,12 +177,12 @@ def test_publishes_are_in_order_and_whole_under_load(
     settings: Settings, driver: str, database: Database, control: ControlPort
 ) -> None:
     async def test(sessions: Sessions) -> None:
-        async def one(number: int) -> None:
+        async def notify_and_commit(number: int) -> None:
             async with sessions.begin() as session:
                 await notify(session, user_id="42", title=str(number), **FIELDS)
 
         for _ in range(5):
-            await asyncio.gather(*(one(number) for number in range(4)))
+            await asyncio.gather(*(notify_and_commit(number) for number in range(4)))
 
     run(settings, driver, test)
     wait_until(lambda: len(control.items) == 20, WAIT, lambda: str(control.items))

@@ -215,10 +215,10 @@ def test_a_row_counts_for_a_while_after_it_was_marked_as_gone(
 def test_a_database_that_stopped_answering_makes_it_all_nodes(
     database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise DatabaseUnavailable("the database does not answer")
 
-    monkeypatch.setattr(audience, "read", away)
+    monkeypatch.setattr(audience, "read", fail)
     assert audiences.of(database, publisher, [USER]) == {USER: frozenset(publisher.nodes)}
 
 
@@ -355,9 +355,9 @@ def test_another_order_of_the_steps_would_lose_events(
             return [race.open, race.create]
 
         def create_by_old_rows() -> None:
-            found = find(database, Publisher(race.settings), [race.user])
+            early = find(database, Publisher(race.settings), [race.user])
             with monkeypatch.context() as patch:
-                patch.setattr(audiences, "of", lambda *_: found)
+                patch.setattr(audiences, "of", lambda *_: early)
                 race.create()
 
         return [race.open, create_by_old_rows]

@@ -196,17 +196,17 @@ def test_a_user_agent_is_cut_and_cleaned(
 def test_revocation_ends_all_streams_of_a_user(
     database: Database, settings: Settings, open_stream: Callable[..., str], publisher: Publisher
 ) -> None:
-    first, second, away = (open_stream() for _ in range(3))
+    first, second, gone = (open_stream() for _ in range(3))
     other = open_stream("another")
     with database.transaction() as db:
         db.execute(
             text("UPDATE shirase_connections SET ended_at = opened_at, reason = 'gone' WHERE connection_id = :id"),
-            {"id": away},
+            {"id": gone},
         )
     assert connections.revoke(database, publisher, USER) == 2
     assert live(database) == []
     assert live(database, "another") == [other]
-    for item in (first, second, away):
+    for item in (first, second, gone):
         assert closing_of(recover(database, settings, item)) == ("closing", {"reason": REVOKED, "reconnect": False})
     assert connections.revoke(database, publisher, USER) == 0
     assert live(database) == []
@@ -257,7 +257,7 @@ def test_a_closing_that_no_node_took_is_sent_again(
     database: Database, open_stream: Callable[..., str], publisher: Publisher, port: ControlPort
 ) -> None:
     port.behaviour = "fail"
-    one = open_stream()
+    connection_id = open_stream()
     assert connections.revoke(database, publisher, USER) == 1
     port.behaviour = "accept"
 
@@ -266,7 +266,7 @@ def test_a_closing_that_no_node_took_is_sent_again(
         return bool(port.items)
 
     wait_until(again, 10, "the node was not notified")
-    assert [item["channel"] for item in port.items] == [grip.connection_channel(one)] * 2
+    assert [item["channel"] for item in port.items] == [grip.connection_channel(connection_id)] * 2
     connections.end_due(database, publisher)
     assert len(port.posts) == 1
 
@@ -275,9 +275,9 @@ def test_a_stream_that_begins_late_can_be_ended_before(
     database: Database, settings: Settings, publisher: Publisher, open_stream: Callable[..., str]
 ) -> None:
     """The database was unavailable when it opened; the proxy requests its beginning, possibly twice."""
-    away = Database("postgresql://nobody@127.0.0.1:1/none")
-    page = streams.open_stream(away, publisher, settings, connections.new(settings, USER, None, "", ""), None)
-    away.close()
+    unreachable = Database("postgresql://nobody@127.0.0.1:1/none")
+    page = streams.open_stream(unreachable, publisher, settings, connections.new(settings, USER, None, "", ""), None)
+    unreachable.close()
     sealed = page.headers("GET")["Grip-Link"].partition(">")[0].rpartition("/")[2]
 
     def begin(policy: str = "evict-oldest") -> streams.Answer:

@@ -75,7 +75,7 @@ def test_a_cookie_identifies_the_caller_on_the_same_site(by_cookie: Ask) -> None
 
 
 def test_a_sibling_origin_changes_nothing_unless_listed(by_cookie: Ask) -> None:
-    """To a browser, another subdomain or port is the same site, but it may belong to somebody else."""
+    """To a browser, another subdomain or port is the same site, but it may belong to another party."""
     sibling = {"Origin": "https://blog.example.com", "Sec_Fetch_Site": "same-site"}
     assert by_cookie("POST", READ_ALL, **sibling).status_code == 403
     assert by_cookie("POST", READ_ALL, Sec_Fetch_Site="same-site").status_code == 403

@@ -199,5 +199,5 @@ def test_nothing_but_its_own_error_leaves_the_database(
     line: Forwarder, settings: Settings, call: Callable[..., Any]
 ) -> None:
     line.mode = Mode.REFUSE
-    with closing(Database(settings.database_url, TIMEOUT)) as away, pytest.raises(DatabaseUnavailable):
-        call(away)
+    with closing(Database(settings.database_url, TIMEOUT)) as unreachable, pytest.raises(DatabaseUnavailable):
+        call(unreachable)

@@ -200,8 +200,8 @@ def test_several_targets_have_a_delivery_each(database: Database, create: Callab
     box = Letterbox(lambda item: Sent() if item.delivery.target else Split(["a", "b"]))
     relay.deliver(database, box)
     with database.autocommit() as db:
-        found = [(one.target, one.state) for one in deliveries.of_notification(db, number)]
-    assert found == [("a", SENT), ("b", SENT)]
+        states = [(item.target, item.state) for item in deliveries.of_notification(db, number)]
+    assert states == [("a", SENT), ("b", SENT)]
 
 
 def test_who_is_connected_is_not_reached_otherwise(database: Database, create: Callable[..., int]) -> None:
@@ -212,10 +212,10 @@ def test_who_is_connected_is_not_reached_otherwise(database: Database, create: C
         " VALUES ('c', '42', :now, :now, '', '')",
         now=LONG_AGO.isoformat(),
     )
-    here, away, box = create("42"), create("7"), Letterbox()
+    to_connected, to_other, box = create("42"), create("7"), Letterbox()
     relay.deliver(database, box)
-    assert (of(database, here).state, of(database, here).reason) == (SKIPPED, "connected")
-    assert box.ids == [away]
+    assert (of(database, to_connected).state, of(database, to_connected).reason) == (SKIPPED, "connected")
+    assert box.ids == [to_other]
 
 
 def test_a_digest_takes_what_is_due_soon_for_the_same_user(database: Database, create: Callable[..., int]) -> None:
@@ -268,7 +268,7 @@ def test_a_folded_notification_keeps_its_pending_delivery(database: Database, cr
     assert [item.notification.content.title for item in box.sent] == ["c"]
     create(key="k", title="d")  # was sent: the new content is delivered too
     with database.autocommit() as db:
-        assert [one.state for one in deliveries.of_notification(db, number)] == [SENT, PENDING]
+        assert [item.state for item in deliveries.of_notification(db, number)] == [SENT, PENDING]
 
 
 def test_the_loop_ends_with_the_process(database: Database, create: Callable[..., int]) -> None:
@@ -310,7 +310,7 @@ def test_a_trace_has_the_steps_of_each_channel(
     number = create()
     relay.deliver(database, Letterbox(lambda _: Refused("no such mailbox")))
     traced = notifications.trace(database, publisher, number)
-    assert [(one.channel, one.state, one.reason) for one in traced.deliveries] == [
+    assert [(item.channel, item.state, item.reason) for item in traced.deliveries] == [
         ("email", DEAD, "no such mailbox"),
         ("web_push", PENDING, None),
     ]

@@ -39,7 +39,7 @@ GRIP = "django_grip.GripMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 COOKIES = {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies", "ALLOWED_HOSTS": ["example.com"]}
-SAID: dict[str, Any] = {"type": "t", "title": "t", "message": ""}
+FIELDS: dict[str, Any] = {"type": "t", "title": "t", "message": ""}
 
 URLS, NO_URLS = ModuleType("urls"), ModuleType("no_urls")
 
@@ -237,10 +237,10 @@ def test_the_tables_are_in_their_schema(postgres: Any, control: ControlPort) -> 
 @pytest.mark.usefixtures("site")
 def test_an_announcement_exists_with_the_commit_alone(database: Database) -> None:
     with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
-        announce(topic="a", **SAID)
+        announce(topic="a", **FIELDS)
         raise ZeroDivisionError
     with transaction.atomic(using=ALIAS):
-        made = announce(topic="a", for_newcomers=True, **SAID)
+        made = announce(topic="a", for_newcomers=True, **FIELDS)
     with database.autocommit() as db:
         assert [notification.id for notification in announcements.page(db, 9)] == [made.id]
 
@@ -249,7 +249,7 @@ def test_a_site_names_the_topics_of_a_user(database_url: str, control: ControlPo
     user = SimpleNamespace(pk=42, is_authenticated=True, groups=["team:a"])
     chosen = options(control, TOPICS=lambda user: user.groups)
     with connected(database_url), override_settings(**chosen, MIDDLEWARE=[], ALLOWED_HOSTS=["testserver"]):
-        announce(topic="team:a", for_newcomers=True, **SAID)
+        announce(topic="team:a", for_newcomers=True, **FIELDS)
         asked = RequestFactory().get("/inbox/api/notifications")
         asked.user = user
         match = resolve("/inbox/api/notifications")
@@ -263,7 +263,7 @@ def test_a_correct_site_passes_the_checks(site: None) -> None:  # noqa: ARG001
 
 
 @pytest.mark.parametrize(
-    ("wrong", "found"),
+    ("wrong", "expected"),
     [
         ({"GRIP_URL": None}, "shirase.E001"),
         ({"GRIP_URL": "http://127.0.0.1:1"}, "shirase.E002"),
@@ -282,11 +282,11 @@ def test_a_correct_site_passes_the_checks(site: None) -> None:  # noqa: ARG001
         ({"MIDDLEWARE": [GRIP, SESSIONS, AUTHENTICATION, f"{__name__}.sends_to_sign_in"], **COOKIES}, "shirase.W004"),
     ],
 )
-def test_a_wrong_setting_is_named_in_djangos_way(wrong: dict[str, Any], found: str) -> None:
+def test_a_wrong_setting_is_a_check_of_django(wrong: dict[str, Any], expected: str) -> None:
     with override_settings(**wrong):
         ids = [check.id for check in run_checks(tags=["shirase"])]
-    assert found in ids
-    assert set(ids) <= {found, "shirase.W001"}
+    assert expected in ids
+    assert set(ids) <= {expected, "shirase.W001"}
 
 
 def test_djangos_own_login_middleware_is_no_hindrance() -> None:

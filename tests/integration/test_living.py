@@ -152,12 +152,12 @@ def test_a_create_with_a_key_replaces_in_batch_and_broadcast_too(api: Api) -> No
     made: Any = api(
         "POST", "/notifications/batch", {"notifications": [entry, {**entry, "title": "2"}, NEW]}, "svc"
     ).json
-    one, two, plain = made["notifications"]
-    assert one["id"] == two["id"] != plain["id"]
-    assert (two["title"], two["revision"]) == ("2", 2)
+    first, second, plain = made["notifications"]
+    assert first["id"] == second["id"] != plain["id"]
+    assert (second["title"], second["revision"]) == ("2", 2)
     content = {name: value for name, value in entry.items() if name != "user_id"}
     api("POST", "/notifications/broadcast", {**content, "title": "3", "user_ids": ["42", "7"]}, "svc")
-    assert [(found["title"], found["revision"]) for found in api.page()] == [("3", 3), ("T", 1)]
+    assert [(item["title"], item["revision"]) for item in api.page()] == [("3", 3), ("T", 1)]
     seqs = [kind for kind, _ in api.log()]
     assert seqs == ["notification", "notification", "updated"]
 
@@ -200,12 +200,12 @@ def test_an_expired_one_is_not_replaced_but_created_anew(api: Api, database: Dat
 
 
 def test_states_change_together_with_the_counts(api: Api) -> None:
-    one, two, three = (api.create() for _ in range(3))
-    assert api.change("read", one, two) == {"updated": 2, "unread_count": 1}
-    assert api.change("unread", one, 10**12) == {"updated": 1, "unread_count": 2}
-    assert api.change("archive", one, two) == {"updated": 2, "unread_count": 1}
-    assert (api.ids(), api.ids("?archived=true")) == ([three], [two, one])
-    assert api.change("unarchive", one) == {"updated": 1, "unread_count": 2}
+    first, second, third = (api.create() for _ in range(3))
+    assert api.change("read", first, second) == {"updated": 2, "unread_count": 1}
+    assert api.change("unread", first, 10**12) == {"updated": 1, "unread_count": 2}
+    assert api.change("archive", first, second) == {"updated": 2, "unread_count": 1}
+    assert (api.ids(), api.ids("?archived=true")) == ([third], [second, first])
+    assert api.change("unarchive", first) == {"updated": 1, "unread_count": 2}
     assert api.change("archive-all") == {"updated": 2, "unread_count": 0}
     assert api.change("archive-all") == {"updated": 0, "unread_count": 0}
     kinds = [kind for kind, data in api.log(3) if data.get("ids") != []]
@@ -236,19 +236,19 @@ def test_clients_that_ignore_new_events_end_with_the_right_count(api: Api) -> No
 
 
 def test_seen_is_one_number_and_unread_stays(api: Api) -> None:
-    one = api.create()
+    first = api.create()
     api.create()
     assert api.change("seen") == {"unseen_count": 0}
     assert api.counts() == {"unread_count": 2, "unseen_count": 0, "by_category": {}}
-    assert [found["is_seen"] for found in api.page()] == [True, True]
+    assert [item["is_seen"] for item in api.page()] == [True, True]
     assert api.log()[-1] == ("seen", {"unseen_count": 0})
     length = len(api.log())
     api.change("seen")
     assert len(api.log()) == length  # nothing was unseen
     api.create()
-    api.change("read", one)
+    api.change("read", first)
     assert api.counts()["unseen_count"] == 1
-    assert [found["is_seen"] for found in api.page()] == [False, True, True]
+    assert [item["is_seen"] for item in api.page()] == [False, True, True]
 
 
 def test_connected_carries_both_counts_as_of_its_cursor(api: Api, signed: dict[str, str], database: Database) -> None:
@@ -339,7 +339,7 @@ def test_the_usual_replace_is_one_statement_of_postgresql(postgres_url: str) -> 
     with database.autocommit() as db:
         done = at_once.replace_at_once(db, again, now)
         assert done is not None
-        assert [(made(one).user_id, made(one).count) for one in done] == [("b", 2), ("a", 2)]
+        assert [(made(item).user_id, made(item).count) for item in done] == [("b", 2), ("a", 2)]
         unchanged = at_once.replace_at_once(db, [Draft("a", content(key="k", title="new"))], now)
         assert unchanged is None
         assert at_once.replace_at_once(db, [Draft("c", content(key="k"))], now) is None

@@ -149,9 +149,9 @@ def test_a_stream_too_many_is_counted(settings: Settings, token: Callable[..., s
 
 
 def test_metrics_are_served_during_an_outage_of_the_database(settings: Settings) -> None:
-    away = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")).test_client()
+    unreachable = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")).test_client()
 
-    result = figures(away)
+    result = figures(unreachable)
 
     assert result["shirase_database_up"] == 0
     assert "shirase_unpublished_events" not in result
@@ -225,14 +225,16 @@ def test_an_unavailable_node_is_named(client: FlaskClient, port: ControlPort, be
 
 
 def test_an_unavailable_database_is_named(settings: Settings) -> None:
-    away = create_app(replace(settings, database_url="postgresql://nobody:secret@127.0.0.1:1/none")).test_client()
+    unreachable = create_app(
+        replace(settings, database_url="postgresql://nobody:secret@127.0.0.1:1/none")
+    ).test_client()
 
-    answer = away.get("/readyz")
+    answer = unreachable.get("/readyz")
 
     assert answer.status_code == 503
     assert body(answer)["unavailable"] == ["database"]
     assert "secret" not in answer.text
-    assert away.get("/healthz").status_code == 200
+    assert unreachable.get("/healthz").status_code == 200
 
 
 def test_one_node_of_several_is_enough(settings: Settings, port: ControlPort) -> None:

@@ -1,4 +1,4 @@
-"""A migration is all or nothing, and its errors say in one line what is wrong."""
+"""A migration is all or nothing, and its errors name in one line what is wrong."""
 
 import subprocess
 import sys

@@ -267,8 +267,10 @@ def test_a_publish_that_fails_is_left_to_the_relay(
 def test_a_commit_stands_although_our_own_connection_fails(
     engine: Engine, settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = "postgresql://nobody@127.0.0.1:1/none" if engine.dialect.name == "postgresql" else "sqlite:////nowhere/x.db"
-    notifier = Notifier(replace(settings, database_url=away))
+    unreachable = (
+        "postgresql://nobody@127.0.0.1:1/none" if engine.dialect.name == "postgresql" else "sqlite:////nowhere/x.db"
+    )
+    notifier = Notifier(replace(settings, database_url=unreachable))
     with Session(engine) as session:
         notifier.attach(session)
         schedule(session, "committed")

@@ -98,10 +98,10 @@ def test_every_success_that_is_promised_is_answered_as_described(
     keyed, later = "/api/notifications/keys/a%2Fb", {"send_at": "2100-01-01T00:00:00Z"}
     ask("PUT", keyed, NEW)
     ask("PUT", keyed, {**NEW, "fold": True, "actor": {"name": "Ann"}})
-    one = ask("PUT", keyed, {**NEW, **later})["scheduled_id"]
+    created = ask("PUT", keyed, {**NEW, **later})["scheduled_id"]
     ask("POST", "/api/notifications", {**NEW, **later})
     ask("GET", "/api/scheduled")
-    ask("DELETE", f"/api/scheduled/{one}")
+    ask("DELETE", f"/api/scheduled/{created}")
     for change in ("unread", "archive", "unarchive"):
         ask("POST", f"/api/notifications/{change}", {"ids": [1]})
     ask("POST", "/api/notifications/archive-all")
@@ -112,11 +112,11 @@ def test_every_success_that_is_promised_is_answered_as_described(
     ask("GET", "/api/notifications/unread-count")
     announcement = {"topic": "everyone", **CONTENT}
     for _ in range(2):
-        one = ask("POST", "/api/announcements", announcement, **{"Idempotency-Key": "four"})
+        created = ask("POST", "/api/announcements", announcement, **{"Idempotency-Key": "four"})
     ask("POST", "/api/announcements", {**announcement, **later})
     ask("GET", "/api/announcements")
-    ask("GET", f"/api/announcements/{one['id']}")
-    ask("DELETE", f"/api/announcements/{one['id']}")
+    ask("GET", f"/api/announcements/{created['id']}")
+    ask("DELETE", f"/api/announcements/{created['id']}")
     ask("POST", "/api/topics/a/members", {"add": ["42"]})
     ask("GET", "/api/topics/a/members")
     ask("DELETE", "/api/topics/a")

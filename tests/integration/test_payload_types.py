@@ -110,19 +110,19 @@ def test_the_command_writes_both(catalogue: Path, tmp_path: Path) -> None:
 def test_a_payload_against_its_schema_is_a_422(settings: Settings, catalogue: Path) -> None:
     app = create_app(replace(settings, type_catalogue=Catalogue.read(catalogue)))
     headers = {"Authorization": f"Bearer {tokens.mint(settings, 'producer', scope=tokens.WRITE)}"}
-    one = {"user_id": "aiko", "type": "interview.scheduled", "title": "T", "message": "", "payload": {"room": 1}}
-    good = {**one, "payload": {"room": "Sakura"}}
-    later = {**one, "send_at": "2099-01-01T00:00:00Z"}
-    several = {key: value for key, value in one.items() if key != "user_id"} | {"user_ids": ["aiko", "ben"]}
-    announced = {key: value for key, value in one.items() if key != "user_id"} | {"topic": "everyone"}
+    wrong = {"user_id": "aiko", "type": "interview.scheduled", "title": "T", "message": "", "payload": {"room": 1}}
+    good = {**wrong, "payload": {"room": "Sakura"}}
+    later = {**wrong, "send_at": "2099-01-01T00:00:00Z"}
+    several = {key: value for key, value in wrong.items() if key != "user_id"} | {"user_ids": ["aiko", "ben"]}
+    announced = {key: value for key, value in wrong.items() if key != "user_id"} | {"topic": "everyone"}
     client = app.test_client()
-    announced = {key: value for key, value in one.items() if key != "user_id"} | {"topic": "everyone"}
+    announced = {key: value for key, value in wrong.items() if key != "user_id"} | {"topic": "everyone"}
     assert client.post("/api/announcements", json=announced, headers=headers).status_code == 422
     for method, path, body, name in (
-        ("POST", "", one, "payload.room"),
+        ("POST", "", wrong, "payload.room"),
         ("POST", "", later, "payload.room"),
-        ("PUT", "/keys/k", one, "payload.room"),
-        ("POST", "/batch", {"notifications": [good, one]}, "notifications.1.payload.room"),
+        ("PUT", "/keys/k", wrong, "payload.room"),
+        ("POST", "/batch", {"notifications": [good, wrong]}, "notifications.1.payload.room"),
         ("POST", "/broadcast", several, "payload.room"),
         ("POST", "/../announcements", announced, "payload.room"),
         ("POST", "/../announcements", {**announced, "send_at": later["send_at"]}, "payload.room"),

@@ -35,14 +35,14 @@ def small(unanalysed: Database) -> Database:
 def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
     with small.engine.connect() as db:
         for number in range(PREPARED):
-            one = StreamConnection(f"c{number}", f"u{number}")
-            connections.add(db, one, NOW)
-            connections.added(db, one, NOW)
-            connections.standing(db, one, NOW)
-            connections.count(db, one.user_id)
-            registry.announced(db, "n", [one.connection_id], NOW, NOW)
-            audience.read(db, [one.user_id], NOW)
-            log.mark_published(db, [published(one.user_id)], NOW, way=PUBLISH, committed_at=NOW)
+            connection = StreamConnection(f"c{number}", f"u{number}")
+            connections.add(db, connection, NOW)
+            connections.added(db, connection, NOW)
+            connections.standing(db, connection, NOW)
+            connections.count(db, connection.user_id)
+            registry.announced(db, "n", [connection.connection_id], NOW, NOW)
+            audience.read(db, [connection.user_id], NOW)
+            log.mark_published(db, [published(connection.user_id)], NOW, way=PUBLISH, committed_at=NOW)
         plans = kept_plans(db)
     assert len(plans) > 3
     assert [scan for plan in plans for scan in without_condition(plan)] == []

@@ -48,7 +48,7 @@ class Api:
 
     def titles(self, user: str = "42") -> list[str]:
         page: Any = self("GET", "/notifications", user=user).json
-        return [one["title"] for one in page["notifications"]]
+        return [item["title"] for item in page["notifications"]]
 
     def log(self, user: str = "42") -> list[str]:
         with self.database.autocommit() as db:
@@ -63,7 +63,7 @@ def api(client: FlaskClient, token: Callable[..., str], database: Database) -> A
 
 def errors(answer: TestResponse) -> list[str]:
     body: Any = answer.json
-    return [one["field"] for one in body["errors"]]
+    return [item["field"] for item in body["errors"]]
 
 
 def test_a_type_is_described_and_listed(api: Api) -> None:
@@ -209,8 +209,8 @@ def test_batch_and_broadcast_store_what_is_not_muted(api: Api) -> None:
     answer: Any = api("POST", "/notifications/batch", {"notifications": entries}, "svc", WRITE)
     assert answer.status_code == 201
     listed = answer.json["notifications"]
-    assert [one == MUTED for one in listed] == [True, False, False, True, False]
-    assert [one.get("type") for one in listed] == [None, "x", "a.b", None, "y"]
+    assert [item == MUTED for item in listed] == [True, False, False, True, False]
+    assert [item.get("type") for item in listed] == [None, "x", "a.b", None, "y"]
     body = {name: value for name, value in NEW.items() if name != "user_id"} | {"user_ids": ["42", "7", "9"]}
     assert api("POST", "/notifications/broadcast", body, "svc", WRITE).json == {"created": 2}
     assert (len(api.titles()), len(api.titles("7")), len(api.titles("9"))) == (2, 2, 1)
@@ -273,8 +273,8 @@ def test_a_host_gets_none_for_a_muted_type(api: Api, database: Database, setting
     with sessions.begin() as session:
         assert notify(session, user_id="42", **fields) is None
         several: Any = [{"user_id": user, **fields} for user in ("7", "42")]
-        assert [bool(one) for one in notify_many(session, several)] == [True, False]
-        assert [bool(one) for one in broadcast(session, user_ids=["42", "7"], **fields)] == [False, True]
+        assert [bool(item) for item in notify_many(session, several)] == [True, False]
+        assert [bool(item) for item in broadcast(session, user_ids=["42", "7"], **fields)] == [False, True]
     notifier.close()
     engine.dispose()
     assert (api.titles(), len(api.titles("7"))) == ([], 2)
@@ -287,7 +287,7 @@ def test_a_mute_cancels_what_has_not_been_sent(api: Api, database: Database) -> 
     for rules in ([("a.b", "web_push", False)], [("c", "email", False)]):
         api.prefer(*rules)
         with database.autocommit() as db:
-            states.append([one.state for number in (made, other) for one in deliveries.of_notification(db, number)])
+            states.append([item.state for number in (made, other) for item in deliveries.of_notification(db, number)])
     assert states == [[PENDING, PENDING], [CANCELLED, PENDING]]
     with database.autocommit() as db:
         assert deliveries.of_notification(db, api.create().json["id"]) == []  # no mail: the inbox alone

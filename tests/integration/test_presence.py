@@ -318,7 +318,7 @@ def test_statistics_are_kept_during_an_outage_of_the_database(
     voices[0].announce("a1", "b2")
     turn_until(lambda: held_by(database, ports[0].url) == {"a1", "b2"}, relay)
     with database.transaction() as db:
-        db.execute(text("ALTER TABLE shirase_connections RENAME TO away"))
+        db.execute(text("ALTER TABLE shirase_connections RENAME TO hidden"))
     voices[0].announce_left("a1")
 
     def meets_it() -> bool:
@@ -330,7 +330,7 @@ def test_statistics_are_kept_during_an_outage_of_the_database(
 
     wait_until(meets_it, BOUND, "it does not meet the outage")
     with database.transaction() as db:
-        db.execute(text("ALTER TABLE away RENAME TO shirase_connections"))
+        db.execute(text("ALTER TABLE hidden RENAME TO shirase_connections"))
     turn_until(lambda: live(database) == {"b2"}, relay)
 
 

@@ -209,8 +209,8 @@ def test_a_failure_is_tried_again_unless_it_is_for_good(
     server.mode = mode
     create()
     deliver()
-    [(found, reason)] = states(database)
-    assert found == state
+    [(reached, reason)] = states(database)
+    assert reached == state
     assert reason
     assert "127.0.0.1" not in reason
     assert len(server.got) == 1
@@ -306,10 +306,10 @@ def test_bad_subscriptions_name_the_field(
 
 def test_a_long_text_fits_into_a_message(browser: Browser, settings: Settings) -> None:
     keys = browser.subscription["keys"]
-    one = Subscription("x", browser.endpoint, keys["p256dh"], keys["auth"])
+    subscription = Subscription("x", browser.endpoint, keys["p256dh"], keys["auth"])
     long = content(title="\U0001f600" * 200, message="\U0001f600" * 4000, url="/" + "x" * 1999, key="k" * 255)
     assert settings.push_key
-    body, _ = push.encrypt(settings.push_key, one, Notification(1, "42", long, datetime.now(UTC)))
+    body, _ = push.encrypt(settings.push_key, subscription, Notification(1, "42", long, datetime.now(UTC)))
     assert len(body) <= 4096
     assert browser.read(Got("", {}, body))["title"] == "\U0001f600" * 200
 

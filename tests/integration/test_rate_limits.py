@@ -1,4 +1,4 @@
-"""Rate limits: one count per caller over all workers, and an answer that tells when to retry."""
+"""Rate limits: one count per caller over all workers, and an answer that names when to retry."""
 
 import re
 import time
@@ -60,9 +60,9 @@ Ask = Callable[..., TestResponse]
 
 @pytest.mark.parametrize("access", [USER, WRITE])
 def test_all_changes_by_users_and_producers_are_limited(access: str) -> None:
-    changes = [one for one in SERVICE if one.operation.access == access and one.method != "GET"]
+    changes = [endpoint for endpoint in SERVICE if endpoint.operation.access == access and endpoint.method != "GET"]
     assert changes
-    assert [f"{one.method} {one.path}" for one in changes if not one.operation.rate] == []
+    assert [f"{endpoint.method} {endpoint.path}" for endpoint in changes if not endpoint.operation.rate] == []
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,9 @@ def test_cancelling_by_id_or_key_sends_nothing(ask: Ask, database: Database, pub
 
 
 def test_a_repeated_request_schedules_once(ask: Ask) -> None:
-    one, two = (ask("POST", "/notifications", NEW, **{"Idempotency-Key": "one"}) for _ in range(2))
-    assert one.json == two.json
-    assert two.headers["Idempotency-Replayed"] == "true"
+    created, repeated = (ask("POST", "/notifications", NEW, **{"Idempotency-Key": "one"}) for _ in range(2))
+    assert created.json == repeated.json
+    assert repeated.headers["Idempotency-Replayed"] == "true"
     assert len(ask("GET", "/scheduled").json["scheduled"]) == 1  # type: ignore[index]
 
 

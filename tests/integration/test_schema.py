@@ -62,8 +62,8 @@ REACH = (
 OF_EVERY_CONNECTION = ("connected and behind", "connected and waiting")
 
 
-def mark(db: Connection, found: list[Event]) -> None:
-    published = [Published(event, frozenset({"n"})) for event in found]
+def mark(db: Connection, events: list[Event]) -> None:
+    published = [Published(event, frozenset({"n"})) for event in events]
     log.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW)
 
 

@@ -44,9 +44,9 @@ def cursor(database: Database, seq: int) -> str:
     return event_ids.cursor(database, USER, seq)
 
 
-def open_stream(database: Database, settings: Settings, given: str | None) -> streams.Answer:
+def open_stream(database: Database, settings: Settings, start: str | None) -> streams.Answer:
     stream = connections.new(settings, USER, None, "", "")
-    return streams.open_stream(database, Publisher(settings), settings, stream, given)
+    return streams.open_stream(database, Publisher(settings), settings, stream, start)
 
 
 def follow(database: Database, settings: Settings, answer: streams.Answer) -> tuple[list[Dispatched], int, Any]:
@@ -121,8 +121,8 @@ def test_a_cursor_older_than_what_is_kept_is_answered_with_reset(
     assert_reset(database, settings, cursor(database, 0))
 
 
-def assert_reset(database: Database, settings: Settings, given: str) -> None:
-    answer = open_stream(database, settings, given)
+def assert_reset(database: Database, settings: Settings, start: str) -> None:
+    answer = open_stream(database, settings, start)
     connected, reset = events(answer.body)
     head = int(reset.id.rpartition("-")[2].partition(".")[0])
     assert (connected.event, reset.event, reset.id) == ("connected", "reset", cursor(database, head))
@@ -151,9 +151,9 @@ def test_a_recovery_without_a_database_holds_and_retries(
 ) -> None:
     create(database, publisher, 2)
     last = grip.Last(USER, "0a1b", event_id(database, USER, 1))
-    away = Database("postgresql://nobody@127.0.0.1:1/none")
-    answer = streams.recover(away, Publisher(settings), settings, last)
-    away.close()
+    unreachable = Database("postgresql://nobody@127.0.0.1:1/none")
+    answer = streams.recover(unreachable, Publisher(settings), settings, last)
+    unreachable.close()
     assert (answer.body, answer.headers("GET")["Grip-Link"]) == ("", f"</api/sse/next>; rel=next; timeout={grip.AGAIN}")
     assert answer.headers("GET")["Grip-Channel"].startswith(f"{grip.user_channel(USER)}; prev-id={last.event},")
     assert [event.id for event in events(streams.recover(database, Publisher(settings), settings, last).body)] == [
@@ -220,9 +220,9 @@ def test_a_stream_opens_without_a_database_and_begins_later(
     database: Database, settings: Settings, publisher: Publisher
 ) -> None:
     create(database, publisher, 3)
-    away = Database("postgresql://nobody@127.0.0.1:1/none")
-    answer = open_stream(away, settings, cursor(database, 1))
-    away.close()
+    unreachable = Database("postgresql://nobody@127.0.0.1:1/none")
+    answer = open_stream(unreachable, settings, cursor(database, 1))
+    unreachable.close()
     assert events(answer.body) == []
     result, _, _ = follow(database, settings, answer)
     assert [event.id for event in result] == [cursor(database, seq) for seq in (1, 2, 3)]

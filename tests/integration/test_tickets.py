@@ -189,9 +189,9 @@ def test_the_token_in_the_address_can_be_switched_off(settings: Settings, token:
 
 
 def test_a_ticket_that_cannot_be_checked_opens_nothing(settings: Settings) -> None:
-    away = replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
-    app = create_app(away)
-    answer = app.test_client().get(STREAM, query_string={"ticket": tickets.issue(away, Identity(USER))})
+    unreachable = replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
+    app = create_app(unreachable)
+    answer = app.test_client().get(STREAM, query_string={"ticket": tickets.issue(unreachable, Identity(USER))})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 

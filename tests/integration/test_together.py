@@ -38,9 +38,9 @@ def draft(user: str, title: str = "T") -> Draft:
     return Draft(user, content("a.b", title, "M", "{}", None))
 
 
-def create(database: Database, publisher: Publisher, batcher: CreateBatcher, one: Draft) -> str:
+def create(database: Database, publisher: Publisher, batcher: CreateBatcher, new: Draft) -> str:
     body, _ = notifications.create(
-        database, publisher, [one], batcher=batcher, answer=lambda created: made(created[0]).content.title
+        database, publisher, [new], batcher=batcher, answer=lambda created: made(created[0]).content.title
     )
     return body
 
@@ -51,7 +51,7 @@ def test_each_gets_its_own_and_all_are_in_the_log_and_published(
     batcher = create_batcher(database, publisher)
     expected = [draft(f"user-{n % 3}", f"T{n}") for n in range(60)]
     with ThreadPoolExecutor(THREADS) as threads:
-        body = list(threads.map(lambda one: create(database, publisher, batcher, one), expected))
+        body = list(threads.map(lambda new: create(database, publisher, batcher, new), expected))
     assert body == [item.content.title for item in expected]
     now = datetime.now(UTC)
     with database.autocommit() as db:

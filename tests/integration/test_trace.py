@@ -140,5 +140,5 @@ def test_a_batch_is_traced_one_by_one(ask: Ask, port: ControlPort) -> None:
 
     traces = [trace(ask, item["id"]) for item in (made[0], made[58], made[59])]
 
-    assert [found["seq"] for found in traces] == [1, 59, 60]
-    assert {tuple(found["nodes"]) for found in traces} == {(port.url,)}
+    assert [item["seq"] for item in traces] == [1, 59, 60]
+    assert {tuple(item["nodes"]) for item in traces} == {(port.url,)}

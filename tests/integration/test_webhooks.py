@@ -91,7 +91,7 @@ def deliver(database: Database, settings: Settings) -> Callable[[], int]:
 
 
 def titles(requests: list[Got]) -> list[str]:
-    return [json.loads(one.body)["data"]["title"] for one in requests]
+    return [json.loads(post.body)["data"]["title"] for post in requests]
 
 
 def make_due(database: Database) -> None:
@@ -107,15 +107,15 @@ def test_an_endpoint_gets_signed_notifications_in_order(
     create("4", user="43")
     assert deliver() == 4
     assert titles(endpoint.accepted) == ["1", "2", "3", "4"]
-    assert len({one.headers["webhook-id"] for one in endpoint.accepted}) == 4
-    for one in endpoint.accepted:
-        message = Webhook(FIRST).verify(one.body, one.headers)
+    assert len({post.headers["webhook-id"] for post in endpoint.accepted}) == 4
+    for post in endpoint.accepted:
+        message = Webhook(FIRST).verify(post.body, post.headers)
         assert message["type"] == "notification.created"
         assert message["data"]["user_id"] in ("42", "43")
         with pytest.raises(WebhookVerificationError):
-            Webhook(SECOND).verify(one.body, one.headers)
+            Webhook(SECOND).verify(post.body, post.headers)
         with pytest.raises(WebhookVerificationError):
-            Webhook(FIRST).verify(one.body + b" ", one.headers)
+            Webhook(FIRST).verify(post.body + b" ", post.headers)
     assert deliver() == 0
 
 
@@ -130,7 +130,7 @@ def test_updates_are_sent_and_what_is_gone_is_not(
     retract.retract_from(database, Publisher(settings), "g", "42")
     deliver()
     sent = [
-        (json.loads(one.body)["type"], title) for one, title in zip(endpoint.got, titles(endpoint.got), strict=True)
+        (json.loads(post.body)["type"], title) for post, title in zip(endpoint.got, titles(endpoint.got), strict=True)
     ]
     assert sent == [
         ("notification.created", "old"),
@@ -279,10 +279,10 @@ def test_one_endpoint_does_not_hold_up_another(
 def test_no_secret_is_in_an_answer(ask: Callable[..., TestResponse], server: Sink) -> None:
     answers = [ask("PUT", "/a", {"url": server.url, "types": [], "secret": FIRST}) for _ in range(2)]
     answers += [ask("PUT", "/b", {"url": server.url, "types": []}), ask("GET"), ask("POST", "/b/retry")]
-    assert [one.status_code for one in answers] == [201, 200, 201, 200, 200]
-    for one in answers:
-        assert "whsec" not in one.text
-        assert "secret" not in one.text
+    assert [answer.status_code for answer in answers] == [201, 200, 201, 200, 200]
+    for answer in answers:
+        assert "whsec" not in answer.text
+        assert "secret" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -371,17 +371,17 @@ def test_two_relays_share_the_endpoints_without_repeats(
 ) -> None:
     stop = threading.Event()
     databases = [Database(settings.database_url) for _ in range(2)]
-    relays = [threading.Thread(target=relay.run, args=(settings, one, stop)) for one in databases]
-    for one in relays:
-        one.start()
+    relays = [threading.Thread(target=relay.run, args=(settings, database, stop)) for database in databases]
+    for running in relays:
+        running.start()
     try:
         for number in range(30):
             create(str(number))
         wait_until(lambda: len(endpoint.accepted) >= 30, BOUND, lambda: f"accepted {titles(endpoint.accepted)}")
     finally:
         stop.set()
-        for one in relays:
-            one.join()
+        for running in relays:
+            running.join()
         for opened in databases:
             opened.close()
     assert titles(endpoint.got) == [str(number) for number in range(30)]
@@ -420,8 +420,8 @@ def test_a_killed_relays_event_is_sent_again_under_its_id(
     running[1].terminate()
     assert running[1].wait(BOUND) == 0
     ids: dict[str, set[str]] = {}
-    for one, title in zip(endpoint.got, titles(endpoint.got), strict=True):
-        ids.setdefault(title, set()).add(one.headers["webhook-id"])
+    for post, title in zip(endpoint.got, titles(endpoint.got), strict=True):
+        ids.setdefault(title, set()).add(post.headers["webhook-id"])
     assert [len(ids[title]) for title in ("1", "2", "3")] == [1, 1, 1]
     assert titles(endpoint.got).count("2") == 2
 

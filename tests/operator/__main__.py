@@ -41,7 +41,7 @@ exec "$3" -m tests.operator --inside "$1"
 """
 
 
-def say(line: str) -> None:
+def show(line: str) -> None:
     """Print one line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -94,7 +94,7 @@ def install(on: Machine, page: list[Block]) -> None:
         begun = time.monotonic()
         commands = OWN_CERTIFICATE if "certbot certonly" in block.commands else block.commands
         on.run(first.commands + commands)
-        say(f"ok      {block.heading}: {block.commands.splitlines()[0][:70]} ({time.monotonic() - begun:.0f} s)")
+        show(f"ok      {block.heading}: {block.commands.splitlines()[0][:70]} ({time.monotonic() - begun:.0f} s)")
 
 
 def upgrade(on: Machine, page: list[Block], client: Callable[[], httpx.Client]) -> None:
@@ -108,15 +108,15 @@ def upgrade(on: Machine, page: list[Block], client: Callable[[], httpx.Client]) 
     wait_until(lambda: all(stream.titles == load.accepted for stream in streams), lambda: differs(streams, load))
     assert not any(stream.ended for stream in streams), "a stream ended"
     assert not load.refused, f"refused while the handlers were replaced: {load.refused}"
-    found = on.run("readlink /opt/shirase").strip()
-    assert found.endswith(NEXT), found
-    say(f"ok      upgrade: {STREAMS} streams held, {len(load.accepted)} created and delivered once each, none refused")
+    linked = on.run("readlink /opt/shirase").strip()
+    assert linked.endswith(NEXT), linked
+    show(f"ok      upgrade: {STREAMS} streams held, {len(load.accepted)} created and delivered once each, none refused")
 
     on.run(f"nohup shirase listen --user {USER} --service https://{NAME} >/tmp/listened 2>/tmp/listening & sleep 3")
     with Load(client()) as load:
         on.run(first.commands + nodes)
     wait_until(lambda: listened(on) == load.accepted, lambda: f"{listened(on)[-3:]} {load.accepted[-3:]}")
-    say(
+    show(
         f"ok      nodes replaced one by one: {len(load.accepted)} created and delivered once each to who reconnects,"
         f" {len(load.refused)} refused meanwhile"
     )
@@ -163,8 +163,8 @@ def inside(home: Path) -> int:
                     ),
                 )
             except (RuntimeError, AssertionError) as exc:
-                say(f"FAILED  {exc}")
-                say(
+                show(f"FAILED  {exc}")
+                show(
                     on.run(
                         "systemctl --failed --no-pager; journalctl --no-pager -n 40 -u 'shirase-*' -u nginx",
                         check=False,
@@ -172,7 +172,7 @@ def inside(home: Path) -> int:
                 )
                 return 1
     except NoMachine as exc:
-        say(f"operator: {exc}; nothing was checked")
+        show(f"operator: {exc}; nothing was checked")
     return 0
 
 

@@ -63,7 +63,7 @@ class Machine:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 log = (self._home / "log").read_text().strip().splitlines()
                 self._remove()
-                raise NoMachine(f"skipped, systemd does not start here: {' '.join(log[-2:]) or 'it says nothing'}")
+                raise NoMachine(f"skipped, systemd does not start here: {' '.join(log[-2:]) or 'it logged nothing'}")
             time.sleep(0.2)
         return self
 

@@ -17,9 +17,9 @@ class Block:
 
 def blocks() -> list[Block]:
     """All blocks of the page, in their order."""
-    found, heading = [], ""
+    result, heading = [], ""
     for title, commands in re.findall(r"^##+ ([^\n]+)$|^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
         heading = title or heading
         if commands:
-            found.append(Block(heading, commands))
-    return found
+            result.append(Block(heading, commands))
+    return result

@@ -25,17 +25,17 @@ def test_nothing_lost_while_pushpin_is_down(fragile: Fragile) -> None:
     devices = fragile.open_settled([alice] * 3)
     service.create(alice, "before")
     for device in devices:
-        device.wait(lambda one: one.titles)
+        device.wait(lambda seen: seen.titles)
 
     fragile.stack.kill_pushpin()
-    for title in ("while", "it", "is", "away"):
+    for title in ("while", "it", "is", "offline"):
         service.create(alice, title, url=fragile.stack.origin_url)
     fragile.stack.start_pushpin()
     fragile.stack.wait_ready()
     service.create(alice, "after")
 
     for device in devices:
-        device.wait(lambda one: len(one.titles) >= 6)
+        device.wait(lambda seen: len(seen.titles) >= 6)
         assert device.seqs == service.seqs_of(alice)
 
 
@@ -53,7 +53,7 @@ def test_nothing_lost_while_the_control_port_is_down(fragile: Fragile, mode: Mod
     fragile.control.mode = Mode.PASS
 
     for device in devices:
-        device.wait(lambda one: one.titles == ["lost"], SOON)
+        device.wait(lambda seen: seen.titles == ["lost"], SOON)
         assert device.connections == 1
 
 
@@ -64,13 +64,13 @@ def test_nothing_lost_when_a_control_ports_answer_is(fragile: Fragile) -> None:
 
     fragile.control.mode = Mode.LOSE_ANSWER
     service.create_batch(alice, ["1", "2", "3"])
-    device.wait(lambda one: len(one.titles) == 3)
+    device.wait(lambda seen: len(seen.titles) == 3)
     asked = len(fragile.control.requests)
     wait_until(lambda: len(fragile.control.requests) > asked, SOON, "the relay did not publish again")
     fragile.control.mode = Mode.PASS
     service.create(alice, "4")
 
-    device.wait(lambda one: len(one.titles) >= 4)
+    device.wait(lambda seen: len(seen.titles) >= 4)
     assert device.titles == ["1", "2", "3", "4"]
 
 
@@ -85,7 +85,7 @@ def test_nothing_lost_without_a_relay_once_something_follows(fragile: Fragile) -
     fragile.control.mode = Mode.PASS
     service.create(alice, "published")
 
-    device.wait(lambda one: len(one.titles) >= 2)
+    device.wait(lambda seen: len(seen.titles) >= 2)
     assert device.titles == ["never published", "published"]
     assert device.connections == 1
 
@@ -105,7 +105,7 @@ def test_nothing_lost_while_the_origin_is_down(fragile: Fragile) -> None:
     assert not device.titles
     fragile.origin.mode = Mode.PASS
 
-    device.wait(lambda one: len(one.titles) >= 2)
+    device.wait(lambda seen: len(seen.titles) >= 2)
     assert device.titles == ["never published", "published"]
     assert device.connections == 1
 
@@ -127,7 +127,7 @@ def test_nothing_lost_by_a_kill_between_commit_and_publish(fragile: Fragile) -> 
     assert not device.titles
     fragile.control.mode = Mode.PASS
 
-    device.wait(lambda one: one.titles == ["committed"], SOON)
+    device.wait(lambda seen: seen.titles == ["committed"], SOON)
     assert device.connections == 1
 
 
@@ -145,7 +145,7 @@ def test_nothing_lost_or_leaked_when_many_recover_at_once(fragile: Fragile) -> N
     service.produce("/broadcast", draft("all", user_ids=users))
 
     for each, device in zip(users, devices, strict=True):
-        device.wait(lambda one: len(one.titles) >= 3)
+        device.wait(lambda seen: len(seen.titles) >= 3)
         assert device.titles == [f"{each} missed", f"{each} missed too", "all"]
         assert {event.json["user_id"] for event in device.log} == {each}
         assert device.connections == 1
@@ -163,7 +163,7 @@ def test_nothing_lost_while_a_stream_opens_during_writes(service: Service) -> No
         service.create(each, "last")
 
     for device in devices:
-        device.wait(lambda one: "last" in one.titles)
+        device.wait(lambda seen: "last" in seen.titles)
         begin = device.received[0].seq
         assert begin is not None
         assert device.seqs == list(range(begin + 1, 12))
@@ -182,11 +182,11 @@ def test_nothing_lost_by_a_device_that_stopped_reading(service: Service) -> None
     for _ in range(6):
         drafts = [{"type": "t", "title": "t", "message": big, "user_id": alice} for _ in range(150)]
         service.produce("/batch", {"notifications": drafts})
-    quick.wait(lambda one: len(one.log) >= 900)
+    quick.wait(lambda seen: len(seen.log) >= 900)
     assert len(slow.log) < 900
     slow.go_on_reading()
     service.create(alice, "after")
 
     for device in (slow, quick):
-        device.wait(lambda one: len(one.log) >= 901, STALL)
+        device.wait(lambda seen: len(seen.log) >= 901, STALL)
         assert device.seqs == service.seqs_of(alice)

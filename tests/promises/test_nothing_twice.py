@@ -19,7 +19,7 @@ def test_nothing_twice_when_everything_is_published_again(fragile: Fragile) -> N
     repair.repair(service.database, Publisher(fragile.stack.settings))
     service.create(alice, "last")
     for device in devices:
-        device.wait(lambda one: one.titles[-1:] == ["last"])
+        device.wait(lambda seen: seen.titles[-1:] == ["last"])
         assert device.seqs == service.seqs_of(alice)
         assert device.connections == 1
 
@@ -34,7 +34,7 @@ def test_nothing_twice_when_browsers_reconnect(fragile: Fragile) -> None:
         service.create(alice, str(number))
         devices[number % 3].drop()
     for device in devices:
-        device.wait(lambda one: one.titles[-1:] == ["29"])
+        device.wait(lambda seen: seen.titles[-1:] == ["29"])
         assert device.seqs == service.seqs_of(alice)
         assert device.connections > 1
     by_cursor = {(event.id, event.data) for device in devices for event in device.log}

@@ -21,7 +21,7 @@ def test_order_under_200_concurrent_writers_in_4_workers(service: Service) -> No
     stored = service.log_of(alice)
     assert [event.seq for event in stored] == list(range(1, WRITERS + 1))
     for device in devices:
-        device.wait(lambda one: len(one.log) >= WRITERS)
+        device.wait(lambda seen: len(seen.log) >= WRITERS)
         assert device.seqs == [event.seq for event in stored]
         assert [item.json["id"] for item in device.log] == [
             item.notification and item.notification.id for item in stored
@@ -45,7 +45,7 @@ def test_order_of_changes_by_the_user_and_by_producers_at_once(service: Service)
     stored = service.log_of(alice)
     assert len(stored) == 4 * len(numbers)
     for device in devices:
-        device.wait(lambda one: len(one.log) >= len(stored))
+        device.wait(lambda seen: len(seen.log) >= len(stored))
         assert [(item.seq, item.event) for item in device.log] == [(event.seq, event.kind) for event in stored]
     final = service.ask("GET", "/api/notifications/unread-count", alice).json()["unread_count"]
     body = [item.json["unread_count"] for item in devices[0].log if item.event != "notification"]

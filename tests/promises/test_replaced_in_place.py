@@ -26,9 +26,9 @@ def test_1000_replaces_of_a_key_end_in_one_everywhere(service: Service) -> None:
 
     assert revisions == list(range(1, REPLACES + 1))
     page = service.ask("GET", "/api/notifications", user).json()
-    assert [(one["revision"], page["unread_count"]) for one in page["notifications"]] == [(REPLACES, 1)]
+    assert [(item["revision"], page["unread_count"]) for item in page["notifications"]] == [(REPLACES, 1)]
     for device in devices:
-        device.wait(lambda one: one.log and one.log[-1].json["revision"] == REPLACES)
+        device.wait(lambda seen: seen.log and seen.log[-1].json["revision"] == REPLACES)
         assert device.log[-1].json["title"] == page["notifications"][0]["title"]
         assert device.log[-1].json["unread_count"] == 1
         assert device.connections == 1

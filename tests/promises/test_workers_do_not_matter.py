@@ -46,7 +46,7 @@ def test_workers_do_not_matter(fragile: Fragile, interrupt: Callable[[Stack], No
         service.create(user, "and then")
 
     for device in devices:
-        device.wait(lambda one: len(one.log) >= 3)
+        device.wait(lambda seen: len(seen.log) >= 3)
         assert device.titles == ["before", "after", "and then"]
         assert never_broke(device)
 
@@ -62,7 +62,7 @@ def test_workers_are_killed_during_writes(fragile: Fragile) -> None:
         service.stack.kill_workers()
 
     for device in devices:
-        device.wait(lambda one: len(one.log) >= 50)
+        device.wait(lambda seen: len(seen.log) >= 50)
         assert device.seqs == service.seqs_of(alice)
         assert never_broke(device)
 

@@ -98,20 +98,20 @@ class LogMachine(RuleBasedStateMachine):
         for user, number in zip(users, json.loads(body), strict=True):
             self.truths[user].create(number)
 
-    @rule(way=st.sampled_from(["list", "connect", "relay"]))
-    def announce(self, way: str) -> None:
+    @rule(how=st.sampled_from(["list", "connect", "relay"]))
+    def announce(self, how: str) -> None:
         """Everyone takes it over, each way; it is deleted again by ``delete_announcement``."""
-        for user in self.users if way == "relay" else []:
+        for user in self.users if how == "relay" else []:
             self.opened(user, None)
         with self.database.transaction() as db:
             keyed.lock(db, sorted(self.users))
             draft = Draft("", content("a.b", "T", "M"))
             made = announcement_store.add(db, EVERYONE, draft, datetime.now(UTC), for_newcomers=False)
         self.announced.append(made.id)
-        if way == "relay":
+        if how == "relay":
             announcements.spread(self.database, self.publisher)
         for user in self.users:
-            if way == "connect":
+            if how == "connect":
                 self.opened(user, None)
             announcements.arrive(self.database, self.publisher, user, None)
             [newest] = self.listed(user, pages=1, limit=1)

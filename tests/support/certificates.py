@@ -16,7 +16,7 @@ DAY = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Authority:
-    """Its own certificate, alone in a file and in a directory as OpenSSL wants it, and one for a host."""
+    """Its own certificate, alone in a file and in a directory as OpenSSL expects it, and one for a host."""
 
     file: Path
     directory: Path

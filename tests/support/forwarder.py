@@ -30,7 +30,7 @@ class Mode(Enum):
 
 
 class Forwarder:
-    """Forwards connections from ``port`` to ``target_port`` on loopback, or treats them as ``mode`` says.
+    """Forwards connections from ``port`` to ``target_port`` on loopback, or treats them by ``mode``.
 
     ``requests`` records the first bytes of every connection, ``answered`` those that were forwarded and have ended.
     The control port and the handlers get one connection per request, so these are all requests. Of uvicorn, which keeps

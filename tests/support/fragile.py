@@ -86,7 +86,7 @@ def shared_service(
 def fragile(
     request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path: Path, browsers: Browsers
 ) -> Iterator[Fragile]:
-    """Start a service whose parts a test may kill and cut off: on SQLite, or as ``on_both`` says."""
+    """Start a service whose parts a test may kill and cut off: on SQLite, or with ``on_both`` on each database."""
     kind = getattr(request, "param", "sqlite")
     with make_database(kind) as url, fragile_service(url, tmp_path, browsers) as running:
         yield running

@@ -42,5 +42,5 @@ class HeldStream:
 
 
 def _title(data: str) -> str:
-    found: Any = json.loads(data)
-    return str(found["title"])
+    notification: Any = json.loads(data)
+    return str(notification["title"])

@@ -127,7 +127,7 @@ class Host:
         """Open a stream of the user through the application, and wait for ``connected``."""
         device = browsers.open(self.inbox, "", cookie=self.cookies[user], **options)
         self.devices.append(device)
-        device.wait(lambda one: one.named("connected") or one.named("reset"))
+        device.wait(lambda seen: seen.named("connected") or seen.named("reset"))
         return device
 
     def ask(self, method: str, path: str, user: str, **options: Any) -> httpx.Response:

@@ -81,7 +81,7 @@ def kill_around_commits(name: str, host: Host, browsers: Browsers, database: Dat
         done += 1
     host.schedule(USER, "last")
     rows = _rows(name, database)
-    device.wait(lambda one: one.titles[-1:] == ["last"] and Counter(rows) <= Counter(one.titles), ARRIVAL)
+    device.wait(lambda seen: seen.titles[-1:] == ["last"] and Counter(rows) <= Counter(seen.titles), ARRIVAL)
     arrived = device.titles
     under_way = [title for title in rows if title.startswith("kill ")]
     return Killed(

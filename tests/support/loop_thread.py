@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 CALL_TIMEOUT = 20.0  # seconds to wait for a call into the loop
-LOOK = 0.01  # seconds between two checks of a condition
+CHECK = 0.01  # seconds between two checks of a condition
 
 
 class LoopThread:
@@ -63,11 +63,11 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def wait_until(
-    condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str, look: float = LOOK
+    condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str, interval: float = CHECK
 ) -> None:
     """Wait for a condition, checked every ``look`` seconds; on timeout fail with the text of ``otherwise``."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {otherwise if isinstance(otherwise, str) else otherwise()}")
-        time.sleep(look)
+        time.sleep(interval)

@@ -1,4 +1,4 @@
-"""A mail server on a free port of loopback, which keeps what it accepts and fails as a test wants."""
+"""A mail server on a free port of loopback, which keeps what it accepts and fails as a test requires."""
 
 import asyncio
 import socket
@@ -48,7 +48,7 @@ class MailServer:
         self._stopped = False
         if password:
             options |= {"authenticator": self._authenticate, "auth_required": True}
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:  # the controller wants a number
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:  # the controller needs a number
             self.port = int(free.getsockname()[1])
         self._controller = Controller(
             self, hostname="127.0.0.1", port=self.port, ready_timeout=30, tls_context=context, **options

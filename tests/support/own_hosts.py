@@ -22,7 +22,7 @@ def own_hosts(directory: Path, name: str) -> Iterator[Callable[..., None]]:
 
     def lead_to(*addresses: str) -> None:
         hosts.write_text(
-            "".join(f"{line}\n" for line in ("127.0.0.1 localhost", *(f"{one} {name}" for one in addresses)))
+            "".join(f"{line}\n" for line in ("127.0.0.1 localhost", *(f"{address} {name}" for address in addresses)))
         )
 
     def call(result: int) -> None:

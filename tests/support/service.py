@@ -52,7 +52,7 @@ class Service:
             longest_retry=longest_retry,
         )
         if greeted:
-            device.wait(lambda one: one.named("connected") or one.named("reset"))
+            device.wait(lambda seen: seen.named("connected") or seen.named("reset"))
         return device
 
     def open_many(self, users: list[str], **options: Any) -> list[Device]:
@@ -61,7 +61,7 @@ class Service:
         for first in range(0, len(users), AT_ONCE):
             some = [self.open(user, greeted=False, **options) for user in users[first : first + AT_ONCE]]
             for device in some:
-                device.wait(lambda one: one.named("connected"))
+                device.wait(lambda seen: seen.named("connected"))
             devices += some
         return devices
 

@@ -1,6 +1,6 @@
 """A Flask application that guards its every address, as applications do: a sign-in page, CSRF tokens, a prefix.
 
-STRICT_PREFIX says where the inbox is mounted. ``asgi`` is the same for servers of ASGI.
+The inbox is mounted at STRICT_PREFIX. ``asgi`` is the same for servers of ASGI.
 """
 
 import os

@@ -45,7 +45,7 @@ def town(url: str, data_dir: Path, browsers: Browsers, packages: Path | None) ->
             "PUBLISH_TIMEOUT": "1",
             "SSE_MAX_CONNECTIONS_PER_USER": str(MOST),
         },
-        mounts={prefix: way.address for prefix, way in ways.items()},
+        mounts={prefix: forwarder.address for prefix, forwarder in ways.items()},
         inboxes=INBOXES,
     )
     control.target_port = stack.proxies[0].control_port

@@ -49,7 +49,7 @@ def test_all_attempts_of_a_call_share_one_idempotency_key() -> None:
     answer = httpx.Response(
         201, json={**dict.fromkeys(protocol.Notification.__slots__), "created_at": "2026-01-01T00:00:00Z"}
     )
-    _, asked, _ = made(expected, [httpx.ConnectError("away"), httpx.Response(503), answer])
+    _, asked, _ = made(expected, [httpx.ConnectError("unreachable"), httpx.Response(503), answer])
     assert len({item.headers["Idempotency-Key"] for item in asked}) == 1
     assert len({item.body for item in asked}) == 1
     again = requests.create({"user_id": "u", "type": "t", "title": "t", "message": ""}, None)
@@ -74,9 +74,9 @@ def test_permanent_errors_are_not_retried(status: int) -> None:
 
 
 def test_pauses_double_and_are_spread() -> None:
-    away = httpx.ConnectError("away")
+    unreachable = httpx.ConnectError("unreachable")
     _, _, pauses = made(
-        requests.unread_count(), [away] * 9 + [httpx.Response(200, json={"unread_count": 0})], attempts=10
+        requests.unread_count(), [unreachable] * 9 + [httpx.Response(200, json={"unread_count": 0})], attempts=10
     )
     for number, seconds in enumerate(pauses):
         longest = min(0.5 * 2**number, 30)

@@ -33,9 +33,9 @@ def test_the_units_that_are_started_exist() -> None:
 
 def test_publishes_go_to_the_nodes_that_are_started() -> None:
     (environment,) = re.findall(r"shirase\.env <<END\n(.*?)^END", COMMANDS, re.MULTILINE | re.DOTALL)
-    given = dict(re.findall(r"^(\w+)=(.*)$", environment.replace("$NAME", "push.example.com"), re.MULTILINE))
+    variables = dict(re.findall(r"^(\w+)=(.*)$", environment.replace("$NAME", "push.example.com"), re.MULTILINE))
     settings = Settings.from_env(
-        {**given, "DATABASE_PASSWORD": "p", "PUSHPIN_SIG_KEY": "k" * 32, "JWT_SECRET": "j" * 32}
+        {**variables, "DATABASE_PASSWORD": "p", "PUSHPIN_SIG_KEY": "k" * 32, "JWT_SECRET": "j" * 32}
     )
     nodes = [int(port) for port in re.findall(r"enable --now .*?shirase-node@(\d+) shirase-node@(\d+)", COMMANDS)[0]]
     assert settings.grip_url == tuple(f"http://127.0.0.1:{port + 2}" for port in nodes)

@@ -23,7 +23,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
         hosts = addresses if host == "nodes.test" else [host]
-        return [found for each in hosts for found in real(each, *arguments, **options)]
+        return [address for each in hosts for address in real(each, *arguments, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return addresses

@@ -22,15 +22,15 @@ NAME = "0123456789abcdef-0"  # of a connection whose token does not expire
 
 
 @given(USER_IDS, USER_IDS)
-def test_a_user_id_spells_its_own_channel_and_no_other(one: str, other: str) -> None:
-    channel = grip.user_channel(one)
+def test_a_user_id_spells_its_own_channel_and_no_other(first: str, second: str) -> None:
+    channel = grip.user_channel(first)
     assert set(channel) <= SAFE
-    assert (channel == grip.user_channel(other)) == (one == other)
-    connection = seals.connection_id(KEY, one, NAME)
+    assert (channel == grip.user_channel(second)) == (first == second)
+    connection = seals.connection_id(KEY, first, NAME)
     header = f"c-{connection}; last-id=0,{channel}; last-id=7.0a1b2c"
-    assert grip.parse_last(header, [OTHER_KEY, KEY]) == grip.Last(one, connection, EventId(7, "0a1b2c"))
+    assert grip.parse_last(header, [OTHER_KEY, KEY]) == grip.Last(first, connection, EventId(7, "0a1b2c"))
     assert grip.parse_last(header, [OTHER_KEY]) is None
-    assert (grip.parse_last(header.replace(channel, grip.user_channel(other)), [KEY]) is None) == (one != other)
+    assert (grip.parse_last(header.replace(channel, grip.user_channel(second)), [KEY]) is None) == (first != second)
 
 
 @given(st.text(), USER_IDS)

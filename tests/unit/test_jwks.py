@@ -212,7 +212,7 @@ def test_a_host_that_moves_to_a_public_address_is_not_asked(issuer: Issuer, monk
     def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
         if host != "issuer.test":
             return real(host, *arguments, **options)
-        return [found for each in there for found in real(each, *arguments, **options)]
+        return [address for each in there for address in real(each, *arguments, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert tokens.verify(keys, SETTINGS, signed("rsa")).user_id == "42"

@@ -37,14 +37,14 @@ def manifests(path: Path) -> Iterator[Manifest]:
 
 
 BASE = {
-    (found["kind"], found["metadata"]["name"]): found
+    (manifest["kind"], manifest["metadata"]["name"]): manifest
     for path in sorted((KUBERNETES / "base").glob("*.yaml"))
     if path.name != "kustomization.yaml"
-    for found in manifests(path)
+    for manifest in manifests(path)
 }
 WORKLOADS = {
-    found["metadata"]["labels"][PART]: found
-    for (kind, _), found in BASE.items()
+    manifest["metadata"]["labels"][PART]: manifest
+    for (kind, _), manifest in BASE.items()
     if kind in ("Deployment", "StatefulSet", "Job")
 }
 ENV = {
@@ -60,8 +60,8 @@ SECRETS = {
 
 
 def pod(part: str) -> Manifest:
-    found: Manifest = WORKLOADS[part]["spec"]["template"]
-    return found
+    template: Manifest = WORKLOADS[part]["spec"]["template"]
+    return template
 
 
 def containers(part: str) -> list[Manifest]:
@@ -70,16 +70,18 @@ def containers(part: str) -> list[Manifest]:
 
 
 def ports(part: str) -> dict[str, int]:
-    return {port["name"]: port["containerPort"] for one in containers(part) for port in one.get("ports", [])}
+    return {
+        port["name"]: port["containerPort"] for container in containers(part) for port in container.get("ports", [])
+    }
 
 
 def option(part: str, name: str) -> str:
-    (found,) = (word for word in containers(part)[-1]["args"] if word.startswith(f"--{name}="))
-    return str(found.partition("=")[2])
+    (option,) = (word for word in containers(part)[-1]["args"] if word.startswith(f"--{name}="))
+    return str(option.partition("=")[2])
 
 
 def test_every_part_is_there() -> None:
-    assert {part: found["kind"] for part, found in WORKLOADS.items()} == {
+    assert {part: manifest["kind"] for part, manifest in WORKLOADS.items()} == {
         "node": "StatefulSet",
         "handlers": "Deployment",
         "relay": "Deployment",
@@ -92,8 +94,8 @@ def test_what_is_set_is_a_setting() -> None:
     assert set(ENV["settings"]) <= names
     assert set(ENV["nodes"]) <= {field.name.upper() for field in fields(ProxySettings)}
     for part in WORKLOADS:
-        for one in containers(part):
-            assert {each["name"].removesuffix("_FILE") for each in one["env"]} - {"POD_IP"} <= names
+        for container in containers(part):
+            assert {each["name"].removesuffix("_FILE") for each in container["env"]} - {"POD_IP"} <= names
 
 
 def test_the_handlers_start_with_these_settings() -> None:
@@ -104,10 +106,10 @@ def test_the_handlers_start_with_these_settings() -> None:
 
 @pytest.mark.parametrize("part", SECRETS)
 def test_a_part_gets_no_secret_that_it_does_not_use(part: str) -> None:
-    (volume,) = (one for one in pod(part)["spec"]["volumes"] if "secret" in one)
+    (volume,) = (each for each in pod(part)["spec"]["volumes"] if "secret" in each)
     assert {item["path"] for item in volume["secret"]["items"]} == SECRETS[part]
-    for one in containers(part):
-        for each in one["env"]:
+    for container in containers(part):
+        for each in container["env"]:
             if each["name"].endswith("_FILE"):
                 assert each["value"] == f"/run/secrets/shirase/{each['name'].removesuffix('_FILE').lower()}"
                 assert each["value"].rpartition("/")[2] in SECRETS[part]
@@ -127,27 +129,27 @@ def test_nothing_runs_as_root_or_writes_to_its_root(part: str) -> None:
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert str(spec["securityContext"]["runAsUser"]) in (ROOT / "Dockerfile").read_text()
     assert spec["automountServiceAccountToken"] is False
-    for one in containers(part):
-        assert one["securityContext"] == {
+    for container in containers(part):
+        assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert "memory" in one["resources"]["limits"]
+        assert "memory" in container["resources"]["limits"]
 
 
 @pytest.mark.parametrize("part", ["node", "relay", "migrate"])
 def test_the_commands_and_their_options_exist(part: str) -> None:
-    one = containers(part)[-1]
-    program, subcommand = one["command"]
+    container = containers(part)[-1]
+    program, subcommand = container["command"]
     assert program == "shirase"
-    answer = CliRunner().invoke(main, [subcommand, *one.get("args", []), "--help"])
+    answer = CliRunner().invoke(main, [subcommand, *container.get("args", []), "--help"])
     assert answer.exit_code == 0, answer.output
 
 
 def test_a_nodes_life_depends_on_itself_alone() -> None:
-    one = containers("node")[-1]
-    probes = {kind: one[kind]["httpGet"] for kind in ("livenessProbe", "readinessProbe")}
+    container = containers("node")[-1]
+    probes = {kind: container[kind]["httpGet"] for kind in ("livenessProbe", "readinessProbe")}
     assert {kind: probe["path"] for kind, probe in probes.items()} == {"livenessProbe": ALIVE, "readinessProbe": OPEN}
     assert {ports("node")[probe["port"]] for probe in probes.values()} == {int(option("node", "port"))}
 
@@ -160,10 +162,10 @@ def test_a_node_has_the_time_that_its_drain_takes() -> None:
 def test_the_handlers_are_asked_what_they_answer(tmp_path: Path) -> None:
     app = create_app(replace(NOWHERE, database_url=f"sqlite:///{tmp_path}/none.db"))
     paths = {rule.rule for rule in app.url_map.iter_rules()}
-    one = containers("handlers")[-1]
-    probes = {kind: one[kind]["httpGet"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
+    container = containers("handlers")[-1]
+    probes = {kind: container[kind]["httpGet"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert {probe["path"] for probe in probes.values()} <= paths
-    # An outage of the database must neither end a handler nor take all of them away.
+    # An outage of the database must neither end a handler nor make all of them unready.
     assert probes["livenessProbe"]["path"] == probes["readinessProbe"]["path"] == "/healthz"
     for monitor in manifests(KUBERNETES / "components/monitoring/monitors.yaml"):
         assert {endpoint["path"] for endpoint in monitor["spec"]["endpoints"]} <= paths
@@ -182,12 +184,12 @@ def test_every_address_is_where_something_listens() -> None:
 
 
 def test_services_and_budgets_select_the_pods_of_one_part() -> None:
-    for (kind, name), found in BASE.items():
+    for (kind, name), manifest in BASE.items():
         if kind not in ("Service", "PodDisruptionBudget"):
             continue
-        selector = found["spec"]["selector"].get("matchLabels", found["spec"]["selector"])
+        selector = manifest["spec"]["selector"].get("matchLabels", manifest["spec"]["selector"])
         assert selector == pod(selector[PART])["metadata"]["labels"], name
-        for port in found["spec"].get("ports", []):
+        for port in manifest["spec"].get("ports", []):
             assert ports(selector[PART])[port["targetPort"]] == port["port"], name
 
 
@@ -235,15 +237,15 @@ def test_new_pods_wait_for_their_schema() -> None:
 
 
 def test_the_image_is_this_release() -> None:
-    images = {one["image"] for part in WORKLOADS for one in containers(part)}
+    images = {container["image"] for part in WORKLOADS for container in containers(part)}
     assert images == {f"shirase:{__version__}", f"shirase-node:{__version__}"}
-    assert {one["image"] for one in containers("node")} == {f"shirase-node:{__version__}"}
+    assert {container["image"] for container in containers("node")} == {f"shirase-node:{__version__}"}
 
 
 def test_the_operators_rule_is_the_alert_rules() -> None:
     monitoring = ROOT / "deploy/monitoring"
     made = subprocess.run([monitoring / "make-rule"], capture_output=True, text=True, check=True).stdout
-    assert made == (monitoring / "prometheus-rule.yaml").read_text(), "run make-rule as its first line says"
+    assert made == (monitoring / "prometheus-rule.yaml").read_text(), "run make-rule, as its first line describes"
     assert yaml.safe_load(made)["spec"] == yaml.safe_load((monitoring / "alerts.yml").read_text())
 
 
@@ -260,8 +262,8 @@ def test_prometheus_parses_the_autoscalers_query(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_kubernetes_schemas_accept_the_base(release: str) -> None:
-    for found in BASE.values():
-        kubernetes_validate.validate(found, release, strict=True)
+    for manifest in BASE.values():
+        kubernetes_validate.validate(manifest, release, strict=True)
 
 
 needs_kustomize = pytest.mark.skipif(
@@ -274,9 +276,9 @@ def render(overlay: Path) -> list[Manifest]:
         ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     rendered = list(yaml.safe_load_all(text))
-    for found in rendered:
-        if not found["apiVersion"].startswith(OPERATORS):
-            kubernetes_validate.validate(found, RELEASES[-1], strict=True)
+    for manifest in rendered:
+        if not manifest["apiVersion"].startswith(OPERATORS):
+            kubernetes_validate.validate(manifest, RELEASES[-1], strict=True)
     return rendered
 
 
@@ -290,13 +292,13 @@ def test_a_component_gives_a_secret_to_who_uses_it(tmp_path: Path, component: st
     overlay = {"resources": [f"{above}/base"], "components": [f"{above}/components/{component}"]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     file, given = {"name": f"{key.upper()}_FILE", "value": f"/run/secrets/shirase/{key}"}, set()
-    for found in render(tmp_path):
-        spec = found.get("spec", {}).get("template", {}).get("spec", {})
-        (secrets,) = [one["secret"] for one in spec.get("volumes", []) if "secret" in one] or [{"items": []}]
-        is_used = any(file in one["env"] for one in spec.get("containers", []))
+    for manifest in render(tmp_path):
+        spec = manifest.get("spec", {}).get("template", {}).get("spec", {})
+        (secrets,) = [volume["secret"] for volume in spec.get("volumes", []) if "secret" in volume] or [{"items": []}]
+        is_used = any(file in container["env"] for container in spec.get("containers", []))
         assert ({"key": key, "path": key} in secrets["items"]) is is_used
         if is_used:
-            given.add(found["metadata"]["labels"][PART])
+            given.add(manifest["metadata"]["labels"][PART])
     assert given == parts
 
 
@@ -318,11 +320,11 @@ def test_only_relays_reach_the_internet() -> None:
 def test_kustomize_renders_it_and_schemas_accept_it(overlay: str) -> None:
     rendered = render(KUBERNETES / overlay)
     if overlay == "example":
-        _check_example({(found["kind"], found["metadata"]["name"]): found for found in rendered}, rendered)
+        _check_example({(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in rendered}, rendered)
 
 
 def _check_example(by_name: Mapping[tuple[str, str], Manifest], rendered: list[Manifest]) -> None:
-    assert {found["metadata"]["namespace"] for found in rendered} == {"shirase"}
+    assert {manifest["metadata"]["namespace"] for manifest in rendered} == {"shirase"}
     for kind, name in (("StatefulSet", "shirase-node"), ("Deployment", "shirase-handlers")):
         assert "replicas" not in by_name[kind, name]["spec"], "the autoscaler owns it"
     assert (
@@ -332,10 +334,10 @@ def _check_example(by_name: Mapping[tuple[str, str], Manifest], rendered: list[M
     assert ("PrometheusRule", "shirase") in by_name
     used = {
         each["configMapRef"]["name"]
-        for found in rendered
-        if "template" in found.get("spec", {})
-        for one in found["spec"]["template"]["spec"]["containers"]
-        for each in one.get("envFrom", [])
+        for manifest in rendered
+        if "template" in manifest.get("spec", {})
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+        for each in container.get("envFrom", [])
     }
     assert used <= {name for kind, name in by_name if kind == "ConfigMap"}
     backends = [

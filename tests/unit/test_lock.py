@@ -23,13 +23,13 @@ def locked(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "name"),
+    ("required", "name"),
     [(PROJECT["project"]["dependencies"], LOCKED[0]), (PROJECT["build-system"]["requires"], LOCKED[1])],
     ids=LOCKED,
 )
-def test_every_dependency_is_locked_within_its_range(wanted: list[str], name: str) -> None:
+def test_every_dependency_is_locked_within_its_range(required: list[str], name: str) -> None:
     versions = locked(name)
-    requirements = [Requirement(each) for each in wanted]
+    requirements = [Requirement(each) for each in required]
     outdated = [
         str(each) for each in requirements if versions.get(canonicalize_name(each.name), "0") not in each.specifier
     ]

@@ -97,9 +97,9 @@ def test_late_translations_are_texts_of_a_notification(field: str, text: Any) ->
 
 @pytest.mark.parametrize(("user", "stored"), [(42, "42"), (UUID, str(UUID)), ("42", "42"), (lazystr("x"), "x")])
 def test_a_primary_key_is_a_user_id(user: Any, stored: str) -> None:
-    one = {"type": "t", "title": "T", "message": "", "user_id": user}
-    assert check(NewNotification, one).draft().user_id == stored
-    assert check(NewBatch, {"notifications": [one]}).drafts()[0].user_id == stored
+    entry = {"type": "t", "title": "T", "message": "", "user_id": user}
+    assert check(NewNotification, entry).draft().user_id == stored
+    assert check(NewBatch, {"notifications": [entry]}).drafts()[0].user_id == stored
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ STRIPPED = {"HTTP_X_FORWARDED_PREFIX": "/app", "werkzeug.proxy_fix.orig": {"SCRI
 
 
 def by_wsgi(environ: dict[str, Any]) -> str:
-    """As the adapters ask: the framework's root is what the environment says last."""
+    """As the adapters call it: the framework's root is the SCRIPT_NAME of the environment."""
     root = environ["SCRIPT_NAME"]
     return at_proxy(wsgi_path(environ), wsgi_root(environ, root), "/inbox", environ["PATH_INFO"]) + NEXT
 
@@ -24,11 +24,11 @@ def by_wsgi(environ: dict[str, Any]) -> str:
     ("environ", "arrived", "link"),
     [
         ({"SCRIPT_NAME": ""}, ROUTED, "/inbox" + NEXT),
-        # The server itself, or a dispatcher in the application, takes it off: the proxy must say it again.
+        # The server itself, or a dispatcher in the application, removes it, so the link must contain it again.
         ({"SCRIPT_NAME": "/site"}, "/site" + ROUTED, "/site/inbox" + NEXT),
-        # nginx has taken it off and says so; the proxy has never seen it.
+        # nginx has removed it and names it in a header; the proxy has never seen it.
         ({"SCRIPT_NAME": "/app", **STRIPPED}, ROUTED, "/inbox" + NEXT),
-        # A client says so: gunicorn takes it for the root where the path begins with it.
+        # A client sends SCRIPT_NAME: gunicorn uses it as the root if the path begins with it.
         ({"SCRIPT_NAME": "/site", "HTTP_SCRIPT_NAME": "/site"}, "/site" + ROUTED, "/inbox" + NEXT),
     ],
 )

@@ -200,11 +200,11 @@ def test_the_demo_never_signs_with_a_key_that_is_not_its_own() -> None:
 
 
 def test_a_hosts_addresses_are_nodes_after_dns() -> None:
-    given = {
+    variables = {
         "GRIP_URL": "dns+http://nodes:8001?key=x http://b:8001",
         "PUSHPIN_STATS_URL": "dns+tcp://nodes:8002 tcp://b:8002",
     }
-    read = Settings.from_env(GOOD | given)
+    read = Settings.from_env(GOOD | variables)
     assert read.grip_url == ("dns+http://nodes:8001?key=x", "http://b:8001")
     addresses = ["http://10.0.0.1:8001", "http://b:8001", "http://10.0.0.1:9"]
     assert statistics_of(addresses, read.grip_url, read.pushpin_stats_url) == {

@@ -23,19 +23,19 @@ def analyze(*arguments: str) -> str:
 def test_a_unit_is_exposed_to_little(name: str, tmp_path: Path) -> None:
     unit = tmp_path / name.replace("@", "@7999")
     shutil.copy(UNITS / name, unit)
-    found = analyze("security", "--offline=true", "--no-pager", str(unit))
-    match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", found)
-    assert match, found
-    assert float(match[1]) < EXPOSED, found
+    output = analyze("security", "--offline=true", "--no-pager", str(unit))
+    match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", output)
+    assert match, output
+    assert float(match[1]) < EXPOSED, output
 
 
 def test_systemd_takes_every_unit(tmp_path: Path) -> None:
     for path in UNITS.iterdir():
-        # verify wants the programs to exist here.
+        # verify requires that the programs exist here.
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", path.read_text(), flags=re.MULTILINE)
         (tmp_path / path.name.replace("@", "@7999")).write_text(text)
-    found = analyze("verify", "--man=no", *map(str, sorted(tmp_path.iterdir())))
-    assert not [line for line in found.splitlines() if "shirase" in line], found
+    output = analyze("verify", "--man=no", *map(str, sorted(tmp_path.iterdir())))
+    assert not [line for line in output.splitlines() if "shirase" in line], output
 
 
 @pytest.mark.parametrize(

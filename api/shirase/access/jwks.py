@@ -27,7 +27,7 @@ STALE = 86_400.0  # seconds for which the last set is used while fetches fail
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 50
 
-Found = Sequence[tuple[str | None, Key]]
+KeySet = Sequence[tuple[str | None, Key]]
 
 
 class Jwks:
@@ -55,7 +55,7 @@ class Jwks:
         self._http_hosts = http_hosts
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: Found = ()
+        self._known: KeySet = ()
         self._attempted = False  # a fetch has ended, successfully or not
         self._fetched_at = self._tried_at = float("-inf")
 
@@ -129,7 +129,7 @@ class Jwks:
         return url, headers
 
 
-def _read(body: bytes) -> Found:
+def _read(body: bytes) -> KeySet:
     content = orjson.loads(body)
     entries = content.get("keys") if isinstance(content, dict) else None
     listed = entries[:MAX_KEYS] if isinstance(entries, list) else []

@@ -11,7 +11,6 @@ from httpx_sse import EventSource, SSEError
 
 from shirase import tls
 from shirase.client import protocol, requests
-from shirase.client.client import Options, Token, Way
 from shirase.client.protocol import (
     Announcement,
     Counts,
@@ -25,6 +24,7 @@ from shirase.client.protocol import (
     StreamEvent,
     Updated,
 )
+from shirase.client.service import Options, Service, Token
 from shirase.fields import AddressedInput, KeyedInput, UserId
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class AsyncClient:
 
     def __init__(self, url: str, token: Token, **options: Unpack[Options]) -> None:
         """See ``Client``."""
-        self._way = Way(url, token, options)
+        self._service = Service(url, token, options)
         self._http = httpx.AsyncClient(trust_env=False, verify=tls.context())
 
     async def create(
@@ -175,8 +175,8 @@ class AsyncClient:
         """Yield everything stored about a user, row by row."""
         lines = protocol.Export()
         try:
-            arguments = self._way.arguments(requests.export_user(user_id))
-            async with self._http.stream(**arguments, timeout=self._way.timeout) as answer:
+            arguments = self._service.arguments(requests.export_user(user_id))
+            async with self._http.stream(**arguments, timeout=self._service.timeout) as answer:
                 if not answer.is_success:
                     await answer.aread()
                     raise protocol.refused(answer)
@@ -230,8 +230,8 @@ class AsyncClient:
         while not at.over:
             outcome: Outcome = None
             try:
-                arguments = self._way.arguments(at.request())
-                async with self._http.stream(**arguments, timeout=self._way.stream_timeout) as answer:
+                arguments = self._service.arguments(at.request())
+                async with self._http.stream(**arguments, timeout=self._service.stream_timeout) as answer:
                     if answer.is_success:
                         async for sent in EventSource(answer).aiter_sse():
                             if event := at.take(sent):
@@ -259,7 +259,7 @@ class AsyncClient:
         await self.close()
 
     async def _run(self, request: Request[T]) -> T:
-        call = protocol.call(request, self._way.attempts)
+        call = protocol.call(request, self._service.attempts)
         outcome: Outcome = None
         while True:
             try:
@@ -274,6 +274,6 @@ class AsyncClient:
             await asyncio.sleep(step.seconds)
             return None
         try:
-            return await self._http.request(**self._way.arguments(step), timeout=self._way.timeout)
+            return await self._http.request(**self._service.arguments(step), timeout=self._service.timeout)
         except httpx.TransportError as exc:
             return exc

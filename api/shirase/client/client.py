@@ -9,10 +9,10 @@
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 from httpx_sse import EventSource, SSEError
@@ -33,6 +33,7 @@ from shirase.client.protocol import (
     StreamEvent,
     Updated,
 )
+from shirase.client.service import Options, Service, Token
 from shirase.fields import AddressedInput, KeyedInput, UserId
 
 __all__ = [
@@ -47,54 +48,7 @@ __all__ = [
     "Updated",
 ]
 
-TIMEOUT = 10.0  # seconds for an answer
-SILENCE = 90.0  # seconds without a byte, heartbeats included, after which a stream counts as dead
-STREAMS = "/api/sse/"  # the paths that the proxy is for
-ATTEMPTS = 5  # over about seven seconds
-
 T = TypeVar("T")
-Token = str | Callable[[], str]
-
-
-class Options(TypedDict, total=False):
-    """Options besides address and token."""
-
-    origin: str  # the handlers' address, where the network reaches it: only streams then pass the proxy
-    attempts: int  # attempts before a request fails
-    timeout: float  # seconds to wait in one attempt
-    silence: float  # seconds without a byte after which a stream is opened again; more than SSE_KEEPALIVE_TIMEOUT
-
-
-class Way:
-    """The address of a service and the caller's token."""
-
-    def __init__(self, url: str, token: Token, options: Options) -> None:
-        self._url = _address(url)
-        self._origin = _address(options.get("origin", url))
-        self._token = token
-        self.attempts = options.get("attempts", ATTEMPTS)
-        if self.attempts < 1:
-            raise ValueError("there must be one attempt at least")
-        self.timeout = httpx.Timeout(options.get("timeout", TIMEOUT))
-        self.stream_timeout = httpx.Timeout(options.get("timeout", TIMEOUT), read=options.get("silence", SILENCE))
-
-    def arguments(self, request: Request[Any]) -> dict[str, Any]:
-        """Return the arguments of httpx for a request."""
-        token = self._token if isinstance(self._token, str) else self._token()
-        return {
-            "method": request.method,
-            "url": f"{self._url if request.path.startswith(STREAMS) else self._origin}{request.path}",
-            "content": request.body,
-            "params": request.query,
-            "headers": {**request.headers, "Authorization": f"Bearer {token}"},
-        }
-
-
-def _address(text: str) -> httpx.URL:
-    address = httpx.URL(text.rstrip("/"))
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ValueError(f"the address must be http(s)://HOST[:PORT], not {text!r}")
-    return address
 
 
 class Client:
@@ -115,7 +69,7 @@ class Client:
         Raises:
             ValueError: if an address is invalid, or the number of attempts is zero.
         """
-        self._way = Way(url, token, options)
+        self._service = Service(url, token, options)
         self._http = httpx.Client(trust_env=False, verify=tls.context())
 
     def create(self, *, idempotency_key: str | None = None, **fields: Unpack[AddressedInput]) -> Notification | None:
@@ -260,8 +214,8 @@ class Client:
         """
         lines = protocol.Export()
         try:
-            arguments = self._way.arguments(requests.export_user(user_id))
-            with self._http.stream(**arguments, timeout=self._way.timeout) as answer:
+            arguments = self._service.arguments(requests.export_user(user_id))
+            with self._http.stream(**arguments, timeout=self._service.timeout) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise protocol.refused(answer)
@@ -316,8 +270,8 @@ class Client:
         while not at.over:
             outcome: Outcome = None
             try:
-                arguments = self._way.arguments(at.request())
-                with self._http.stream(**arguments, timeout=self._way.stream_timeout) as answer:
+                arguments = self._service.arguments(at.request())
+                with self._http.stream(**arguments, timeout=self._service.stream_timeout) as answer:
                     if answer.is_success:
                         yield from filter(None, map(at.take, EventSource(answer).iter_sse()))
                     else:
@@ -343,7 +297,7 @@ class Client:
         self.close()
 
     def _run(self, request: Request[T]) -> T:
-        call = protocol.call(request, self._way.attempts)
+        call = protocol.call(request, self._service.attempts)
         outcome: Outcome = None
         while True:
             try:
@@ -358,6 +312,6 @@ class Client:
             time.sleep(step.seconds)
             return None
         try:
-            return self._http.request(**self._way.arguments(step), timeout=self._way.timeout)
+            return self._http.request(**self._service.arguments(step), timeout=self._service.timeout)
         except httpx.TransportError as exc:
             return exc

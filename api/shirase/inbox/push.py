@@ -80,10 +80,10 @@ def subscribe(settings: Settings, database: Database, user_id: str, body: Subscr
     except ValueError as exc:
         raise Invalid(FieldError("endpoint", str(exc))) from exc
     _check_keys(body.keys)
-    one = Subscription(_id(body.endpoint), body.endpoint, body.keys.p256dh, body.keys.auth)
+    target = Subscription(_id(body.endpoint), body.endpoint, body.keys.p256dh, body.keys.auth)
     agent = "".join(character for character in user_agent if character.isprintable())[:200]
     with database.transaction() as db:
-        push.put(db, user_id, one, agent, datetime.now(UTC), MOST)
+        push.put(db, user_id, target, agent, datetime.now(UTC), MOST)
 
 
 def unsubscribe(database: Database, user_id: str, endpoint: str) -> None:
@@ -114,11 +114,11 @@ def message(notification: Notification) -> bytes:
     return made
 
 
-def encrypt(key: PushKey, one: Subscription, notification: Notification) -> tuple[bytes, Mapping[str, str]]:
+def encrypt(key: PushKey, target: Subscription, notification: Notification) -> tuple[bytes, Mapping[str, str]]:
     """The request to a push service: the body, encrypted for the browser alone, and the headers."""
     private, public = key.pems()
-    keys = WebPushKeys(p256dh=one.p256dh, auth=one.auth)
-    subscription = WebPushSubscription(endpoint=one.endpoint, keys=keys)
+    keys = WebPushKeys(p256dh=target.p256dh, auth=target.auth)
+    subscription = WebPushSubscription(endpoint=target.endpoint, keys=keys)
     made = WebPush(private, public, key.contact, ttl=KEPT).get(message(notification), subscription)
     headers = {name: str(value) for name, value in made.headers.items()}
     topic = hashlib.sha256(str(notification.content.key or notification.id).encode()).digest()

@@ -55,8 +55,8 @@ class Push:
             if not item.delivery.target:
                 result = browsers[item.delivery.user_id]
                 yield item, Split(result) if result else Skipped("no browser has subscribed")
-            elif one := known.get((item.delivery.user_id, item.delivery.target)):
-                sending[self._pool.submit(self._send, one, item)] = item
+            elif subscription := known.get((item.delivery.user_id, item.delivery.target)):
+                sending[self._pool.submit(self._send, subscription, item)] = item
             else:
                 yield item, Skipped("the browser has unsubscribed")
         for done in as_completed(sending):

@@ -28,13 +28,13 @@ def outcome(state: Announcement) -> str:
     return "everyone who is connected has it; others get it when they look"
 
 
-def lines(found: Announcement) -> list[str]:
+def lines(announcement: Announcement) -> list[str]:
     """The trace of an announcement, without its text."""
     shown = [
-        f"announcement {found.id} for {found.topic}, {found.type}",
-        f"created    {rfc3339(found.created_at)}",
-        f"spread     {outcome(found)}",
+        f"announcement {announcement.id} for {announcement.topic}, {announcement.type}",
+        f"created    {rfc3339(announcement.created_at)}",
+        f"spread     {outcome(announcement)}",
     ]
-    if found.expires_at:
-        shown.append(f"expires    {rfc3339(found.expires_at)}")
-    return [*shown, f"reached    {found.reached} users", f"read       by {found.read} of them"]
+    if announcement.expires_at:
+        shown.append(f"expires    {rfc3339(announcement.expires_at)}")
+    return [*shown, f"reached    {announcement.reached} users", f"read       by {announcement.read} of them"]

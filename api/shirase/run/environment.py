@@ -10,7 +10,7 @@ from shirase.run.data_directory import read_settings
 from shirase.variables import SUFFIX
 
 
-def given() -> dict[str, str]:
+def chosen() -> dict[str, str]:
     """The environment, then ``.env`` in the working directory."""
     file = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
     return overlay(file, os.environ)
@@ -18,7 +18,7 @@ def given() -> dict[str, str]:
 
 def load(data_dir: Path) -> dict[str, str]:
     """The settings of a command run by hand: the environment, ``.env``, then those of a running demo."""
-    return overlay(read_settings(data_dir), given())
+    return overlay(read_settings(data_dir), chosen())
 
 
 def overlay(below: Mapping[str, str], above: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from shirase.run.arrivals import Arrival, Input, Shares, is_whole
 from shirase.settings import request_timeout
 from shirase.web.arrival import StillArriving
 
-LOOK = 1.0  # seconds between two looks for what is late
+CHECK = 1.0  # seconds between two looks for what is late
 LINGER = 2.0  # seconds that a client which was answered early may go on sending
 FAILED = 0.1  # seconds until the next try, where there is no file left for a connection
 
@@ -142,7 +142,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
 
     def _collect(self) -> None:
         """Read what has arrived of parked requests, and have those answered that are whole or late."""
-        for number, _ in self._collecting.poll(LOOK):
+        for number, _ in self._collecting.poll(CHECK):
             if number == self.PIPE[0]:  # a signal
                 os.read(number, 4096)
             elif (arrival := self._parked.get(number)) and arrival.read():

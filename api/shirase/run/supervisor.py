@@ -15,8 +15,8 @@ from shirase import logs
 from shirase.access import tickets
 from shirase.access.tokens import Identity
 from shirase.errors import SettingsError, ShiraseError
+from shirase.run import environment
 from shirase.run.data_directory import keep_settings, locked, make_keys
-from shirase.run.environment import given
 from shirase.run.node import (
     SLACK,
     ProxyConfig,
@@ -38,7 +38,7 @@ from shirase.variables import is_set
 
 READY_TIMEOUT = 30.0  # seconds until a stream must open
 PROBED = 2  # seconds for which the probing stream counts as a connection
-LOOK = 0.1  # seconds between two checks of the children
+CHECK = 0.1  # seconds between two checks of the children
 GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each child may take to stop
 LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 LAST_PORT = 65535
@@ -172,7 +172,7 @@ def _serve(children: list[Child], url: str, ticket: Callable[[], str]) -> None:
             for each in restarted:
                 each.tend()
             reap_orphans({child.pid for child in children if child.pid})
-            time.sleep(LOOK)
+            time.sleep(CHECK)
         _print("stopping")
 
 
@@ -189,7 +189,7 @@ def _all_run(children: list[Child]) -> bool:
 def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, str]:
     """The settings of every child: the environment, then ``.env``, then what the options imply."""
     shown = LOOPBACK if address in WILDCARDS else address
-    chosen = given()
+    chosen = environment.chosen()
     derived = {
         "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
         "GRIP_URL": f"http://{LOOPBACK}:{options.port + 2}",

@@ -89,7 +89,7 @@ def mark(db: Connection, node: str, now: datetime) -> None:
     """Mark a node: each connection that it announces has a row."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     values = {"user_id": NOBODY, "node": node, "opened_at": now, "last_seen": now, "user_agent": "", "address": ""}
-    values |= {"ended_at": now + LASTS, "told_at": now, "reason": MARK}  # ended, so that nothing counts it
+    values |= {"ended_at": now + LASTS, "closing_sent_at": now, "reason": MARK}  # ended, so that nothing counts it
     marking = dialect.insert(connections).values(connection_id=_mark_of(node), **values)
     db.execute(marking.on_conflict_do_update(index_elements=["connection_id"], set_={"ended_at": now + LASTS}))
 

@@ -117,7 +117,7 @@ def _claim(db: Connection, free: Any, now: datetime, lease: timedelta) -> list[D
         )
         .returning(*deliveries.c)
     )
-    return sorted(map(delivery_of, db.execute(claiming)), key=lambda one: (one.due_at, one.id))
+    return sorted(map(delivery_of, db.execute(claiming)), key=lambda delivery: (delivery.due_at, delivery.id))
 
 
 @dataclass(frozen=True, slots=True)

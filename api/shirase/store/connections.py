@@ -42,7 +42,7 @@ def _entering(dialect: str) -> Any:
     row = select(*new, now, now).where(true() if dialect == "sqlite" else setting("synchronous_commit", "off"))
     entering = (sqlite if dialect == "sqlite" else postgresql).insert(connections)
     node = func.coalesce(entering.excluded.node, connections.c.node)
-    again = {"last_seen": now, "node": node, "ended_at": None, "reason": None, "told_at": None}
+    again = {"last_seen": now, "node": node, "ended_at": None, "reason": None, "closing_sent_at": None}
     return entering.from_select([*names, "opened_at", "last_seen"], row).on_conflict_do_update(
         index_elements=["connection_id"], set_=again, where=or_(_LIVE, connections.c.reason == GONE)
     )
@@ -59,11 +59,11 @@ _COUNTED = (
 )
 _OLDEST_FIRST = (connections.c.opened_at, connections.c.connection_id)
 _ADDED = select(select(func.count()).where(*_COUNTED).scalar_subquery(), *log.POSITION).select_from(
-    log.ONE.outerjoin(log.streams, log.OF_USER)
+    log.SINGLE_ROW.outerjoin(log.streams, log.OF_USER)
 )
 _ITSELF = connections.c.connection_id == bindparam("connection_id")
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
-    log.ONE.outerjoin(connections, _ITSELF).outerjoin(log.streams, log.OF_USER)
+    log.SINGLE_ROW.outerjoin(connections, _ITSELF).outerjoin(log.streams, log.OF_USER)
 )
 
 
@@ -193,14 +193,14 @@ def expired(db: Connection, now: datetime, limit: int) -> list[str]:
 def unsent_closings(db: Connection, limit: int) -> list[Ended]:
     """Ended connections whose closing not every node has accepted, latest first."""
     query = select(*_ENDED)
-    query = query.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None))
+    query = query.where(connections.c.ended_at.is_not(None), connections.c.closing_sent_at.is_(None))
     return [Ended(*row) for row in db.execute(query.order_by(connections.c.ended_at.desc()).limit(limit))]
 
 
 def mark_closings_sent(db: Connection, connection_ids: Collection[str], now: datetime) -> None:
     """Record that every node has accepted the closing of these connections."""
     selected = among(db.dialect.name, connections.c.connection_id, connection_ids)
-    db.execute(update(connections).where(selected).values(told_at=now))
+    db.execute(update(connections).where(selected).values(closing_sent_at=now))
 
 
 def count(db: Connection, user_id: str) -> int:

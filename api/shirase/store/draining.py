@@ -14,7 +14,7 @@ nodes = tables.Base.metadata.tables["shirase_nodes"]
 def begin(db: Connection, node: str, now: datetime, until: datetime) -> None:
     """Drain a node until then."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    noting = dialect.insert(nodes).values(name=node, looked_at=now, draining_until=until)
+    noting = dialect.insert(nodes).values(name=node, checked_at=now, draining_until=until)
     db.execute(noting.on_conflict_do_update(index_elements=["name"], set_={"draining_until": until}))
 
 
@@ -41,7 +41,7 @@ def some(db: Connection, node: str, limit: int) -> list[str]:
 
 def waiting(db: Connection, node: str) -> int:
     """The number of streams that were ended, and whose closing the node has not accepted."""
-    ended = connections.c.ended_at.is_not(None), connections.c.told_at.is_(None)
+    ended = connections.c.ended_at.is_not(None), connections.c.closing_sent_at.is_(None)
     return db.execute(select(func.count()).where(connections.c.node == node, *ended)).scalar_one()
 
 

@@ -63,7 +63,7 @@ def declared() -> Iterator[tuple[Table, Owned]]:
 def removed_in_steps() -> list[tuple[Table, Owned]]:
     """The tables whose rows go in steps, in this order."""
     result = [(table, owned) for table, owned in declared() if owned.by and table not in LAST]
-    return sorted(result, key=lambda one: (one[0] not in FIRST, one[0].name))
+    return sorted(result, key=lambda entry: (entry[0] not in FIRST, entry[0].name))
 
 
 def remove(db: Connection, table: Table, owned: Owned, user_id: str, limit: int | None) -> int:

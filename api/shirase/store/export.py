@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 def tables_of_users() -> list[tuple[Table, Owned, int]]:
     """What the export contains, in order: the table, its rule, and which of the rule's columns names the user."""
-    result = sorted((item for item in declared() if item[1].exported), key=lambda one: one[0].name)
+    result = sorted((item for item in declared() if item[1].exported), key=lambda entry: entry[0].name)
     return [(table, owned, column) for table, owned in result for column in range(len(owned.by))]
 
 

@@ -70,9 +70,9 @@ POSITION = (
     streams.c.unseen - _HIDDEN_UNSEEN.scalar_subquery(),
     HAS_NEWS,
 )
-ONE = select(literal(1).label("one")).subquery()  # one row, even if no other table has a matching one
+SINGLE_ROW = select(literal(1).label("one")).subquery()  # to join tables that may have no matching row
 OF_USER = streams.c.user_id == bindparam("user_id")
-_POSITION = select(*POSITION).select_from(ONE.outerjoin(streams, OF_USER))
+_POSITION = select(*POSITION).select_from(SINGLE_ROW.outerjoin(streams, OF_USER))
 
 
 def lock(db: Connection, user_ids: Sequence[str], patience: str | None = None) -> dict[str, int]:
@@ -199,20 +199,20 @@ def mark_published(
     for (nodes, attempts), places in alike.items():  # nearly always one
         parameters = {"nodes": " ".join(sorted(nodes)), "attempts": attempts}
         parameters |= {"now": now, "committed_at": committed_at, "way": way}
-        if one := len(places) == 1:
+        if is_single := len(places) == 1:
             parameters |= {f"done_{name}": value for name, value in places[0].items()}
         else:
             parameters["done"] = document(places)
-        db.execute(_mark_published(_dialect(db), one=one), parameters)
+        db.execute(_mark_published(_dialect(db), is_single=is_single), parameters)
 
 
 @cache
-def _mark_published(dialect: str, *, one: bool) -> Executable:
+def _mark_published(dialect: str, *, is_single: bool) -> Executable:
     columns: dict[str, Any] = {"user_id": UserId, "seq": BigInteger(), "tag": Tag}
     done: Any = {name: bindparam(f"done_{name}", type_=kind) for name, kind in columns.items()}
     # As ``transaction(durable=False)`` does, since in autocommit the statement is its own transaction.
     conditions = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
-    if not one:
+    if not is_single:
         done = rows(dialect, "done", columns).c
         # Always true. PostgreSQL expects one row of it, and so looks each event up by its key, without statistics too.
         conditions.append(func.length(done["tag"]) == TAG_LENGTH)

@@ -26,7 +26,7 @@ _ANYTHING = select(
         _ONE.where(announcements.c.spread_at.is_(None)).exists(),
         _ONE.where(announcements.c.retracted_at.is_not(None)).exists(),
         _ONE.where(connections.c.expires_at <= _NOW, connections.c.ended_at.is_(None)).exists(),
-        _ONE.where(connections.c.ended_at.is_not(None), connections.c.told_at.is_(None)).exists(),
+        _ONE.where(connections.c.ended_at.is_not(None), connections.c.closing_sent_at.is_(None)).exists(),
     )
 )
 

@@ -24,15 +24,20 @@ class Subscription:
     auth: str = field(repr=False)
 
 
-def put(db: Connection, user_id: str, one: Subscription, user_agent: str, now: datetime, most: int) -> None:
-    """Store a subscription, also one that was another user's: the browser is this one's now.
+def put(db: Connection, user_id: str, subscription: Subscription, user_agent: str, now: datetime, most: int) -> None:
+    """Store a subscription, also one that was another user's: the browser is this user's now.
 
     A user has at most ``most``; the oldest give way.
     """
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    row: dict[str, Any] = {"user_id": user_id, "endpoint": one.endpoint, "p256dh": one.p256dh, "auth": one.auth}
+    row: dict[str, Any] = {
+        "user_id": user_id,
+        "endpoint": subscription.endpoint,
+        "p256dh": subscription.p256dh,
+        "auth": subscription.auth,
+    }
     row |= {"user_agent": user_agent, "created_at": now}
-    putting = dialect.insert(subscriptions).values(id=one.id, **row)
+    putting = dialect.insert(subscriptions).values(id=subscription.id, **row)
     db.execute(putting.on_conflict_do_update(index_elements=["id"], set_=row))
     own = select(subscriptions.c.id).where(subscriptions.c.user_id == user_id)
     kept = own.order_by(subscriptions.c.created_at.desc(), subscriptions.c.id).limit(most)

@@ -49,7 +49,7 @@ def announced(
         db.execute(
             update(connections)
             .where(_these(db, changed), or_(_LIVE, connections.c.reason == GONE))
-            .values(node=node, last_seen=now, ended_at=None, reason=None, told_at=None)
+            .values(node=node, last_seen=now, ended_at=None, reason=None, closing_sent_at=None)
         )
     missed = {
         number
@@ -119,7 +119,7 @@ def renew(db: Connection, node: str, before: datetime, now: datetime) -> None:
 
 def remove_old(db: Connection, left_before: datetime, ended_before: datetime, limit: int) -> int:
     """Delete rows of connections that left, or that the service ended, before these times."""
-    of_ours = and_(connections.c.ended_at < ended_before, connections.c.told_at.is_not(None))
+    of_ours = and_(connections.c.ended_at < ended_before, connections.c.closing_sent_at.is_not(None))
     old = select(connections.c.connection_id).where(
         connections.c.ended_at.is_not(None),
         or_(and_(connections.c.ended_at < left_before, connections.c.reason == GONE), of_ours),
@@ -129,10 +129,10 @@ def remove_old(db: Connection, left_before: datetime, ended_before: datetime, li
     return cast(CursorResult[Any], deleted).rowcount
 
 
-def record_node(db: Connection, node: str, looked_at: datetime, heard_at: datetime | None) -> None:
+def record_node(db: Connection, node: str, checked_at: datetime, reported_at: datetime | None) -> None:
     """Record when a relay last checked a node's statistics and, if they are received, when that was."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    values = {"looked_at": looked_at} | ({"heard_at": heard_at} if heard_at else {})
+    values = {"checked_at": checked_at} | ({"reported_at": reported_at} if reported_at else {})
     noting = dialect.insert(nodes).values(name=node, **values)
     db.execute(noting.on_conflict_do_update(index_elements=["name"], set_=values))
 
@@ -155,8 +155,8 @@ def open_by_node(db: Connection) -> dict[str | None, int]:
 
 def node_checks(db: Connection) -> dict[str, tuple[datetime, datetime | None]]:
     """When each node's statistics were last checked, and last received."""
-    rows = db.execute(select(nodes.c.name, nodes.c.looked_at, nodes.c.heard_at))
-    return {name: (looked_at, heard_at) for name, looked_at, heard_at in rows}
+    rows = db.execute(select(nodes.c.name, nodes.c.checked_at, nodes.c.reported_at))
+    return {name: (checked_at, reported_at) for name, checked_at, reported_at in rows}
 
 
 def _these(db: Connection, connection_ids: Collection[str]) -> ColumnElement[bool]:
@@ -166,5 +166,5 @@ def _these(db: Connection, connection_ids: Collection[str]) -> ColumnElement[boo
 def _leave(db: Connection, now: datetime, condition: ColumnElement[bool]) -> int:
     if not lock_rows(db, condition, _LIVE):
         return 0
-    leaving = update(connections).where(condition, _LIVE).values(ended_at=now, reason=GONE, told_at=now)
+    leaving = update(connections).where(condition, _LIVE).values(ended_at=now, reason=GONE, closing_sent_at=now)
     return cast(CursorResult[Any], db.execute(leaving)).rowcount

@@ -12,9 +12,9 @@ export interface Labels {
   badge: (count: number) => string;
   /** Read out when some have arrived. */
   arrived: (notifications: readonly Notification[], unread: number | null) => string;
-  /** Read out before the title of an unread one. */
+  /** Read out before the title of an unread notification. */
   unreadMark: string;
-  /** Before the title of one of high priority. */
+  /** Before the title of a notification of high priority. */
   important: string;
   /** Who it is about, newest first, if several were folded into it: "Ann and 4 others". */
   actors: (names: readonly string[], count: number) => string;
@@ -41,11 +41,11 @@ export interface Labels {
   byEmail: string;
   /** It cannot be switched off. */
   alwaysOn: string;
-  /** In the place of one that was archived, brought back or deleted, beside `undo`. */
+  /** In the place of a notification that was archived, unarchived or deleted, beside `undo`. */
   archived: string;
   unarchived: string;
   removed: string;
-  /** In the place of one that went while the pointer was over the list. */
+  /** In the place of a notification that was removed while the pointer was over the list. */
   gone: string;
   undo: string;
   /** Closes a toast. */

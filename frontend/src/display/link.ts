@@ -5,7 +5,7 @@ const SAFE = new Set(["http:", "https:"]);
  *
  * What a producer wrote is not trusted: `javascript:`, `data:` and the like are no links. Relative addresses are.
  *
- * @returns the address as it was given, or `undefined` if it is none, or not safe.
+ * @returns the same address, or `undefined` if it is not an address or not safe.
  */
 export function safeLink(address: unknown): string | undefined {
   if (typeof address !== "string" || address.trim() === "") return undefined;

@@ -19,7 +19,7 @@ export interface SteadyRows {
  * @param previous what the list shows now.
  * @param notifications what the inbox has.
  * @param removed those whose removal can be undone.
- * @param others what else is known of those that the inbox has no longer: one that was read stays where it is.
+ * @param others notifications known beside the inbox's: one that was read stays in its place.
  */
 export function steadyRows(
   previous: readonly Row[],

@@ -47,7 +47,7 @@ export interface Inbox {
   getSnapshot(): InboxSnapshot;
   /** Call `listener` when the snapshot has changed. Returns the function that unsubscribes. */
   subscribe(listener: () => void): () => void;
-  /** Load the next page of older ones. Does nothing at the end of the list, or while one is being loaded. */
+  /** Load the next page of older notifications. Does nothing at the end of the list, or while a page is being loaded. */
   loadMore(): Promise<void>;
   /** Mark any number read. */
   markAsRead(ids: readonly number[]): Promise<void>;
@@ -64,7 +64,7 @@ export interface Inbox {
   /** Mark everything up to now as seen: the user has seen the list. Sends no request if nothing is unseen. */
   markAsSeen(): Promise<void>;
   /**
-   * Remove one.
+   * Remove a notification.
    *
    * With `undoFor` the request is sent so many milliseconds later, or at `flush()`; until then `restore(id)` undoes it.
    */

@@ -2,7 +2,7 @@ import type { NotificationStream } from "../types.js";
 
 const PATH = "/api/preferences";
 
-/** A way to a user. */
+/** Where a user is notified. */
 export type Channel = "inbox" | "web_push" | "email" | "webhook";
 
 /** Whether a channel is on for a scope: a type, a category, or `*`. The narrowest rule that matches applies. */
@@ -57,7 +57,7 @@ export async function muteType(stream: NotificationStream, type: string, until?:
   return changePreferences(stream, (present) => withRule(present, rule));
 }
 
-/** These preferences with a rule in the place of the one for its scope and channel, if there is one. */
+/** These preferences with this rule, which replaces any rule for the same scope and channel. */
 export function withRule({ rules, quiet }: Preferences, rule: PreferenceRule): Preferences {
   const others = rules.filter(({ scope, channel }) => scope !== rule.scope || channel !== rule.channel);
   return { rules: [...others, rule], quiet };

@@ -62,7 +62,7 @@ async function open(scope: WorkerScope, target: string | null | undefined): Prom
   const url = new URL(target ?? scope.registration.scope, scope.location.origin);
   if (url.protocol !== "https:" && url.protocol !== "http:") return;
   const tabs = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const tab = tabs.find((one) => one.url === url.href) ?? tabs[0];
+  const tab = tabs.find((candidate) => candidate.url === url.href) ?? tabs[0];
   if (!tab || url.origin !== scope.location.origin) {
     await scope.clients.openWindow(url.href);
     return;

@@ -7,7 +7,7 @@ import type { Notification } from "../events.js";
 export function Avatar({ notification }: { notification: Notification }): ReactNode {
   const { actors, actor, icon } = notification;
   const who = actors[0] ?? actor;
-  const pictures = [who?.image, who ? null : icon].flatMap((one) => safeLink(one) ?? []);
+  const pictures = [who?.image, who ? null : icon].flatMap((picture) => safeLink(picture) ?? []);
   const [failed, setFailed] = useState<string | null>(null);
   const picture = pictures[0];
   if (picture !== undefined && picture !== failed) {

@@ -1,4 +1,4 @@
-/** Class names as one attribute, without those that are not there. */
+/** Joins class names into one attribute, and omits empty ones. */
 export function classNames(...names: (string | undefined)[]): string {
   return names.filter(Boolean).join(" ");
 }

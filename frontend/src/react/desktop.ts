@@ -17,7 +17,7 @@ export interface DesktopMessage {
   /** Where a click leads: an address of the same kinds. By default the payload's `url`. */
   url?: string | null;
   payload?: Record<string, unknown>;
-  /** Of two with one id the later replaces the earlier, in all tabs. */
+  /** Of two with the same id the later replaces the earlier, in all tabs. */
   id?: number;
 }
 

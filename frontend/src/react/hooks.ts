@@ -30,7 +30,7 @@ export interface ShowNotification {
 export interface Notifications extends InboxSnapshot {
   /** Whether a stream is open, here or in the tab that this one shares it with: `false` for what is polled. */
   readonly isSSEConnected: boolean;
-  /** Show one on the desktop. Returns whether it was shown: only if the user has permitted it before. */
+  /** Show a notification on the desktop. Returns whether it was shown: only if the user has permitted it before. */
   showNotification: ShowNotification;
   /** Mark some read. Shown at once, and taken back if the service refuses; then it rejects. */
   markAsRead(ids: number | readonly number[]): Promise<void>;
@@ -46,7 +46,7 @@ export interface Notifications extends InboxSnapshot {
   unarchive(ids: number | readonly number[]): Promise<void>;
   /** Archive all, also those that are not loaded. */
   archiveAll(): Promise<void>;
-  /** Remove one. With `undoFor`, `restore` undoes it for so many milliseconds, or until `flush` does not wait. */
+  /** Remove a notification. With `undoFor`, `restore` undoes it for so many milliseconds, or until `flush` does not wait. */
   remove(id: number, options?: { undoFor?: number }): Promise<void>;
   restore(id: number): void;
   flush(): void;

@@ -28,7 +28,7 @@ export interface NotificationItemProps extends Pick<NotificationListProps, "chil
   restore: () => void;
 }
 
-/** One notification, and what can be done to it; of one that was removed, the place. */
+/** A notification with its actions, or the place of a removed one. */
 export function NotificationItem(props: NotificationItemProps): ReactNode {
   const { notification, state, isFresh, children, markAsRead } = props;
   const { id, type, title, is_read, priority } = notification;

@@ -177,7 +177,7 @@ function More({ inbox, load, isLoading }: { inbox: Notifications; load: () => vo
   useEffect(() => {
     if (!button.current || isLoading || typeof IntersectionObserver === "undefined") return;
     const observer = new IntersectionObserver((seen) => {
-      if (seen.some((one) => one.isIntersecting)) latest.current();
+      if (seen.some((entry) => entry.isIntersecting)) latest.current();
     });
     observer.observe(button.current);
     return () => observer.disconnect();

@@ -40,7 +40,7 @@ export function useNavigate(navigate: Navigate | undefined): Navigate | undefine
   return isActive ? stable.current : undefined;
 }
 
-/** The address of the link that was clicked, if it is one of ours that stays in this tab and on this origin. */
+/** The address of the link that was clicked, if it is ours and stays in this tab and on this origin. */
 function ownLink(event: MouseEvent): string | undefined {
   if (event.defaultPrevented || event.button !== 0) return undefined;
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return undefined;

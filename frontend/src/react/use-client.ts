@@ -15,7 +15,7 @@ const useBeforeEffects = typeof window === "undefined" ? useEffect : useLayoutEf
  *
  * Functions may change at each render: the latest is called, and nothing is reopened.
  *
- * @returns `null` until the first effect. Never one that was made for other options: what one user has is not shown to
+ * @returns `null` until the first effect. Never a client made for other options: what one user has is not shown to
  * the next, not for a single frame.
  */
 export function useClient(options: ClientOptions, initial: InitialInbox | undefined): Client | null {

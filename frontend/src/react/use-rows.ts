@@ -31,7 +31,7 @@ export interface Rows {
   };
 }
 
-/** Follows an inbox, which is another one when `key` is. `others` are what is known beside it. */
+/** Follows an inbox; another `key` means another inbox. `others` are notifications known beside it. */
 export function useRows(inbox: Notifications, key: string, others: readonly Notification[]): Rows {
   const [isPointed, setPointed] = useState(false);
   const [isFocused, setFocused] = useState(false);

@@ -5,7 +5,7 @@ import { type Answer, answer } from "./rest.js";
 import type { FakeRequest, FakeService } from "./types.js";
 
 /**
- * A service for one user, without a network, a server or a timer of its own: for tests of whatever uses the client.
+ * A service for one user, without a network, a server or a timer of its own: for tests of code that uses the client.
  *
  * It answers in a microtask, so `await` what a test waits for: `findByText`, `waitFor` and the like. It needs neither
  * Vitest nor Jest, and works with the fake timers of both.

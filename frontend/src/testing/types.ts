@@ -27,9 +27,9 @@ export interface FakeInbox {
   readonly unreadCount: number;
   /** How many of these came after the last `seen`. */
   readonly unseenCount: number;
-  /** Create one. What is not given has the service's default; one with a `key` that is there already is replaced. */
+  /** Create a notification. Missing fields have the service's defaults; one with the same `key` is replaced. */
   notify(fields?: Partial<Notification>): Notification;
-  /** Take back the one of this key. */
+  /** Retract the notification with this key. */
   retract(key: string): void;
   /** Mark some, or all, read. Returns how many changed, as the following do. */
   read(ids: readonly number[] | "all"): number;

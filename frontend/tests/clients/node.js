@@ -3,17 +3,17 @@ import { EventSource } from "eventsource";
 import { createEventSource } from "eventsource-client";
 
 const [name, address] = process.argv.slice(2);
-const say = (event, id, data) => process.stdout.write(`${JSON.stringify({ event, id, data })}\n`);
+const report = (event, id, data) => process.stdout.write(`${JSON.stringify({ event, id, data })}\n`);
 
 const follow = {
   eventsource: () => {
     const source = new EventSource(address);
     for (const event of ["connected", "notification"]) {
-      source.addEventListener(event, ({ data, lastEventId }) => say(event, lastEventId, data));
+      source.addEventListener(event, ({ data, lastEventId }) => report(event, lastEventId, data));
     }
   },
   "eventsource-client": () => {
-    createEventSource({ url: address, onMessage: ({ event, id, data }) => say(event, id, data) });
+    createEventSource({ url: address, onMessage: ({ event, id, data }) => report(event, id, data) });
   },
 };
 follow[name]();

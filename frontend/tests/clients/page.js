@@ -1,15 +1,15 @@
-// Common clients of browsers, for a page of the tests: `follow[NAME](ADDRESS, say)`.
+// Common clients of browsers, for a page of the tests: `follow[NAME](ADDRESS, report)`.
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import ReconnectingEventSource from "reconnecting-eventsource";
 
 window.follow = {
-  "reconnecting-eventsource": (address, say) => {
+  "reconnecting-eventsource": (address, report) => {
     const source = new ReconnectingEventSource(address);
     for (const event of ["connected", "notification"]) {
-      source.addEventListener(event, ({ data, lastEventId }) => say(event, lastEventId, data));
+      source.addEventListener(event, ({ data, lastEventId }) => report(event, lastEventId, data));
     }
   },
-  "@microsoft/fetch-event-source": (address, say) => {
-    fetchEventSource(address, { openWhenHidden: true, onmessage: ({ event, id, data }) => say(event, id, data) });
+  "@microsoft/fetch-event-source": (address, report) => {
+    fetchEventSource(address, { openWhenHidden: true, onmessage: ({ event, id, data }) => report(event, id, data) });
   },
 };

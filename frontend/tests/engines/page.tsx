@@ -16,7 +16,7 @@ function listen(options: StreamOptions & { token?: string; tokenAt?: string }) {
   Object.assign(window, { stream, inbox, received, titles });
 }
 
-/** A bell at the left edge. Whoever signs in gets the last of `tokens`; until then the first is theirs. */
+/** A bell at the left edge. The page begins with the first of `tokens`; signing in uses the last. */
 function showBell({ user, url, tokens }: { user: string; url: string; tokens: string[] }) {
   createRoot(document.getElementById("bell") as HTMLElement).render(
     <NotificationsProvider

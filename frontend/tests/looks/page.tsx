@@ -30,8 +30,8 @@ function start({ notifications = [], more = 0, show = "bell", align = "end", sig
   const server = createScriptedServer();
   server.accepts = () => !signedOut;
   const now = new Date().toISOString();
-  const create = (given: Partial<Notification>) => {
-    server.create(given.title, { created_at: now, updated_at: now, ...given });
+  const create = (fields: Partial<Notification>) => {
+    server.create(fields.title, { created_at: now, updated_at: now, ...fields });
   };
   for (let number = 0; number < more; number += 1) create({ title: `No ${number}` });
   for (const each of notifications) create(each);

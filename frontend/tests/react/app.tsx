@@ -50,7 +50,7 @@ export async function renderApp(
   };
 }
 
-/** Let what is under way arrive: the scripted server answers in microtasks. */
+/** Let pending answers arrive: the scripted server answers in microtasks. */
 export async function settle(): Promise<void> {
   await act(async () => {
     for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();

@@ -14,7 +14,7 @@ import { renderApp, settle } from "./app.js";
 const bell = () => screen.getByRole("button", { name: /^Notifications, / });
 const panel = () => screen.queryByRole("dialog", { name: "Notifications" });
 
-test("the badge follows the count, and the bell's name says it", async () => {
+test("the badge follows the count, and the bell's name contains it", async () => {
   const { server, happen, container } = await renderApp(<NotificationBell />);
   expect(bell().getAttribute("aria-label")).toBe("Notifications, 0 unread");
   expect(container.querySelector(".shirase-badge")).toBe(null);

@@ -77,7 +77,7 @@ test("what arrives while the page is hidden comes up once it is permitted, under
   expect(Desktop.shown).toEqual([["Permitted", { body: "", tag: "shirase-2" }]]);
 });
 
-test("showNotification tells whether it was shown", async () => {
+test("showNotification returns whether it was shown", async () => {
   const outcomes: boolean[] = [];
   function Show() {
     const { notifications, showNotification } = useNotifications();

@@ -18,7 +18,7 @@ function listening() {
 
 const state = () => screen.getAllByRole("status")[0]?.textContent;
 
-test("onNotification hears each once", async () => {
+test("onNotification receives each once", async () => {
   const { received, Listener } = listening();
   const { server, happen } = await renderApp(<Listener />);
   await happen(() => server.create("One"));
@@ -39,7 +39,7 @@ test("onConnected and onError are called at each connect and each loss", async (
   await waitFor(() => expect(received.onConnected).toHaveBeenCalledTimes(1));
 });
 
-test("onError hears that the service ended it, and retryNow opens it again", async () => {
+test("onError is called when the service ends the stream, and retryNow opens it again", async () => {
   const { received, Listener } = listening();
   let retryNow = () => {};
   function Retry() {
@@ -78,7 +78,7 @@ test("useNotifications gives the list, the count and the connection, and functio
   expect(seen.current.markAsRead).toBe(before.markAsRead);
 });
 
-test("a refused change is taken back, and the promise says so", async () => {
+test("a refused change is taken back, and its promise rejects", async () => {
   const { seen, User } = using();
   const { server, happen } = await renderApp(<User />, { titles: ["One"] });
   server.onRequest = 503;

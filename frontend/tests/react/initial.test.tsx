@@ -18,8 +18,8 @@ async function begin(server: ScriptedServer, initial: InitialInbox, user: string
     seen.push(useNotifications().notifications.map(({ title }) => title));
     return <NotificationList />;
   }
-  const tree = (user: string | number | null, given: InitialInbox) => (
-    <NotificationsProvider {...talkTo(server)} user={user} initial={given}>
+  const tree = (user: string | number | null, data: InitialInbox) => (
+    <NotificationsProvider {...talkTo(server)} user={user} initial={data}>
       <Spy />
     </NotificationsProvider>
   );
@@ -31,8 +31,8 @@ async function begin(server: ScriptedServer, initial: InitialInbox, user: string
       await act(async () => void (await what()));
       await settle();
     },
-    change: async (user: string | number | null, given = initial) => {
-      view.rerender(tree(user, given));
+    change: async (user: string | number | null, data = initial) => {
+      view.rerender(tree(user, data));
       await settle();
     },
   };

@@ -31,7 +31,7 @@ test.each([
   expect(screen.queryByRole("link", { name: "Linked" })?.getAttribute("href") ?? null).toBe(href);
 });
 
-test("choosing a title marks it read and tells of it", async () => {
+test("choosing a title marks it read and calls onSelect", async () => {
   const onSelect = vi.fn();
   const { server } = await renderApp(<NotificationList onSelect={onSelect} />, { titles: ["Choose me"] });
   await userEvent.click(button("Choose me"));
@@ -87,7 +87,7 @@ test("a refused change is undone, reported, and can be retried", async () => {
   expect(screen.queryByRole("alert")).toBe(null);
 });
 
-test("a list that cannot be fetched says so and is fetched again on demand", async () => {
+test("a list that cannot be fetched shows an error and is fetched again on demand", async () => {
   const { server, change } = await renderApp(<NotificationList />, { user: null, titles: ["There"] });
   server.onRequest = 500;
   await change({ user: "aiko" });
@@ -179,7 +179,7 @@ test("older ones are shown at once, also under the pointer", async () => {
 
 test("each text has its own direction", async () => {
   const { container } = await renderApp(<NotificationList />, { titles: ["מה שלומך?"] });
-  const parts = [".shirase-title", ".shirase-type"].map((one) => container.querySelector(one)?.getAttribute("dir"));
+  const parts = [".shirase-title", ".shirase-type"].map((part) => container.querySelector(part)?.getAttribute("dir"));
   expect(parts).toEqual(["auto", "auto"]);
 });
 
@@ -201,7 +201,7 @@ test("who is signed out is asked to sign in", async () => {
   expect(titles()).toEqual(["Unread: There"]);
 });
 
-test("a page that cannot sign anybody in has no button for it", async () => {
+test("a page without a sign-in has no button for it", async () => {
   await renderApp(<NotificationList />, { user: null });
   expect(screen.getByText("Signed out")).toBeTruthy();
   expect(screen.queryByRole("button", { name: "Sign in" })).toBe(null);

@@ -44,7 +44,7 @@ const box = (name: string) => screen.getByRole<HTMLInputElement>("checkbox", { n
 test("a grid of real checkboxes has a row for each type", async () => {
   const { environment } = withPreferences();
   await renderApp(<NotificationPreferences />, { environment });
-  expect(screen.getAllByRole("checkbox").map((one) => one.getAttribute("aria-label"))).toEqual([
+  expect(screen.getAllByRole("checkbox").map((box) => box.getAttribute("aria-label"))).toEqual([
     "Interviews: Inbox",
     "Interviews: Email",
     "x: Inbox",

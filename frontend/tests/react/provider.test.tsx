@@ -51,7 +51,7 @@ test("another user has another stream, and never sees what the former had", asyn
   expect(seen.filter(([whose, count]) => whose === "ben" && count > 0)).toEqual([]);
 });
 
-test("nobody has no stream, and nothing of whoever was there before", async () => {
+test("a signed-out page has no stream, and nothing of the former user", async () => {
   const { server, change } = await renderApp(<NotificationList />, { titles: ["For Aiko"] });
   expect(titles()).toEqual(["Unread: For Aiko"]);
   await change({ user: null });
@@ -66,7 +66,7 @@ test("an option that changes is taken", async () => {
   expect(server.open).toHaveLength(1);
 });
 
-test("a hook without a provider says what it needs", () => {
+test("a hook without a provider names what it needs", () => {
   expect(() => render(<Count />)).toThrow("<NotificationsProvider>");
   complain.mockClear(); // React reports what it threw
 });

@@ -1,7 +1,7 @@
 import { cleanup } from "@testing-library/react";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 
-/** What React has to say about a mistake. */
+/** The errors that React reports. */
 export const complain = vi.spyOn(console, "error").mockImplementation(() => {});
 
 beforeEach(() => {

@@ -32,7 +32,7 @@ FIREFOX_SETTINGS = {
     "network.captive-portal-service.enabled": "false",
     "network.connectivity-service.enabled": "false",
     "network.disable-localhost-when-offline": "true",
-    "network.manage-offline-status": "false",  # it is offline when a test says so
+    "network.manage-offline-status": "false",  # a test decides when it is offline
 }
 # WebKit's driver cannot cut the network, but a page can receive what it would then.
 REPORT = """
@@ -43,10 +43,10 @@ REPORT = """
 
 def missing(name: str) -> str:
     """What an engine needs and this machine does not have."""
-    return ", ".join(path for path in NEEDED[name] if not found(path))
+    return ", ".join(path for path in NEEDED[name] if not located(path))
 
 
-def found(path: str) -> str:
+def located(path: str) -> str:
     """The first file that a pattern matches, or nothing."""
     return next((str(file) for file in Path("/").glob(path.lstrip("/"))), "")
 
@@ -136,5 +136,5 @@ def _webkit(processes: Processes, directory: Path) -> tuple[Remote, SetOffline]:
         )
     processes.wait(lambda: number.read_text().endswith("\n"))
     driver = processes.driver(WEBKIT_DRIVER, f":{number.read_text().strip()}")
-    options = {"binary": found(MINI_BROWSER), "args": ["--automation"]}
+    options = {"binary": located(MINI_BROWSER), "args": ["--automation"]}
     return Http(driver, {"webkitgtk:browserOptions": options}), lambda tab, offline: tab.run(REPORT, offline)

@@ -7,7 +7,7 @@ from tests.browser.engines.remote import CommandError, Remote
 from tests.support.loop_thread import wait_until
 
 CONDITION = 20.0  # seconds until a page is as it should be
-LOOK = 0.05
+CHECK = 0.05
 KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004"}
 SetOffline = Callable[["Tab", bool], object]
 STATE = "return [location.href, window.stream?.getState(), document.body?.innerText]"
@@ -16,7 +16,7 @@ STATE = "return [location.href, window.stream?.getState(), document.body?.innerT
 class Engine:
     """A running browser, whose tabs share one profile.
 
-    ``set_offline`` takes the network away from a tab, or gives it back.
+    ``set_offline`` disconnects a tab from the network, or reconnects it.
     """
 
     def __init__(self, remote: Remote, set_offline: "SetOffline") -> None:
@@ -88,7 +88,7 @@ class Tab:
             except CommandError:  # while the page is being loaded
                 return False
 
-        wait_until(is_true, CONDITION, lambda: f"{expression} {arguments}: {self.run(STATE)}", LOOK)
+        wait_until(is_true, CONDITION, lambda: f"{expression} {arguments}: {self.run(STATE)}", CHECK)
         return self
 
     def click(self, expression: str) -> None:

@@ -37,7 +37,7 @@ def has_unread(tab: Tab, count: int) -> Tab:
     return tab.wait("inbox.getSnapshot().unreadCount === arguments[0]", count)
 
 
-def bell_says(tab: Tab, count: int) -> Tab:
+def wait_for_count(tab: Tab, count: int) -> Tab:
     return tab.wait(f"{BELL}.getAttribute('aria-label') === `Notifications, ${{arguments[0]}} unread`", count)
 
 
@@ -117,7 +117,7 @@ def test_offline_it_waits_and_online_it_catches_up(host: Host, demo: Stack, user
 @pytest.mark.parametrize("count", [1, 120])
 def test_a_bell_at_the_edge_opens_inside_the_window(host: Host, demo: Stack, user: str, count: int) -> None:
     create(demo, user, *(f"No {number}" for number in range(count)))
-    tab = bell_says(host.show_bell(user), count)
+    tab = wait_for_count(host.show_bell(user), count)
     badge = "document.querySelector('.shirase-badge')"
     assert tab.run(f"return {badge}.textContent") == {1: "1", 120: "99+"}[count]
     assert tab.run(f"return {badge}.getBoundingClientRect().height") < 22  # one line
@@ -129,7 +129,7 @@ def test_a_bell_at_the_edge_opens_inside_the_window(host: Host, demo: Stack, use
 
 def test_the_keyboard_opens_reads_and_closes(host: Host, demo: Stack, user: str) -> None:
     create(demo, user, "By hand")
-    tab = bell_says(host.show_bell(user), 1)
+    tab = wait_for_count(host.show_bell(user), 1)
     tab.press("Tab")
     tab.wait(f"{FOCUSED} === {BELL}")
     tab.press("Enter")
@@ -140,13 +140,13 @@ def test_the_keyboard_opens_reads_and_closes(host: Host, demo: Stack, user: str)
             break
         tab.press("Tab")
     tab.press("Enter")
-    bell_says(tab, 0).wait(f"{name}.endsWith(': By hand')")  # the next action, since what had the focus is gone
+    wait_for_count(tab, 0).wait(f"{name}.endsWith(': By hand')")  # the next action, since what had the focus is gone
     tab.press("Escape")
     tab.wait(f"!{PANEL} && {FOCUSED} === {BELL}")
 
 
 def test_a_page_that_goes_elsewhere_closes_the_panel(host: Host, user: str) -> None:
-    tab = bell_says(host.show_bell(user), 0)
+    tab = wait_for_count(host.show_bell(user), 0)
     tab.click(BELL)
     tab.wait(f"!!{PANEL}")
     tab.run("history.pushState({}, '', '#/elsewhere'); document.title = 'Elsewhere'")  # as a router does

@@ -1,4 +1,4 @@
-"""Where STRICT_PREFIX says."""
+"""The inbox below STRICT_PREFIX."""
 
 import os
 

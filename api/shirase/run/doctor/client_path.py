@@ -201,8 +201,8 @@ def _is_ours(answer: httpx.Response) -> bool:
         return False
 
 
-def _far(one: datetime, other: datetime) -> bool:
-    return abs((one - other).total_seconds()) > MOST_SKEW
+def _far(first: datetime, second: datetime) -> bool:
+    return abs((first - second).total_seconds()) > MOST_SKEW
 
 
 def _detail(answer: httpx.Response) -> str:

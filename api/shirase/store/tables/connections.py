@@ -51,7 +51,8 @@ class ConnectionRow(Base):
     address: Mapped[str] = mapped_column(String(64))
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     reason: Mapped[str | None] = mapped_column(String(32))
-    told_at: Mapped[datetime | None] = mapped_column(Moment)  # when every node had accepted its closing
+    # When every node had accepted its closing event.
+    closing_sent_at: Mapped[datetime | None] = mapped_column("told_at", Moment, key="closing_sent_at")
 
     __table_args__ = (
         Index("shirase_connections_of_user", "user_id", "ended_at", "opened_at"),
@@ -77,12 +78,12 @@ class ConnectionRow(Base):
 
 
 class NodeRow(Base):
-    """A proxy node, and when a relay last checked its statistics and last received them."""
+    """A proxy node, and when a relay last checked its statistics and last received a report."""
 
     __tablename__ = "shirase_nodes"
     owned = NOBODY
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
-    looked_at: Mapped[datetime] = mapped_column(Moment)
-    heard_at: Mapped[datetime | None] = mapped_column(Moment)
+    checked_at: Mapped[datetime] = mapped_column("looked_at", Moment, key="checked_at")
+    reported_at: Mapped[datetime | None] = mapped_column("heard_at", Moment, key="reported_at")
     draining_until: Mapped[datetime | None] = mapped_column(Moment)  # until then it takes no new streams

@@ -8,7 +8,7 @@ from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
 from shirase.web.operation import Operation, operation
-from shirase.web.routes.notifications import CREATING, IDEMPOTENCY, ONE, create_one
+from shirase.web.routes.notifications import ANSWERS, CREATING, IDEMPOTENCY, create_one
 from shirase.web.schemas.notifications import RetractQuery
 
 blueprint = Blueprint("keyed", "/api/notifications/keys")
@@ -19,7 +19,7 @@ blueprint = Blueprint("keyed", "/api/notifications/keys")
     Operation(
         "Create or replace the notification of a key",
         WRITE,
-        ONE,
+        ANSWERS,
         body=NewKeyed,
         headers=IDEMPOTENCY,
         problems=CREATING,

@@ -45,7 +45,7 @@ IDEMPOTENCY = {
 }
 REPEATED = "A repeat of an earlier request: its answer again"
 CREATING = (403, 409, *bodies.PROBLEMS)
-ONE: Mapping[int, tuple[str, type[BaseModel]]] = {
+ANSWERS: Mapping[int, tuple[str, type[BaseModel]]] = {
     201: ("Created", NotificationView),
     200: (
         (
@@ -63,7 +63,7 @@ ONE: Mapping[int, tuple[str, type[BaseModel]]] = {
     Operation(
         "Create a notification",
         WRITE,
-        ONE,
+        ANSWERS,
         body=NewNotification,
         headers=IDEMPOTENCY,
         problems=CREATING,

@@ -74,18 +74,18 @@ def _checked(name: str) -> str:
     return str(check(WebhookName, {"name": name}).name)
 
 
-def _fields(one: Webhook) -> dict[str, Any]:
-    state = "paused" if one.paused_at else "failing" if one.failing_since else "active"
-    times = {"created_at": one.created_at, "updated_at": one.updated_at, "failing_since": one.failing_since}
-    times |= {"paused_at": one.paused_at, "next_attempt_at": one.next_at if state == "failing" else None}
-    times |= {"rotating_until": one.previous_until}
+def _fields(webhook: Webhook) -> dict[str, Any]:
+    state = "paused" if webhook.paused_at else "failing" if webhook.failing_since else "active"
+    times = {"created_at": webhook.created_at, "updated_at": webhook.updated_at, "failing_since": webhook.failing_since}
+    times |= {"paused_at": webhook.paused_at, "next_attempt_at": webhook.next_at if state == "failing" else None}
+    times |= {"rotating_until": webhook.previous_until}
     return {
-        "name": one.name,
-        "url": one.url,
-        "types": list(one.types),
+        "name": webhook.name,
+        "url": webhook.url,
+        "types": list(webhook.types),
         "state": state,
-        "waiting": one.waiting,
-        "attempts": one.attempts,
-        "reason": one.reason,
+        "waiting": webhook.waiting,
+        "attempts": webhook.attempts,
+        "reason": webhook.reason,
         **{name: rfc3339(value) if value else None for name, value in times.items()},
     }

@@ -36,6 +36,6 @@ class Query(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_cache_busters(cls, given: dict[str, str]) -> dict[str, str]:
+    def _without_cache_busters(cls, query: dict[str, str]) -> dict[str, str]:
         """Libraries append ``_=1700000000000`` and the like, so that no cache answers."""
-        return {name: value for name, value in given.items() if not CACHE_BUSTER.fullmatch(name)}
+        return {name: value for name, value in query.items() if not CACHE_BUSTER.fullmatch(name)}
