@@ -1,4 +1,4 @@
-"""An announcement to many users, of whom few are connected."""
+"""An announcement to many users, few of them connected."""
 
 import time
 

@@ -94,7 +94,7 @@ def _ask(design: Shirase, users: int, count: int, turn: int) -> dict[str, float]
         "list": lambda: [design.ask("GET", "?limit=50", name) for name in names],
         "unread count": lambda: [design.ask("GET", "/unread-count", name) for name in names],
         "create": lambda: [design.create([name], n) for n, name in enumerate(names)],
-        # What was just created, so that there is something unread in every turn.
+        # The newest, so that something is unread in every turn.
         "mark read": lambda: [
             design.ask("POST", "/read", name, orjson.dumps({"ids": [latest]}))
             for name, latest in _latest(design, names)

@@ -1,4 +1,4 @@
-"""The design that Shirase is compared with, as it is usually written.
+"""The usual design, with which Shirase is compared.
 
 FastAPI, one asyncio queue per connection, SQLAlchemy's async session on asyncpg, one uvicorn process. There is no log:
 events are lost while a client is disconnected, and queues are lost in a restart. There can be no second process,

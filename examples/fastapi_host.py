@@ -41,7 +41,7 @@ class Base(DeclarativeBase):
 
 
 class Meeting(Base):
-    """Who is to come for what."""
+    """An interview of a candidate."""
 
     __tablename__ = "meetings"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -50,7 +50,7 @@ class Meeting(Base):
 
 
 def current_user(request: Request) -> str | None:
-    """Who has signed in: a dependency as any other route of the application has it."""
+    """The signed-in user: a dependency like that of any other route."""
     user: str | None = request.session.get("user")
     return user
 

@@ -34,7 +34,7 @@ class Base(DeclarativeBase):
 
 
 class Interview(Base):
-    """Who is to come for what."""
+    """An interview of a candidate."""
 
     __tablename__ = "interviews"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -47,13 +47,13 @@ class TypeEntry:
     label: str = ""
     description: str = ""
     category: str | None = None  # of its notifications that have none of their own
-    critical: bool = False  # nobody can switch it off
+    critical: bool = False  # no user can switch it off
     channels: Sequence[Mapping[str, Any]] = ()  # the policy
     payload: Mapping[str, Any] | None = None  # a JSON Schema
 
     @property
     def stored(self) -> dict[str, Any]:
-        """What the database has of it: the body of ``PUT /api/types/TYPE``."""
+        """The part in the database: the body of ``PUT /api/types/TYPE``."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "payload"}
 
 

@@ -90,7 +90,7 @@ def _handler(
 
 def _route_class(operations: Operations) -> type[APIRoute]:
     class Route(APIRoute):
-        """Answers what the dependency refuses in the form of all other errors here."""
+        """Answers refusals of the dependency in the form of all other errors."""
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             answer = super().get_route_handler()

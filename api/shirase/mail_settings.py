@@ -27,7 +27,7 @@ class MailSettings:
     sender: Address = field(hash=False)  # of a class that cannot be hashed; what is cached by settings needs a hash
     link_base: str  # the service's address, which the links of unsubscribing begin with
     templates: Path | None = None  # a directory whose templates replace ours
-    window: float = 60.0  # seconds: what is due so soon for the same user goes into the same mail
+    window: float = 60.0  # seconds: deliveries to the same user that are due within it share a mail
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "MailSettings | None":

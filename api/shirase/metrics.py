@@ -65,7 +65,7 @@ RESETS = Counter("shirase_resets_total", "Resets that were sent: each client fet
 ANNOUNCED = Counter("shirase_announcements_created_total", "Announcements that were committed.")
 SPREAD = Counter(
     "shirase_relay_spread_notifications_total",
-    "Notifications that the relay made of announcements: for who is connected.",
+    "Notifications that the relay made of announcements, for connected users.",
 )
 
 DELIVERIES = Counter(

@@ -70,7 +70,7 @@ def check_url(text: str, private_hosts: Collection[str]) -> httpx.URL:
         private_hosts: hosts that may be in the private network, also over plain http.
 
     Raises:
-        ValueError: if it is no https address, or one in the private network.
+        ValueError: if it is not an https address, or is in the private network.
     """
     if not text.isprintable() or " " in text or "\\" in text:
         raise ValueError("must be an https:// address, without spaces")
@@ -103,7 +103,7 @@ def _check_public(scheme: str, host: str) -> None:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is on the public internet, and whatever IPv4 address it contains too."""
+    """Whether an address is on the public internet, and so is any IPv4 address that it contains."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv4Address):
         return _is_public(parsed)
@@ -156,7 +156,7 @@ class Outbound:
         )
 
     def post(self, address: str, content: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send a POST and read the answer, of which only the beginning of the body counts.
+        """Send a POST and read the answer, but only the beginning of its body.
 
         Raises:
             Unreachable: without an answer in time.
@@ -194,7 +194,7 @@ def _headers(host: bytes, headers: Mapping[str, str], content: bytes) -> list[tu
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without an address."""
+    """The reason of a failure, without an address."""
     kinds = {
         httpcore.ConnectError: "the connection failed",
         httpcore.ReadError: "the connection broke",

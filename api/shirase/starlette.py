@@ -48,7 +48,7 @@ THREADS = 16  # as many as the database's pool has connections
 
 
 class _Number(IntegerConvertor):
-    """Python refuses to read a number of some thousand digits, which would be an error of the server's."""
+    """Python refuses to parse a number of thousands of digits, which would be a server error."""
 
     regex = "[0-9]{1,100}"
 
@@ -62,8 +62,8 @@ def routes(settings: Settings, *, identify: SignIn | None = None, topics: Topics
 
     Args:
         settings: the same as those of the proxy and the relay.
-        identify: who a request is from, by the application's own sign-in: a function or a coroutine function of the
-            request; without it, by a token as the service does.
+        identify: returns the user of a request, by the application's own sign-in: a function or a coroutine function
+            of the request; without it, a token identifies the user as at the service.
         topics: which topics the signed-in user of a request has, by a function of the same kinds.
     """
     operations = Operations(settings)
@@ -104,7 +104,7 @@ class Operations:
         return response
 
     async def _read(self, request: Request) -> bytes | ShiraseError:
-        """The body, or what is wrong with it, which matters only if the operation takes one."""
+        """The body, or its error, which matters only if the operation takes a body."""
         parts: list[bytes] = []
         size = 0
         try:
@@ -121,12 +121,12 @@ class Operations:
 
 
 async def _who(identify: SignIn, topics: Topics | None, request: Request) -> Any:
-    """Whom the host finds by a request."""
+    """The user that the host identifies by a request."""
     return await named(await called(identify, request), topics, request)
 
 
 async def called(function: Callable[[Request], Any], request: Request) -> Any:
-    """What a function or a coroutine function of the host's returns."""
+    """The result of a function or coroutine function of the host."""
     result = await (function(request) if iscoroutinefunction(function) else to_thread.run_sync(function, request))
     while isawaitable(result):  # of a function that returns a coroutine, such as a lambda
         result = await result
@@ -134,14 +134,14 @@ async def called(function: Callable[[Request], Any], request: Request) -> Any:
 
 
 async def named(user: Any, topics: Topics | None, request: Request) -> Any:
-    """Whom the host has found, with the topics that it names. Only requests that read need them."""
+    """The user that the host identified, with the topics that it names, which only reading requests need."""
     if topics is None or user is None or request.method != "GET":
         return user
     return tokens.name_topics(user, await called(topics, request))
 
 
 async def settled(user: Awaitable[Any]) -> HostSignIn:
-    """What was found, or the error that was raised, for when the operation asks."""
+    """The result, or the error that was raised, until the operation asks for it."""
     try:
         who = await user
     except Exception as exc:  # noqa: BLE001 - it is raised again where it is answered
@@ -150,7 +150,7 @@ async def settled(user: Awaitable[Any]) -> HostSignIn:
 
 
 def refusal(error: Exception) -> Exception:
-    """The host's sign-in may refuse: then its status and its words are answered in our form."""
+    """A refusal by the host's sign-in, as a problem document with its status and words."""
     if isinstance(error, HTTPException):
         return HostRefusal(error.status_code, str(error.detail), dict(error.headers or {}))
     return error

@@ -21,7 +21,7 @@ SIZE = 32  # bytes of a private key
 
 @dataclass(frozen=True, slots=True)
 class PushKey:
-    """The key pair, and whom a push service may write to."""
+    """The key pair, and the contact for push services."""
 
     private: str = field(repr=False)  # the scalar, in base64url
     contact: str  # an e-mail address

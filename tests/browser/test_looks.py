@@ -54,7 +54,7 @@ def built() -> dict[str, str]:
 
 @pytest.fixture
 def show(browser: Browser, built: dict[str, str], request: pytest.FixtureRequest) -> Show:
-    """Show a scene in a new page, of which no script fails and nothing is complained of."""
+    """Show a scene in a new page; no script may fail, and the console must stay empty."""
 
     def show(size: tuple[int, int] = (900, 800), context: dict[str, Any] | None = None, **scene: Any) -> Looks:
         viewport = {"width": size[0], "height": size[1]}

@@ -20,7 +20,7 @@ from tests.support.stack import Stack
 
 PATIENCE = 30.0  # seconds: many times the limit for a request's arrival
 READ = "/api/notifications/read"
-MORE_THAN_OPEN_REQUESTS = 105  # of which the proxy has 100 for everybody
+MORE_THAN_OPEN_REQUESTS = 105  # the proxy has 100 for all clients
 UPLOADS = 12  # more than a worker has threads
 BEGUN = 50_000  # bytes: the proxy forwards a body that is larger than some kilobytes while it arrives
 ENDLESS = b"Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n" + b" " * BEGUN

@@ -25,7 +25,7 @@ LeadTo = Callable[..., None]
 
 @pytest.fixture
 def named(postgres_url: str) -> Iterator[tuple[Service, LeadTo]]:
-    """A service with two nodes, the first of which the name leads to."""
+    """A service with two nodes; the name leads to the first."""
     with ExitStack() as running:
         home = Path(running.enter_context(TemporaryDirectory(prefix="s-")))
         lead_to = running.enter_context(own_hosts(home, NAME))

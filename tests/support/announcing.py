@@ -1,4 +1,4 @@
-"""What tests of announcements share."""
+"""Shared by the tests of announcements."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -19,7 +19,7 @@ BUFFER = 16 * 1024  # bytes read ahead; then the kernel's buffers fill, and then
 LONGEST_IN_QUERY = 3000  # Pushpin 1.36 drops a request whose address exceeds 4,095 bytes
 UNANSWERED = 5.0  # seconds without an answer until a renewing page retries
 WAIT = 20.0  # seconds until a test gives up on an event
-_NOTHING: tuple[str, tuple[str, ...], str | None] = ("", (), None)  # of an event of which nothing has arrived
+_NOTHING: tuple[str, tuple[str, ...], str | None] = ("", (), None)  # before any line of an event
 OWN = ("connected", "heartbeat")  # events of the connection; all others belong to the user's log
 
 

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own, as companies have them."""
+"""A private certificate authority, as companies have them."""
 
 import datetime as dt
 import subprocess

@@ -1,4 +1,4 @@
-"""A control port that records what it is sent, and fails on request."""
+"""A control port that records the posted items, and fails on request."""
 
 import threading
 from collections.abc import Callable, Iterator

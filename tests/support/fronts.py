@@ -1,4 +1,4 @@
-"""What operators put in front of the proxy, with connections that it keeps: nginx, HAProxy and Caddy, each on one."""
+"""Servers that operators put in front of the proxy, with keep-alive connections: nginx, HAProxy and Caddy."""
 
 import os
 import subprocess

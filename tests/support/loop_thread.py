@@ -65,7 +65,7 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 def wait_until(
     condition: Callable[[], object], timeout: float, otherwise: Callable[[], str] | str, interval: float = CHECK
 ) -> None:
-    """Wait for a condition, checked every ``look`` seconds; on timeout fail with the text of ``otherwise``."""
+    """Wait for a condition, checked every ``interval`` seconds; on timeout fail with the text of ``otherwise``."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -123,5 +123,5 @@ def service(stack: Stack, browsers: Browsers) -> Iterator[Service]:
 
 
 def draft(title: str = "title", **fields: Any) -> dict[str, Any]:
-    """What a producer sends."""
+    """A producer's notification."""
     return {"type": "test", "title": title, "message": "", **fields}

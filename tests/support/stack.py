@@ -68,7 +68,7 @@ class Stack:
             env: further settings.
             mounts: path prefixes and the HOST:PORT of their application.
             inboxes: prefixes at which applications mounted the routes.
-            node_host: a host of which each address is a node; they listen at 127.0.0.2, 127.0.0.3 and so on.
+            node_host: a host whose every address is a node; they listen at 127.0.0.2, 127.0.0.3 and so on.
             stats_ttl: seconds in which a node repeats its statistics, if not those of the template.
             relay: the command of each relay, if not the usual one.
             names: of the nodes, if ``GRIP_URL`` in ``env`` has other addresses than their control ports'.

@@ -21,7 +21,7 @@ KEYS = FixedKeys(secret_keys(SECRET))
 UUID = "3f1c2d4e-0000-4000-8000-000000000042"
 EVERYDAY = {"iat": 1, "jti": "x", "azp": "client", "nbf": 1}
 
-# Issuer: its settings here, the claims of its access tokens, whom they are for, and our scopes in them.
+# Issuer: its settings here, the claims of its access tokens, their user, and our scopes in them.
 ISSUERS: dict[str, tuple[dict[str, str], dict[str, Any], str, set[str]]] = {
     "auth0": (
         {"JWT_ISSUER": "https://t.auth0.com/", "JWT_AUDIENCE": "https://api", "JWT_SCOPE_CLAIMS": "permissions"},

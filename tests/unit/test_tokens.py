@@ -1,4 +1,4 @@
-"""Which tokens are accepted, and for whom."""
+"""Which tokens are accepted, and for which user."""
 
 import base64
 import hmac

@@ -1,1 +1,1 @@
-"""Who may do what: tokens, tickets, keys and rate limits."""
+"""Access: tokens, tickets, keys and rate limits."""

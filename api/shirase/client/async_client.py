@@ -104,7 +104,7 @@ class AsyncClient:
         return await self._run(requests.schedule(send_at, fields, idempotency_key))
 
     async def scheduled(self, *, limit: int = 200, after: int | None = None) -> "list[Scheduled]":
-        """List what this producer scheduled and is not yet sent, after the id ``after``."""
+        """List this producer's unsent scheduled notifications, after the id ``after``."""
         return await self._run(requests.scheduled(limit, after))
 
     async def cancel(self, scheduled_id: int) -> None:
@@ -168,7 +168,7 @@ class AsyncClient:
         return await self._run(requests.disconnect(user_id))
 
     async def erase_user(self, user_id: UserId) -> bool:
-        """Erase a user; false while the service is still at it."""
+        """Erase a user; false while the service is still erasing."""
         return await self._run(requests.erase_user(user_id))
 
     async def export_user(self, user_id: UserId) -> AsyncGenerator[dict[str, Any], None]:

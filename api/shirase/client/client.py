@@ -139,7 +139,7 @@ class Client:
         return self._run(requests.schedule(send_at, fields, idempotency_key))
 
     def scheduled(self, *, limit: int = 200, after: int | None = None) -> "list[Scheduled]":
-        """List what this producer scheduled and is not yet sent, after the id ``after``."""
+        """List this producer's unsent scheduled notifications, after the id ``after``."""
         return self._run(requests.scheduled(limit, after))
 
     def cancel(self, scheduled_id: int) -> None:
@@ -203,7 +203,7 @@ class Client:
         return self._run(requests.disconnect(user_id))
 
     def erase_user(self, user_id: UserId) -> bool:
-        """Erase a user, as an operator; false while the service is still at it. Repeating it does no harm."""
+        """Erase a user, as an operator; false while the service is still erasing. Repeating it is harmless."""
         return self._run(requests.erase_user(user_id))
 
     def export_user(self, user_id: UserId) -> Generator[dict[str, Any], None, None]:
@@ -239,7 +239,7 @@ class Client:
         return self._run(requests.delete_webhook(name))
 
     def retry_webhook(self, name: str, *, skip: bool = False) -> dict[str, Any]:
-        """Try a webhook again now, as an operator; with ``skip``, without the event that it refuses."""
+        """Try a webhook again now, as an operator; with ``skip``, drop the event that it refuses."""
         return self._run(requests.retry_webhook(name, skip=skip))
 
     def trace(self, number: int) -> dict[str, Any]:

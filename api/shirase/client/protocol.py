@@ -129,7 +129,7 @@ class Announcement:
     expires_at: datetime | None
     reached: int
     read: int
-    waiting: int | None  # connected users for whom it was not considered yet; only in the answer for one announcement
+    waiting: int | None  # connected users who have not considered it; only in the answer for a single announcement
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Announcement":
@@ -245,7 +245,7 @@ class Export:
         self._ended = False
 
     def take(self, line: str) -> dict[str, Any] | None:
-        """The row of a line; ``None`` for the first and the last one, which are none."""
+        """The row of a line; ``None`` for the first and the last line, which hold no row."""
         row = _object(line) or {}
         self._ended = bool(row.get("end"))
         return row if "table" in row else None

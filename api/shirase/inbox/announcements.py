@@ -1,4 +1,4 @@
-"""Announcements: made at once whatever the number of users, and taken over by each user who looks or is connected."""
+"""Announcements: stored once for any number of users, and taken over by users who connect, list or are connected."""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -19,8 +19,8 @@ from shirase.types import Announcement, Draft, Position
 
 logger = logging.getLogger(__name__)
 
-CONNECTED = 10_000  # users that are looked for at a time
-SPREAD = 1000  # of them, whose logs are locked in one transaction
+CONNECTED = 10_000  # users read at a time
+SPREAD = 1000  # users whose logs are locked in one transaction
 BATCH = 500  # notifications removed in one transaction
 BATCHES = 20  # before other work of the relay
 NOT_FOUND = "there is no such announcement: it was deleted, is older than what is kept, or never was"

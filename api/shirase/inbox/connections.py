@@ -51,7 +51,7 @@ def new(
     address: str,
     node: str | None = None,
 ) -> StreamConnection:
-    """A connection that is about to open. Its id contains the token's expiry, which so survives the loss of its row."""
+    """A connection that is about to open. Its id contains the token's expiry, which survives the loss of the row."""
     if expires_at is not None and expires_at <= time.time():
         expires_at += LEEWAY  # the token is within the leeway; ended now, the client would reconnect at once
     name = seals.new_connection_name(expires_at)

@@ -80,7 +80,7 @@ def drain(database: Database, publisher: Publisher, node: str, seconds: float, s
         publisher: sends the closings.
         node: one that ``find`` returned.
         seconds: over which they are spread.
-        show: is called with the number that have moved, and of those that are left.
+        show: is called with the numbers of streams that have moved, and that are left.
 
     Raises:
         NotDrained: if streams keep coming, or the node does not accept their end.

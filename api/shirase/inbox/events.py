@@ -23,7 +23,7 @@ def notification_fields(notification: Notification) -> orjson.Fragment:
 
 
 def stored_fields(stored: Stored) -> orjson.Fragment:
-    """What a create answers in the place of a notification: it, or that its user has muted it."""
+    """A create's answer: the notification, or that its user has muted it."""
     return notification_fields(stored.notification) if stored.notification else MUTED
 
 

@@ -65,7 +65,7 @@ def import_lines(
         count.outdated += len(entries) - len(kept)
         if kept:
             with database.transaction() as db:
-                times = {whose: (entry.created_at, _read_at(entry)) for whose, (_, entry) in kept.items()}
+                times = {owner: (entry.created_at, _read_at(entry)) for owner, (_, entry) in kept.items()}
                 stored = imports.store(db, [draft for draft, _ in kept.values()], times, now)
             count.imported += stored
             count.present += len(kept) - stored

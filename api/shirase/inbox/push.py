@@ -26,8 +26,8 @@ from shirase.vapid import PushKey
 
 MOST = 20  # browsers of one user
 KEPT = 7 * 86_400  # seconds that a push service keeps a message for a browser that is not connected
-LONGEST_TEXT = 1000  # characters of the message; what is encrypted has at most about 4,000 bytes (RFC 8030)
-LARGEST = 3900  # bytes of what is encrypted
+LONGEST_TEXT = 1000  # characters of the message; a payload has at most about 4,000 bytes (RFC 8030)
+LARGEST = 3900  # bytes of a payload before its encryption
 AUTH_SIZE = 16  # bytes
 
 
@@ -51,7 +51,7 @@ class SubscriptionInput(Request):
 
 
 class EndpointInput(Request):
-    """Which subscription."""
+    """The subscription to end."""
 
     longest = 16 * 1024
 
@@ -87,13 +87,13 @@ def subscribe(settings: Settings, database: Database, user_id: str, body: Subscr
 
 
 def unsubscribe(database: Database, user_id: str, endpoint: str) -> None:
-    """Send no more to this browser; another user's is not touched."""
+    """Send no more to this browser, unless it is another user's."""
     with database.transaction() as db:
         push.remove(db, _id(endpoint), user_id)
 
 
 def message(notification: Notification) -> bytes:
-    """What a service worker shows: the text, where a click leads, and the tag that groups."""
+    """The content for the service worker: the text, the address of a click, and the tag that groups."""
     content = to_json(notification.content)
     text = str(content["message"])[:LONGEST_TEXT]
     fields = {
@@ -127,7 +127,7 @@ def encrypt(key: PushKey, target: Subscription, notification: Notification) -> t
         **headers,
         "content-type": "application/octet-stream",
         "urgency": str(urgency),
-        "topic": urlsafe_b64encode(topic)[:32].decode(),  # replaces what waits under the same key
+        "topic": urlsafe_b64encode(topic)[:32].decode(),  # replaces a waiting message with the same key
         "user-agent": "Shirase",
     }
 

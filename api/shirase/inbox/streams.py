@@ -190,7 +190,7 @@ def poll(
 
 
 def elsewhere() -> Answer:
-    """The answer to who opens a stream at a node that is being drained: try again, and so at another."""
+    """The answer to a connect at a node that is being drained: reconnect, which reaches another node."""
     return Answer(f"retry: {random.randint(*RETRY)}\n\n")  # noqa: S311 - spreads reconnects, protects nothing
 
 

@@ -20,9 +20,9 @@ LONGEST = 5.0  # seconds that a request erases for; the relay continues
 
 
 def erase(database: Database, publisher: Publisher, user_id: str) -> bool:
-    """End a user's streams and remove every row of theirs; whether that is complete.
+    """End a user's streams and remove all their rows; return whether that is complete.
 
-    What is not done in ``LONGEST`` seconds, or when this process dies, is left to the relay. A log that begins
+    The relay continues after ``LONGEST`` seconds, or if this process dies. A log that begins
     afterwards shares no event with the erased one, so old cursors are reset.
     """
     with database.transaction() as db:
@@ -32,7 +32,7 @@ def erase(database: Database, publisher: Publisher, user_id: str) -> bool:
 
 
 def steps(database: Database, publisher: Publisher, user_id: str) -> Iterator[None]:
-    """Erase a user, one transaction at a time. Each can be the last: begun again, it does what is left."""
+    """Erase a user, one transaction at a time. After an interruption, a new call does the rest."""
     connections.revoke(database, publisher, user_id)
     yield
     for table, owned in erasure.removed_in_steps():
@@ -53,7 +53,7 @@ def steps(database: Database, publisher: Publisher, user_id: str) -> Iterator[No
 
 
 def export_lines(database: Database, user_id: str) -> Iterator[bytes]:
-    """Everything stored about a user, as lines of JSON: first who and when, at last how many rows there were.
+    """Everything stored about a user, as lines of JSON: the user and the time, the rows, and their number.
 
     Each page is read by itself, so a row that changes meanwhile may be missing or appear as it was before.
     """

@@ -27,7 +27,7 @@ BATCH = 1000  # rows of a deleted endpoint's queue removed at a time
 def put(
     database: Database, private_hosts: Collection[str], name: str, url: str, types: Sequence[str], secret: str | None
 ) -> tuple[Webhook, bool]:
-    """Create an endpoint, or change it; whether it is new.
+    """Create an endpoint, or change it; return whether it is new.
 
     Without a secret, a new endpoint gets a random one, and another keeps its own. An endpoint that was paused is tried
     again.
@@ -72,7 +72,7 @@ def find(database: Database, name: str) -> Webhook:
 
 
 def delete(database: Database, name: str) -> None:
-    """Delete an endpoint, and what it has not got.
+    """Delete an endpoint and its queue.
 
     Raises:
         NotFound: if there is none of this name.
@@ -88,7 +88,7 @@ def delete(database: Database, name: str) -> None:
 
 
 def retry(database: Database, name: str, *, skip: bool) -> Webhook:
-    """Try an endpoint again now, also one that is paused; with ``skip``, without the event that it refuses.
+    """Try an endpoint again now, even if it is paused; with ``skip``, drop the event that it refuses.
 
     Raises:
         NotFound: if there is none of this name.

@@ -40,7 +40,7 @@ class Nodes:
         return result
 
     def named(self, name: str) -> "Node | None":
-        """The node of this name, also if the host has that address no longer: it may still hold streams."""
+        """The node of this name, even if its host no longer has that address: it may still hold streams."""
         return self._single.get(name) or next((node for host in self._hosts if (node := host.named(name))), None)
 
 
@@ -81,7 +81,7 @@ class _Host:
 
 
 def statistics_of(nodes: Iterable[str], urls: Sequence[str], stats_urls: Sequence[str]) -> Mapping[str, str]:
-    """The addresses of these nodes' statistics, by node; empty if none are given."""
+    """The addresses of these nodes' statistics, by node; empty if none are configured."""
     result: dict[str, str] = {}
     single: dict[str, str] = {}
     hosts: list[tuple[_Host, int]] = []

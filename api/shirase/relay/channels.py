@@ -17,7 +17,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """There is nobody to send it to."""
+    """There is no recipient."""
 
     reason: str
 
@@ -60,7 +60,7 @@ class Channel(Protocol):
 
     name: str
     batch: int  # deliveries that are claimed together
-    window: timedelta  # also claim what is due so soon for the same users
+    window: timedelta  # also claim deliveries to the same users that are due within it
     keeps_quiet: bool  # whether quiet hours hold it back
 
     def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:

@@ -1,4 +1,4 @@
-"""The relay's part of deliveries: claims what is due on a channel, hands it to the channel, records the outcomes.
+"""The relay's part of deliveries: claims a channel's due deliveries, hands them over, records the outcomes.
 
 Any number of relays may do this at once. A relay that dies while it sends leaves its rows claimed; another one sends
 them again, under the same ids, after ``LEASE``.
@@ -167,7 +167,7 @@ def backoff(attempts: int) -> timedelta:
 
 
 def _record(database: Database, channel: Channel, outcomes: dict[int, DeliveryOutcome]) -> None:
-    """Record outcomes, also across a short outage of the database: what is not recorded is sent again."""
+    """Record outcomes, also across a short outage of the database: unrecorded deliveries are sent again."""
     deadline = time.monotonic() + LEASE.total_seconds() / 4
     while True:
         try:

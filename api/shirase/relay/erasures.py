@@ -12,7 +12,7 @@ from shirase.store.database import Database
 logger = logging.getLogger(__name__)
 
 BUDGET = 0.3  # seconds in one round of the relay, so that the outbox never waits for long
-YOUNG = 2 * users.LONGEST  # seconds for which a handler is most likely at it
+YOUNG = 2 * users.LONGEST  # seconds for which a handler is most likely still erasing
 
 
 class Eraser:

@@ -42,7 +42,7 @@ class Push:
         self._opened: list[Outbound] = []
 
     def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
-        """Split what is for every browser of a user, and send what is for one."""
+        """Split deliveries to all browsers of a user, and send those to one."""
         with self._database.autocommit() as db:
             known = push.find(db, {item.delivery.target for item in items if item.delivery.target})
             browsers = {

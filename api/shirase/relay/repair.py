@@ -170,7 +170,7 @@ def _repair_node(database: Database, publisher: Publisher, node: str) -> None:
 
 
 def end_bursts(database: Database, publisher: Publisher, seen: Bursts) -> Bursts:
-    """Have streams read again after a burst of which the proxy may have dropped the end.
+    """Have streams read again after a burst, because the proxy may have dropped its end.
 
     A burst that continues is left alone, since its next event reveals what is missing. ``seen`` is the result of the
     previous call; a burst is over when it has not changed since.

@@ -1,7 +1,7 @@
 """The relay's part of webhooks: sends each endpoint's queue, in order.
 
 Any number of relays may do this. An endpoint is claimed by one of them at a time; a relay that dies leaves its claim,
-and another one sends what was not recorded again, under the same ids, after ``LEASE``.
+and after ``LEASE`` another one sends unrecorded events again, under the same ids.
 """
 
 import logging
@@ -30,11 +30,11 @@ AT_ONCE = 8  # endpoints that one relay sends to
 TIMEOUT = 15.0  # seconds for a whole request
 LEASE = timedelta(seconds=60)
 BATCH = 50  # events read, and recorded, together
-RECORD = 1.0  # seconds until what was accepted is recorded
+RECORD = 1.0  # seconds until accepted events are recorded
 TURN = 20.0  # seconds that one endpoint is sent to before another has its turn
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=5), timedelta(hours=1)
 GIVE_UP = timedelta(days=1)  # of failures, after which an endpoint is paused
-HOUSEKEEPING = 60.0  # seconds between two checks for what nobody waits for
+HOUSEKEEPING = 60.0  # seconds between two checks for orphaned rows
 REMOVED = 1000  # rows removed in one transaction
 
 
@@ -61,7 +61,7 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
 
 
 def keep_house(settings: Settings, database: Database) -> None:
-    """Remove what is queued for no endpoint, and what is beyond the retention."""
+    """Remove queued rows without an endpoint, or beyond the retention."""
     before = datetime.now(UTC) - timedelta(days=settings.retention_days)
     removed = REMOVED
     while removed == REMOVED:

@@ -1,4 +1,4 @@
-"""Requests that have not arrived whole: what a worker's main thread collects, so that no other thread waits for it."""
+"""Incomplete requests, which a worker's main thread collects, so that no other thread waits for them."""
 
 import re
 import select
@@ -15,7 +15,7 @@ from shirase.web.arrival import StillArriving
 from shirase.web.bodies import LATE
 from shirase.web.json_body import MAX_BODY
 
-# What a thread waits for a request in all: what comes at once, as nearly everything does, is answered at once.
+# The time that a thread waits for one request in all. Nearly all requests arrive at once, and are answered at once.
 PATIENCE = 0.05  # seconds
 SHARE = 4  # bodies of one user that a worker collects at a time
 READ = 64 * 1024  # bytes
@@ -30,7 +30,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IG
 
 
 class Input(Unreader):  # type: ignore[misc]
-    """What gunicorn's parser reads: what has arrived, then what arrives within ``PATIENCE``, and nothing later."""
+    """The source of gunicorn's parser: the bytes that have arrived, then those that arrive within ``PATIENCE``."""
 
     def __init__(self, arrival: "Arrival", claim: Callable[[str], bool]) -> None:
         """Begin with what has arrived."""
@@ -47,7 +47,7 @@ class Input(Unreader):  # type: ignore[misc]
 
         Raises:
             StillArriving: if there is nothing yet.
-            TooSlow: if there will be nothing, as its time is over. An end would be taken for that of the body.
+            TooSlow: if its time is over. An end of input would be taken for the end of the body.
         """
         if self._late and b"\r\n\r\n" in self.arrived:
             raise TooSlow(LATE)
@@ -67,7 +67,7 @@ class Arrival:
     """One connection's request."""
 
     def __init__(self, conn: object, sock: socket.socket, until: float) -> None:
-        """Begin with nothing; it must have arrived by then (``time.monotonic()``)."""
+        """Begin with nothing; the request must have arrived at ``until`` (``time.monotonic()``)."""
         self.conn = conn
         self.sock = sock
         self.until = until
@@ -75,24 +75,24 @@ class Arrival:
         self.ended = False  # nothing more will come
         self.late = False  # nothing more is waited for
         self.answered = False  # all that is left is to close the connection
-        self.user: str | None = None  # whose body it is, once that is known
+        self.user: str | None = None  # the user who sends the body, once known
         self._length: int | None = None
         self._end = b"\r\n\r\n"  # of what declares no length
         self._guesses = GUESSES
 
     def park(self, arrived: bytes) -> None:
-        """Keep what a thread has read of it."""
+        """Keep the bytes that a thread has read."""
         self.arrived = arrived
         self._length, self._end = _expected(arrived)
 
     def leave(self, until: float) -> None:
-        """The response is sent: wait until the client closes, or until then."""
+        """The response is sent: wait until the client closes, or until ``until``."""
         self.answered, self.until, self.arrived = True, until, b""
 
     def read(self) -> bool:
-        """Take what is there; whether to have the request answered now.
+        """Read available bytes; return whether to have the request answered now.
 
-        That is a guess where no length is declared: then the parser finds it incomplete, and it is parked again.
+        Without a declared length that is a guess: if the parser finds the request incomplete, it is parked again.
         """
         try:
             data = self.sock.recv(READ, socket.MSG_DONTWAIT)
@@ -105,7 +105,7 @@ class Arrival:
             return not data or len(self.arrived) > DRAINED
         self.ended = not data or len(self.arrived) > MOST
         if not self.ended and _has_ended(self.arrived, self._length, self._end):
-            # Each guess takes a thread's time, and what a client puts into a chunk may look like the last one.
+            # Each guess takes a thread's time, and the content of a chunk may look like the last chunk.
             self._guesses -= self._length is None
             return self._guesses >= 0
         return self.ended
@@ -132,7 +132,7 @@ def _has_ended(arrived: bytes, length: int | None, end: bytes) -> bool:
 
 
 class Shares:
-    """How many bodies of each user are on their way."""
+    """The number of each user's bodies that are still arriving."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -140,7 +140,7 @@ class Shares:
         self._counts: Counter[str] = Counter()
 
     def claim(self, arrival: Arrival, user_id: str) -> bool:
-        """Count an arrival as the user's; ``False`` if the user has as many as may be."""
+        """Count an arrival as the user's; ``False`` if the user is at the limit."""
         with self._lock:
             if arrival.user is None:
                 if self._counts[user_id] >= SHARE:
@@ -150,7 +150,7 @@ class Shares:
             return True
 
     def release(self, arrival: Arrival) -> None:
-        """It is over."""
+        """End an arrival."""
         with self._lock:
             if arrival.user is not None:
                 self._counts[arrival.user] -= 1

@@ -1,9 +1,9 @@
 """The worker that runs the handlers: gunicorn's own with threads, whose threads fetch their requests themselves.
 
-Gunicorn's main thread accepts, hands over to a pool, receives its end and waits until the other side has closed, all of
-it for each request and one after the other. That cost as much as some handlers, and held up all of them. Here each
-thread accepts, answers and closes; the main thread reports that the worker lives, collects what arrives slowly, and
-reads off what still comes after an early response.
+Gunicorn's main thread does four things for each request, one request after the other: it accepts, hands over to a
+pool, waits for the end of the work, and waits until the client has closed. That took as long as some handlers, and
+delayed all of them. Here each thread accepts, answers and closes. The main thread reports that the worker lives,
+collects requests that arrive slowly, and discards bytes that follow an early response.
 """
 
 import os
@@ -21,21 +21,21 @@ from shirase.run.arrivals import Arrival, Input, Shares, is_whole
 from shirase.settings import request_timeout
 from shirase.web.arrival import StillArriving
 
-CHECK = 1.0  # seconds between two looks for what is late
-LINGER = 2.0  # seconds that a client which was answered early may go on sending
-FAILED = 0.1  # seconds until the next try, where there is no file left for a connection
+CHECK = 1.0  # seconds between two checks for late requests
+LINGER = 2.0  # seconds that a client may go on sending after an early response
+FAILED = 0.1  # seconds until the next attempt, if no file is left for a connection
 
 
 class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
-    """No thread waits for a request, and none is waited for longer than ``REQUEST_TIMEOUT``.
+    """No thread waits for a request, and no request may take longer than ``REQUEST_TIMEOUT`` to arrive.
 
-    The proxy passes a body on while it still arrives, as soon as it is larger than a buffer of some kilobytes; so a few
-    uploads, a byte a second, would hold all threads of all workers. Here a request is begun when its head is there, so
-    what is refused by path, method or caller is refused at once. Where the body is needed and has not arrived, the
-    thread turns to something else, the main thread collects, and then the request is begun again.
+    The proxy passes on a body of more than some kilobytes while it still arrives. So a few uploads of a byte a second
+    would occupy all threads of all workers. Here a request begins when its head has arrived, so a refusal by path,
+    method or caller comes at once. If the body is needed and has not arrived, the thread turns to another request, the
+    main thread collects the body, and then the request begins again.
     """
 
-    alive: bool  # gunicorn's own: until it has to end
+    alive: bool  # gunicorn's own: false once the worker must end
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin without requests."""
@@ -58,12 +58,12 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
             self.notify()
             self._collect()
             if not all(thread.is_alive() for thread in threads):
-                # Whatever ended one, such as SystemExit in the application, will end the others too.
+                # The cause, such as SystemExit in the application, will end the other threads too.
                 self.log.critical("a thread has ended: this worker gives way to a new one")
                 break
         self.alive = False
-        end.close()  # which all threads see that wait for requests
-        last = time.monotonic() + self.cfg.graceful_timeout  # which is less than the master's patience
+        end.close()  # wakes all threads that wait for requests
+        last = time.monotonic() + self.cfg.graceful_timeout  # less than the master waits
         for thread in threads:
             thread.join(max(0.0, last - time.monotonic()))
         while (self._parked or not self._arrived.empty()) and time.monotonic() < last:
@@ -74,7 +74,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
         """One thread: accept, answer, close."""
         with select.epoll() as waiting:
             waiting.register(ended, select.EPOLLIN)
-            # Of all threads of all workers that wait, one is woken for each connection.
+            # Each connection wakes one of the waiting threads of all workers.
             for listener in self.sockets:
                 waiting.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
             waiting.register(self._signal, select.EPOLLIN | select.EPOLLEXCLUSIVE)
@@ -100,7 +100,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
         self._answer(Arrival(conn, sock, time.monotonic() + self._patience))
 
     def _answer_next(self) -> None:
-        """Answer one that has arrived, unless another thread was quicker."""
+        """Answer a request that has arrived, unless another thread was quicker."""
         try:
             os.eventfd_read(self._signal)
             arrival = self._arrived.get_nowait()
@@ -141,7 +141,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
         self._parked[arrival.sock.fileno()] = arrival
 
     def _collect(self) -> None:
-        """Read what has arrived of parked requests, and have those answered that are whole or late."""
+        """Read the available bytes of parked requests, and have complete and late ones answered."""
         for number, _ in self._collecting.poll(CHECK):
             if number == self.PIPE[0]:  # a signal
                 os.read(number, 4096)

@@ -21,7 +21,7 @@ class Recoveries(Generic[R]):
     """For use in one event loop."""
 
     def __init__(self, ask: Callable[[Sequence[R]], Awaitable[Sequence[Hold]]]) -> None:
-        """``ask`` takes requests of one place, and returns what ``hold`` does for each."""
+        """``ask`` takes requests of one place, and returns for each the result of ``hold``."""
         self._ask = ask
         self._waiting: dict[Hashable, list[tuple[R, asyncio.Future[Hold]]]] = defaultdict(list)
         self._asking: set[asyncio.Task[None]] = set()  # the event loop keeps no reference to a task

@@ -211,7 +211,7 @@ class Standby:
         return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "this node is being drained")
 
     async def _ask_until_answered(self, request: _Request) -> bytes | None:
-        """Retry the next page: without a hold, its URL is all that is known of the stream."""
+        """Retry the next page: without a hold, only its URL names the stream."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PAGES_TIMEOUT):
                 while True:

@@ -1,4 +1,4 @@
-"""Publishing beside an event loop: one thread publishes committed events, all that wait at once."""
+"""Publishing beside an event loop: one thread publishes committed events, all waiting ones at once."""
 
 import atexit
 import logging
@@ -20,7 +20,7 @@ class BackgroundPublisher:
     """Publishes events in order, without blocking the caller. Safe to share between threads.
 
     Its thread starts with the first event in a process, so it may be created before a fork. At the interpreter's exit
-    it publishes what waits, in bounded time; the relay publishes the rest.
+    it publishes waiting events, in bounded time; the relay publishes the rest.
     """
 
     def __init__(self, publish: Callable[[Collection[Place]], None], timeout: float) -> None:
@@ -65,7 +65,7 @@ class BackgroundPublisher:
             self._publish(places)
 
     def _reset(self) -> None:
-        """Reset in a forked child, which lacks the thread, and whose parent publishes what waited."""
+        """Reset in a forked child, which lacks the thread; its parent publishes the waiting events."""
         self._changed = threading.Condition()
         self._waiting = {}
         self._busy = False

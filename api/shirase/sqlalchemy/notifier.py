@@ -38,7 +38,7 @@ from shirase.store.database import join
 from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification
 
 NOTIFIER = "shirase"  # key of the notifier in a session's info
-PENDING = "shirase.pending"  # key of what waits for the commit
+PENDING = "shirase.pending"  # key of the events that wait for the commit
 
 AnySession = Session | scoped_session[Session]
 Sessions = (
@@ -52,7 +52,7 @@ Sessions = (
 
 
 class Notifier:
-    """Publishes what its sessions commit."""
+    """Publishes the notifications that its sessions commit."""
 
     def __init__(self, settings: Settings) -> None:
         """Prepare, without connecting.
@@ -101,7 +101,7 @@ class Notifier:
         return self._services.settings.database_schema
 
     def close(self) -> None:
-        """Publish what waits, and close the connections."""
+        """Publish waiting events, and close the connections."""
         self._background.flush()
         self._services.database.close()
 
@@ -142,7 +142,7 @@ class Notifier:
             self.publish_committed(session, pending)
 
     def publish_committed(self, session: Session, pending: "Pending") -> None:  # noqa: ARG002 - for tests, which read there
-        """Publish what a session has committed."""
+        """Publish the notifications that a session has committed."""
         publish = self._background.add if pending.beside_a_loop else self._publish
         publish(pending.places)
 

@@ -63,7 +63,7 @@ class End(NamedTuple):
     unread: int
     unseen: int
     previous_tag: str  # of the head before
-    last_id: int = 0  # of all notifications that ever were, in SQLite
+    last_id: int = 0  # the highest that was ever used, in SQLite
 
 
 def new_tag() -> str:

@@ -41,7 +41,7 @@ def replace_at_once(db: Connection, drafts: Sequence[Draft], now: datetime) -> l
     if muted or planned:
         return None
     updates = [
-        keyed.updated(draft, item, now) if (item := result.get(present.whose(draft))) else None for draft in drafts
+        keyed.updated(draft, item, now) if (item := result.get(present.user_key(draft))) else None for draft in drafts
     ]
     usual = [item for item in updates if item and _is_usual(item, now)]
     if len(usual) < len(drafts):

@@ -1,4 +1,4 @@
-"""Which nodes hold a user's streams, so that an event is posted to these alone.
+"""Which nodes hold a user's streams, so that an event is posted only to these.
 
 Nothing is lost, because of the order of steps on both sides:
 
@@ -11,7 +11,7 @@ that was marked as gone, reads the log after that commit too.
 
 Rows can also be wrong without a connect: lost, or marked as gone although the node still holds the stream. So
 
-- a row that is marked as gone counts for ``RECENT`` more, and a stream that is announced again later is read again;
+- a row that is marked as gone still counts for ``RECENT``, and a stream that is announced again later is read again;
 - a node counts as holding streams of every user unless it has a mark: a relay has found a row for each connection that
   the node announces, and has confirmed that in the last seconds. The mark is a row of the same table, so whatever loses
   the rows, such as a restored backup, loses the mark too;
@@ -37,7 +37,7 @@ connections = tables.Base.metadata.tables["shirase_connections"]
 RECENT = timedelta(seconds=10)  # for which a row counts after it was marked as gone
 LASTS = timedelta(seconds=3)  # for which a mark lasts after a relay has confirmed it
 NOBODY = ""  # the user of marks, since every user's id has a character
-MARK = "mark"  # the reason of marks, in place of that of an end
+MARK = "mark"  # the reason of marks, where ended connections have theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def mark(db: Connection, node: str, now: datetime) -> None:
 
 
 def confirm(db: Connection, node: str, now: datetime) -> bool:
-    """Let a node's mark last on; returns whether there was one."""
+    """Extend a node's mark; return whether there was one."""
     confirming = update(connections).where(connections.c.connection_id == _mark_of(node))
     return cast(CursorResult[Any], db.execute(confirming.values(ended_at=now + LASTS))).rowcount > 0
 

@@ -1,4 +1,4 @@
-"""Claims: what the relay does with a due delivery. It claims the row, sends it, and records the outcome.
+"""Claims: the relay claims the row of a due delivery, sends it, and records the outcome.
 
 Rows are locked in the order of their ids, here and in ``deliveries.cancel``, so that the two cannot deadlock.
 """
@@ -53,13 +53,13 @@ def is_due(db: Connection, channel: str, now: datetime) -> bool:
 def claim(
     db: Connection, channel: str, now: datetime, *, lease: timedelta, limit: int, window: timedelta = timedelta()
 ) -> list[Delivery]:
-    """Claim what is due on a channel, the earliest first, without what another relay is just claiming.
+    """Claim the due deliveries of a channel, the earliest first, except those that another relay is claiming.
 
     Args:
         db: a transaction that writes.
         channel: its name.
         now: the time.
-        lease: after which the rows are free again, in case that the relay dies.
+        lease: the time after which the rows are free again, if the relay dies.
         limit: rows, without those of ``window``.
         window: if it is not zero, of each user with a due row also claim what is due within this time, and bundle
             them. What was bundled before stays so, and is claimed as a whole. This needs a lock against other claims.
@@ -122,7 +122,7 @@ def _claim(db: Connection, free: Any, now: datetime, lease: timedelta) -> list[D
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What decides whether a claimed delivery is still to be sent."""
+    """The state that decides whether a claimed delivery is still to be sent."""
 
     notification: Notification
     is_allowed: bool  # by the user's preferences
@@ -164,7 +164,7 @@ def _quiet(row: Any) -> QuietHours | None:
 
 
 def finish(db: Connection, outcomes: Mapping[int, DeliveryOutcome], now: datetime) -> None:
-    """Record outcomes by delivery id, and release the rows. What was cancelled meanwhile stays so, unless it was sent.
+    """Record outcomes by delivery id, and release the rows. One cancelled meanwhile stays so, unless it was sent.
 
     Args:
         db: a transaction that writes.

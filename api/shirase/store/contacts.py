@@ -22,7 +22,7 @@ class Contact:
 
 
 def put(db: Connection, user_id: str, contact: Mapping[str, Any]) -> None:
-    """Store a contact, in the place of the present one."""
+    """Store a contact, replacing the present one."""
     upsert(db, contacts, {"user_id": user_id, **contact})
 
 

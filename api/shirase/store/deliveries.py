@@ -67,13 +67,13 @@ def _plan(dialect: str) -> Executable:
 
 
 def cancel(db: Connection, notification_ids: Collection[int], now: datetime, reason: str) -> None:
-    """Cancel what has not been sent of these notifications. One that is just being sent is not tried again."""
+    """Cancel pending deliveries of these notifications. A delivery that is being sent is not tried again."""
     if notification_ids:
         _cancel(db, among(db.dialect.name, deliveries.c.notification_id, notification_ids), now, reason)
 
 
 def cancel_disallowed(db: Connection, user_id: str, now: datetime) -> None:
-    """Cancel what has not been sent to a user and their preferences do not allow any more."""
+    """Cancel a user's pending deliveries that their preferences no longer allow."""
     query = (
         select(deliveries.c.id)
         .join_from(deliveries, notifications, notifications.c.id == deliveries.c.notification_id)
@@ -121,7 +121,7 @@ def retry(db: Connection, channel: str | None, now: datetime) -> int:
 
 
 def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:
-    """By channel: how many deliveries are pending, and since when the one that is due first is due.
+    """By channel: how many deliveries are pending, and since when the earliest has been due.
 
     It reads at most ``MOST_COUNTED`` rows, which bounds the cost after a long outage.
     """

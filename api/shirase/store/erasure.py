@@ -34,8 +34,8 @@ scheduled = tables.Base.metadata.tables["shirase_scheduled"]
 members = tables.Base.metadata.tables["shirase_topic_members"]
 keys = tables.Base.metadata.tables["shirase_idempotency_keys"]
 
-FIRST = (scheduled, members)  # what would make new rows
-LAST = (streams, erasures, connections)  # removed in one transaction with whatever has come meanwhile
+FIRST = (scheduled, members)  # these would make new rows
+LAST = (streams, erasures, connections)  # removed in one transaction, with rows added meanwhile
 
 
 def request(db: Connection, user_id: str, now: datetime) -> None:
@@ -91,7 +91,7 @@ def remove_all(db: Connection, user_id: str) -> None:
     for table, owned in removed_in_steps():
         remove(db, table, owned, user_id, None)
     # A closing must still reach every node, and an ended stream must not be recovered. So the rows of ended connections
-    # stay for as long as all do, as nobody's.
+    # stay for the usual time, without a user.
     nobody = {"user_id": "", "user_agent": "", "address": ""}
     ended = and_(connections.c.user_id == user_id, connections.c.ended_at.is_not(None))  # others have begun meanwhile
     db.execute(update(connections).where(ended).values(nobody))

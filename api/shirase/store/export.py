@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def tables_of_users() -> list[tuple[Table, Owned, int]]:
-    """What the export contains, in order: the table, its rule, and which of the rule's columns names the user."""
+    """The parts of an export, in order: the table, its rule, and which of the rule's columns names the user."""
     result = sorted((item for item in declared() if item[1].exported), key=lambda entry: entry[0].name)
     return [(table, owned, column) for table, owned in result for column in range(len(owned.by))]
 
@@ -25,7 +25,7 @@ def page(
 ) -> tuple[list[Row], tuple[Any, ...] | None]:
     """One page of a user's rows, and the position after which the next begins; ``None`` if this is the last.
 
-    A row that more than one column makes the user's is exported once.
+    A row that names the user in several columns is exported once.
     """
     order = [table.c[name] for name in _order(table, owned)]
     query = select(table).where(table.c[owned.by[column]] == user_id)

@@ -14,7 +14,7 @@ from shirase.fields import FIELDS, rfc3339
 from shirase.store import keyed, log, tables
 from shirase.store.advance import End, advance, new_tag
 from shirase.store.append import NEXT_ID
-from shirase.store.present import Whose, find, whose
+from shirase.store.present import UserKey, find, user_key
 from shirase.types import NOTIFICATION, PUBLISH, READ, Draft
 
 events = tables.Base.metadata.tables["shirase_events"]
@@ -24,7 +24,7 @@ Times = tuple[datetime, datetime | None]  # created, read
 Row = dict[str, Any]
 
 
-def store(db: Connection, drafts: Sequence[Draft], times: Mapping[Whose, Times], now: datetime) -> int:
+def store(db: Connection, drafts: Sequence[Draft], times: Mapping[UserKey, Times], now: datetime) -> int:
     """Store the drafts whose key the user does not have; returns their number.
 
     Their events are not published one by one but count as published: an open stream gets them with its next event.
@@ -37,22 +37,22 @@ def store(db: Connection, drafts: Sequence[Draft], times: Mapping[Whose, Times],
     """
     keyed.lock(db, sorted({draft.user_id for draft in drafts}))
     there = find(db, drafts, now).notifications
-    fresh = [draft for draft in drafts if whose(draft) not in there]
+    fresh = [draft for draft in drafts if user_key(draft) not in there]
     if not fresh:
         return 0
     numbered: dict[str, list[tuple[Draft, bool]]] = {}  # by user, in order, and whether each was read
     for draft in fresh:
-        numbered.setdefault(draft.user_id, []).append((draft, times[whose(draft)][1] is not None))
+        numbered.setdefault(draft.user_id, []).append((draft, times[user_key(draft)][1] is not None))
     tag = new_tag()
     ends = advance(db, [_step(user_id, own) for user_id, own in numbered.items()], tag)
     hidden = log.hidden(db, list(numbered), now)
-    ids = dict(zip(map(whose, fresh), _ids(db, len(fresh), ends), strict=True))
+    ids = dict(zip(map(user_key, fresh), _ids(db, len(fresh), ends), strict=True))
     rows: list[Row] = []
     entries: list[Row] = []
     for user_id, own in numbered.items():
         first = ends[user_id].head - _step(user_id, own)["events"] + 1
         rows += [_row(draft, ids, seq, times) for seq, (draft, _) in enumerate(own, first)]
-        places = [(ids[whose(draft)], is_read) for draft, is_read in own]
+        places = [(ids[user_key(draft)], is_read) for draft, is_read in own]
         entries += _entries(user_id, places, ends[user_id], hidden.get(user_id, (0, 0)), tag, now)
     db.execute(insert(notifications), rows)
     db.execute(insert(events), entries)
@@ -71,8 +71,8 @@ def _ids(db: Connection, count: int, ends: Mapping[str, End]) -> Iterable[int]:
     return range(first, first + count)
 
 
-def _row(draft: Draft, ids: Mapping[Whose, int], seq: int, times: Mapping[Whose, Times]) -> Row:
-    owner = whose(draft)
+def _row(draft: Draft, ids: Mapping[UserKey, int], seq: int, times: Mapping[UserKey, Times]) -> Row:
+    owner = user_key(draft)
     created_at, read_at = times[owner]
     return {
         "id": ids[owner],

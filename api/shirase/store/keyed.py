@@ -30,7 +30,7 @@ from shirase.store import announcements, deliveries, log, retention, tables
 from shirase.store.advance import IMPATIENCE, LAST_ID, NOW, appear
 from shirase.store.append import CONTENT, NEXT_ID, append_notifications, content_row
 from shirase.store.changes import Change, append_changes, with_count
-from shirase.store.present import Whose, find, whose
+from shirase.store.present import UserKey, find, user_key
 from shirase.store.sql import document, rows
 from shirase.store.tables import Moment
 from shirase.types import UPDATED, Draft, Event, Notification, Stored
@@ -71,13 +71,13 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
         result = find(db, [draft for draft in chosen.values() if draft.content.key], now)
         existing = result.notifications
         expired = _remove_expired(db, existing, now)
-        fresh = {number: draft for number, draft in chosen.items() if whose(draft) not in existing}
-        again = {number: (draft, existing[whose(draft)]) for number, draft in chosen.items() if number not in fresh}
+        fresh = {number: draft for number, draft in chosen.items() if user_key(draft) not in existing}
+        again = {number: (draft, existing[user_key(draft)]) for number, draft in chosen.items() if number not in fresh}
         if fresh:
             appended = append_notifications(db, list(fresh.values()), now)
             for (number, draft), event in zip(fresh.items(), appended, strict=True):
                 results[number] = _created(event, expired.pop(draft.user_id, ()))
-        for number in [number for number, (draft, _) in again.items() if whose(draft) in result.muted]:
+        for number in [number for number, (draft, _) in again.items() if user_key(draft) in result.muted]:
             del again[number]
             results[number] = _created(None)
         results |= _replace(db, again, seen, now, planned=result.planned)
@@ -117,11 +117,11 @@ def _rounds(drafts: Sequence[Draft]) -> Iterable[list[int]]:
     return [rounds[turn] for turn in sorted(rounds)]
 
 
-def _remove_expired(db: Connection, present: dict[Whose, Notification], now: datetime) -> dict[str, list[Event]]:
+def _remove_expired(db: Connection, present: dict[UserKey, Notification], now: datetime) -> dict[str, list[Event]]:
     """Remove expired notifications, from ``present`` too; returns the ``deleted`` events by user."""
     expired = {
-        whose: notification
-        for whose, notification in present.items()
+        owner: notification
+        for owner, notification in present.items()
         if notification.content.expires_at and notification.content.expires_at <= now
     }
     events: dict[str, list[Event]] = defaultdict(list)
@@ -130,8 +130,8 @@ def _remove_expired(db: Connection, present: dict[Whose, Notification], now: dat
             db, [(notification.id, notification.user_id) for notification in expired.values()], now
         ):
             events[event.user_id].append(event)
-        for whose in expired:
-            del present[whose]
+        for owner in expired:
+            del present[owner]
     return events
 
 

@@ -54,7 +54,7 @@ def count(db: Connection, node: str) -> int:
 
 
 def remove(db: Connection, node: str, hinted: Mapping[str, int]) -> None:
-    """Delete the rows of users whom the node has been sent a hint for, except those who missed events since."""
+    """Delete the rows of users for whom the node was sent a hint, except those who have missed events since."""
     values = [{"user_id": user_id, "times": times} for user_id, times in hinted.items()]
     source = rows(db.dialect.name, "hinted", {"user_id": UserId, "times": Integer()})
     db.execute(

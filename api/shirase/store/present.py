@@ -19,10 +19,10 @@ streams = tables.Base.metadata.tables["shirase_streams"]
 types = tables.Base.metadata.tables["shirase_types"]
 policies = tables.Base.metadata.tables["shirase_policies"]
 
-Whose = tuple[str, str]  # user and key
+UserKey = tuple[str, str]  # user and key
 
 
-def whose(draft: Draft) -> Whose:
+def user_key(draft: Draft) -> UserKey:
     """The user and the key."""
     return draft.user_id, draft.content.key or ""
 
@@ -30,9 +30,9 @@ def whose(draft: Draft) -> Whose:
 class Present(NamedTuple):
     """The present notifications of some drafts' keys."""
 
-    notifications: dict[Whose, Notification]  # whether expired or not
+    notifications: dict[UserKey, Notification]  # whether expired or not
     seen: dict[str, int]  # by user with one of these: the position of what is seen
-    muted: set[Whose]  # the drafts that their users have muted
+    muted: set[UserKey]  # the drafts that their users have muted
     planned: bool  # whether any of the drafts' types has a policy
 
 

@@ -37,8 +37,8 @@ def announced(
 ) -> Announced:
     """Record that a node holds these connections.
 
-    Streams must recover that the service ended, or that may have missed an event because they were not counted for
-    this node (``store/audience.py``): without a row, with a row of another node, or gone since before ``gone_before``.
+    A stream must recover if the service ended it, or if it may have missed an event because it was not counted for this
+    node (``store/audience.py``): it has no row, a row of another node, or is gone since before ``gone_before``.
     Rows that would not change are not written.
     """
     query = select(*(connections.c[name] for name in ("connection_id", "node", "reason", "ended_at")))

@@ -21,12 +21,12 @@ class TypeEntry:
     label: str
     description: str
     category: str | None
-    critical: bool  # nobody can switch it off
+    critical: bool  # no user can switch it off
     channels: tuple[Step, ...]  # the policy
 
 
 def put(db: Connection, entry: TypeEntry) -> None:
-    """Store an entry, in the place of the present one of its type. Notifications that exist keep their deliveries."""
+    """Store an entry, replacing the present one of its type. Existing notifications keep their deliveries."""
     columns = ("type", "label", "description", "category", "critical")
     upsert(db, types, {name: getattr(entry, name) for name in columns})  # another change of the same type waits here
     db.execute(delete(policies).where(policies.c.type == entry.type))
@@ -66,5 +66,5 @@ def entries(db: Connection) -> list[TypeEntry]:
 
 
 def critical(db: Connection) -> set[str]:
-    """The types that nobody can switch off."""
+    """The types that no user can switch off."""
     return set(db.scalars(select(types.c.type).where(types.c.critical)))

@@ -10,7 +10,7 @@ from shirase.store.tables import Base, BigId, Moment, Tag, UserId
 
 
 class WebhookRow(Base):
-    """An endpoint. One relay at a time sends to it: the one whose claim it has."""
+    """An endpoint. One relay at a time sends to it: the holder of its claim."""
 
     __tablename__ = "shirase_webhooks"
     owned = NOBODY

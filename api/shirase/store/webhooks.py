@@ -74,7 +74,7 @@ class Queued:
 def put(
     db: Connection, name: str, url: str, types: Sequence[str], secret: str | None, now: datetime, rotation: timedelta
 ) -> bool:
-    """Create an endpoint, or change it; whether it is new. A new secret signs beside the old one for ``rotation``."""
+    """Create or change an endpoint; return whether it is new. A new secret signs beside the old for ``rotation``."""
     changed: dict[str, Any] = {
         "url": url,
         "types": orjson.dumps(list(types)).decode(),
@@ -124,7 +124,7 @@ def _webhook(row: Any, now: datetime, waiting: int = 0) -> Webhook:
 
 
 def delete_named(db: Connection, name: str) -> int | None:
-    """Delete an endpoint; returns its number, of which the queue is still to be removed."""
+    """Delete an endpoint and return its number. The caller then removes its queue."""
     number: int | None = db.execute(
         delete(webhooks).where(webhooks.c.name == name).returning(webhooks.c.id)
     ).scalar_one_or_none()
@@ -138,7 +138,7 @@ def remove_queue(db: Connection, number: int, limit: int) -> int:
 
 
 def remove_orphans(db: Connection, before: datetime, limit: int) -> int:
-    """Delete what is queued for no endpoint, or for an event that was removed or is older than ``before``."""
+    """Delete queued rows without an endpoint or an event, or older than ``before``."""
     oldest = select(queue).order_by(queue.c.id).limit(limit).subquery()
     alive = exists().where(webhooks.c.id == oldest.c.webhook_id)
     kept = exists().where(
@@ -148,7 +148,7 @@ def remove_orphans(db: Connection, before: datetime, limit: int) -> int:
 
 
 def retry(db: Connection, name: str, now: datetime, *, skip: bool) -> bool:
-    """Have an endpoint tried now; with ``skip``, without the event that failed. False if there is none."""
+    """Have an endpoint tried now; with ``skip``, drop the event that failed. False if there is none."""
     again = update(webhooks).where(webhooks.c.name == name).values(next_at=now, **FRESH).returning(webhooks.c.id)
     number = db.execute(again).scalar_one_or_none()
     if number is None:
@@ -160,7 +160,7 @@ def retry(db: Connection, name: str, now: datetime, *, skip: bool) -> bool:
 
 
 def due(db: Connection, now: datetime) -> list[int]:
-    """Endpoints to which something can be sent now."""
+    """Endpoints with an event that can be sent now."""
     query = select(webhooks.c.id).where(_is_free(now), exists().where(queue.c.webhook_id == webhooks.c.id))
     return list(db.scalars(query.order_by(webhooks.c.next_at)))
 
@@ -174,7 +174,7 @@ def claim(db: Connection, number: int, now: datetime, lease: timedelta) -> tuple
 
 
 def keep(db: Connection, number: int, mark: str, sent: Collection[int], until: datetime) -> bool:
-    """Remove what was sent, and prolong the claim; false if it is lost."""
+    """Remove sent events, and prolong the claim; false if it is lost."""
     if sent:
         _delete(db, among(db.dialect.name, queue.c.id, sent))
     own = and_(webhooks.c.id == number, webhooks.c.claim == mark, webhooks.c.paused_at.is_(None))

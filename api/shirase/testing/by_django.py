@@ -1,4 +1,4 @@
-"""What a Django site's transactions commit, seen on Django's own connection.
+"""Notifications that a Django site's transactions commit, seen on Django's own connection.
 
 Under ``TestCase`` nothing is ever committed: there a block counts as committed when it was left, and the test's own
 blocks around it do not count.
@@ -22,21 +22,21 @@ from shirase.types import Draft, Event, Notification
 
 
 class Blocks:
-    """What was appended, and in which blocks of the site's."""
+    """The appended notifications, and the blocks that they were appended in."""
 
     def __init__(self) -> None:
-        # By their ids, which SQLite gives again after a rollback.
+        # By their ids, which SQLite reuses after a rollback.
         self._appended: dict[int, tuple[Notification, list[Any]]] = {}
 
     def append(self, drafts: list[Draft]) -> list[Notification | None]:
-        """Append as the site does, and remember the blocks that are open."""
+        """Append as the site does, and record the open blocks."""
         open_now = _open_blocks()
         appended = _APPEND(drafts)
         self._appended |= {notification.id: (notification, open_now) for notification in appended if notification}
         return appended
 
     def committed(self) -> list[Fields]:
-        """What is still there of the blocks that were left."""
+        """The rows that remain of finished blocks."""
         open_now = _open_blocks()
         left = [
             notification
@@ -51,7 +51,7 @@ class Blocks:
         return [as_fields(events.notification_fields(notification)) for notification in stored if notification]
 
     def remove(self) -> None:
-        """Leave no row behind; what a ``TestCase`` is about to roll back is left to it."""
+        """Leave no row behind, except those that a ``TestCase`` is about to roll back."""
         application = shirase()
         if not self._appended or connections[application.site.alias].in_atomic_block:
             return
@@ -78,7 +78,7 @@ def _open_blocks() -> list[Any]:
 
 @contextmanager
 def record() -> Iterator[Blocks]:
-    """Remember what the site appends, and publish nothing."""
+    """Record the site's notifications, and publish nothing."""
     blocks = Blocks()
     try:
         with (

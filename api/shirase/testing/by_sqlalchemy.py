@@ -1,4 +1,4 @@
-"""What a host's SQLAlchemy sessions commit, seen on the host's own connection, and removed at the end."""
+"""Notifications that a host's sessions commit, seen on the host's own connection, and removed at the end."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,20 +20,20 @@ CLEANING = 5.0  # seconds that the rows' locks may take
 
 
 class Sessions:
-    """Reads after each commit what is there: a savepoint of it may have been rolled back."""
+    """Reads the rows after each commit, since a savepoint of it may have been rolled back."""
 
     def __init__(self) -> None:
         self._committed: list[Fields] = []
         self._seen: dict[tuple[Engine, str | None], list[Event]] = {}
 
     def committed(self) -> list[Fields]:
-        """What is committed by now."""
+        """The rows that are committed by now."""
         return list(self._committed)
 
     def take(self, notifier: Notifier, session: Session, pending: Pending) -> None:
-        """In the place of a publish: at the end of a transaction that was committed."""
+        """Called instead of a publish, at the end of a committed transaction."""
         bind, schema = session.get_bind(), notifier.schema
-        if isinstance(bind, Connection):  # of a test that rolls all of it back: then it is not ours to remove
+        if isinstance(bind, Connection):  # a test's own, which rolls everything back: nothing is ours to remove
             self._read(bind, schema, pending)
             return
         with bind.connect() as connection:
@@ -64,7 +64,7 @@ class Sessions:
 
 @contextmanager
 def record() -> Iterator[Sessions]:
-    """Let every notifier hand over what it would publish."""
+    """Have every notifier hand over what it would publish."""
     sessions = Sessions()
 
     def take(notifier: Notifier, session: Session, pending: Pending) -> None:

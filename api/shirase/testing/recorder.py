@@ -1,4 +1,4 @@
-"""What was committed while a test ran."""
+"""The notifications committed during a test."""
 
 import sys
 from collections.abc import Iterator
@@ -36,10 +36,10 @@ class Recorder:
         return [sent for sent in self.sent if sent["user_id"] == str(user_id) and _has(sent, fields)]
 
     def assert_sent(self, user_id: Any, /, *, count: int | None = None, **fields: Any) -> Fields:
-        """Fail unless the user got a notification with these fields; returns the last one.
+        """Fail unless the user got a notification with these fields; return the last one.
 
         Args:
-            user_id: text, or whatever an id is made of by ``str``.
+            user_id: an id, or a value whose ``str`` is one.
             count: how many of them there must be; without it, any number but none.
             fields: of the notification, such as ``type`` or ``payload``.
         """
@@ -58,7 +58,7 @@ class Recorder:
             raise AssertionError(f"expected no notification, found {len(matching)}; sent: {self._summary()}")
 
     def clear(self) -> None:
-        """Pass over what was sent so far."""
+        """Forget the notifications sent so far."""
         self._passed_over += len(self.sent)
 
     def _summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Removing what a test has stored."""
+"""Removes the rows that a test has stored."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ notifications = TABLES["shirase_notifications"]
 
 
 def remove(db: Connection, appended: Iterable[Event]) -> None:
-    """Remove these, and what followed in the same logs: logs that began with them as a whole."""
+    """Remove these and all later rows of the same logs; a log that began with them goes as a whole."""
     firsts: dict[str, int] = {}
     for event in appended:
         firsts[event.user_id] = min(event.seq, firsts.get(event.user_id, event.seq))
@@ -27,7 +27,7 @@ def remove(db: Connection, appended: Iterable[Event]) -> None:
 
 
 def _cut(db: Connection, user_id: str, first: int) -> None:
-    """Put a log that was there before back to where it stood."""
+    """Reset an older log to its former end."""
     for table in (notifications, events):
         db.execute(delete(table).where(table.c.user_id == user_id, table.c.seq >= first))
     before = {

@@ -124,7 +124,7 @@ class _AtScrape(Collector):
             ),
             GaugeMetricFamily(
                 "shirase_announcement_waiting_users",
-                "Connected users for whom an announcement was not considered yet.",
+                "Connected users who have not considered an announcement yet.",
                 behind_users,
             ),
             GaugeMetricFamily(

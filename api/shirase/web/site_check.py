@@ -1,8 +1,8 @@
 """Which page a request comes from, by the headers that browsers send and pages cannot forge (WHATWG Fetch).
 
-A browser sends a user's cookies with whatever any page has it ask: with forms and pictures, and with WebSocket
-handshakes, which are GETs that carry nothing but their ``Origin``. Another subdomain or port of the same site is
-another page, too: it changes nothing unless its origin is listed.
+A browser sends a user's cookies with any request that any page causes: with forms and pictures, and with WebSocket
+handshakes, which are GETs whose only mark is their ``Origin``. Another subdomain or port of the same site is another
+page, too: it changes nothing unless its origin is listed.
 """
 
 from typing import Protocol
@@ -16,10 +16,10 @@ SIBLING = "same-site"
 
 
 class Headers(Protocol):
-    """Those of a request, whatever framework they are from."""
+    """The headers of a request, from any framework."""
 
     def get(self, name: str, /) -> str | None:
-        """One of them; how its name is spelled does not matter."""
+        """A header's value; its name is case-insensitive."""
 
 
 def require_own_page(headers: Headers, method: str, settings: Settings, *, is_hold: bool) -> None:
@@ -50,12 +50,12 @@ def require_own_page(headers: Headers, method: str, settings: Settings, *, is_ho
 def refuse_other_pages(headers: Headers, method: str, host: str, settings: Settings, *, is_hold: bool) -> None:
     """Let pass a request with an application's own sign-in, unless it comes from a page of another origin.
 
-    Browsers name the page's site, or in older ones its origin; what names neither is no browser.
+    Browsers name the page's site, or in older ones its origin; a request that names neither is not from a browser.
 
     Args:
         headers: those of the request.
         method: of the request.
-        host: what the request was sent to.
+        host: the host that the request was sent to.
         settings: the listed origins.
         is_hold: as above.
 

@@ -1,11 +1,11 @@
-"""What the site is about."""
+"""The site's own tables."""
 
 from django.conf import settings
 from django.db import models
 
 
 class Interview(models.Model):
-    """Who is to come for what."""
+    """An interview of a candidate."""
 
     candidate = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     title = models.CharField(max_length=200)

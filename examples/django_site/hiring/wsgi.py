@@ -1,4 +1,4 @@
-"""What gunicorn loads: ``gunicorn hiring.wsgi``."""
+"""The application for gunicorn: ``gunicorn hiring.wsgi``."""
 
 import os
 

@@ -13,8 +13,8 @@ export interface SteadyRows {
 }
 
 /**
- * The next rows of a list, of which none moves while it is `isSteady` by a pointer or the focus: what arrives waits, and
- * what goes leaves its place empty.
+ * The next rows of a list. None moves while the list is `isSteady` by a pointer or the focus: new notifications wait, and
+ * removed ones leave their place empty.
  *
  * @param previous what the list shows now.
  * @param notifications what the inbox has.

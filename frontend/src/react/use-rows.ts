@@ -9,7 +9,7 @@ const UNDO_FOR = 6_000; // milliseconds
 /** Where a row went, which is also the name of its label. */
 export type Removal = "archived" | "unarchived" | "removed";
 
-/** The rows of a list that does not move under the pointer or the focus, and of which removals can be undone. */
+/** The rows of a list that does not move under the pointer or the focus, and whose removals can be undone. */
 export interface Rows {
   readonly rows: readonly Row[];
   /** How many arrived and are not shown yet. */

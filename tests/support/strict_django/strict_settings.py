@@ -1,4 +1,4 @@
-"""The example site, where everybody has to sign in for everything, behind a prefix that a proxy takes off."""
+"""The example site, where every page requires a sign-in, behind a prefix that a proxy removes."""
 
 from hiring.settings import *  # noqa: F403
 from hiring.settings import MIDDLEWARE

@@ -7,7 +7,7 @@ from django.urls import include, path
 
 
 def home(_: HttpRequest) -> HttpResponse:
-    """A page for who has signed in."""
+    """A page for signed-in users."""
     return HttpResponse("home")
 
 

@@ -1,1 +1,1 @@
-"""Mail: what is due of a user in one window, in one mail."""
+"""Mail: deliveries to a user that are due within one window share a mail."""

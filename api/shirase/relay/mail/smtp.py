@@ -1,4 +1,4 @@
-"""The channel of mail: hands mails in by SMTP, many over one connection."""
+"""The channel of mail: sends mails by SMTP, many over one connection."""
 
 import logging
 import smtplib
@@ -19,12 +19,12 @@ from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-PERMANENT = 500  # the first status that means never
+PERMANENT = 500  # the first status of permanent refusals
 PATIENCE = 2  # connections that fail one after the other, before the rest of a batch waits
 
 
 class Mail:
-    """Sends what is due of a user in one mail."""
+    """Sends a user's due notifications in one mail."""
 
     name = EMAIL
     batch = 50

@@ -31,6 +31,6 @@ WORDS: Mapping[str, Words] = {
 
 
 def language(locale: str | None) -> str:
-    """The language of a locale, of those that there are words in."""
+    """The language of a locale, among those with translations."""
     code = (locale or "en").replace("_", "-").partition("-")[0].lower()
     return code if code in WORDS else "en"

@@ -1,4 +1,4 @@
-"""``shirase deliveries``: what is on its way to channels outside the inbox."""
+"""``shirase deliveries``: deliveries to channels outside the inbox."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -62,7 +62,7 @@ def list_webhooks(*, data_dir: Path, **service: Any) -> None:
 @DATA_DIR
 @one_line
 def delete_webhook(*, name: str, data_dir: Path, **service: Any) -> None:
-    """Delete an endpoint, and what it has not got."""
+    """Delete an endpoint and its queue."""
     with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
         client.delete_webhook(name)
 
@@ -75,7 +75,7 @@ def delete_webhook(*, name: str, data_dir: Path, **service: Any) -> None:
 @DATA_DIR
 @one_line
 def retry_webhook(*, name: str, skip: bool, data_dir: Path, **service: Any) -> None:
-    """Try an endpoint again now, also one that is paused."""
+    """Try an endpoint again now, even if it is paused."""
     with connect(load(data_dir), "shirase-webhook", tokens.ADMIN, **service) as client:
         click.echo(as_json(client.retry_webhook(name, skip=skip)))
 

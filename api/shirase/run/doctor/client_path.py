@@ -110,7 +110,7 @@ class ClientPath:
         if not there:
             raise Skipped("not checked: neither the handlers nor the database report their time")
         now = datetime.now(UTC)
-        off = [f"{whose} is {(at - now).total_seconds():+.0f} s off" for whose, at in there.items() if _far(at, now)]
+        off = [f"{clock} is {(at - now).total_seconds():+.0f} s off" for clock, at in there.items() if _far(at, now)]
         if off:
             raise Failed(
                 f"compared with this machine's clock, {' and '.join(off)}", "run `timedatectl set-ntp true` on each"

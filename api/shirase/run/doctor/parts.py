@@ -82,7 +82,7 @@ class Parts:
         except DatabaseUnavailable as exc:
             raise Failed(f"no answer: {_reason(exc.__cause__ or exc)}", "start it, or correct DATABASE_URL") from exc
         except DatabaseUnusable as exc:
-            raise Failed(str(exc), "dump it, and restore the dump into such a one") from exc
+            raise Failed(str(exc), "dump it, and restore the dump into a database with this encoding") from exc
         self._answers = True
         return f"{'SQLite' if dialect.name == 'sqlite' else 'PostgreSQL'} {release} answers"
 
@@ -234,7 +234,7 @@ def _require_one_node(urls: Sequence[str], setting: str) -> None:
 
 
 def _hosts(urls: Sequence[str]) -> list[str]:
-    """The hosts of which each address is a node."""
+    """The hosts whose every address is a node."""
     return [urlsplit(url).hostname or "" for url in urls if url.startswith(EVERY_ADDRESS)]
 
 

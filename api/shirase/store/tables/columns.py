@@ -1,4 +1,4 @@
-"""What the tables share: types of columns, partial indexes, and the declared fields of a notification."""
+"""Shared by the tables: types of columns, partial indexes, and the declared fields of a notification."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -55,7 +55,7 @@ def content_of(row: Any) -> Content:
 
 
 class Base(DeclarativeBase):
-    """What all tables share. Each declares ``owned``, from which the erasure and the export of a user follow."""
+    """The base of all tables. Each declares ``owned``, from which the erasure and the export of a user follow."""
 
     owned: ClassVar[Owned]
 

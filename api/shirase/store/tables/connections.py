@@ -33,7 +33,7 @@ class UsedTicketRow(Base):
 
 
 class ConnectionRow(Base):
-    """A held response, and after its end for a while still: one that ended must not be recovered.
+    """A held response. Its row outlives it for a while, so that an ended stream is not recovered.
 
     A row without a user is a mark: each connection of its node has a row (``store/audience.py``).
     """
@@ -43,7 +43,7 @@ class ConnectionRow(Base):
 
     connection_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
-    node: Mapped[str | None] = mapped_column(String(255))  # as the request named it, else as its statistics do
+    node: Mapped[str | None] = mapped_column(String(255))  # from the request, or else from the statistics
     opened_at: Mapped[datetime] = mapped_column(Moment)
     last_seen: Mapped[datetime] = mapped_column(Moment)  # written rarely, see ``registry.LEASE``
     expires_at: Mapped[datetime | None] = mapped_column(Moment)  # the token's end, and so the stream's

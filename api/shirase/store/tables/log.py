@@ -13,7 +13,7 @@ from shirase.store.tables.columns import Base, BigId, Moment, Tag, UserId, colum
 class StreamRow(Base):
     """A user's log: where it ends, and how many of the user's notifications are unread and unseen there.
 
-    Unseen is what is unread and above the position ``seen`` in the list. What is archived is neither.
+    Unseen notifications are unread and above the position ``seen`` in the list. Archived ones are neither.
     """
 
     __tablename__ = "shirase_streams"
@@ -119,5 +119,5 @@ class NotificationRow(Base):
             "expires_at",
             where="expires_at IS NOT NULL AND read_at IS NULL",
         ),
-        {"sqlite_autoincrement": True},  # an id is never given twice, also after the newest was deleted
+        {"sqlite_autoincrement": True},  # an id is never reused, even after the newest row was deleted
     )

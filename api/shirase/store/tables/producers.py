@@ -1,4 +1,4 @@
-"""What producers hand in besides single notifications: schedules, announcements, topics and idempotency keys."""
+"""Input of producers besides single notifications: schedules, announcements, topics and idempotency keys."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from shirase.store.tables.columns import Base, BigId, Moment, UserId, partial_in
 
 
 class IdempotencyKeyRow(Base):
-    """What a producer's key stands for: the request that used it, and the answer it got."""
+    """A producer's key, with the request that used it and its answer."""
 
     __tablename__ = "shirase_idempotency_keys"
     owned = Owned(by=("owner",), withheld=("fingerprint", "answer"))  # answers name others
@@ -25,7 +25,7 @@ class IdempotencyKeyRow(Base):
 
 
 class ScheduledRow(Base):
-    """A notification to create at a time to come."""
+    """A notification to create at a later time."""
 
     __tablename__ = "shirase_scheduled"
     owned = Owned(by=("user_id", "owner"), json=("draft",))
@@ -67,7 +67,7 @@ class AnnouncementRow(Base):
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
     spread_at: Mapped[datetime | None] = mapped_column(Moment)  # when everyone who was connected had it
     retracted_at: Mapped[datetime | None] = mapped_column(Moment)
-    # Those of its notifications that are not there any more, and how many of them were read.
+    # How many of its notifications were removed, and how many of those were read.
     gone: Mapped[int] = mapped_column(Integer, server_default="0")
     gone_read: Mapped[int] = mapped_column(Integer, server_default="0")
 
@@ -83,7 +83,7 @@ class AnnouncementRow(Base):
 class TopicMemberRow(Base):
     """A user's topic: by membership, by the claim of the user's token, or by both.
 
-    A row with neither remembers what a user took over who has left.
+    A row with neither records what a former member took over.
     """
 
     __tablename__ = "shirase_topic_members"

@@ -10,7 +10,7 @@ from shirase.store.tables.columns import Base, Moment, UserId
 
 
 class PushSubscriptionRow(Base):
-    """A browser that takes a user's push messages. Who knows the address and the keys can send to it."""
+    """A browser that receives a user's push messages. The address and the keys suffice to send to it."""
 
     __tablename__ = "shirase_push_subscriptions"
     owned = Owned(withheld=("endpoint", "p256dh", "auth"))

@@ -1,4 +1,4 @@
-"""The tables of what leaves the inbox: types and their policies, users' preferences and addresses, deliveries."""
+"""The tables for reach beyond the inbox: types and policies, preferences and contacts, deliveries."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ class TypeRow(Base):
     label: Mapped[str] = mapped_column(String(100))
     description: Mapped[str] = mapped_column(Text)
     category: Mapped[str | None] = mapped_column(String(50))
-    critical: Mapped[bool] = mapped_column(Boolean, server_default=false())  # nobody can switch it off
+    critical: Mapped[bool] = mapped_column(Boolean, server_default=false())  # no user can switch it off
 
 
 class PolicyRow(Base):
@@ -83,7 +83,7 @@ class DeliveryRow(Base):
     owned = Owned(order=("id",), withheld=("tag", "bundle"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    tag: Mapped[str] = mapped_column(Tag)  # random, since a restored database gives an id again
+    tag: Mapped[str] = mapped_column(Tag)  # random, since a restored database reuses ids
     user_id: Mapped[str] = mapped_column(UserId)
     notification_id: Mapped[int] = mapped_column(BigInteger)
     channel: Mapped[str] = mapped_column(String(16))

@@ -1,4 +1,4 @@
-"""What is recorded about users beside their logs."""
+"""Records about users besides their logs."""
 
 from datetime import datetime
 

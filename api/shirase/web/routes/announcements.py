@@ -44,8 +44,8 @@ blueprint = Blueprint("announcements", ROOT)
         problems=CREATING,
         rate=CREATES,
         description="The answer comes at once, whatever the number of users. It becomes a notification of each user who"
-        " is connected, connects, lists or counts; nobody else has one. Who first appears after it was made, or joins"
-        " the topic later, gets it only with `for_newcomers`.",
+        " is connected, connects, lists or counts; no other user has one. Users who first appear after it was made, or"
+        " join the topic later, get it only with `for_newcomers`.",
     )
 )
 def announce(caller: Identity, body: NewAnnouncement) -> Response:

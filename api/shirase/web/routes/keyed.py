@@ -43,7 +43,7 @@ def put_keyed(caller: Identity, body: NewKeyed, key: str) -> Response:
         query=RetractQuery,
         problems=(422,),
         rate=CREATES,
-        description="Without `user_id`, from everyone who has one. What is scheduled under the key is cancelled.",
+        description="Without `user_id`, from everyone who has one. Scheduled ones with the key are cancelled.",
     )
 )
 def retract_key(caller: Identity, query: RetractQuery, key: str) -> Response:  # noqa: ARG001 - the operation requires its scope

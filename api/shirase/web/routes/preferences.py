@@ -33,9 +33,9 @@ def get_preferences(caller: Identity) -> Response:
         problems=bodies.PROBLEMS,
         rate=CHANGES,
         description="Of the rules that match a notification, the one with the narrowest scope applies: its type, then"
-        " its category, then `*`. Without a matching rule a channel is on. What is off for `inbox` is not stored, and"
-        " goes nowhere else. A critical type cannot be switched off, and wider rules do not apply to it. Quiet hours"
-        " hold back push and mail, never the inbox.",
+        " its category, then `*`. Without a matching rule a channel is on. A notification that is off for `inbox` is"
+        " not stored, and goes nowhere else. A critical type cannot be switched off, and wider rules do not apply to"
+        " it. Quiet hours hold back push and mail, never the inbox.",
     )
 )
 def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
@@ -54,11 +54,11 @@ def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
         body=ContactInput,
         problems=bodies.PROBLEMS,
         rate=CREATES,
-        description="The language and the time zone are those of the mail. What is left out is removed.",
+        description="The language and the time zone are those of the mail. Omitted fields are removed.",
     )
 )
 def put_contact(caller: Identity, body: ContactInput, user_id: str) -> Response:  # noqa: ARG001 - the scope is what matters
-    """Store the contact, in the place of the present one."""
+    """Store the contact, replacing the present one."""
     contact = body.model_dump()
     with services().database.transaction() as db:
         contacts.put(db, check(UserOnly, {"user_id": user_id}).user_id, contact)

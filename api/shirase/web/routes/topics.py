@@ -23,7 +23,7 @@ blueprint = Blueprint("topics", "/api/topics")
         body=MemberChange,
         problems=bodies.PROBLEMS,
         rate=CREATES,
-        description="At most 10,000 users in all. Who joins gets what is announced from then on.",
+        description="At most 10,000 users in all. A new member gets what is announced from then on.",
     )
 )
 def change_members(caller: Identity, body: MemberChange, topic: str) -> Response:  # noqa: ARG001 - the scope is what matters
@@ -42,7 +42,7 @@ def change_members(caller: Identity, body: MemberChange, topic: str) -> Response
         {200: ("A page; `next_after` is the `after` of the next", MembersView)},
         query=MembersQuery,
         problems=(422,),
-        description="Whose token names the topic is not listed.",
+        description="Users who have the topic by their token alone are not listed.",
     )
 )
 def members(caller: Identity, query: MembersQuery, topic: str) -> Response:  # noqa: ARG001 - the scope is what matters
@@ -59,7 +59,7 @@ def members(caller: Identity, query: MembersQuery, topic: str) -> Response:  # n
         {204: ("It has no members any more", None)},
         problems=(422,),
         rate=CREATES,
-        description="What was announced stays where it is. Whose token names the topic keeps it.",
+        description="Notifications of earlier announcements stay. Users who have the topic by their token keep it.",
     )
 )
 def delete_topic(caller: Identity, topic: str) -> Response:  # noqa: ARG001 - the scope is what matters

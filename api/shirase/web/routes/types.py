@@ -47,7 +47,7 @@ def list_types(caller: Identity) -> Response:  # noqa: ARG001 - for anyone who i
     )
 )
 def put_type(caller: Identity, body: TypeInput, kind: str) -> Response:  # noqa: ARG001 - the scope is what matters
-    """Store an entry, in the place of the present one."""
+    """Store an entry, replacing the present one."""
     entry = body.entry(check_type(kind))
     with services().database.transaction() as db:
         type_catalogue.put(db, entry)

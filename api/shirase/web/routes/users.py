@@ -1,4 +1,4 @@
-"""What is stored about a user: its export and its erasure.
+"""Everything stored about a user: its export and its erasure.
 
 A user's id may contain slashes, so the paths with an ending come first: some frameworks take the first that matches.
 """

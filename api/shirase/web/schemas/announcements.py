@@ -22,9 +22,9 @@ class AnnouncementView(DeclaredFields):  # type: ignore[misc]
 
 
 class AnnouncementDetailView(AnnouncementView):
-    """The same, and whether it is still on its way to open streams."""
+    """An announcement, and how many connected users still lack it."""
 
-    waiting: Annotated[int, Field(description="Connected users for whom it was not considered yet.")]
+    waiting: Annotated[int, Field(description="Connected users who have not considered it yet.")]
 
 
 class AnnouncementsQuery(Query):

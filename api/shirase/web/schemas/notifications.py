@@ -10,14 +10,14 @@ from shirase.web.schemas.base import DeclaredFields, NotificationId, Query
 
 
 class SomeIds(Request):
-    """Which notifications."""
+    """The ids of notifications."""
 
-    longest = 64 * 1024  # to take apart what any user may send costs more than to read it
+    longest = 64 * 1024  # parsing costs more than reading, and any user may send this
 
     ids: Annotated[list[NotificationId], Field(min_length=1, max_length=1000)]
 
     def distinct(self) -> list[int]:
-        """Each of them once."""
+        """The ids without repeats."""
         return sorted(set(self.ids))
 
 
@@ -39,7 +39,7 @@ class NotificationView(DeclaredFields):  # type: ignore[misc]
 
 
 class MutedView(BaseModel):
-    """In the place of a notification that its user has muted: nothing was stored."""
+    """Replaces a notification that its user has muted: nothing was stored."""
 
     muted: Literal[True]
 
@@ -99,7 +99,7 @@ class UpdatedView(BaseModel):
 
 
 class BatchView(BaseModel):
-    """What a batch created, in its order."""
+    """The notifications that a batch created, in its order."""
 
     notifications: list[NotificationView | MutedView]
 
@@ -111,7 +111,7 @@ class BroadcastView(BaseModel):
 
 
 class RetractQuery(Query):
-    """Whose; everyone's without it."""
+    """The user; without it, every user."""
 
     user_id: UserIdField | None = None
 
@@ -131,7 +131,7 @@ class ScheduledView(BaseModel):
 
 
 class ScheduledNotificationView(DeclaredFields, ScheduledView):  # type: ignore[misc]
-    """What waits for its time, whole."""
+    """A notification that waits for its time, with its content."""
 
     user_id: Annotated[str | None, Field(description="Null for an announcement.")]
     topic: Annotated[str | None, Field(description="Of an announcement.")]
@@ -142,7 +142,7 @@ class ScheduledNotificationView(DeclaredFields, ScheduledView):  # type: ignore[
 
 
 class ScheduledListView(BaseModel):
-    """What a producer has scheduled."""
+    """A producer's scheduled notifications."""
 
     scheduled: list[ScheduledNotificationView]
     next_after: int | None
@@ -179,7 +179,7 @@ class WebhookStepView(BaseModel):
 
 
 class TraceView(BaseModel):
-    """What happened to a notification, without its content."""
+    """The history of a notification, without its content."""
 
     id: int
     user_id: str

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field."""
+    """The error of one field."""
 
     field: str
     message: str

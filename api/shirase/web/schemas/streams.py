@@ -9,14 +9,14 @@ from shirase.web.schemas.base import OpenQuery, Query
 
 
 class StreamQuery(OpenQuery):
-    """Where to begin. The header ``Last-Event-ID`` comes first; ``lastEventId`` is the polyfills' name for the same."""
+    """Where to begin. The header ``Last-Event-ID`` comes first; polyfills send it as ``lastEventId``."""
 
     last_event_id: Annotated[str, Field(max_length=1024)] | None = None
     lastEventId: Annotated[str, Field(max_length=1024)] | None = None  # noqa: N815 - as it is sent
 
     @property
     def cursor(self) -> str | None:
-        """The one that is there."""
+        """The cursor, by either name."""
         return self.last_event_id or self.lastEventId
 
     ticket: str | None = None
@@ -41,7 +41,7 @@ class PollEvent(BaseModel):
 
 
 class PollView(BaseModel):
-    """What happened after a cursor, and the cursor to ask with next."""
+    """The events after a cursor, and the cursor for the next request."""
 
     events: list[PollEvent]
     cursor: str
@@ -80,7 +80,7 @@ class TicketView(BaseModel):
 
 
 class ConnectionsQuery(Query):
-    """Whose streams."""
+    """The user whose streams to end."""
 
     user_id: UserIdField
 

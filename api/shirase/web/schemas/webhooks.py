@@ -28,7 +28,7 @@ class WebhookName(Request):
 
 
 class RetryQuery(Query):
-    """Whether the event that is refused is dropped."""
+    """Whether to drop the refused event."""
 
     skip: Literal["true", "false"] | None = None
 
