@@ -20,6 +20,7 @@ ENVIRONMENT = {"demo": "SHIRASE_DEMO", "push_key": "VAPID_PRIVATE_KEY"}
 LONGEST_README = 125  # lines
 LARGEST_PICTURE = 150_000  # bytes
 LONGEST_NAME = 60  # characters
+VARIABLE = re.compile(r'"([A-Z]+(?:_[A-Z0-9]+)+)"')
 TEST = re.compile(r"^\s*def (test_\w+)", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -35,21 +36,25 @@ PAGES = [
 
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs/settings.md").read_text()
-    names = [ENVIRONMENT.get(field.name, field.name.upper()) for field in fields(Settings) if field.name != "mail"]
-    assert [name for name in names if f"`{name}`" not in page] == []
+    names = {ENVIRONMENT.get(field.name, field.name.upper()) for field in fields(Settings) if field.name != "mail"}
+    for file in ("settings.py", "mail_settings.py", "vapid.py", "tls.py", "run/cli/webhooks.py"):
+        names |= set(VARIABLE.findall((ROOT / "api/shirase" / file).read_text()))
+    assert len(names) > 50
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 def test_every_command_is_documented_with_its_options() -> None:
     page = (ROOT / "docs/commands.md").read_text()
     assert [name for name in main.commands if f"`shirase {name}`](#" not in page] == []
+    assert [name for name, _ in commands(main) if name not in page] == []
     options = {
         option
-        for command in main.commands.values()
+        for _, command in commands(main)
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }
-    assert {option for option in options if option not in page} == set()
+    assert {option for option in options if option not in page} == {"--version"}
 
 
 def test_every_field_of_a_notification_is_documented() -> None:
@@ -58,8 +63,16 @@ def test_every_field_of_a_notification_is_documented() -> None:
 
 
 def test_readme_links_to_every_page_of_docs() -> None:
-    linked = {(ROOT / link.partition("#")[0]).resolve() for link in links(ROOT / "README.md")}
+    linked = linked_from(ROOT / "README.md")
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page not in linked] == []
+
+
+def test_readme_leads_to_every_page() -> None:
+    reached, unread = set(), {ROOT / "README.md"}
+    while unread:
+        reached |= unread
+        unread = {page for source in unread for page in linked_from(source) if page.suffix == ".md"} - reached
+    assert [page for page in PAGES if page not in reached] == []
 
 
 def test_readme_is_short() -> None:
@@ -92,6 +105,21 @@ def test_every_cited_file_exists(page: Path) -> None:
 def test_names_of_tests_are_short() -> None:
     names = [name for path in (ROOT / "tests").rglob("test_*.py") for name in TEST.findall(path.read_text())]
     assert [name for name in names if len(name) > LONGEST_NAME] == []
+
+
+def commands(group: click.Group, name: str = "shirase") -> Iterator[tuple[str, click.Command]]:
+    """A group and all commands in it, by their full names."""
+    yield name, group
+    for own_name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} {own_name}")
+        else:
+            yield f"{name} {own_name}", command
+
+
+def linked_from(page: Path) -> set[Path]:
+    """The files of the repository that a page links to."""
+    return {(page.parent / unquote(link).partition("#")[0]).resolve() for link in links(page) if link[0] != "#"}
 
 
 def links(page: Path) -> Iterator[str]:

@@ -85,7 +85,7 @@ def _fields(options: dict[str, Any]) -> Any:
 
 @click.command()
 @click.argument("key")
-@click.option("--user", "user_id", help="Whose; everyone's without it.")
+@click.option("--user", "user_id", help="The user; every user without it.")
 @TOKEN
 @URL
 @DATA_DIR
