@@ -28,6 +28,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from shirase.errors import FieldError, Invalid, SettingsError
+from shirase.fields import NAME
 from shirase.policies import Policy
 
 SETTING = "TYPE_CATALOGUE"
@@ -37,7 +38,6 @@ KINDS: Mapping[str, tuple[type, str]] = {
     "channels": (list, "an array"),
 }
 _POLICY: TypeAdapter[Any] = TypeAdapter(Policy)
-TYPE = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Catalogue:
 
 
 def _entry(where: str, name: str, table: Any) -> TypeEntry:
-    if not TYPE.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise SettingsError(SETTING, f"{where} is no type: 1 to 100 characters of A-Z, a-z, 0-9, . _ : and -")
     if not isinstance(table, dict):
         raise SettingsError(SETTING, f"{where} must be a table")

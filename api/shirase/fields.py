@@ -21,6 +21,9 @@ from shirase.plain import is_deeper
 
 MAX_PAYLOAD = 16 * 1024  # bytes of JSON
 MAX_PAYLOAD_DEPTH = 100
+MAX_NAME = 100  # characters of a type or topic
+NAME_LETTER = r"[A-Za-z0-9._:\-]"  # in types, topics and categories
+NAME = re.compile(rf"{NAME_LETTER}{{1,{MAX_NAME}}}")
 NO_CONTROL = {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
 NO_NUL = {"pattern": "^[^\\u0000]*$"}
 # Browsers read "\" as "/" and ignore tabs and line ends: "//host", "/\host" and "/<TAB>/host" would leave the site.
@@ -78,8 +81,8 @@ def _future(value: datetime) -> datetime:
 
 
 # The patterns in ``json_schema_extra`` document what the validators enforce.
-Type = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
-Topic = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:\-]+$")]
+Type = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=f"^{NAME_LETTER}+$")]
+Topic = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=f"^{NAME_LETTER}+$")]
 Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
@@ -91,7 +94,7 @@ Address = Annotated[
 
 Label = Annotated[str, Field(min_length=1, max_length=40, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Name = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
-Category = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9._:\-]+$")]
+Category = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=f"^{NAME_LETTER}+$")]
 Priority = Literal["low", "normal", "high"]
 Key = Annotated[
     str,

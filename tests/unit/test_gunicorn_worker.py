@@ -27,6 +27,6 @@ DIGEST = "9cbe1ceb4e90f796"  # with gunicorn 27.0.1
 
 
 def test_gunicorn_is_as_our_worker_expects_it() -> None:
-    """If it fails, compare these methods with the former release, adapt ``run/gunicorn_worker.py``, renew the digest."""
+    """If it fails, compare these methods with the former release, adapt ``run/gunicorn_worker.py``, renew this."""
     sources = "".join(map(inspect.getsource, RELIED_ON))
     assert hashlib.sha256(sources.encode()).hexdigest()[:16] == DIGEST

@@ -15,6 +15,7 @@ import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
 from shirase.errors import FieldError, Invalid, SettingsError, Unauthenticated
+from shirase.fields import NAME
 from shirase.keys import SHARED, Key, Keys, key_bytes, secrets
 from shirase.settings import ADMIN, WRITE, Settings, TokenSettings
 
@@ -25,7 +26,6 @@ LEEWAY = 10  # seconds by which the signer's clock may differ
 REMEMBERED = 256  # verified tokens, per process
 MAX_TOPICS = 200  # accepted from one token
 
-_TOPIC = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -167,7 +167,7 @@ def name_topics(user: object, names: Iterable[object] | str | None) -> object:
 
 def as_topics(names: Iterable[object]) -> frozenset[str]:
     """The valid topic names among these, at most ``MAX_TOPICS``. Others are ignored, since no topic can have them."""
-    valid = (name for name in names if isinstance(name, str) and _TOPIC.fullmatch(name))
+    valid = (name for name in names if isinstance(name, str) and NAME.fullmatch(name))
     return frozenset(islice(valid, MAX_TOPICS))
 
 

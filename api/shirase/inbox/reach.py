@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from shirase.fields import NO_NUL, Category, Type, no_nul
+from shirase.fields import MAX_NAME, NAME, NAME_LETTER, NO_NUL, Category, Type, no_nul
 from shirase.inbox.drafts import Request
 from shirase.policies import Policy
 from shirase.quiet_hours import QuietHours
@@ -41,7 +41,7 @@ def _email(value: str) -> str:
 
 
 def _scope(value: str) -> str:
-    if value != EVERYTHING and not re.fullmatch(r"[A-Za-z0-9._:\-]{1,100}", value):
+    if value != EVERYTHING and not NAME.fullmatch(value):
         raise ValueError('must be "*", a category or a type')
     return value
 
@@ -50,7 +50,7 @@ Timezone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_ti
 Clock = Annotated[str, StringConstraints(pattern=TIME)]
 Scope = Annotated[
     str,
-    Field(min_length=1, max_length=100, json_schema_extra={"pattern": r"^(\*|[A-Za-z0-9._:\-]+)$"}),
+    Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": rf"^(\*|{NAME_LETTER}+)$"}),
     AfterValidator(_scope),
 ]
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from shirase.access.tokens import MAX_USER_ID
-from shirase.fields import KEY, NO_CONTROL
+from shirase.fields import KEY, MAX_NAME, NAME_LETTER, NO_CONTROL
 from shirase.settings import Settings
-from shirase.types import LARGEST_ID
+from shirase.types import EVERYONE, LARGEST_ID
 from shirase.web.blueprint import Blueprint, Endpoint, with_braces
 from shirase.web.call import services
 from shirase.web.http import Response
@@ -38,11 +38,12 @@ A token identifies the caller: a JWT whose `sub` is the user's id. For developme
 
 In production your own backend signs it for the signed-in user, with the service's `JWT_SECRET` or a key of its own.
 """.strip()
+NAME_PARAMETER = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": f"^{NAME_LETTER}+$"}
 TEXT_PARAMETERS = {
-    "topic": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^(?!everyone$)[A-Za-z0-9._:-]+$"},
+    "topic": NAME_PARAMETER | {"pattern": f"^(?!{EVERYONE}$){NAME_LETTER}+$"},
     "key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY},
-    "kind": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
-    "name": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._:-]+$"},
+    "kind": NAME_PARAMETER,
+    "name": NAME_PARAMETER,
     "user_id": {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID, **NO_CONTROL},
 }
 

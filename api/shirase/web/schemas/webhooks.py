@@ -15,7 +15,7 @@ class NewWebhook(Request):
     longest = 64 * 1024
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
-    types: Annotated[list[Type], Field(max_length=100, description="Of which; all if the list is empty.")]
+    types: Annotated[list[Type], Field(max_length=100, description="The types to send; all if the list is empty.")]
     secret: Annotated[
         str | None, Field(max_length=100, description="`whsec_` and 24 to 64 random bytes in base64.")
     ] = None
