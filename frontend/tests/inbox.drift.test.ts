@@ -113,7 +113,8 @@ test.each([...Array.from({ length: SEEDS }, (_, seed) => seed), ...ONCE_FAILED])
     for (const { inbox } of inboxes) {
       for (let page = 0; page < STEPS && inbox.getSnapshot().hasMore; page += 1) await inbox.loadMore();
     }
-    const brief = (all: readonly Notification[]) => all.map((item) => [item.id, item.is_read, item.revision, item.count]);
+    const brief = (all: readonly Notification[]) =>
+      all.map((item) => [item.id, item.is_read, item.revision, item.count]);
     for (const { number, filter, inbox } of inboxes) {
       const { notifications, unreadCount, unseenCount, byCategory } = inbox.getSnapshot();
       const asked = Object.entries({ limit: 1000, ...filter }).map(([name, value]) => [name, String(value)]);

@@ -136,7 +136,8 @@ test("the unseen number stands in the title, whatever the page makes of it", asy
   unmount();
 });
 
-const toasts = () => [...document.querySelectorAll(".shirase-toast .shirase-title")].map((element) => element.textContent);
+const toasts = () =>
+  [...document.querySelectorAll(".shirase-toast .shirase-title")].map((element) => element.textContent);
 
 test("toasts show what arrives, three at a time, and not what was read elsewhere", async () => {
   const { server, happen } = await renderApp(<NotificationToasts />, { titles: ["Before"] });
