@@ -102,7 +102,7 @@ class Catalogue:
 
 def _entry(where: str, name: str, table: Any) -> TypeEntry:
     if not NAME.fullmatch(name):
-        raise SettingsError(SETTING, f"{where} is no type: 1 to 100 characters of A-Z, a-z, 0-9, . _ : and -")
+        raise SettingsError(SETTING, f"{where} is not a type: 1 to 100 characters of A-Z, a-z, 0-9, . _ : and -")
     if not isinstance(table, dict):
         raise SettingsError(SETTING, f"{where} must be a table")
     known = {each.name for each in fields(TypeEntry)}
@@ -130,7 +130,7 @@ def _compile(where: str, schema: Mapping[str, Any] | None) -> Callable[[Any], An
             dict(schema), handlers=dict.fromkeys(("http", "https", "ftp", "file", ""), _refuse), use_default=False
         )
     except (fastjsonschema.JsonSchemaDefinitionException, SettingsError, ValueError, re.error, TypeError) as exc:
-        raise SettingsError(SETTING, f"{where} is no JSON Schema: {exc}") from exc
+        raise SettingsError(SETTING, f"{where} is not a JSON Schema: {exc}") from exc
     return check
 
 

@@ -129,7 +129,7 @@ def _port(text: str) -> int | None:
     if not text:
         return None
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 2**16:
-        raise SettingsError(NAME, f"has a port that is no number from 1 to 65535; {_ESCAPES}")
+        raise SettingsError(NAME, f"has a port that is not a number from 1 to 65535; {_ESCAPES}")
     return int(text)
 
 

@@ -77,5 +77,5 @@ def _sender(environ: Mapping[str, str]) -> Address:
 def _directory(environ: Mapping[str, str]) -> Path | None:
     path = optional(environ, "MAIL_TEMPLATES")
     if path is not None and not Path(path).is_dir():
-        raise SettingsError("MAIL_TEMPLATES", f"is no directory: {path}")
+        raise SettingsError("MAIL_TEMPLATES", f"is not a directory: {path}")
     return Path(path) if path else None

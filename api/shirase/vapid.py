@@ -69,7 +69,7 @@ def generate() -> str:
 def _read(text: str) -> EllipticCurvePrivateKey:
     scalar = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if len(scalar) != SIZE:
-        raise ValueError("is no private key on P-256")
+        raise ValueError("is not a private key on P-256")
     return derive_private_key(int.from_bytes(scalar, "big"), SECP256R1())
 
 

@@ -15,7 +15,7 @@ from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery
 from shirase.variables import database_url, schema_name
 
-CHANNEL = click.option("--channel", help="Of this channel alone.")
+CHANNEL = click.option("--channel", help="Only this channel.")
 
 
 @click.group("deliveries")
@@ -26,7 +26,9 @@ def run_deliveries() -> None:
 @run_deliveries.command("list")
 @click.option("--state", type=click.Choice([PENDING, SENT, SKIPPED, CANCELLED, DEAD]), default=DEAD, show_default=True)
 @CHANNEL
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The latest so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many, the latest first."
+)
 @DATA_DIR
 @one_line
 def list_deliveries(*, state: str, channel: str | None, limit: int, data_dir: Path) -> None:

@@ -24,8 +24,10 @@ def _content(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--message", required=True),
             click.option("--payload", default="{}", show_default=True, help="A JSON object."),
             click.option("--key", help="Replace the user's present notification of this key."),
-            click.option("--fold", is_flag=True, help="With --key: count it to the present one while that is unread."),
-            click.option("--quiet", is_flag=True, help="With --key: leave the present one read, and where it is."),
+            click.option(
+                "--fold", is_flag=True, help="With --key: add to the count of the present one while it is unread."
+            ),
+            click.option("--quiet", is_flag=True, help="With --key: keep the present one read and in its place."),
             click.option("--url", "link", help="Where the notification leads: a path, or an http(s) address."),
             click.option("--icon", help="A picture, as an address of the same kinds."),
             click.option("--category", help="Such as orders."),
@@ -55,7 +57,7 @@ def send(*, send_at: datetime | None, data_dir: Path, service: str | None, token
 
 
 @click.command()
-@click.option("--topic", default="everyone", show_default=True, help="Everyone of this topic.")
+@click.option("--topic", default="everyone", show_default=True, help="The topic whose users get it.")
 @click.option("--for-newcomers", is_flag=True, help="Also for users who appear, or join the topic, later.")
 @_content
 @click.option("--wait", default=30.0, show_default=True, help="Seconds to show the progress; 0 shows none.")

@@ -31,7 +31,7 @@ ROUTE = click.option(
     "routes",
     multiple=True,
     metavar="/PREFIX/=HOST:PORT",
-    help="Pass what begins with this path to another application, such as a Django site.",
+    help="Pass requests below this path to another application, such as a Django site.",
 )
 INBOX = click.option(
     "--inbox",

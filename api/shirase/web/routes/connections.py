@@ -41,7 +41,7 @@ def status(caller: Identity) -> Response:
         {200: ("How many were ended", ClosedView)},
         query=ConnectionsQuery,
         problems=(422,),
-        description="Each gets `closing` with the reason `revoked`. A token that still holds opens a new one.",
+        description="Each gets `closing` with the reason `revoked`. A token that is still valid opens a new one.",
     )
 )
 def revoke(caller: Identity, query: ConnectionsQuery) -> Response:  # noqa: ARG001 - the operation requires its scope

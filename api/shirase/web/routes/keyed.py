@@ -25,7 +25,7 @@ blueprint = Blueprint("keyed", "/api/notifications/keys")
         problems=CREATING,
         rate=CREATES,
         description="A replaced one keeps its `id`, has the next `revision`, is unread again and at the top of the"
-        " list; with `quiet` it stays read, and where it is. Nothing is sent if nothing changes. With `fold` the"
+        " list; with `quiet` it stays read and in its place. Nothing is sent if nothing changes. With `fold` the"
         " `count` of an unread one goes up by one, and `actors` keeps the latest three.",
     )
 )

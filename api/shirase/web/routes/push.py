@@ -38,7 +38,7 @@ def push_key(caller: Identity) -> Response:  # noqa: ARG001 - any user may
         body=SubscriptionInput,
         problems=(404, *bodies.PROBLEMS),
         rate=CHANGES,
-        description="The body is `PushSubscription.toJSON()`. A user has at most 20; the oldest give way."
+        description="The body is `PushSubscription.toJSON()`. A user has at most 20; one more removes the oldest."
         " A browser that was another user's is the caller's from then on.",
     )
 )

@@ -21,7 +21,7 @@ blueprint = Blueprint("tickets")
         {201: ("Made", TicketView)},
         rate=TICKETS,
         description="Opens one stream or begins one long poll of the caller's as `?ticket=`, once, within `expires_in`"
-        " seconds, and nothing else. The stream ends when the token does that the ticket was made with.",
+        " seconds, and nothing else. The stream ends when the token that requested the ticket expires.",
     )
 )
 def create_ticket(caller: Identity) -> Response:

@@ -41,8 +41,8 @@ def export_user(caller: Identity, user_id: str) -> Response:  # noqa: ARG001 - t
             204: ("Nothing of the user is stored any more, also if nothing was", None),
         },
         problems=(422,),
-        description="Ends the user's streams and removes every row of theirs. Old cursors are reset."
-        " A token that still holds, or a new notification, begins the user anew: stop both before.",
+        description="Ends the user's streams and removes all their rows. Old cursors are reset."
+        " A valid token or a new notification begins the user anew: stop both before.",
     )
 )
 def erase_user(caller: Identity, user_id: str) -> Response:  # noqa: ARG001 - the operation requires its scope

@@ -27,8 +27,8 @@ class NotificationView(DeclaredFields):  # type: ignore[misc]
     id: int
     user_id: str
     position: Annotated[int, Field(description="Its place in the list, which begins with the highest.")]
-    revision: Annotated[int, Field(description="1, and one more at each change of content.")]
-    count: Annotated[int, Field(description="How many were folded into it.")]
+    revision: Annotated[int, Field(description="Begins at 1, and rises by one at each change of content.")]
+    count: Annotated[int, Field(description="The number of notifications folded into it.")]
     actors: Annotated[list[Actor], Field(description="The latest three actors, newest first.")]
     is_read: bool
     is_seen: bool
@@ -155,10 +155,10 @@ class DeliveryView(BaseModel):
     channel: str
     state: Literal["pending", "sent", "skipped", "cancelled", "dead"]
     attempts: int
-    reason: Annotated[str | None, Field(description="Of the latest failure, or of its end.")]
+    reason: Annotated[str | None, Field(description="The reason of the latest failure, or of its end.")]
     created_at: str
-    due_at: Annotated[str, Field(description="Of the next attempt, or the last.")]
-    tried_at: Annotated[str | None, Field(description="The first attempt.")]
+    due_at: Annotated[str, Field(description="The time of the next attempt, or of the last.")]
+    tried_at: Annotated[str | None, Field(description="The time of the first attempt.")]
     ended_at: str | None
 
 

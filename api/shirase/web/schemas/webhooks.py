@@ -40,15 +40,15 @@ class WebhookView(BaseModel):
     url: str
     types: list[str]
     state: Literal["active", "failing", "paused"]
-    waiting: Annotated[int, Field(description="Events in its queue; 10,000 stands for more too.")]
-    attempts: Annotated[int, Field(description="That failed since the last success.")]
-    reason: Annotated[str | None, Field(description="Of the latest failure.")]
+    waiting: Annotated[int, Field(description="Events in its queue, counted up to 10,000.")]
+    attempts: Annotated[int, Field(description="Failed attempts since the last success.")]
+    reason: Annotated[str | None, Field(description="The reason of the latest failure.")]
     created_at: str
     updated_at: str
     failing_since: str | None
     paused_at: str | None
     next_attempt_at: str | None
-    rotating_until: Annotated[str | None, Field(description="Until then the replaced secret signs too.")]
+    rotating_until: Annotated[str | None, Field(description="The replaced secret signs too until then.")]
 
 
 class WebhooksView(BaseModel):
