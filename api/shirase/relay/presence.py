@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -20,7 +19,8 @@ from shirase.errors import DatabaseUnavailable
 from shirase.proxy import grip
 from shirase.proxy.nodes import statistics_of
 from shirase.proxy.publisher import Publisher, hint
-from shirase.proxy.statistics import Report, Statistics
+from shirase.proxy.statistics import Statistics
+from shirase.relay.node_streams import NodeStreams
 from shirase.settings import Settings
 from shirase.store import audience, registry
 from shirase.store.audience import RECENT
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 LISTEN = 0.2  # seconds to wait for a message in a turn
 GATHER = 0.05  # seconds whose messages become one transaction
-BATCH = 2000  # connections in one statement
 TICK = 1.0  # seconds between two records of which nodes are received
 RETRY = 0.5  # seconds until a turn that the database interrupted is repeated
 LOST = 2.0  # seconds without a connection after which a node's streams count as gone, unless another relay has one
@@ -47,30 +46,6 @@ REMOVAL_BATCH = 5000  # rows removed at a time
 REVIVED = RECENT / 2  # after which a gone stream that is announced again must recover; half, as clocks differ
 
 
-@dataclass
-class _Node:
-    name: str
-    announced: dict[str, float] = field(default_factory=dict)  # connection id: valid until (time.monotonic)
-    arrived: set[str] = field(default_factory=set)  # not yet written
-    departed: set[str] = field(default_factory=set)  # not yet written
-    without_row: set[str] = field(default_factory=set)  # announced; handled when they are announced again
-    rereading: set[str] = field(default_factory=set)  # being recovered, without a row so far
-    instance: str = ""
-    doubted: bool = False  # it holds fewer connections than it has rows: compare at once
-    since: float | None = None  # time of the connection (time.monotonic)
-    lost_at: float = field(default_factory=time.monotonic)
-    compared_at: float = 0.0
-    later: set[str] = field(default_factory=set)  # to be read again in a later turn
-    complete: bool = False  # every announced connection has a row
-    incomplete_since: datetime = field(default_factory=lambda: datetime.now(UTC))
-    entered_until: datetime = field(default_factory=lambda: datetime.now(UTC))  # rows entered by then are checked
-
-    def doubt(self) -> None:
-        """Do not rely on the registry for this node until it has been compared."""
-        if self.complete:
-            self.complete, self.incomplete_since = False, datetime.now(UTC)
-
-
 class Presence:
     """One relay's view of all nodes, which it writes to the database."""
 
@@ -78,7 +53,7 @@ class Presence:
         self._database = database
         self._publisher = publisher
         self._settings = settings
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, NodeStreams] = {}
         self._patience = PATIENCE * TTL  # seconds after which an unrepeated announcement expires
         self._without_statistics = not settings.pushpin_stats_url
         self._lease = settings.sse_resync_interval + LEASE if self._without_statistics else LEASE
@@ -112,12 +87,12 @@ class Presence:
         for message in self._statistics.reports():
             if message.ttl:
                 self._patience = PATIENCE * message.ttl
-            _note(self._nodes[message.node], message, now + self._patience)
+            self._nodes[message.node].note(message, now + self._patience)
         # While messages are queued, a repetition may be among them.
         expires = now - self._ticked_at >= TICK and not self._statistics.is_behind
         for node in self._nodes.values():
             if expires:
-                _expire(node, now)
+                node.expire(now)
             self._enter(node)
             self._compare(node, now)
         self._tick(now)
@@ -126,7 +101,7 @@ class Presence:
     def _follow(self, names: Iterable[str]) -> None:
         """Begin to listen to these nodes."""
         names = [name for name in names if name not in self._nodes]
-        self._nodes |= {name: _Node(name) for name in names}
+        self._nodes |= {name: NodeStreams(name) for name in names}
         of_node = statistics_of(names, self._settings.grip_url, self._settings.pushpin_stats_url)
         for name, address in of_node.items():
             self._statistics.connect(name, address)
@@ -147,7 +122,7 @@ class Presence:
                 del self._nodes[node.name]
                 logger.info("%s: this node has ended", node.name)
 
-    def _notice(self, node: _Node, since: float | None, now: float) -> None:
+    def _notice(self, node: NodeStreams, since: float | None, now: float) -> None:
         """Discard everything known about a node when its connection was lost or restored."""
         if since == node.since:
             return
@@ -158,7 +133,7 @@ class Presence:
             logger.info("%s: statistics received", node.name)
         node.since, node.compared_at, self._ticked_at = since, now, 0.0
         node.doubt()
-        _reset(node)
+        node.reset()
 
     def _check_sessions(self, now: float) -> None:
         """Compare at once after a new session: the database may have crashed, and lost the latest rows."""
@@ -167,12 +142,12 @@ class Presence:
             for node in self._nodes.values():
                 node.doubted = node.doubted or self._has_repeated(node, now)
 
-    def _enter(self, node: _Node) -> None:
+    def _enter(self, node: NodeStreams) -> None:
         """Write the changes, with one statement for each kind."""
         node.arrived |= node.later
         node.later.clear()
         while node.arrived or node.departed:
-            arrived, departed = _some(node.arrived), _some(node.departed)
+            arrived, departed = node.unwritten()
             now = datetime.now(UTC)
             gone_before = (now if node.complete else node.incomplete_since) - REVIVED
             with self._database.transaction(durable=False) as db:
@@ -187,7 +162,7 @@ class Presence:
                 node.doubt()
             self._read_again(node, result.recovering)
 
-    def _read_again(self, node: _Node, connection_ids: Iterable[str]) -> None:
+    def _read_again(self, node: NodeStreams, connection_ids: Iterable[str]) -> None:
         """Have streams read again: an ended one receives its end, an unknown one is inserted."""
         waiting = sorted(connection_ids)
         some, others = waiting[:REREADS], waiting[REREADS:]
@@ -218,7 +193,7 @@ class Presence:
                 )
         self._ticked_at = now
 
-    def _give_up(self, db: Connection, node: _Node, timestamp: datetime) -> None:
+    def _give_up(self, db: Connection, node: NodeStreams, timestamp: datetime) -> None:
         """Mark a node's streams as gone, unless another relay receives its statistics."""
         _, reported_at = registry.node_checks(db).get(node.name, (timestamp, None))
         if reported_at is None or timestamp - reported_at > timedelta(seconds=LOST):
@@ -230,7 +205,7 @@ class Presence:
                     "%s: no relay receives its statistics, so its %d streams count as gone", node.name, count
                 )
 
-    def _check_entered(self, db: Connection, node: _Node, now: float, timestamp: datetime) -> None:
+    def _check_entered(self, db: Connection, node: NodeStreams, now: float, timestamp: datetime) -> None:
         """Connections that were entered ``GRACE`` ago and are not announced have left: no response arrived."""
         before = timestamp - timedelta(seconds=GRACE)
         if self._has_repeated(node, now):
@@ -238,7 +213,7 @@ class Presence:
             node.departed.update(set(entered) - node.announced.keys())
         node.entered_until = before
 
-    def _has_repeated(self, node: _Node, now: float) -> bool:
+    def _has_repeated(self, node: NodeStreams, now: float) -> bool:
         """Whether a node is received, and has had time to repeat everything."""
         return node.since is not None and now - node.since >= self._patience
 
@@ -246,7 +221,7 @@ class Presence:
         """Whether every node has had time to repeat everything, or to be received again."""
         return all(now - (node.since or node.lost_at) >= self._patience for node in self._nodes.values())
 
-    def _compare(self, node: _Node, now: float) -> None:
+    def _compare(self, node: NodeStreams, now: float) -> None:
         """Compare a node's announcements with its rows, once it has repeated everything."""
         settled = self._has_repeated(node, now)
         if not node.doubted and not (settled and now - node.compared_at >= COMPARE):
@@ -295,42 +270,3 @@ def run(settings: Settings, database: Database, stop: threading.Event) -> None:
             except DatabaseUnavailable as exc:
                 logger.warning("the registry is not updated: %s", exc)
                 stop.wait(RETRY)
-
-
-def _note(node: _Node, report: Report, until: float) -> None:
-    if report.instance != node.instance:  # a new process does not hold its predecessor's streams
-        former = set(node.announced)
-        _reset(node)
-        node.departed.update(former)
-        node.doubted = node.instance != ""
-        node.instance = report.instance
-    connection_id = report.connection_id
-    if not report.ttl:
-        node.announced.pop(connection_id, None)
-        node.arrived.discard(connection_id)
-        node.departed.add(connection_id)
-        return
-    if connection_id not in node.announced or connection_id in node.without_row:
-        node.arrived.add(connection_id)
-        node.departed.discard(connection_id)
-        node.without_row.discard(connection_id)
-    node.announced[connection_id] = until
-
-
-def _expire(node: _Node, now: float) -> None:
-    """Drop connections that were not announced again in time: the message of their end was lost."""
-    expired = [connection_id for connection_id, until in node.announced.items() if until < now]
-    for connection_id in expired:
-        del node.announced[connection_id]
-    node.departed.update(expired)
-
-
-def _reset(node: _Node) -> None:
-    node.doubted = False
-    node.announced.clear()
-    for waiting in (node.arrived, node.departed, node.without_row, node.rereading, node.later):
-        waiting.clear()
-
-
-def _some(waiting: set[str]) -> list[str]:
-    return sorted(waiting)[:BATCH]
