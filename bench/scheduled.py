@@ -67,11 +67,11 @@ def _lateness(design: Shirase, number: int) -> list[float]:
     deadline = (first - datetime.now(UTC)).total_seconds() + time.monotonic() + SPAN + LONGEST
     while True:
         with design.engine.connect() as db:
-            found = db.execute(PUBLISHED).all()
-        if len(found) == number:
-            return [_instant(at) - float(orjson.loads(payload)["due"]) for at, payload in found]
+            published = db.execute(PUBLISHED).all()
+        if len(published) == number:
+            return [_instant(at) - float(orjson.loads(payload)["due"]) for at, payload in published]
         if time.monotonic() > deadline:
-            raise Lost(f"{len(found)} of {number} scheduled notifications are published")
+            raise Lost(f"{len(published)} of {number} scheduled notifications are published")
         time.sleep(1)
 
 
