@@ -88,7 +88,7 @@ def test_a_node_that_stops_moves_its_streams_first(running: tuple[Service, str])
     stack, node = made.stack, made.stack.control_urls[0]
     devices = [made.browsers.open(url, stack.token(f"user-{n}")) for n in range(DEVICES)]
     for device in devices:
-        device.wait(lambda one: one.named("connected"))
+        device.wait(lambda seen: seen.named("connected"))
     held = open_at(made, node)
     assert 0 < held < DEVICES
     self_drain.drain(stack.proxies[0], node, stack.settings.pushpin_sig_key.encode(), OVER, lambda: False)
