@@ -24,8 +24,8 @@ class MailSettings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     timeout: float = 10.0  # seconds for a connect, and for each answer of the server
-    sender: Address = field(hash=False)  # of a class that cannot be hashed; what is cached by settings needs a hash
-    link_base: str  # the service's address, which the links of unsubscribing begin with
+    sender: Address = field(hash=False)  # it cannot be hashed, and caches by settings need a hash
+    link_base: str  # the service's address, with which unsubscribe links begin
     templates: Path | None = None  # a directory whose templates replace ours
     window: float = 60.0  # seconds: deliveries to the same user that are due within it share a mail
 

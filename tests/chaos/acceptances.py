@@ -119,14 +119,14 @@ def _compare(
     cancelled_by_reading: bool = True,
 ) -> None:
     arrived: dict[int, list[Acceptance]] = defaultdict(list)
-    for one in acceptances:
-        arrived[one.notification].append(one)
+    for acceptance in acceptances:
+        arrived[acceptance.notification].append(acceptance)
     verdict.accepted[channel] = len(acceptances)
     needless = set(refused) | (happened.read_from.keys() if cancelled_by_reading else set())
     wrong = [f"{number} was not read and did not arrive" for number in happened.created.keys() - arrived - needless]
     for number, several in sorted(arrived.items()):
-        if len({(one.what, one.id) for one in several}) > 1:
-            wrong.append(f"{number} arrived under several ids: {[one.id for one in several]}")
+        if len({(acceptance.what, acceptance.id) for acceptance in several}) > 1:
+            wrong.append(f"{number} arrived under several ids: {[acceptance.id for acceptance in several]}")
         for first, second in pairwise(several):
             verdict.repeated[channel] += 1
             why = _why_repeated(first, happened)
@@ -149,10 +149,10 @@ def _why_repeated(first: Acceptance, happened: Happened) -> str:
 def _compare_order(acceptances: Sequence[Acceptance], happened: Happened, verdict: Verdict) -> None:
     """A webhook gets the events of a user in the order of their log, in which ids of notifications ascend."""
     seen: dict[str, list[int]] = defaultdict(list)
-    for one in acceptances:
-        user = happened.created.get(one.notification, "")
-        if one.notification not in seen[user]:
-            seen[user].append(one.notification)
+    for acceptance in acceptances:
+        user = happened.created.get(acceptance.notification, "")
+        if acceptance.notification not in seen[user]:
+            seen[user].append(acceptance.notification)
     for user, numbers in seen.items():
         if numbers != sorted(numbers):
             verdict.wrong.append(f"webhook: the events of {user!r} arrived out of order")

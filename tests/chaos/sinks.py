@@ -67,7 +67,7 @@ class Scene:
         return self.service.stack
 
 
-def run(database: str, seconds: float, seed: int, say: Callable[[str], None]) -> Verdict:
+def run(database: str, seconds: float, seed: int, show: Callable[[str], None]) -> Verdict:
     """Half of the time the sinks fail alone; in the other half relays and handlers are killed too."""
     with (
         tempfile.TemporaryDirectory(prefix="shirase-sinks-", ignore_cleanup_errors=True) as directory,
@@ -82,7 +82,7 @@ def run(database: str, seconds: float, seed: int, say: Callable[[str], None]) ->
             thread.start()
         try:
             time.sleep(seconds / 2)
-            _kill_for(seconds / 2, scene, random.Random(seed), say)
+            _kill_for(seconds / 2, scene, random.Random(seed), show)
         finally:
             stop.set()
             for thread in threads:
@@ -193,12 +193,12 @@ def _until_done(scene: Scene, method: str, path: str, user: str, **options: Any)
     raise AssertionError(f"{method} {path} is not answered")
 
 
-def _kill_for(seconds: float, scene: Scene, chance: random.Random, say: Callable[[str], None]) -> None:
+def _kill_for(seconds: float, scene: Scene, chance: random.Random, show: Callable[[str], None]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(chance.uniform(*CALM))
         kill = chance.choice([_kill_relays, _kill_relays, _kill_relays, _kill_worker, _kill_handlers])
-        say(f"{kill.__name__[1:].replace('_', ' ')}: {kill(scene, chance)}")
+        show(f"{kill.__name__[1:].replace('_', ' ')}: {kill(scene, chance)}")
 
 
 def _kill_relays(scene: Scene, chance: random.Random) -> str:

@@ -351,12 +351,12 @@ def test_a_message_that_cannot_be_made_holds_up_no_other(
 ) -> None:
     """Nor is anything repeated that was sent in the same batch."""
     other = Browser.new(f"{server.url}/push/other")
-    for number, one in enumerate((browser, other)):
-        assert ask("PUT", "subscriptions", one.subscription, user=f"u{number}").status_code == 204
+    for number, each in enumerate((browser, other)):
+        assert ask("PUT", "subscriptions", each.subscription, user=f"u{number}").status_code == 204
     with database.transaction() as db:
         db.execute(text("UPDATE shirase_push_subscriptions SET p256dh = 'AAAA' WHERE user_id = 'u0'"))
     for number in range(2):
         create(f"u{number}")
     for _ in range(2):
         deliver()
-    assert [one.path for one in server.got] == ["/push/other"]
+    assert [request.path for request in server.got] == ["/push/other"]

@@ -492,7 +492,7 @@ def test_a_user_can_switch_webhooks_off(
     assert client.get("/api/notifications/unread-count", headers=headers).json == {"unread_count": 4}
 
 
-def test_a_trace_tells_of_each_webhook(
+def test_a_trace_lists_each_webhook(
     ask: Callable[..., TestResponse],
     endpoint: Sink,
     create: Callable[..., None],
@@ -517,7 +517,7 @@ def test_a_trace_tells_of_each_webhook(
     ]
     waiting = answer["webhooks"][2]
     assert (waiting["attempts"], waiting["reason"]) == (1, "status 500")
-    assert waiting["id"] in {one.headers["webhook-id"] for one in endpoint.got}
+    assert waiting["id"] in {post.headers["webhook-id"] for post in endpoint.got}
     shown = lines(answer)
     assert any(line.startswith("webhook a: created") and "accepted" in line for line in shown)
     assert any(line.startswith("webhook b: updated") and "status 500" in line for line in shown)
@@ -528,7 +528,7 @@ def test_what_was_accepted_is_recorded_after_an_outage(
 ) -> None:
     """While the database is unavailable for a moment, and also when the queue can then not be read any more."""
     create("1", "2")
-    keep, failures = webhooks.keep, iter([DatabaseUnavailable("away"), None, DatabaseUnavailable("away")])
+    keep, failures = webhooks.keep, iter([DatabaseUnavailable("down"), None, DatabaseUnavailable("down")])
 
     def failing(*arguments: Any) -> bool:
         if error := next(failures, None):

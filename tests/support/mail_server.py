@@ -111,9 +111,9 @@ class MailServer:
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
     ) -> AuthResult:
-        given = data.password.decode()
-        words = f"535 5.7.8 not the password: {given}" if self._quotes else None
-        is_right = given == self._password
+        password = data.password.decode()
+        words = f"535 5.7.8 not the password: {password}" if self._quotes else None
+        is_right = password == self._password
         return AuthResult(success=is_right, handled=False, message=None if is_right else words)
 
 

@@ -81,7 +81,7 @@ def _round(
 ) -> None:
     drafts = [Draft(f"user {number}", content()) for number in range(ROUND)]
     body, _ = notifications.create(
-        databases[0], publisher, drafts, answer=lambda all_: orjson.dumps([made(one).id for one in all_]).decode()
+        databases[0], publisher, drafts, answer=lambda all_: orjson.dumps([made(item).id for item in all_]).decode()
     )
     of_user = {number: draft.user_id for number, draft in zip(orjson.loads(body), drafts, strict=True)}
     read = chance.sample(sorted(of_user), k=int(ROUND * (1 - UNREAD)))
@@ -102,8 +102,8 @@ def _round(
 
     running = [threads.submit(reader, databases[n], read[n::READERS]) for n in range(READERS)]
     running += [threads.submit(deliver, databases[READERS + n], box) for n, box in enumerate(boxes)]
-    for one in running:
-        one.result()
+    for step in running:
+        step.result()
     _judge(databases[0], set(of_user), boxes, answered, result)
 
 

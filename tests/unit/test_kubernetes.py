@@ -291,15 +291,15 @@ def test_a_component_gives_a_secret_to_who_uses_it(tmp_path: Path, component: st
     above = os.path.relpath(KUBERNETES, tmp_path)
     overlay = {"resources": [f"{above}/base"], "components": [f"{above}/components/{component}"]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    file, parts = {"name": f"{key.upper()}_FILE", "value": f"/run/secrets/shirase/{key}"}, set()
+    file, users = {"name": f"{key.upper()}_FILE", "value": f"/run/secrets/shirase/{key}"}, set()
     for manifest in render(tmp_path):
         spec = manifest.get("spec", {}).get("template", {}).get("spec", {})
         (secrets,) = [volume["secret"] for volume in spec.get("volumes", []) if "secret" in volume] or [{"items": []}]
         is_used = any(file in container["env"] for container in spec.get("containers", []))
         assert ({"key": key, "path": key} in secrets["items"]) is is_used
         if is_used:
-            parts.add(manifest["metadata"]["labels"][PART])
-    assert parts == parts
+            users.add(manifest["metadata"]["labels"][PART])
+    assert users == parts
 
 
 def test_only_relays_reach_the_internet() -> None:

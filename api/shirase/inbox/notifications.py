@@ -221,8 +221,8 @@ def publish(
     results = Counter(unneeded=len(unneeded))
     for (_, covered), target, nodes in zip(items, targets, accepted, strict=True):
         results["failed" if not nodes else "accepted" if nodes == target else "partial"] += len(covered)
-        # What no node accepts stays in the outbox. One that some node may accept is noted for those that did not, so
-        # that events which wait for an unreachable node do not delay the rest.
+        # An event that no node accepts stays in the outbox. One that some node accepts is noted for the others, so that
+        # events which wait for an unreachable node do not delay the rest.
         if nodes or not target >= everywhere:
             sent += [Published(event, nodes, _tries(event, attempts)) for event in covered]
             behind += [(node, covered[0].user_id) for node in target - nodes]

@@ -103,7 +103,7 @@ def retry(database: Database, name: str, *, skip: bool) -> Webhook:
 def subscribed(webhook: Webhook, queued: Queued) -> Notification | None:
     """The notification to send to an endpoint for an event.
 
-    ``None`` if it is gone, of a type that the endpoint did not ask for, or not allowed by its user's preferences.
+    ``None`` if it is gone, its type is not subscribed, or its user's preferences do not allow it.
     """
     notification = queued.notification
     if notification is None or not queued.is_allowed:

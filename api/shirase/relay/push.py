@@ -62,24 +62,24 @@ class Push:
         for done in as_completed(sending):
             yield sending[done], done.result()
 
-    def _send(self, one: Subscription, item: Item) -> Outcome:
+    def _send(self, subscription: Subscription, item: Item) -> Outcome:
         try:
-            body, headers = messages.encrypt(self._key, one, item.notification)
-            answer = self._outbound().post(one.endpoint, body, headers)
+            body, headers = messages.encrypt(self._key, subscription, item.notification)
+            answer = self._outbound().post(subscription.endpoint, body, headers)
         except Unreachable as exc:
             return Failed(str(exc))
         except Exception:  # other messages are not affected
             logger.exception("web_push: a message cannot be made")
             return Failed("the message cannot be made")
         if answer.status in GONE:
-            self._forget(one)
+            self._forget(subscription)
             return Skipped("the browser has unsubscribed")
         return _outcome(answer)
 
-    def _forget(self, one: Subscription) -> None:
+    def _forget(self, subscription: Subscription) -> None:
         try:
             with self._database.transaction() as db:
-                push.remove(db, one.id)
+                push.remove(db, subscription.id)
         except DatabaseUnavailable as exc:  # the next message for it is refused too
             logger.warning("web_push: a subscription is kept: %s", exc)
 

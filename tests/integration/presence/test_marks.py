@@ -71,6 +71,23 @@ def test_a_node_is_marked_once_every_stream_has_a_row(
     run_until(lambda: counted_at(database, publisher) == {ports[0].url}, "a1")
 
 
+def test_a_single_node_is_marked_too(
+    settings: Settings, database: Database, voices: list[Voice], ports: list[ControlPort]
+) -> None:
+    chosen = replace(settings, grip_url=(ports[0].url,), pushpin_stats_url=(voices[0].address,))
+    publisher = Publisher(chosen)
+    enter_at(database, ports[0].url, "a1")
+    users = [USER, *(f"without-{number}" for number in range(audiences.MANY))]
+
+    def leaves_out_the_rest() -> bool:
+        voices[0].announce("a1")
+        return [user for user, nodes in audiences.of(database, publisher, users).items() if nodes] == [USER]
+
+    with Presence(chosen, database, publisher) as relay:
+        voices[0].wait_listener()
+        turn_until(leaves_out_the_rest, relay)
+
+
 def test_a_stream_that_may_have_missed_an_event_is_read_again(
     database: Database, ports: list[ControlPort], relay_of_both: tuple[Presence, Callable[..., None]]
 ) -> None:
