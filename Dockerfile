@@ -20,15 +20,15 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY deploy/build-requirements.txt deploy/requirements.txt ./deploy/
+# Every package by its hashes, the back ends that build some of them included (.ci/lock makes the lists).
+RUN python3 -m venv /opt/shirase \
+    && pip install --no-cache-dir --require-hashes --only-binary :all: -r deploy/build-requirements.txt \
+    && pip install --no-cache-dir --require-hashes --no-build-isolation -r deploy/requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY api ./api
 COPY migrations ./migrations
 COPY pushpin ./pushpin
-# Every package by its hashes, the back ends that build some of them included (.ci/lock makes the lists).
-RUN python3 -m venv /opt/shirase \
-    && pip install --no-cache-dir --require-hashes --only-binary :all: -r deploy/build-requirements.txt \
-    && pip install --no-cache-dir --require-hashes --no-build-isolation -r deploy/requirements.txt \
-    && pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM base AS node
 RUN apt-get update \

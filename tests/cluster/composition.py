@@ -115,6 +115,14 @@ class Composition:
         """What the engine reports of its container."""
         return run("docker", "inspect", "--format", template, self.container(service)).strip()
 
+    def stop(self, service: str) -> None:
+        """Stop it as ``docker compose stop`` does."""
+        run("docker", "stop", "--time", "30", self.container(service))
+
+    def start(self, service: str) -> None:
+        """Start it again."""
+        run("docker", "start", self.container(service))
+
     def kill(self, service: str) -> None:
         """End its first process as the kernel would, so that its restart policy applies."""
         pid = int(self.inspect(service, "{{.State.Pid}}"))

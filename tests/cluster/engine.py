@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -133,14 +134,20 @@ def build() -> dict[str, str]:
         NoEngine: if there is no base, or no package can be had.
     """
     base = os.environ.get("BASE_IMAGE") or _pulled("debian:12-slim") or _debian()
-    postgres = os.environ.get("POSTGRES_IMAGE") or _pulled("postgres:17-bookworm")
-    if not postgres:
-        postgres = "shirase-postgres:local"
-        _build("-f", str(IMAGES / "postgres.Dockerfile"), "-t", postgres, f"--build-arg=BASE={base}", str(IMAGES))
-    names = {"NODE_IMAGE": "shirase-node:cluster", "SHIRASE_IMAGE": "shirase:cluster", "POSTGRES_IMAGE": postgres}
-    _build(f"--build-arg=BASE={base}", "--target=node", "-t", names["NODE_IMAGE"], ".")
-    _build(f"--build-arg=BASE={base}", "-t", names["SHIRASE_IMAGE"], ".")
-    return names
+    names = {"NODE_IMAGE": "shirase-node:cluster", "SHIRASE_IMAGE": "shirase:cluster"}
+    with ThreadPoolExecutor(1) as beside:  # it waits for the network more than for a processor
+        postgres = beside.submit(_postgres, base)
+        _build(f"--build-arg=BASE={base}", "--target=node", "-t", names["NODE_IMAGE"], ".")
+        _build(f"--build-arg=BASE={base}", "-t", names["SHIRASE_IMAGE"], ".")
+        return {**names, "POSTGRES_IMAGE": postgres.result()}
+
+
+def _postgres(base: str) -> str:
+    if name := os.environ.get("POSTGRES_IMAGE") or _pulled("postgres:17-bookworm"):
+        return name
+    made = "shirase-postgres:local"
+    _build("-f", str(IMAGES / "postgres.Dockerfile"), "-t", made, f"--build-arg=BASE={base}", str(IMAGES))
+    return made
 
 
 def _build(*arguments: str) -> None:
