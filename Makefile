@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test check nextjs bench chaos churn attack cluster operator dist audit lint lock format clean
+.PHONY: help up test check nextjs bench chaos partitions churn attack cluster operator dist audit lint lock format clean
 
 PORT ?= 7999
 DATA_DIR ?= var
@@ -42,6 +42,10 @@ chaos: ## Break everything by a seeded schedule, then compare everything (SECOND
 	@.ci/install test
 	.venv/bin/python -m tests.chaos --seconds $(SECONDS)
 	.venv/bin/python -m tests.chaos.sinks --seconds $(SECONDS)
+
+partitions: ## Cut, slow and half-break the network between hosts, restart all, then compare (SECONDS=60, SEED; root)
+	@.ci/install test
+	.venv/bin/python -m tests.partitions --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 churn: ## Open and close streams at random, then compare who is connected (SECONDS=60 on each database)
 	@.ci/install test

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,10 @@ from sqlalchemy import select
 from shirase.access.tokens import WRITE
 from shirase.errors import DatabaseUnavailable
 from shirase.store.tables import ScheduledRow
-from tests.chaos.plan import Step, make_plan
+from tests.chaos.faults import planned
+from tests.chaos.plan import S, Step
 from tests.chaos.producers import GIVE_UP, Account, Producer
-from tests.chaos.scene import DEVICES, Scene, scene
+from tests.chaos.scene import DEVICES, Watched, scene
 from tests.chaos.verdict import (
     Row,
     Verdict,
@@ -103,15 +104,21 @@ def run(options: Options, report_step: Callable[[str], None]) -> Report:
         tempfile.TemporaryDirectory(prefix="shirase-chaos-", ignore_cleanup_errors=True) as directory,
         scene(options.database, Path(directory), options.users, options.nodes) as running,
     ):
-        write_and_break(running, report, report_step)
+        steps = planned(options.seed, options.seconds, options.database)
+        write_and_break(running, steps, report, report_step)
         compare(running, report)
         if not report.passed:
             report.failures.append(f"seed {options.seed}; the ends of the logs:\n{running.stack.logs()}")
     return report
 
 
-def write_and_break(running: Scene, report: Report, report_step: Callable[[str], None]) -> None:
-    """Execute the plan's steps one after the other while producers write."""
+def write_and_break(
+    running: S, steps: Iterable[Step[S]], report: Report, report_step: Callable[[str], None], bound: float = SETTLE
+) -> None:
+    """Execute the steps one after the other while producers write.
+
+    After each that silence follows, every device must be back, with everything, within ``bound`` seconds.
+    """
     options, write = report.options, threading.Event()
     write.set()
     producers = [Producer(running, f"{options.seed}/{n}", write, report.account) for n in range(PRODUCERS)]
@@ -119,13 +126,13 @@ def write_and_break(running: Scene, report: Report, report_step: Callable[[str],
         producer.start()
     chance, began = random.Random(options.seed), time.monotonic()
     try:
-        for step in make_plan(options.seed, options.seconds, options.database):
+        for step in steps:
             report.steps.append(f"{time.strftime('%H:%M:%S')} {time.monotonic() - began:6.1f} s: {step}")
             report_step(report.steps[-1])
             execute(step, running, chance, write)
             report.died.update(running.stack.restart_ended())
             if step.silence:
-                wait_complete(running, report, step.name)
+                wait_complete(running, report, step.name, bound)
                 write.set()
     finally:
         for producer in producers:
@@ -136,16 +143,16 @@ def write_and_break(running: Scene, report: Report, report_step: Callable[[str],
     running.stack.wait_ready()
     wait_until(lambda: nothing_scheduled(running), SETTLE, lambda: "what was scheduled is not sent")
     wait_until(lambda: not unspread(running, report.account), SETTLE, lambda: str(unspread(running, report.account)))
-    wait_complete(running, report, "the end")
+    wait_complete(running, report, "the end", bound)
 
 
-def nothing_scheduled(running: Scene) -> bool:
+def nothing_scheduled(running: Watched) -> bool:
     """Whether everything scheduled has been sent."""
     with running.service.database.autocommit() as db:
         return db.execute(select(ScheduledRow.id).limit(1)).first() is None
 
 
-def unspread(running: Scene, account: Account) -> dict[int, Any]:
+def unspread(running: Watched, account: Account) -> dict[int, Any]:
     """Each announcement that has not reached everyone by its own count, or is not deleted, and its state."""
     result = {}
     for number in sorted(account.announced):
@@ -158,7 +165,7 @@ def unspread(running: Scene, account: Account) -> dict[int, Any]:
     return result
 
 
-def execute(step: Step, running: Scene, chance: random.Random, write: threading.Event) -> None:
+def execute(step: Step[S], running: S, chance: random.Random, write: threading.Event) -> None:
     """Wait, break, let it last, repair. Silence begins while the parts are still broken."""
     time.sleep(step.calm)
     with ExitStack() as broken:
@@ -169,8 +176,8 @@ def execute(step: Step, running: Scene, chance: random.Random, write: threading.
             write.clear()
 
 
-def wait_complete(running: Scene, report: Report, after: str) -> None:
-    """Wait until every device has everything that is committed."""
+def wait_complete(running: Watched, report: Report, after: str, bound: float) -> None:
+    """Wait until every device is connected and has everything that is committed."""
     began = time.monotonic()
     logs: dict[str, list[Row]] = {}
 
@@ -181,17 +188,19 @@ def wait_complete(running: Scene, report: Report, after: str) -> None:
         except DatabaseUnavailable:
             return False
         return all(
-            is_complete(logs.get(user, []), device) for user in running.users for device in running.devices[user]
+            device.open and is_complete(logs.get(user, []), device)
+            for user in running.users
+            for device in running.devices[user]
         )
 
     try:
-        wait_until(complete, SETTLE, lambda: f"after {after}:\n{incomplete(logs, running.devices)}", CHECK)
+        wait_until(complete, bound, lambda: f"after {after}:\n{incomplete(logs, running.devices)}", CHECK)
     except AssertionError as exc:
         report.failures.append(str(exc))
     report.recoveries.append((time.monotonic() - began, after))
 
 
-def compare(running: Scene, report: Report) -> None:
+def compare(running: Watched, report: Report) -> None:
     """Compare everything with the log."""
     logs, devices = read_log(running.service.database), running.devices
     report.verdict = judge(logs, devices)
@@ -213,7 +222,7 @@ def compare(running: Scene, report: Report) -> None:
     compare_with_registry(running, report)
 
 
-def compare_with_registry(running: Scene, report: Report) -> None:
+def compare_with_registry(running: Watched, report: Report) -> None:
     """Compare the counted connections with the open ones."""
 
     def counted() -> list[int]:
@@ -232,7 +241,7 @@ def compare_with_registry(running: Scene, report: Report) -> None:
         report.failures.append(str(exc))
 
 
-def compare_with_rest(running: Scene, user: str, report: Report) -> None:
+def compare_with_rest(running: Watched, user: str, report: Report) -> None:
     """Compare what each device would show with the list and the count over REST."""
     stored: dict[int, tuple[bool, int]] = {}
     query: dict[str, int] = {"limit": PAGE}

@@ -4,26 +4,15 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from tests.chaos.plan import Fault, Kind, Step, make_plan
 from tests.chaos.scene import Scene
 from tests.support.forwarder import Forwarder, Mode
 
 HELD = 5.0  # seconds to wait for a publish, while producers write continuously
-
-Fault = Callable[[Scene, random.Random], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A fault and the part that it breaks; two faults of one part never overlap."""
-
-    part: str
-    fault: Fault
-    databases: tuple[str, ...] = ("sqlite", "postgresql")
 
 
 @contextmanager
@@ -106,7 +95,7 @@ def node_down(scene: Scene, random: random.Random) -> Iterator[None]:
     scene.stack.start_pushpin(node)
 
 
-def control_port(mode: Mode) -> Fault:
+def control_port(mode: Mode) -> Fault[Scene]:
     @contextmanager
     def fault(scene: Scene, random: random.Random) -> Iterator[None]:
         chosen = random.choice([scene.controls[:1], scene.controls[1:], scene.controls])
@@ -194,7 +183,7 @@ def devices_join(scene: Scene, random: random.Random) -> Iterator[None]:
 
 
 CONTROL_MODES = [Mode.REFUSE, Mode.CUT, Mode.HANG, Mode.FAIL, Mode.SLOW, Mode.LOSE_ANSWER]
-KINDS = [
+KINDS: list[Kind[Scene]] = [
     Kind("worker", worker_killed_between_commit_and_publish),
     Kind("worker", worker_killed),
     Kind("worker", workers_replaced),
@@ -207,13 +196,22 @@ KINDS = [
     Kind("origin", origin_unreachable),
     Kind("origin", origin_slow),
     Kind("origin", answers_of_the_origin_lost),
-    Kind("database", postgres_restarted, ("postgresql",)),
-    Kind("database", database_connections_cut, ("postgresql",)),
-    Kind("database", sqlite_locked, ("sqlite",)),
     Kind("devices", devices_stop_reading),
     Kind("devices", devices_lose_the_network),
     Kind("devices", devices_join),
 ]
+OF_SQLITE = [Kind("database", sqlite_locked)]
+OF_POSTGRESQL = [Kind("database", postgres_restarted), Kind("database", database_connections_cut)]
+LONG = Step(1.0, (Kind("origin", origin_unreachable),), 60.0, silence=True)  # once, in a long run
+LONG_RUN = 300.0  # seconds
+
+
+def planned(seed: int, seconds: float, database: str) -> list[Step[Scene]]:
+    """The schedule for one database."""
+    steps = make_plan(KINDS + (OF_SQLITE if database == "sqlite" else OF_POSTGRESQL), seed, seconds)
+    if seconds >= LONG_RUN:
+        steps.insert(len(steps) // 2, LONG)
+    return steps
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from shirase.access.tokens import WRITE
-from tests.chaos.scene import Scene
+from tests.chaos.scene import Watched
 from tests.support.service import draft
 
 PAUSE = 0.1  # seconds at most between two requests of a producer
@@ -41,7 +41,7 @@ class Account:
 class Producer(threading.Thread):
     """A producer that creates, and that marks and deletes on behalf of users."""
 
-    def __init__(self, scene: Scene, seed: str, write: threading.Event, account: Account) -> None:
+    def __init__(self, scene: Watched, seed: str, write: threading.Event, account: Account) -> None:
         super().__init__(name=f"producer {seed}", daemon=True)
         self._scene = scene
         self._random = random.Random(seed)
@@ -124,7 +124,7 @@ class Producer(threading.Thread):
         self._account.attempted += 1
         try:
             answer = self._http.post(
-                self._random.choice(self._scene.stack.urls) + "/api/notifications",
+                self._random.choice(self._scene.urls) + "/api/notifications",
                 json=body,
                 headers=headers | {"Authorization": f"Bearer {self._scene.stack.token('producer', WRITE)}"},
             )
@@ -164,7 +164,7 @@ class Producer(threading.Thread):
         headers = {"Authorization": f"Bearer {self._scene.stack.token(user, WRITE)}", **options.pop("headers", {})}
         end = time.monotonic() + GIVE_UP
         while time.monotonic() < end:
-            url = self._random.choice(self._scene.stack.urls)
+            url = self._random.choice(self._scene.urls)
             try:
                 answer = self._http.request(method, url + path, headers=headers, **options)
             except httpx.HTTPError as exc:

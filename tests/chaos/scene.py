@@ -21,23 +21,23 @@ WORKERS = 3
 ENV = {"SSE_KEEPALIVE_TIMEOUT": "5", "SSE_QUEUE_SIZE": "20", "PUBLISH_TIMEOUT": "1", "LOG_LEVEL": "WARNING"}
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Everything that a fault may break."""
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A running service, and the devices that listen to it."""
 
     service: Service
     browsers: Browsers
-    controls: list[Forwarder]  # in front of each node's control port
-    origin: Forwarder  # between the nodes and the handlers
-    database_line: Forwarder | None  # in front of PostgreSQL
-    postgres: Cluster | None
-    sqlite: Path | None
     users: list[str]
     devices: dict[str, list[Device]]
 
     @property
     def stack(self) -> Stack:
         return self.service.stack
+
+    @property
+    def urls(self) -> list[str]:
+        """Where producers send their requests."""
+        return self.stack.urls
 
     def open(self, user: str, node: int) -> Device:
         """Open another device of a user."""
@@ -47,6 +47,25 @@ class Scene:
 
     def all_devices(self) -> list[Device]:
         return [device for devices in self.devices.values() for device in devices]
+
+    def open_all(self, nodes: int) -> None:
+        """Open two devices per user, at different nodes, and wait for them."""
+        for number, user in enumerate(self.users):
+            for place in range(number, number + DEVICES):
+                self.open(user, place % nodes)
+        for device in self.all_devices():
+            device.wait(lambda one: one.named("connected"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene(Watched):
+    """Everything that a fault may break."""
+
+    controls: list[Forwarder]  # in front of each node's control port
+    origin: Forwarder  # between the nodes and the handlers
+    database_line: Forwarder | None  # in front of PostgreSQL
+    postgres: Cluster | None
+    sqlite: Path | None
 
 
 @contextmanager
@@ -79,14 +98,24 @@ def scene(kind: str, data_dir: Path, users: int, nodes: int) -> Iterator[Scene]:
             control.target_port = proxy.control_port
         running.enter_context(stack)
         of_stack = running.enter_context(service(stack, browsers))
-        names = [f"user {number}; 知" for number in range(users)]
-        made = Scene(of_stack, browsers, controls, origin, line, postgres, sqlite, names, {user: [] for user in names})
-        for number, user in enumerate(names):
-            for place in range(number, number + DEVICES):
-                made.open(user, place % nodes)
-        for device in made.all_devices():
-            device.wait(lambda seen: seen.named("connected"))
+        names = users_named(users)
+        made = Scene(
+            service=of_stack,
+            browsers=browsers,
+            users=names,
+            devices={user: [] for user in names},
+            controls=controls,
+            origin=origin,
+            database_line=line,
+            postgres=postgres,
+            sqlite=sqlite,
+        )
+        made.open_all(nodes)
         yield made
+
+
+def users_named(count: int) -> list[str]:
+    return [f"user {number}; 知" for number in range(count)]
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import pytest
 
 from shirase.run.processes import Child
 from tests.support.loop_thread import wait_until
-from tests.support.stack import READY_TIMEOUT, free_row
+from tests.support.parts import READY_TIMEOUT
+from tests.support.stack import free_row
 
 NAME = "handlers.test"
 SOON = 10.0  # far below the minute for which zurl caches a name

@@ -23,7 +23,8 @@ from shirase.run.node import SLACK, ProxyConfig, installed_version, run_director
 from shirase.run.processes import Child, family
 from shirase.run.readiness import PATH, wait_for_stream
 from tests.support.loop_thread import wait_until
-from tests.support.stack import READY_TIMEOUT, free_ports, free_row
+from tests.support.parts import READY_TIMEOUT
+from tests.support.stack import free_ports, free_row
 
 TOKEN = "not-for-the-log"
 HANDSHAKE = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA" * 11 + "=="}

@@ -82,6 +82,12 @@ class Cluster:
         log = str(self.directory / "log")
         self.run("pg_ctl", "-w", "-t", str(START_TIMEOUT), "-l", log, "-o", options, "start")
 
+    def trust(self, addresses: str) -> None:
+        """Let these other hosts connect."""
+        with (self.directory / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {addresses} trust\n")
+        self.run("pg_ctl", "reload")
+
     def stop(self, how: str = "immediate") -> None:
         if (self.directory / "data" / "postmaster.pid").exists():
             self.run("pg_ctl", "-w", "-m", how, "stop")

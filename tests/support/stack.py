@@ -5,26 +5,20 @@ import random
 import re
 import signal
 import socket
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from shutil import rmtree
-from types import TracebackType
 from typing import Self
 
-from shirase.access import tickets, tokens
-from shirase.access.tokens import Identity
 from shirase.run.node import SLACK, ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from shirase.run.processes import Child, family, gunicorn_command, relay_command
-from shirase.run.readiness import wait_for_stream
 from shirase.run.standby import Standby
-from shirase.run.supervisor import PROBED
-from shirase.settings import ProxySettings, Settings
+from shirase.settings import ProxySettings
+from tests.support.parts import READY_TIMEOUT, Parts
 
-READY_TIMEOUT = 30.0
 GRACE = 10.0
 # Below the range of ephemeral ports, so that a stopped part keeps its port. Each pytest-xdist worker has its own share,
 # so that no other takes a port between its choice and its use.
@@ -33,11 +27,8 @@ _SHARE = 12_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 PORTS = range(20_000 + _WORKER * _SHARE, 20_000 + (_WORKER + 1) * _SHARE)
 
 
-class Stack:
-    """Pushpin nodes, gunicorn and relays around a migrated database.
-
-    Use it as a context manager, and start processes in the main thread only (see ``Child.start``).
-    """
+class Stack(Parts):
+    """Pushpin nodes, gunicorn and relays around a migrated database."""
 
     def __init__(
         self,
@@ -104,12 +95,11 @@ class Stack:
             for node in range(nodes)
         ]
         self.urls = [f"http://127.0.0.1:{proxy.client_port}" for proxy in self.proxies]
-        self.url = self.urls[0]
         self.origin_url = f"http://{origin}"
         self.control_urls = [f"http://127.0.0.1:{proxy.control_port}" for proxy in self.proxies]
         metrics = data_dir / "metrics"
         metrics.mkdir(parents=True, exist_ok=True)
-        self.settings_env = {
+        settings_env = {
             "PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve()),
             "DATABASE_URL": database_url,
             "GRIP_URL": " ".join(self.control_urls),
@@ -119,11 +109,8 @@ class Stack:
             "SSE_MAX_CONNECTIONS_PER_USER": "1000",  # no limit, unless the test is about it
             **(env or {}),
         }
-        self.settings = Settings.from_env(self.settings_env)
+        super().__init__(data_dir, settings_env)
         self._running = ExitStack()
-        self.log_dir = data_dir / "log"
-        self.log_dir.mkdir(parents=True, exist_ok=True)
-        self._data_dir = data_dir.resolve()
         version = installed_version()
         self._pushpins = [
             self._child(f"pushpin-{node}", write_configuration(proxy, version), SLACK)
@@ -156,12 +143,6 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop everything."""
-        self.close()
-
     def close(self) -> None:
         """Stop everything, in any state."""
         with self._running as stopping:  # continues when one cannot be stopped
@@ -175,18 +156,8 @@ class Stack:
 
         One worker suffices to answer, and gunicorn starts them one after the other, with pauses.
         """
-        for url in urls or self.urls:
-            if not wait_for_stream(url, lambda: self.ticket("stack-ready", PROBED), READY_TIMEOUT, lambda: True):
-                raise TimeoutError(f"no stream through {url} in {READY_TIMEOUT} s\n{self.logs()}")
+        super().wait_ready(urls)
         self._wait_for_workers()
-
-    def token(self, user: str, scope: str = "") -> str:
-        """Sign a token."""
-        return tokens.mint(self.settings, user, scope=scope)
-
-    def ticket(self, user: str, lasting: int = 3600) -> str:
-        """Issue a ticket; its stream ends after ``lasting`` seconds."""
-        return tickets.issue(self.settings, Identity(user, expires_at=int(time.time()) + lasting))
 
     def start_pushpin(self, node: int = 0) -> None:
         """Start a node, without waiting until it serves."""
@@ -248,29 +219,9 @@ class Stack:
         """Kill a relay with SIGKILL."""
         self._relays[number].kill()
 
-    def restart_ended(self) -> list[str]:
-        """Restart the processes that ended, as a supervisor does, and return their names."""
-        ended = [child for child in self._children if child.exit_code() is not None]
-        for child in ended:
-            child.kill()  # processes that it left behind would keep its ports
-            self._start(child)
-        return [child.name for child in ended]
-
     @property
     def _children(self) -> list[Child]:
         return [*self._pushpins, self._gunicorn, *self._relays]
-
-    def logs(self) -> str:
-        """Return the end of every log, to explain a failure."""
-        return "\n".join(f"== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.log_dir.iterdir()))
-
-    def _child(self, name: str, command: list[str], slack: float = 0.0) -> Child:
-        environ = {**os.environ, **self.settings_env, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return Child(name, command, environ, mark=f"{self._data_dir}/{name}", slack=slack)
-
-    def _start(self, child: Child) -> None:
-        with (self.log_dir / f"{child.name}.log").open("ab") as log:
-            child.start(log)
 
     def _wait_for_workers(self, old: AbstractSet[int] = frozenset()) -> None:
         """Wait until all workers run, none of them old."""
