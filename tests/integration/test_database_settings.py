@@ -1,5 +1,7 @@
 """What an operator has set for the database, or for its role, does not change how the service works."""
 
+import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,7 +19,7 @@ from shirase.run.doctor.parts import Parts
 from shirase.store import log
 from shirase.store.database import Database
 from shirase.store.migrate import migrate
-from shirase.store.sessions import not_in_force
+from shirase.store.sessions import SERVER_KEEPALIVES, not_in_force
 from shirase.types import Draft
 from tests.support.content import content
 from tests.support.nowhere import NOWHERE
@@ -77,6 +79,18 @@ def test_writers_to_one_user_never_fail(spoilt: str) -> None:
             assert log.read_events(db, "all", head, head, 1, datetime.now(UTC))[0].created_at.tzinfo
             assert not_in_force(db, database.sessions.settings) == []
         assert head >= WRITERS * EACH
+
+
+def test_both_ends_of_a_session_notice_a_silent_network(postgres_url: str) -> None:
+    with closing(Database(postgres_url, timeout=4)) as database, database.autocommit() as db:
+        line = db.connection.dbapi_connection
+        assert isinstance(line, psycopg.Connection)
+        with socket.socket(fileno=os.dup(line.fileno())) as ours:
+            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 2
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4000
+        shown = [db.exec_driver_sql(f"SHOW {name}").scalar() for name in SERVER_KEEPALIVES]
+        assert shown == ["4", "4", "3"]
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

@@ -101,6 +101,9 @@ class Statistics:
         socket.setsockopt(zmq.RCVHWM, 0)  # queue without a limit here, because the node would drop messages
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENCE)
+        # Else a connect while packets are lost takes minutes, and a handshake 30 s.
+        socket.setsockopt(zmq.CONNECT_TIMEOUT, SILENCE)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, SILENCE)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, SLOWEST_RECONNECT)
         socket.setsockopt(zmq.IPV6, 1)

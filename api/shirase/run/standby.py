@@ -21,11 +21,11 @@ from typing import Self
 
 import uvloop
 
-from shirase.errors import SettingsError
 from shirase.inbox.streams import HOLDS_PATH, NEXT_PATH, PATH
 from shirase.keys import key_bytes
 from shirase.proxy import grip, sse
 from shirase.run import recoveries
+from shirase.run.origins import Origin
 from shirase.run.recoveries import Hold, Recoveries
 from shirase.settings import ProxySettings
 from shirase.web import cors, problems
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 20.0  # seconds that a handler may take: longer than any lock or statement that it waits for
 HOLDS_TIMEOUT = 2.0  # seconds for a request about many streams, each of which is then asked about alone
-CONNECT_TIMEOUT = 2.0  # seconds for a connect; a machine that has vanished does not refuse it
 PAGES_TIMEOUT = 25.0  # seconds for which the next page of a long replay is retried
 HEAD_TIMEOUT = 5.0  # seconds for Pushpin to send a request's head, which it has completely by then
 SENT_TIMEOUT = 20.0  # seconds for Pushpin to read a response
@@ -101,7 +100,7 @@ class Standby:
         Raises:
             SettingsError: if the origin has another form.
         """
-        self._origins = {prefix: _host_and_port(place) for prefix, place in {"/": origin, **(mounts or {})}.items()}
+        self._origins = {prefix: Origin(place) for prefix, place in {"/": origin, **(mounts or {})}.items()}
         self._settings = settings
         key = key_bytes(settings.pushpin_sig_key)
         self._added = [f"{grip.NODE}: {grip.name_node(key, node)}"] if node else []
@@ -232,16 +231,17 @@ class Standby:
 
     async def _pass_on(self, request: _Request, body: bytes = b"") -> bytes | None:
         writer = None
+        origin = self._origins[max(filter(request.target.startswith, self._origins), key=len, default="/")]
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                prefix = max(filter(request.target.startswith, self._origins), key=len, default="/")
-                async with asyncio.timeout(CONNECT_TIMEOUT):  # the name is looked up for every request
-                    reader, writer = await asyncio.open_connection(*self._origins[prefix])
+                reader, writer = await origin.connect()
                 lines = [line for line in request.head if not line.lower().startswith(_REPLACED)]
                 lines += self._added + ([f"Content-Length: {len(body)}"] if body else [])
                 writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body)
                 return await reader.read()
         except (OSError, TimeoutError):
+            if writer:
+                origin.failed(writer)
             return None
         finally:
             if writer:
@@ -279,13 +279,6 @@ class Standby:
 
     def _cors(self, request: _Request) -> dict[str, str]:
         return cors.headers(self._settings, request.header("origin"), request.method)
-
-
-def _host_and_port(place: str) -> tuple[str, int]:
-    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9a-f:]+\]):([0-9]{1,5})", place)
-    if match is None:
-        raise SettingsError("--origin", f"must be HOST:PORT, not {place!r}")
-    return match[1].strip("[]"), int(match[2])
 
 
 async def _discard_body(reader: asyncio.StreamReader) -> None:

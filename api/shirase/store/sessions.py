@@ -23,6 +23,9 @@ LONGEST_REST = 10.0  # seconds of idleness after which a pooled connection is ch
 RESTS_SINCE = "rests_since"
 BEHIND_POOLER = "behind_pooler"
 READ_ONLY = "read_only"
+# The server ends a session whose client it cannot reach. Else each cut of the network would leave some open, for hours,
+# and `max_connections` would be reached. Without effect on a socket of the same machine.
+SERVER_KEEPALIVES = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
 POOLS_STATEMENTS = "statement pooling mode"  # in PgBouncer's error for a BEGIN that it refuses
 NEEDS_TRANSACTIONS = "the pooler in front of the database does not allow transactions: set its pool_mode to transaction"
 
@@ -35,6 +38,8 @@ class Sessions:
         self._address = address
         self._timeout = timeout
         self.settings = session_settings(timeout, schema)
+        seconds = str(max(1, int(timeout)))
+        self._keepalives = dict(zip(SERVER_KEEPALIVES, (seconds, seconds, "3"), strict=True))
         local = "; ".join(f"SET LOCAL {name} TO '{value}'" for name, value in self.settings.items())
         self.begin_through_pooler = f"BEGIN ISOLATION LEVEL READ COMMITTED; {local}"
 
@@ -42,7 +47,11 @@ class Sessions:
         """The driver's arguments beside the address; parameters of the address take precedence."""
         defaults = {
             "connect_timeout": max(2, int(self._timeout)),  # whole seconds; libpq takes 2 at least
+            # A network that loses packets reports nothing: the kernel must ask, also while we wait for an answer.
             "tcp_user_timeout": int(self._timeout * 1000),
+            "keepalives_idle": max(1, int(self._timeout / 2)),
+            "keepalives_interval": 1,
+            "keepalives_count": max(1, int(self._timeout / 2)),
         }
         chosen = {name: value for name, value in defaults.items() if name not in self._address.url.query}
         return {**chosen, "client_encoding": "utf8", "autocommit": True}
@@ -57,9 +66,10 @@ class Sessions:
     def _set_up(self, connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
         # A pooler answers the handshake itself, with a process id that is not that of the server process.
         handshake_pid = connection.info.backend_pid
-        names = ", ".join("set_config(%s, %s, false)" for _ in self.settings)
+        settings = {**self.settings, **self._keepalives}
+        names = ", ".join("set_config(%s, %s, false)" for _ in settings)
         direct = "CASE WHEN pg_backend_pid() = %s AND NOT %s THEN ARRAY[" + names + "] END"
-        values = [part for setting in self.settings.items() for part in setting]
+        values = [part for setting in settings.items() for part in setting]
         row = connection.execute(f"SELECT {direct}", [handshake_pid, self._address.behind_pooler, *values]).fetchone()
         record.info[BEHIND_POOLER] = row is None or row[0] is None
         if record.info[BEHIND_POOLER]:
