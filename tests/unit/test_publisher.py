@@ -61,6 +61,20 @@ def test_a_hung_control_port_costs_bounded_time_then_nothing(port: ControlPort) 
     assert spared > 10  # each attempt at the hung port would have taken longer than the whole loop
 
 
+def test_no_publish_waits_for_a_node_that_is_tried_again(port: ControlPort) -> None:
+    port.behaviour = "fail"
+    under_test = Publisher(replace(SETTINGS, grip_url=(port.url,), publish_timeout=BOUND * 2))
+    for _ in range(FAILURES_UNTIL_SPARED):
+        assert under_test.publish([ITEM]) == [frozenset()]
+    port.behaviour = "hang"
+
+    def is_tried() -> bool:
+        assert under_test.publish([ITEM]) == [frozenset()]
+        return len(port.authorizations) > FAILURES_UNTIL_SPARED
+
+    wait_until(is_tried, BOUND, "it was not tried")  # a publish that waited for it would take longer than this
+
+
 def test_a_control_port_that_is_back_is_used_again(port: ControlPort) -> None:
     port.behaviour = "fail"
     under_test = publisher(port)

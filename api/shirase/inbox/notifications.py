@@ -215,7 +215,7 @@ def publish(
     items = events.to_items(database.name, needed)
     targets = [holding[covered[0].user_id] for _, covered in items]
     with metrics.PUBLISH_SECONDS.time():
-        accepted = publisher.publish([item for item, _ in items], targets)
+        accepted = publisher.publish([item for item, _ in items], targets, patient=way != PUBLISH)
     sent = [Published(event, frozenset(), _tries(event, attempts)) for event in unneeded]
     behind: list[tuple[str, str]] = []
     results = Counter(unneeded=len(unneeded))

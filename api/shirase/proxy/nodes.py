@@ -146,6 +146,10 @@ class Node:
         """Whether the node is in the pause after several failures."""
         return self._failures >= FAILURES_UNTIL_SPARED and time.monotonic() < self._spared_until
 
+    def is_on_trial(self) -> bool:
+        """Whether the next post tries the node again after several failures."""
+        return self._failures >= FAILURES_UNTIL_SPARED and not self.rests()
+
     def _failed(self, error: ControlError) -> None:
         self._failed_posts.inc()
         self._failures += 1

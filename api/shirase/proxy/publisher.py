@@ -43,8 +43,9 @@ def closing_items(connection_id: str, content: str) -> list[Item]:
 class Publisher:
     """Sends items to every node's control port, in bounded time, and never raises.
 
-    A node that failed several times in a row is spared: it gets no post for a moment, so that a hanging node does not
-    delay every create by its timeout. The database records what it missed, and the relay repairs it.
+    A node that failed several times in a row is spared: it gets no post for a moment, and then one that tries it, for
+    which only the relay waits. So a hanging node does not delay creates by its timeout. The database records what it
+    missed, and the relay repairs it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,12 +75,15 @@ class Publisher:
         """
         return _are_alike(self.nodes)
 
-    def publish(self, items: Sequence[Item], targets: Sequence[frozenset[str]] | None = None) -> list[frozenset[str]]:
+    def publish(
+        self, items: Sequence[Item], targets: Sequence[frozenset[str]] | None = None, *, patient: bool = False
+    ) -> list[frozenset[str]]:
         """Post items to the nodes side by side.
 
         Args:
             items: in the order in which each node gets them.
             targets: the names of the nodes for each item; by default all. Unknown names are ignored.
+            patient: wait for a node too that is tried again after several failures.
 
         Returns:
             The nodes that accepted each item. Accepted does not mean delivered (docs/pushpin.md, Publishing).
@@ -95,12 +99,16 @@ class Publisher:
             chosen = [n for n in range(len(items)) if targets is None or node.name in targets[n]]
             if chosen:
                 work.append(_Work(node, [parts[n] for n in chosen], chosen))
-        _side_by_side([partial(entry.run, deadline) for entry in work], deadline)
-        return _accepted(len(items), work)
+        awaited = [entry for entry in work if patient or not entry.node.is_on_trial()]
+        for entry in work:
+            if entry not in awaited:
+                threading.Thread(target=entry.run, args=[deadline], name="trial", daemon=True).start()
+        _side_by_side([partial(entry.run, deadline) for entry in awaited], deadline)
+        return _accepted(len(items), awaited)
 
     def publish_to(self, node: str, items: Sequence[Item]) -> bool:
-        """Send items to one node; returns whether it accepted all of them."""
-        return all(self.publish(items, [frozenset({node})] * len(items)))
+        """Send items to one node; returns whether it accepted all of them. Waits for a node that is tried again."""
+        return all(self.publish(items, [frozenset({node})] * len(items), patient=True))
 
     def is_spared(self) -> bool:
         """Whether all nodes are spared now."""
@@ -122,7 +130,7 @@ def _are_alike(names: tuple[str, ...]) -> bool:
     return all(are_local) or not any(are_local)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Work:
     """The posts for one node in one publish."""
 
