@@ -99,11 +99,18 @@ class Shirase(Design):
     keeps_log = True
 
     def __init__(
-        self, name: str, database_url: str, directory: Path, cluster: Cluster | None, workers: int = 2
+        self,
+        name: str,
+        database_url: str,
+        directory: Path,
+        cluster: Cluster | None,
+        workers: int = 2,
+        **options: Any,
     ) -> None:
+        """``options`` are of ``Stack``."""
         super().__init__(name)
         limits = {"SSE_MAX_CONNECTIONS_PER_USER": "10000", "RATE_LIMIT_CONNECTS": "off", "RATE_LIMIT_CREATES": "off"}
-        self.stack = Stack(database_url, directory, workers=workers, env=limits)
+        self.stack = Stack(database_url, directory, workers=workers, env=limits, **options)
         self._directory, self._cluster = directory, cluster
         self.address = self.producers = self.stack.url.removeprefix("http://")
         self.origin = self.stack.origin_url.removeprefix("http://")
@@ -148,7 +155,8 @@ class Shirase(Design):
     def parts(self) -> dict[str, list[int]]:
         root = self._directory.resolve()
         python = [pid for name in ("gunicorn", "relay-0") for pid in family(f"{root}/{name}")]
-        return {"python": python, "proxy": family(f"{root}/pushpin-0"), "database": server_pids(self._cluster)}
+        proxy = [pid for node in range(len(self.stack.proxies)) for pid in family(f"{root}/pushpin-{node}")]
+        return {"python": python, "proxy": proxy, "database": server_pids(self._cluster)}
 
     def processor_seconds(self) -> dict[str, float]:
         used = super().processor_seconds()
