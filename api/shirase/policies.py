@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 INBOX = "inbox"
-WEB_PUSH, EMAIL = "web_push", "email"
+WEB_PUSH, EMAIL, APPRISE = "web_push", "email", "apprise"
 WEBHOOK = "webhook"  # a channel of preferences alone: no policy names it
-CHANNELS = (WEB_PUSH, EMAIL)  # outside the inbox
+CHANNELS = (WEB_PUSH, EMAIL, APPRISE)  # outside the inbox
 CONNECTED, READ = "connected", "read"  # what makes a delivery unnecessary
 
 MOST_STEPS = 10
@@ -62,7 +62,7 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    channel: Literal["web_push", "email"]
+    channel: Literal["web_push", "email", "apprise"]
     after: Annotated[Delay, Field(description="After the create; at once without it.", validate_default=True)] = "0s"  # type: ignore[assignment]
     unless: Annotated[
         Literal["connected", "read"] | None,

@@ -1,7 +1,9 @@
 """The settings: read once from the environment, checked at the start, frozen afterwards."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ WRITE, ADMIN = "notifications:write", "notifications:admin"  # scopes
 MIN_KEY_BYTES = 32
 TOKEN_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")  # exactly one of them is set
 DEMO_KEY_PREFIX = "demo-"  # of the JWT_SECRET that `shirase up --demo` makes
+APPRISE_URL = re.compile(r"[a-z0-9]+://[^{}]*\{user_id\}[^{}]*")
 REJECT = "reject"  # a policy for streams beyond the limit
 PUSHPIN_STOCK_KEY = "changeme"  # from Debian's pushpin.conf, and so known to everyone
 
@@ -82,7 +85,10 @@ class Settings(TokenSettings):
     type_catalogue: Catalogue = field(default=NO_TYPES, repr=False)  # the types, and the schemas of their payloads
     mail: MailSettings | None = None  # None: no mail is sent
     push_key: PushKey | None = None  # VAPID_PRIVATE_KEY and VAPID_CONTACT; None: no Web Push
+    apprise: bool = False  # whether notifications go to users' addresses of Apprise
+    apprise_urls: tuple[str, ...] = field(default=(), repr=False)  # for every user, with {user_id} in each
     demo: bool = False
+    demo_mail: str | None = None  # the directory in which the demo's mail server keeps what it accepts
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, tokens: bool = True) -> "Settings":
@@ -130,7 +136,9 @@ class Settings(TokenSettings):
             type_catalogue=_catalogue(environ),
             mail=MailSettings.from_env(environ),
             push_key=PushKey.from_env(environ),
+            **_apprise(environ),
             demo=_demo(environ),
+            demo_mail=optional(environ, "SHIRASE_DEMO_MAIL"),
         )
 
 
@@ -171,6 +179,20 @@ def _demo(environ: Mapping[str, str]) -> bool:
             "JWT_SECRET", "is not the demo's own, and the demo signs a token for anyone: unset it, or leave --demo out"
         )
     return enabled
+
+
+def _apprise(environ: Mapping[str, str]) -> dict[str, Any]:
+    is_on = choice(environ, "APPRISE", "off", "on") == "on"
+    if is_on and find_spec("apprise") is None:
+        raise SettingsError("APPRISE", "needs a package that is not installed: pip install 'shirase[apprise]'")
+    urls = tuple((variables.secret(environ, "APPRISE_URLS") or "").split())
+    if urls and not is_on:
+        raise SettingsError("APPRISE_URLS", "is set, but APPRISE is off")
+    if not all(APPRISE_URL.fullmatch(url) for url in urls):
+        raise SettingsError(
+            "APPRISE_URLS", "must have {user_id} in each address, as in ntfys://ntfy.example.com/{user_id}"
+        )
+    return {"apprise": is_on, "apprise_urls": urls}
 
 
 def _keepalive(environ: Mapping[str, str]) -> int:

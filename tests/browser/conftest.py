@@ -1,5 +1,6 @@
 """A real Chromium with a real stack."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -8,12 +9,14 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from shirase.run import demo_mail
+from shirase.run.processes import Child
 from shirase.settings import DEMO_KEY_PREFIX
 from shirase.store.migrate import migrate
 from tests.browser.client_page import BUILT, EMPTY_PAGE
 from tests.browser.demo_page import DemoPage
 from tests.browser.host import serve
-from tests.support.stack import Stack
+from tests.support.stack import Stack, free_ports
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("background-networking", "component-update", "gpu", "quic", "sync")
@@ -43,7 +46,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[S
     directory = tmp_path_factory.mktemp("demo")
     database_url = f"sqlite:///{directory / 'shirase.db'}"
     migrate(database_url)
+    [port] = free_ports(1)
     env = {
+        **demo_mail.environment({}, port, directory / "mail", "http://127.0.0.1"),
         "SHIRASE_DEMO": "on",
         "JWT_SECRET": DEMO_KEY_PREFIX + "j" * 32,
         "SSE_KEEPALIVE_TIMEOUT": "1",
@@ -51,8 +56,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[S
         "CORS_ORIGINS": elsewhere,
         "SSE_MAX_CONNECTIONS_PER_USER": "5",
     }
-    with Stack(database_url, directory, env=env) as stack:
-        yield stack
+    server = Child("mail", demo_mail.command(port, directory / "mail"), os.environ, f"{directory}/mail")
+    server.start()
+    try:
+        with Stack(database_url, directory, env=env) as stack:
+            yield stack
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="session")

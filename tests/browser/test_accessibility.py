@@ -19,6 +19,10 @@ FIND = """async () => {
     return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
         .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`);
 }"""
+FIND_IN_PREFERENCES = """async () => {
+    const { violations } = await axe.run(".shirase-preferences");
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`);
+}"""
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -42,6 +46,9 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(seen: DemoPage, tmp_pa
         expect(seen.item(ben, title)).to_be_visible()
     seen.button(aiko, "Mark read: First").click()
     expect(seen.button(aiko, "Mark read: First")).to_have_count(0)
+    seen.button(ben, "Preferences").click()
+    expect(seen.panel(ben).get_by_role("checkbox", name="Builds: Email")).to_be_checked()
+    assert seen.page.evaluate(FIND_IN_PREFERENCES) == []
     for name, size in (("phone", PHONE), ("desk", DESK)):
         seen.page.set_viewport_size(size)  # type: ignore[arg-type]
         check(seen.page)

@@ -5,11 +5,14 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, expect
 
+from shirase.client.client import Client
 from tests.browser.client_page import go_to_empty_page
 from tests.browser.common_clients import FRONTEND
 from tests.browser.demo_page import create
+from tests.support.loop_thread import wait_until
 from tests.support.stack import Stack
 
+BOUND = 15.0
 BUILD = 'import { elements } from "./bundle.js"; process.stdout.write(await elements());'
 PAGE = """user => {
     window.received = [];
@@ -18,8 +21,13 @@ PAGE = """user => {
     }
     document.head.innerHTML += "<style>button, h2, h3, ul { all: unset; color: red }</style>";
     document.body.innerHTML = `<shirase-bell token-url="/my-token"></shirase-bell>
-        <shirase-list user="${user}" token-url="/my-token"></shirase-list>`;
+        <shirase-list user="${user}" token-url="/my-token" mute></shirase-list>`;
 }"""
+
+
+def rules_of(stack: Stack, user: str) -> list[tuple[str, str, bool]]:
+    with Client(stack.url, stack.token(user)) as client:
+        return [(rule["scope"], rule["channel"], rule["enabled"]) for rule in client.preferences()["rules"]]
 
 
 def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, user: str, tmp_path: Path) -> None:
@@ -41,6 +49,7 @@ def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, us
     dialog.get_by_role("button", name="Sign in").click()
     page.locator("shirase-bell").evaluate("(bell, user) => bell.setAttribute('user', user)", user)
     expect(dialog.get_by_role("button", name="Second", exact=True)).to_be_visible()
+    expect(dialog.get_by_role("button", name="Mute this kind")).to_have_count(0)
     dialog.get_by_role("button", name="Mark read: First").press("Enter")
     expect(page.locator("shirase-bell .shirase-badge")).to_have_text("1")
     expect(dialog.get_by_role("button", name="Mark unread: First")).to_be_focused()
@@ -57,5 +66,7 @@ def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, us
         ["select", "Second"],
         ["toggle", {"open": False}],
     ]
+    listed.get_by_role("button", name="Mute this kind: First").click()
+    wait_until(lambda: rules_of(demo, user) == [("test", "inbox", False)], BOUND, "the list's button muted nothing")
     page.locator("shirase-list").evaluate("list => list.remove()")
     page.locator("shirase-bell").evaluate("bell => bell.remove()")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from shirase.access import tokens
+from shirase.run import demo_mail
 from shirase.run.data_directory import read_settings
 from shirase.run.readiness import PATH
 from shirase.settings import Settings
@@ -59,7 +61,7 @@ def test_the_keepalive_timeout_sets_the_heartbeat_interval(running: Copy) -> Non
 
 
 def test_a_second_copy_needs_a_data_directory_of_its_own(running: Copy) -> None:
-    command = [sys.executable, "-m", "shirase", "up", "--demo", "--port", str(free_row(5)[0])]
+    command = [sys.executable, "-m", "shirase", "up", "--demo", "--port", str(free_row(6)[0])]
     answer = subprocess.run(
         [*command, "--data-dir", str(running.data_dir)],
         cwd=ROOT,
@@ -74,7 +76,7 @@ def test_a_second_copy_needs_a_data_directory_of_its_own(running: Copy) -> None:
     assert running.opens()
 
 
-@pytest.mark.parametrize("offset", [0, 1, 4])
+@pytest.mark.parametrize("offset", [0, 1, 5])
 def test_a_taken_port_is_named(running: Copy, tmp_path: Path, offset: int) -> None:
     with copy_of(tmp_path, "--demo", port=running.port - offset) as copy:
         code, line = copy.refusal()
@@ -117,6 +119,20 @@ def test_every_part_that_dies_is_restarted(running: Copy, child: str) -> None:
     for name in programs(running, child):
         kill(running, child, name)
         wait_for("new stream", running.opens)
+
+
+def test_the_demos_mail_server_keeps_what_it_accepts(running: Copy) -> None:
+    with smtplib.SMTP("127.0.0.1", running.port + 5, timeout=BOUND) as smtp:
+        smtp.sendmail("a@example.com", ["b@example.com"], "Subject: hello\r\n\r\nthere\r\n")
+    [file] = (running.data_dir / "mail" / "new").iterdir()
+    assert "Subject: hello" in file.read_text()
+
+
+def test_an_own_mail_server_takes_the_place_of_the_demos() -> None:
+    settings = demo_mail.environment({}, 8004, Path("/x"), "http://127.0.0.1:7999")
+    assert (settings["SMTP_PORT"], settings["SHIRASE_DEMO_MAIL"]) == ("8004", "/x")
+    for name in ("SMTP_HOST", "SMTP_HOST_FILE"):
+        assert demo_mail.environment({name: "x"}, 8004, Path("/x"), "http://127.0.0.1:7999") == {}
 
 
 def test_the_proxys_programs_have_no_secret_in_their_environment(running: Copy) -> None:

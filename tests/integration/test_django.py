@@ -28,7 +28,7 @@ from shirase.fields import AddressedInput
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
-from shirase.store import announcements, log
+from shirase.store import announcements, erasure, log
 from shirase.store.database import Database
 from shirase.store.tables import Base, NotificationRow
 from tests.support.control_port import ControlPort, control_port
@@ -56,7 +56,7 @@ django.setup()
 URLS.urlpatterns = [path("inbox/", include("shirase.django.urls"))]  # type: ignore[attr-defined]
 NO_URLS.urlpatterns = []  # type: ignore[attr-defined]
 
-from shirase.django import announce, broadcast, notify, notify_many  # noqa: E402 - needs Django's settings
+from shirase.django import announce, broadcast, erase, export, notify, notify_many  # noqa: E402 - needs Django's settings
 from shirase.django.apps import shirase  # noqa: E402
 
 
@@ -256,6 +256,54 @@ def test_a_site_names_the_topics_of_a_user(database_url: str, control: ControlPo
         answer = match.func(asked, *match.args, **match.kwargs)
     assert [notification["title"] for notification in orjson.loads(answer.content)["notifications"]] == ["t"]
     assert stored(database) == ["t"]
+
+
+def rows_of(user_id: str) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for part in export(user_id=user_id) for line in part.splitlines()]
+
+
+@pytest.mark.usefixtures("site")
+def test_a_site_exports_and_erases_its_users(database: Database) -> None:
+    for user_id in (7, 8):
+        notify(user_id=user_id, type="t", title=f"of {user_id}", message="")
+    first, *rows, last = rows_of("7")
+    assert (first["user_id"], last) == ("7", {"end": True, "rows": len(rows)})
+    assert [row["title"] for row in rows if row["table"] == "notifications"] == ["of 7"]
+    with transaction.atomic(using=ALIAS):
+        erase(user=SimpleNamespace(pk=7))
+        assert stored(database) == ["of 7", "of 8"]  # the site may still roll back
+    assert stored(database) == ["of 8"]
+    assert rows_of("7")[-1] == {"end": True, "rows": 0}
+
+
+@pytest.mark.usefixtures("site")
+def test_a_rollback_erases_nobody(database: Database) -> None:
+    notify(user_id="7", type="t", title="kept", message="")
+    with suppress(ZeroDivisionError), transaction.atomic(using=ALIAS):
+        erase(user_id="7")
+        _ = 1 // 0
+    assert stored(database) == ["kept"]
+    with database.autocommit() as db:
+        assert erasure.pending(db, 10) == []
+
+
+@pytest.mark.usefixtures("site")
+def test_what_a_site_could_not_erase_is_left_to_the_relay(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    notify(user_id="7", type="t", title="gone soon", message="")
+    monkeypatch.setattr("shirase.inbox.users.LONGEST", -1.0)
+    erase(user_id="7")
+    with database.autocommit() as db:
+        assert erasure.pending(db, 10) == ["7"]
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("user_id", ["", "a\nb", "x" * 256])
+def test_no_invalid_id_is_erased_or_exported(user_id: str) -> None:
+    for act in (erase, export):
+        with pytest.raises(Invalid):
+            act(user_id=user_id)
+        with pytest.raises(TypeError):
+            act()
 
 
 def test_a_correct_site_passes_the_checks(site: None) -> None:  # noqa: ARG001

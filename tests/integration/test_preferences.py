@@ -296,8 +296,9 @@ def test_a_mute_cancels_what_has_not_been_sent(api: Api, database: Database) -> 
 def test_a_contact_is_stored_and_replaced(api: Api) -> None:
     contact = {"email": "aiko@example.com", "locale": "ja-JP", "timezone": "Asia/Tokyo"}
     answer = api("PUT", "/users/a%2Fb c/contact", contact, "svc", WRITE)
-    assert (answer.status_code, answer.json) == (200, contact)
-    assert api("PUT", "/users/a%2Fb c/contact", {}, "svc", WRITE).json == dict.fromkeys(contact)
+    assert (answer.status_code, answer.json) == (200, contact | {"apprise": []})
+    empty = dict.fromkeys(contact) | {"apprise": []}
+    assert api("PUT", "/users/a%2Fb c/contact", {}, "svc", WRITE).json == empty
     assert api("PUT", "/users/42/contact", contact).status_code == 403
 
 
@@ -312,6 +313,9 @@ def test_a_contact_is_stored_and_replaced(api: Api) -> None:
         ({"locale": "no locale"}, "locale"),
         ({"timezone": "Mars"}, "timezone"),
         ({"phone": "1"}, "phone"),
+        ({"apprise": ["jsons://example.com"]}, "apprise"),  # the channel is off
+        ({"apprise": [f"jsons://example.com/{n}" for n in range(6)]}, "apprise"),
+        ({"apprise": [""]}, "apprise[0]"),
     ],
 )
 def test_a_wrong_contact_names_the_field(api: Api, contact: dict[str, Any], field: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import smtplib
 import sqlite3
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_a_hosts_own_tables_stay_its_own(python: Path, host: Path) -> None:
 @pytest.fixture
 def demo(python: Path, tmp_path: Path) -> Iterator[str]:
     """Run ``shirase up --demo`` in an empty folder; return its address."""
-    port = free_row(5)[0]
+    port = free_row(6)[0]
     output = tmp_path / "output"
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [str(python), "-m", "shirase", "up", "--demo", "--port", str(port), "--workers", "1"]
@@ -135,6 +136,9 @@ def demo(python: Path, tmp_path: Path) -> Iterator[str]:
 def test_the_demo_runs_from_the_wheel_in_an_empty_folder(python: Path, demo: str, tmp_path: Path) -> None:
     page = httpx.get(demo, trust_env=False)
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    port = int(demo.rpartition(":")[2]) + 5
+    with smtplib.SMTP("127.0.0.1", port, timeout=BOUND) as mail_server:
+        assert mail_server.noop()[0] == 250
     fields = ["--user", "aiko", "--type", "t", "--title", "from the wheel", "--message", ""]
     sent = run(python, "-m", "shirase", "send", *fields, cwd=tmp_path)
     assert sent.returncode == 0, sent.stderr

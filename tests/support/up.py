@@ -22,7 +22,7 @@ from shirase.settings import Settings
 from tests.support.stack import free_row
 
 ROOT = Path(__file__).parents[2]
-CHILDREN = ("pushpin", "gunicorn", "relay")
+CHILDREN = ("pushpin", "gunicorn", "relay", "mail")
 NEEDED = (*KEYS, "DATABASE_URL", "GRIP_URL")
 BOUND = 40.0  # seconds to wait for anything
 
@@ -40,7 +40,7 @@ class Copy:
     def __init__(
         self, home: Path, *options: str, port: int | None = None, env: Mapping[str, str] | None = None
     ) -> None:
-        self.data_dir, self.port = home / "data", port or free_row(5)[0]
+        self.data_dir, self.port = home / "data", port or free_row(6)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self._output, self._errors = home / f"{self.port}.out", home / f"{self.port}.err"
         command = [sys.executable, "-m", "shirase", "up", "--port", str(self.port), "--data-dir", str(self.data_dir)]

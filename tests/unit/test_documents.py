@@ -16,7 +16,7 @@ from shirase.run.cli import main
 from shirase.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
-ENVIRONMENT = {"demo": "SHIRASE_DEMO", "push_key": "VAPID_PRIVATE_KEY"}
+ENVIRONMENT = {"demo": "SHIRASE_DEMO", "push_key": "VAPID_PRIVATE_KEY", "demo_mail": "SHIRASE_DEMO_MAIL"}
 LONGEST_README = 125  # lines
 LARGEST_PICTURE = 150_000  # bytes
 LONGEST_NAME = 60  # characters

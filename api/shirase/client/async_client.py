@@ -115,6 +115,14 @@ class AsyncClient:
         """Store an entry of the catalogue of types, as an operator; see ``PUT /api/types/TYPE``."""
         return await self._run(requests.put_type(name, entry))
 
+    async def types(self) -> "list[dict[str, Any]]":
+        """List the catalogue of types; see ``GET /api/types``."""
+        return await self._run(requests.types())
+
+    async def delete_type(self, name: str) -> None:
+        """Remove a type from the catalogue."""
+        return await self._run(requests.delete_type(name))
+
     async def preferences(self) -> dict[str, Any]:
         """Get the caller's preferences; see ``GET /api/preferences``."""
         return await self._run(requests.preferences())
@@ -124,7 +132,7 @@ class AsyncClient:
         return await self._run(requests.put_preferences(preferences))
 
     async def put_contact(self, user_id: UserId, contact: Mapping[str, Any]) -> None:
-        """Set a user's ``email``, ``locale`` and ``timezone``."""
+        """Set a user's ``email``, ``locale``, ``timezone`` and ``apprise``; what is left out is removed."""
         return await self._run(requests.put_contact(user_id, contact))
 
     async def counts(self) -> Counts:

@@ -150,6 +150,14 @@ class Client:
         """Store an entry of the catalogue of types, as an operator; see ``PUT /api/types/TYPE``."""
         return self._run(requests.put_type(name, entry))
 
+    def types(self) -> "list[dict[str, Any]]":
+        """List the catalogue of types; see ``GET /api/types``."""
+        return self._run(requests.types())
+
+    def delete_type(self, name: str) -> None:
+        """Remove a type from the catalogue, as an operator."""
+        return self._run(requests.delete_type(name))
+
     def preferences(self) -> dict[str, Any]:
         """Get the caller's preferences; see ``GET /api/preferences``."""
         return self._run(requests.preferences())
@@ -159,7 +167,7 @@ class Client:
         return self._run(requests.put_preferences(preferences))
 
     def put_contact(self, user_id: UserId, contact: Mapping[str, Any]) -> None:
-        """Set a user's ``email``, ``locale`` and ``timezone``."""
+        """Set a user's ``email``, ``locale``, ``timezone`` and ``apprise``; what is left out is removed."""
         return self._run(requests.put_contact(user_id, contact))
 
     def counts(self) -> Counts:

@@ -15,6 +15,7 @@ ROOT = "/api/notifications"
 SCHEDULED = "/api/scheduled"
 ANNOUNCEMENTS = "/api/announcements"
 PREFERENCES = "/api/preferences"
+TYPES = "/api/types"
 WEBHOOKS = "/api/webhooks"
 
 T = TypeVar("T")
@@ -66,7 +67,21 @@ def change_members(topic: str, add: Iterable[UserId], remove: Iterable[UserId]) 
 
 def put_type(name: str, entry: Mapping[str, Any]) -> Request[None]:
     """Store an entry of the catalogue of types."""
-    return _put(f"/api/types/{quote(name, safe='')}", entry)
+    return _put(_of_type(name), entry)
+
+
+def types() -> Request[list[dict[str, Any]]]:
+    """The catalogue of types."""
+    return Request("GET", TYPES, lambda answer: list(answer["types"]))
+
+
+def delete_type(name: str) -> Request[None]:
+    """Remove an entry of the catalogue of types."""
+    return Request("DELETE", _of_type(name), lambda _: None)
+
+
+def _of_type(name: str) -> str:
+    return f"{TYPES}/{quote(name, safe='')}"
 
 
 def preferences() -> Request[dict[str, Any]]:

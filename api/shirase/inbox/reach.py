@@ -17,6 +17,7 @@ from shirase.store.type_catalogue import TypeEntry
 from shirase.types import Preferences, Rule
 
 MOST_RULES = 500
+MOST_ADDRESSES = 5
 TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"
 EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}@[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,253}")
@@ -83,7 +84,7 @@ class RuleInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scope: Annotated[Scope, Field(description="`*`, a category or a type.")]
-    channel: Literal["inbox", "web_push", "email", "webhook"]
+    channel: Literal["inbox", "web_push", "email", "apprise", "webhook"]
     enabled: bool
     until: Annotated[AwareDatetime | None, Field(description="When the rule is over.")] = None
 
@@ -131,7 +132,7 @@ class PreferencesInput(Request):
 
 
 class ContactInput(Request):
-    """Where a user's mail goes, and in which language."""
+    """Where a user's mail and messages go, and in which language."""
 
     email: Annotated[
         Annotated[str, Field(max_length=254, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_email)] | None,
@@ -139,3 +140,7 @@ class ContactInput(Request):
     ] = None
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE)] | None = None
     timezone: Timezone | None = None
+    apprise: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=2000)]],
+        Field(max_length=MOST_ADDRESSES, description="Addresses of Apprise, such as `ntfys://ntfy.example.com/aiko`."),
+    ] = Field(default_factory=list)

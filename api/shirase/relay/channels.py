@@ -75,6 +75,7 @@ class Channel(Protocol):
 
 def configured(settings: Settings, database: Database) -> list[Channel]:
     """The channels that the settings configure."""
+    from shirase.relay.apprise.channel import Apprise  # noqa: PLC0415
     from shirase.relay.mail.smtp import Mail  # noqa: PLC0415 - they import this module
     from shirase.relay.push import Push  # noqa: PLC0415
 
@@ -83,4 +84,6 @@ def configured(settings: Settings, database: Database) -> list[Channel]:
         channels.append(Mail(settings, settings.mail, database))
     if settings.push_key:
         channels.append(Push(settings, settings.push_key, database))
+    if settings.apprise:
+        channels.append(Apprise(settings, database))
     return channels

@@ -15,7 +15,7 @@ from shirase import logs
 from shirase.access import tickets
 from shirase.access.tokens import Identity
 from shirase.errors import SettingsError, ShiraseError
-from shirase.run import environment
+from shirase.run import demo_mail, environment
 from shirase.run.data_directory import keep_settings, locked, make_keys
 from shirase.run.node import (
     SLACK,
@@ -39,11 +39,12 @@ from shirase.variables import is_set
 READY_TIMEOUT = 30.0  # seconds until a stream must open
 PROBED = 2  # seconds for which the probing stream counts as a connection
 CHECK = 0.1  # seconds between two checks of the children
-GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0}  # seconds that each child may take to stop
+GRACE = {"pushpin": 6.0, "gunicorn": 8.0, "relay": 5.0, "mail": 2.0}  # seconds that each child may take to stop
 LOOPBACK, WILDCARDS = "127.0.0.1", ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 LAST_PORT = 65535
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's: where the children keep their metrics
 BACKLOG = 2048  # pending connections, gunicorn's own default
+CHILDREN = 3  # without the demo's mail server
 FAILED, WRONG_SETTING = 1, 2  # exit codes
 
 
@@ -55,7 +56,7 @@ class StartFailed(ShiraseError):
 class UpOptions:
     """The command line of ``shirase up``."""
 
-    port: int = 7999  # the first of five: client, origin, control, statistics, Pushpin's own metrics
+    port: int = 7999  # the first of six: client, origin, control, statistics, Pushpin's own metrics, the demo's mail
     host: str = LOOPBACK  # where clients connect; all other ports are on loopback
     data_dir: Path = Path("var")
     workers: int = 2
@@ -123,11 +124,12 @@ def _run(options: UpOptions) -> None:
                     0.0,
                 ),
                 ("relay", relay_command(), environ, (), 0.0),
+                *_mail_server(options, environ),
             )
         ]
         for child in children:
             child.kill()  # an earlier run that was killed may have left children behind
-        _check_ports(options.port, address)
+        _check_ports(options.port, address, 5 + (len(children) > CHILDREN))
         origin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         origin.bind((LOOPBACK, options.port + 1))
         origin.listen(BACKLOG)
@@ -188,7 +190,7 @@ def _all_run(children: list[Child]) -> bool:
 
 def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, str]:
     """The settings of every child: the environment, then ``.env``, then what the options imply."""
-    shown = LOOPBACK if address in WILDCARDS else address
+    url = f"http://{_in_url(LOOPBACK if address in WILDCARDS else address)}:{options.port}"
     chosen = environment.chosen()
     derived = {
         "DATABASE_URL": f"sqlite:///{data_dir}/shirase.db",
@@ -196,20 +198,31 @@ def _environment(options: UpOptions, data_dir: Path, address: str) -> dict[str, 
         # With nodes of its own, the operator sets the address of their statistics too.
         **({} if is_set(chosen, "GRIP_URL") else {"PUSHPIN_STATS_URL": f"tcp://{LOOPBACK}:{options.port + 3}"}),
         **(make_keys(data_dir) if options.demo else {}),
+        **(demo_mail.environment(chosen, options.port + 5, data_dir / "mail", url) if options.demo else {}),
     }
     return {
         **chosen,
         **{name: value for name, value in derived.items() if not is_set(chosen, name)},
         METRICS_DIRECTORY: f"{data_dir}/metrics",
         "SHIRASE_DEMO": "on" if options.demo else "off",
-        "SHIRASE_URL": f"http://{_in_url(shown)}:{options.port}",
+        "SHIRASE_URL": url,
     }
 
 
-def _check_ports(first: int, address: str) -> None:
-    if not 1 <= first <= LAST_PORT - 4:
-        raise StartFailed(f"--port must be from 1 to {LAST_PORT - 4}: the four after it are used too")
-    for port in range(first, first + 5):
+def _mail_server(
+    options: UpOptions, environ: Mapping[str, str]
+) -> list[tuple[str, list[str], Mapping[str, str], tuple[int, ...], float]]:
+    """The demo's mail server, unless another one is chosen."""
+    directory = environ.get("SHIRASE_DEMO_MAIL")
+    if not options.demo or not directory:
+        return []
+    return [("mail", demo_mail.command(options.port + 5, Path(directory)), node_environment(environ), (), 0.0)]
+
+
+def _check_ports(first: int, address: str, count: int) -> None:
+    if not 1 <= first <= LAST_PORT + 1 - count:
+        raise StartFailed(f"--port must be from 1 to {LAST_PORT + 1 - count}: the {count - 1} after it are used too")
+    for port in range(first, first + count):
         family = socket.AF_INET6 if port == first and ":" in address else socket.AF_INET
         with closing(socket.socket(family)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -103,6 +103,17 @@ def of_notification(db: Connection, number: int) -> list[Delivery]:
     return [delivery_of(row) for row in db.execute(query)]
 
 
+def latest(db: Connection, user_ids: Collection[str], channel: str, limit: int) -> list[tuple[Delivery, str | None]]:
+    """Users' latest deliveries on a channel, newest first, with the titles of those notifications that still exist."""
+    query = (
+        select(deliveries, notifications.c.title)
+        .outerjoin(notifications, notifications.c.id == deliveries.c.notification_id)
+        .where(among(db.dialect.name, deliveries.c.user_id, user_ids), deliveries.c.channel == channel)
+    )
+    rows = db.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
+    return [(delivery_of(row), row.title) for row in rows]
+
+
 def page(db: Connection, state: str, channel: str | None, limit: int) -> list[Delivery]:
     """The latest deliveries in a state, newest first."""
     query = select(deliveries).where(deliveries.c.state == state)

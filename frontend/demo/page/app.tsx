@@ -1,8 +1,10 @@
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useState } from "react";
+import type { Notification } from "shirase";
 import { createArrivals } from "./arrivals.js";
 import { Composer } from "./composer.js";
 import { DesktopSwitch } from "./desktop-switch.js";
 import { Living } from "./living.js";
+import { Mails } from "./mails.js";
 import { Seat } from "./seat.js";
 import { type Session, signIn } from "./session.js";
 import { Tabs, TabsSwitch } from "./tabs.js";
@@ -17,6 +19,11 @@ export function App(): ReactNode {
   const [sessions, setSessions] = useState<Record<"left" | "right", Session> | null>(null);
   const [problem, setProblem] = useState("");
   const [hasTabs, setTabs] = useState(false);
+  const [arrived, setArrived] = useState(0);
+  const record = useCallback((notification: Notification) => {
+    arrivals.record(notification);
+    setArrived((before) => before + 1);
+  }, []);
 
   useEffect(() => {
     const { searchParams } = new URL(location.href);
@@ -58,6 +65,7 @@ export function App(): ReactNode {
           <>
             <div className="side">
               <Composer sessions={all} arrivals={arrivals} />
+              <Mails users={all.map(({ user }) => user)} arrived={arrived} />
               <Living key={sessions.left.user} session={sessions.left} />
               <section className="card plugs" aria-labelledby="plugs-title">
                 <h2 id="plugs-title">Pull a plug</h2>
@@ -70,7 +78,7 @@ export function App(): ReactNode {
                 <Seat
                   key={side}
                   session={sessions[side]}
-                  onArrival={arrivals.record}
+                  onArrival={record}
                   onSwitch={(session) => seat(side, session)}
                 />
               ))}

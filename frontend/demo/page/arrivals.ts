@@ -19,6 +19,8 @@ export interface Expected {
   user_id: string;
   title: string;
   id?: number;
+  /** The user has muted its kind: it will not come. */
+  muted?: boolean;
 }
 
 export function createArrivals(): Arrivals {
@@ -32,6 +34,7 @@ export function createArrivals(): Arrivals {
     function update(): void {
       if (sent.length === 0) return;
       const each = sent.map((expected) => {
+        if (expected.muted) return `${expected.user_id} has muted this kind`;
         const waited = after.get(nameOf(expected));
         return waited === undefined
           ? `kept for ${expected.user_id}`
@@ -47,7 +50,7 @@ export function createArrivals(): Arrivals {
         if (!after.has(name)) after.set(name, performance.now() - start);
       }
       update();
-      if (sent.length > 0 && sent.every((expected) => after.has(nameOf(expected)))) stop();
+      if (sent.length > 0 && sent.every((expected) => expected.muted || after.has(nameOf(expected)))) stop();
     }
     current = receive;
     return {

@@ -1,6 +1,7 @@
-import { type FormEvent, type ReactNode, useState, useSyncExternalStore } from "react";
+import { type FormEvent, type ReactNode, useId, useState, useSyncExternalStore } from "react";
 import type { Notification } from "shirase";
 import { NotificationBell, NotificationList, SSEConnectionStatus, useNotificationSSE } from "shirase/react";
+import { NotificationPreferences, useMute } from "shirase/react/preferences";
 import { EventLog } from "./event-log.js";
 import type { Network } from "./network.js";
 import type { Session } from "./session.js";
@@ -16,7 +17,17 @@ interface PanelProps extends Pick<Session, "user" | "getToken"> {
 /** One user's panel: the state of the connection, the bell, the list, and the events on the wire. */
 export function Panel({ user, getToken, network, isSignedOut, onSignOut, onArrival, onSwitch }: PanelProps): ReactNode {
   const { isCut } = useSyncExternalStore(network.subscribe, network.getSnapshot);
+  const [showsKinds, setShowsKinds] = useState(false);
+  const kindsId = useId();
+  const muteType = useMute();
   useNotificationSSE({ onNotification: onArrival });
+  // What was muted is shown, with the box that brings it back.
+  const mute =
+    muteType &&
+    (async (notification: Notification) => {
+      await muteType(notification);
+      setShowsKinds(true);
+    });
   const openRaw = async () => {
     const query = new URLSearchParams({ token: await getToken({ refresh: false }) });
     open(`/api/sse/notifications?${query}`, "_blank", "noopener");
@@ -29,7 +40,7 @@ export function Panel({ user, getToken, network, isSignedOut, onSignOut, onArriv
         </span>
         <Who key={user} user={user} onSwitch={onSwitch} />
         <SSEConnectionStatus />
-        <NotificationBell />
+        <NotificationBell mute={mute} />
       </header>
       <div className="panel-tools">
         <button
@@ -43,13 +54,29 @@ export function Panel({ user, getToken, network, isSignedOut, onSignOut, onArriv
         <button type="button" className="tool" onClick={() => onSignOut(!isSignedOut)}>
           {isSignedOut ? "Come back" : "Leave"}
         </button>
+        {!isSignedOut && (
+          <button
+            type="button"
+            className="tool"
+            aria-expanded={showsKinds}
+            aria-controls={showsKinds ? kindsId : undefined}
+            onClick={() => setShowsKinds(!showsKinds)}
+          >
+            Preferences
+          </button>
+        )}
         <button type="button" className="tool" onClick={openRaw}>
           Raw stream <span aria-hidden="true">↗</span>
           <span className="shirase-hidden"> (opens a new tab)</span>
         </button>
       </div>
+      {showsKinds && !isSignedOut && (
+        <div className="kinds" id={kindsId}>
+          <NotificationPreferences />
+        </div>
+      )}
       <div className="scroll">
-        <NotificationList>
+        <NotificationList mute={mute}>
           {({ payload }) =>
             Object.keys(payload).length > 0 && (
               <details className="payload">

@@ -16,6 +16,9 @@ export interface FieldError {
   message: string;
 }
 
+/** What the service answers for each. */
+type Made = Notification | { muted: true };
+
 /** The service took nothing. */
 export class Refused extends Error {
   constructor(
@@ -33,10 +36,13 @@ export class Refused extends Error {
  */
 export async function send(session: Session, users: string[], draft: Draft): Promise<Expected[]> {
   const notifications = users.map((user_id) => ({ user_id, ...draft }));
-  if (notifications.length === 1)
-    return [(await post(session, "/api/notifications", notifications[0])) as Notification];
-  const made = await post(session, "/api/notifications/batch", { notifications });
-  return (made as { notifications: Notification[] }).notifications;
+  const [only, ...others] = notifications;
+  const made =
+    others.length > 0
+      ? ((await post(session, "/api/notifications/batch", { notifications })) as { notifications: Made[] })
+          .notifications
+      : [(await post(session, "/api/notifications", only)) as Made];
+  return made.map((one, index) => ("muted" in one ? { user_id: users[index] ?? "", title: draft.title, ...one } : one));
 }
 
 /**

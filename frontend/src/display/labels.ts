@@ -39,6 +39,8 @@ export interface Labels {
   inInbox: string;
   byPush: string;
   byEmail: string;
+  /** By any other service. */
+  byOthers: string;
   /** It cannot be switched off. */
   alwaysOn: string;
   /** In the place of a notification that was archived, unarchived or deleted, beside `undo`. */
@@ -99,6 +101,7 @@ export const ENGLISH: Labels = labelsFrom("en", {
   inInbox: "Inbox",
   byPush: "Push",
   byEmail: "Email",
+  byOthers: "Other apps",
   alwaysOn: "Always on",
   archived: "Archived",
   unarchived: "Moved to inbox",

@@ -9,13 +9,16 @@ import {
   NotificationToasts,
   type PanelAlign,
 } from "../react/index.js";
+import { useMute } from "../react/preferences/index.js";
 
 declare const STYLES: string; // the stylesheet, which the build puts in
 
 /** The `options` of an element, beside its attributes: the props of `NotificationsProvider`. */
 export type ElementOptions = Partial<Omit<NotificationsProviderProps, "children">>;
 
-const ATTRIBUTES = ["user", "url", "token-url", "cookies", "locale", "align"];
+const ATTRIBUTES = ["user", "url", "token-url", "cookies", "locale", "align", "mute"];
+
+type Select = (notification: unknown, event: { preventDefault(): void }) => void;
 
 // On a server there are no elements; there the module does nothing.
 const Element = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
@@ -60,7 +63,7 @@ abstract class NotificationElement extends Element {
     this.#render();
   }
 
-  protected abstract content(select: (notification: unknown, event: { preventDefault(): void }) => void): ReactNode;
+  protected abstract content(select: Select): ReactNode;
 
   protected dispatch(name: string, detail: unknown): boolean {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
@@ -79,7 +82,7 @@ abstract class NotificationElement extends Element {
       ...this.#options,
     };
     // A title was clicked: preventing the event keeps the user on the page.
-    const select = (notification: unknown, event: { preventDefault(): void }) => {
+    const select: Select = (notification, event) => {
       if (!this.dispatch("select", notification)) event.preventDefault();
     };
     this.#root.render(<NotificationsProvider {...options}>{this.content(select)}</NotificationsProvider>);
@@ -92,24 +95,24 @@ abstract class NotificationElement extends Element {
   }
 }
 
-/** `<shirase-bell user="…" token-url="/my-token" align="end">`: the bell. Dispatches `toggle`, `select` and `sign-in`. */
+/** `<shirase-bell user="…" token-url="/my-token" align="end" mute>`: the bell. Dispatches `toggle`, `select` and `sign-in`. */
 export class ShiraseBell extends NotificationElement {
-  protected content(select: Parameters<NotificationElement["content"]>[0]): ReactNode {
+  protected content(select: Select): ReactNode {
     return (
       <NotificationBell
         align={(this.getAttribute("align") ?? "end") as PanelAlign}
         onOpenChange={(open) => this.dispatch("toggle", { open })}
       >
-        <NotificationList onSelect={select} />
+        <List isMutable={this.hasAttribute("mute")} select={select} />
       </NotificationBell>
     );
   }
 }
 
-/** `<shirase-list user="…" token-url="/my-token">`: the list. Dispatches `select` and `sign-in`. */
+/** `<shirase-list user="…" token-url="/my-token" mute>`: the list. Dispatches `select` and `sign-in`. */
 export class ShiraseList extends NotificationElement {
-  protected content(select: Parameters<NotificationElement["content"]>[0]): ReactNode {
-    return <NotificationList onSelect={select} />;
+  protected content(select: Select): ReactNode {
+    return <List isMutable={this.hasAttribute("mute")} select={select} />;
   }
 }
 
@@ -118,6 +121,12 @@ export class ShiraseToasts extends NotificationElement {
   protected content(): ReactNode {
     return <NotificationToasts />;
   }
+}
+
+/** The list; with `mute`, each row has a button that mutes its type. */
+function List({ isMutable, select }: { isMutable: boolean; select: Select }): ReactNode {
+  const mute = useMute();
+  return <NotificationList onSelect={select} mute={isMutable ? mute : undefined} />;
 }
 
 function addStyles(shadow: ShadowRoot): void {

@@ -3,7 +3,7 @@ import type { NotificationStream } from "../types.js";
 const PATH = "/api/preferences";
 
 /** Where a user is notified. */
-export type Channel = "inbox" | "web_push" | "email" | "webhook";
+export type Channel = "inbox" | "web_push" | "email" | "apprise" | "webhook";
 
 /** Whether a channel is on for a scope: a type, a category, or `*`. The narrowest rule that matches applies. */
 export interface PreferenceRule {

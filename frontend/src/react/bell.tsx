@@ -4,14 +4,14 @@ import { classNames } from "./class-names.js";
 import { CloseContext, useProvided } from "./context.js";
 import { useNotifications } from "./hooks.js";
 import { Icon } from "./icon.js";
-import { NotificationList } from "./list.js";
+import { NotificationList, type NotificationListProps } from "./list.js";
 import { Panel, type PanelAlign } from "./panel.js";
 import { useNavigation } from "./use-navigation.js";
 
 /** What `NotificationBell` takes. */
-export interface NotificationBellProps {
+export interface NotificationBellProps extends Pick<NotificationListProps, "mute"> {
   className?: string;
-  /** What the panel holds. A `NotificationList` by default. */
+  /** What the panel holds. A `NotificationList` by default, which `mute` is for. */
   children?: ReactNode;
   /** Whether the panel is open, if the page decides it. */
   open?: boolean;
@@ -28,7 +28,7 @@ export interface NotificationBellProps {
  * a focus elsewhere closes the panel, and so does a page that goes to another address.
  */
 export function NotificationBell(props: NotificationBellProps): ReactNode {
-  const { className, children = <NotificationList />, open, onOpenChange, align = "end" } = props;
+  const { className, mute, children = <NotificationList mute={mute} />, open, onOpenChange, align = "end" } = props;
   const { labels } = useProvided();
   const { unreadCount, unseenCount, markAsSeen } = useNotifications();
   const rises = useRises(unreadCount);

@@ -3,7 +3,7 @@ import { userEvent } from "@testing-library/user-event";
 import axe from "axe-core";
 import { expect, test } from "vitest";
 import type { Preferences } from "../../src/preferences/index.js";
-import { NotificationList } from "../../src/react/index.js";
+import { NotificationBell, NotificationList } from "../../src/react/index.js";
 import { NotificationPreferences, useMute } from "../../src/react/preferences/index.js";
 import { createScriptedServer } from "../scripted-server.js";
 import { renderApp, settle, talkTo } from "./app.js";
@@ -106,4 +106,52 @@ test("a row's button mutes its type", async () => {
   await userEvent.click(screen.getByRole("button", { name: "Mute this kind: One" }));
   await settle();
   expect(stored.preferences.rules).toEqual([{ scope: made.type, channel: "inbox", enabled: false, until: null }]);
+});
+
+function BellWithMute() {
+  return <NotificationBell mute={useMute()} />;
+}
+
+test("the bell's rows mute a type too, and its panel stays open", async () => {
+  const { stored, scripted, environment } = withPreferences();
+  const made = scripted.create("One");
+  await renderApp(<BellWithMute />, { environment });
+  await userEvent.click(screen.getByRole("button", { name: "Notifications, 1 unread" }));
+  await settle();
+  await userEvent.click(screen.getByRole("button", { name: "Mute this kind: One" }));
+  await settle();
+  expect(stored.preferences.rules).toEqual([{ scope: made.type, channel: "inbox", enabled: false, until: null }]);
+  expect(screen.getByRole("dialog", { name: "Notifications" })).toBeTruthy();
+});
+
+test("a mute that the service refuses is offered again in the bell", async () => {
+  const { stored, scripted, environment } = withPreferences(true);
+  scripted.create("One");
+  await renderApp(<BellWithMute />, { environment });
+  await userEvent.click(screen.getByRole("button", { name: "Notifications, 1 unread" }));
+  await settle();
+  await userEvent.click(screen.getByRole("button", { name: "Mute this kind: One" }));
+  await settle();
+  await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+  await settle();
+  expect(stored.puts).toBe(2);
+});
+
+test("without mute a bell has no such button", async () => {
+  await renderApp(<NotificationBell />, { titles: ["One"] });
+  await userEvent.click(screen.getByRole("button", { name: "Notifications, 1 unread" }));
+  await settle();
+  expect(screen.queryByRole("button", { name: /Mute/ })).toBe(null);
+});
+
+test("a muted type that the catalogue lacks has a row, to bring it back", async () => {
+  const { stored, environment } = withPreferences();
+  const mutes = ["odd.type", "c", "*"].map((scope) => ({ scope, channel: "inbox" as const, enabled: false }));
+  stored.preferences = { rules: mutes, quiet: null };
+  await renderApp(<NotificationPreferences />, { environment });
+  expect(screen.getAllByRole("row").length).toBe(1 + TYPES.length + 1);
+  await userEvent.click(box("odd.type: Inbox"));
+  await settle();
+  expect(box("odd.type: Inbox").checked).toBe(true);
+  expect(stored.preferences.rules).toContainEqual({ scope: "odd.type", channel: "inbox", enabled: true });
 });

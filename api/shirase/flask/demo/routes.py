@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from shirase.access import tokens
 from shirase.addresses import is_loopback_name, with_brackets
 from shirase.errors import Forbidden, UnsupportedMedia
-from shirase.flask.demo import workers
+from shirase.flask.demo import mails, workers
 from shirase.inbox.drafts import Request, UserIdField, invalid
+from shirase.inbox.services import Services
 from shirase.settings import Settings
 from shirase.web.browser_headers import FRAMED_PAGE
 from shirase.web.json_body import check_json
@@ -20,6 +21,7 @@ STATIC_MAX_AGE = 60  # seconds; after that the ETag saves the transfer
 
 blueprint = Blueprint("demo", __name__)
 blueprint.register_blueprint(workers.blueprint)
+blueprint.register_blueprint(mails.blueprint)
 
 
 class DemoUser(Request):
@@ -79,7 +81,9 @@ def token() -> Response:
         user_id = DemoUser.model_validate_json(raw, strict=True).user_id
     except ValidationError as exc:
         raise invalid(exc) from exc
-    settings: Settings = current_app.extensions["shirase"].settings
+    wired: Services = current_app.extensions["shirase"]
+    settings = wired.settings
+    mails.prepare(wired, user_id)
     answer = {
         "token": tokens.mint(settings, user_id, scope=tokens.WRITE, ttl=TOKEN_TTL),
         "expires_in": TOKEN_TTL,

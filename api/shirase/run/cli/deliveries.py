@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Connection
 
+from shirase.policies import CHANNELS
 from shirase.run.cli.options import DATA_DIR, one_line
 from shirase.run.environment import load
 from shirase.store import deliveries
@@ -15,7 +16,7 @@ from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery
 from shirase.variables import database_url, schema_name
 
-CHANNEL = click.option("--channel", help="Only this channel.")
+CHANNEL = click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel.")
 
 
 @click.group("deliveries")

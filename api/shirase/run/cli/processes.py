@@ -28,7 +28,7 @@ from shirase.store.database import Database
 
 
 @click.command("up")
-@click.option("--port", default=7999, show_default=True, help="For clients; the four after it are used too.")
+@click.option("--port", default=7999, show_default=True, help="For clients; those after it are used too.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address that clients connect to.")
 @DATA_DIR
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gunicorn workers.")

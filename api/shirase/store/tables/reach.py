@@ -61,15 +61,16 @@ class QuietHoursRow(Base):
 
 
 class ContactRow(Base):
-    """Where a user's mail goes, and in which language."""
+    """Where a user's mail and messages go, and in which language."""
 
     __tablename__ = "shirase_contacts"
-    owned = Owned()
+    owned = Owned(withheld=("apprise",))
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     email: Mapped[str | None] = mapped_column(String(254))
     locale: Mapped[str | None] = mapped_column(String(35))
     timezone: Mapped[str | None] = mapped_column(String(64))
+    apprise: Mapped[str | None] = mapped_column(Text)  # addresses with their secrets, a line each
 
 
 class DeliveryRow(Base):

@@ -2,7 +2,7 @@
 
 from shirase.access.rate_limits import CHANGES, CREATES
 from shirase.access.tokens import WRITE, Identity
-from shirase.inbox import preferences
+from shirase.inbox import apprise, preferences
 from shirase.inbox.drafts import UserOnly, check
 from shirase.inbox.reach import ContactInput, PreferencesInput
 from shirase.store import contacts
@@ -48,7 +48,7 @@ def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
 @blueprint.put("/users/<path:user_id>/contact")
 @operation(
     Operation(
-        "Set where a user's mail goes",
+        "Set where a user's mail and messages go",
         WRITE,
         {200: ("As it is now", ContactView)},
         body=ContactInput,
@@ -59,7 +59,9 @@ def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
 )
 def put_contact(caller: Identity, body: ContactInput, user_id: str) -> Response:  # noqa: ARG001 - the scope is what matters
     """Store the contact, replacing the present one."""
+    wired = services()
+    apprise.check(wired.settings, body.apprise)
     contact = body.model_dump()
-    with services().database.transaction() as db:
+    with wired.database.transaction() as db:
         contacts.put(db, check(UserOnly, {"user_id": user_id}).user_id, contact)
-    return json_answer(contact)
+    return json_answer(contact | {"apprise": list(map(apprise.shown, body.apprise))})

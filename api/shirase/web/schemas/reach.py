@@ -55,8 +55,9 @@ class PreferencesView(BaseModel):
 
 
 class ContactView(BaseModel):
-    """Where a user's mail goes."""
+    """Where a user's mail and messages go."""
 
     email: str | None
     locale: str | None
     timezone: str | None
+    apprise: Annotated[list[str], Field(description="The scheme of each address: the rest may be secret.")]

@@ -46,6 +46,7 @@ export default labelsFrom("ar", {
   inInbox: "الوارد",
   byPush: "إشعارات فورية",
   byEmail: "البريد الإلكتروني",
+  byOthers: "تطبيقات أخرى",
   alwaysOn: "مفعّل دائمًا",
   archived: "تمت الأرشفة",
   unarchived: "نُقل إلى الوارد",

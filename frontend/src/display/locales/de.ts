@@ -26,6 +26,7 @@ export default labelsFrom("de", {
   inInbox: "Posteingang",
   byPush: "Push",
   byEmail: "E-Mail",
+  byOthers: "Andere Apps",
   alwaysOn: "Immer an",
   archived: "Archiviert",
   unarchived: "Zurück im Posteingang",

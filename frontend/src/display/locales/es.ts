@@ -26,6 +26,7 @@ export default labelsFrom("es", {
   inInbox: "Bandeja",
   byPush: "Push",
   byEmail: "Correo",
+  byOthers: "Otras apps",
   alwaysOn: "Siempre activo",
   archived: "Archivada",
   unarchived: "Movida a la bandeja",

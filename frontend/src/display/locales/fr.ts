@@ -30,6 +30,7 @@ export default labelsFrom("fr", {
   inInbox: "Boîte de réception",
   byPush: "Push",
   byEmail: "E-mail",
+  byOthers: "Autres applis",
   alwaysOn: "Toujours actif",
   archived: "Archivée",
   unarchived: "Remise dans la boîte",

@@ -26,6 +26,7 @@ export default labelsFrom("he", {
   inInbox: "דואר נכנס",
   byPush: "התראות דחיפה",
   byEmail: "אימייל",
+  byOthers: "אפליקציות אחרות",
   alwaysOn: "תמיד פעיל",
   archived: "הועברה לארכיון",
   unarchived: "הוחזרה לתיבה",

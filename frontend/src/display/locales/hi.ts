@@ -26,6 +26,7 @@ export default labelsFrom("hi", {
   inInbox: "इनबॉक्स",
   byPush: "पुश",
   byEmail: "ईमेल",
+  byOthers: "अन्य ऐप",
   alwaysOn: "हमेशा चालू",
   archived: "संग्रहित किया गया",
   unarchived: "इनबॉक्स में ले जाया गया",

@@ -26,6 +26,7 @@ export default labelsFrom("ja", {
   inInbox: "受信トレイ",
   byPush: "プッシュ",
   byEmail: "メール",
+  byOthers: "他のアプリ",
   alwaysOn: "常にオン",
   archived: "アーカイブしました",
   unarchived: "受信箱に戻しました",

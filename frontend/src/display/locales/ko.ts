@@ -26,6 +26,7 @@ export default labelsFrom("ko", {
   inInbox: "받은함",
   byPush: "푸시",
   byEmail: "이메일",
+  byOthers: "다른 앱",
   alwaysOn: "항상 켜짐",
   archived: "보관됨",
   unarchived: "받은 알림으로 이동됨",

@@ -26,6 +26,7 @@ export default labelsFrom("pt", {
   inInbox: "Caixa de entrada",
   byPush: "Push",
   byEmail: "E-mail",
+  byOthers: "Outros apps",
   alwaysOn: "Sempre ativo",
   archived: "Arquivada",
   unarchived: "Movida para a caixa de entrada",

@@ -26,6 +26,7 @@ export default labelsFrom("zh", {
   inInbox: "收件箱",
   byPush: "推送",
   byEmail: "电子邮件",
+  byOthers: "其他应用",
   alwaysOn: "始终开启",
   archived: "已归档",
   unarchived: "已移回收件箱",

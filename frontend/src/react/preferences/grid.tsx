@@ -1,6 +1,6 @@
 "use client";
 import { type ReactNode, useId, useState } from "react";
-import { type Channel, isEnabled, type NotificationType } from "../../preferences/index.js";
+import { type Channel, isEnabled, type NotificationType, type Preferences } from "../../preferences/index.js";
 import { classNames } from "../class-names.js";
 import { useProvided } from "../context.js";
 import { Problem } from "../notices.js";
@@ -13,7 +13,7 @@ export interface NotificationPreferencesProps {
   channels?: readonly Channel[];
 }
 
-const SWITCHED: readonly Channel[] = ["inbox", "web_push", "email"];
+const SWITCHED: readonly Channel[] = ["inbox", "web_push", "email", "apprise"];
 
 /** What the user gets: a checkbox for each type of the catalogue and each channel. */
 export function NotificationPreferences({ className, channels }: NotificationPreferencesProps): ReactNode {
@@ -25,6 +25,7 @@ export function NotificationPreferences({ className, channels }: NotificationPre
     inbox: labels.inInbox,
     web_push: labels.byPush,
     email: labels.byEmail,
+    apprise: labels.byOthers,
     webhook: "Webhook",
   };
   if (error) return <parts.Failed tryAgain={refresh} />;
@@ -51,7 +52,7 @@ export function NotificationPreferences({ className, channels }: NotificationPre
           </tr>
         </thead>
         <tbody>
-          {types.map((type) => (
+          {[...types, ...othersOf(types, preferences)].map((type) => (
             <tr key={type.type}>
               <th scope="row">
                 {type.label || type.type}
@@ -78,6 +79,14 @@ export function NotificationPreferences({ className, channels }: NotificationPre
       {refused && <Problem text={labels.notSaved} tryAgain={refused} />}
     </section>
   );
+}
+
+/** Types without an entry in the catalogue that a rule for the inbox names, so that a mute of such a type can end. */
+function othersOf(types: readonly NotificationType[], { rules }: Preferences): NotificationType[] {
+  const known = new Set<string | null>(["*", ...types.flatMap(({ type, category }) => [type, category])]);
+  return rules
+    .filter(({ scope, channel }) => channel === "inbox" && !known.has(scope))
+    .map(({ scope }) => ({ type: scope, label: "", description: "", category: null, critical: false, channels: [] }));
 }
 
 function goesTo({ channels }: NotificationType, channel: Channel): boolean {

@@ -1,0 +1,1 @@
+"""Every service that has no channel of its own, by Apprise."""
