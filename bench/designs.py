@@ -8,10 +8,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cached_property
+from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlencode
 
 import httpx
 import jwt
@@ -21,16 +21,17 @@ from sqlalchemy import create_engine, text
 
 from bench.load import STAMP, request
 from bench.machine import processor_seconds, thread_seconds, tree
-from shirase.inbox import cursors
+from shirase.inbox import cursors, events
+from shirase.inbox.drafts import NewNotification
 from shirase.run.node import ProxyConfig, installed_version, raise_file_limit, run_directory, write_configuration
 from shirase.run.processes import family
 from shirase.run.readiness import wait_for_stream
-from shirase.types import START
+from shirase.types import NOTIFICATION, START, Event, EventId, Notification
 from tests.support.postgres import Cluster
 from tests.support.stack import Stack, free_row
 
 PRODUCERS = 16  # that create notifications
-SETTLED = 30.0  # seconds until everything accepted must be stored and delivered
+SETTLED = 60.0  # seconds until everything accepted must be stored and delivered
 CONTENT = {
     "type": "bench.created",
     "title": f"Interview {STAMP}",
@@ -48,6 +49,8 @@ class Design(ABC):
     producers: str  # where notifications are created
     accepted = 201  # the status of a create
     keeps_log = False  # whether it can replay
+    keeps_up = True  # whether it delivers all that it accepts at full load
+    recovers = False  # whether a stream that returns gets what it missed
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -96,7 +99,7 @@ class Design(ABC):
 class Shirase(Design):
     """The service as ``shirase up`` runs it: two workers, a relay, one Pushpin."""
 
-    keeps_log = True
+    keeps_log = recovers = True
 
     def __init__(
         self,
@@ -137,8 +140,8 @@ class Shirase(Design):
         return request("POST", "/api/notifications/broadcast", self._tokens[0], body)
 
     def stream(self, user: str, *, replay: int = 0) -> bytes:
-        query = "?" + urlencode({"last_event_id": self.start_of(user)}) if replay else ""
-        return request("GET", f"/api/sse/notifications{query}", self.stack.token(user))
+        seen = {"Last-Event-ID": self.start_of(user)} if replay else {}
+        return request("GET", "/api/sse/notifications", self.stack.token(user), headers=seen)
 
     def ask(self, method: str, path: str, user: str, body: bytes = b"") -> bytes:
         """Build a user's own request."""
@@ -205,8 +208,8 @@ class InMemory(Design):
         address = self._url.replace("postgresql:", "postgresql+asyncpg:")
         environ = {**os.environ, "DATABASE_URL": address, "JWT_SECRET": STATIC_KEY}
         words = [sys.executable, "-m", "uvicorn", "bench.in_memory:app", "--port", str(self._port)]
-        with self._log.open("ab") as log, _process(words, log.fileno(), environ) as self._process:
-            _wait_for(self._port)
+        with self._log.open("ab") as log, process(words, log.fileno(), environ) as self._process:
+            wait_for(self._port)
             yield
 
     def create(self, users: Sequence[str], producer: int = 0) -> bytes:  # noqa: ARG002 - producers are not distinguished
@@ -234,6 +237,7 @@ class PushpinAlone(Design):
 
     accepted = 200
     keeps_log = True
+    keeps_up = False  # its queue per connection is short, and there is no log to recover from
 
     def __init__(self, name: str, directory: Path) -> None:
         super().__init__(name)
@@ -258,7 +262,7 @@ class PushpinAlone(Design):
         log = (self._directory / "log").open("ab")
         nginx = ["/usr/sbin/nginx", "-c", str(self._write_origin()), "-e", str(self._directory / "nginx.log")]
         pushpin = write_configuration(self._config, installed_version())
-        with log, _process(nginx, log.fileno()) as origin, _process(pushpin, log.fileno()) as proxy:
+        with log, process(nginx, log.fileno()) as origin, process(pushpin, log.fileno()) as proxy:
             if not wait_for_stream(f"http://{self.address}", lambda: "none", SETTLED, lambda: True):
                 raise TimeoutError("Pushpin does not serve its static origin")
             self._pids = [*tree(proxy.pid), *tree(origin.pid)]
@@ -305,13 +309,22 @@ class PushpinAlone(Design):
 
 
 def publish(users: Sequence[str]) -> bytes:
-    """Build a POST to the control port with an event for each user, as large as Shirase's."""
-    content = (
-        "event: notification\nid: 0123456789abcdef-1\ndata: " + orjson.dumps({**CONTENT, "id": 1}).decode() + "\n\n"
-    )
+    """Build a POST to the control port with an event for each user: Shirase's items, but for their ids."""
+    formats = {"http-stream": {"content": _event()}, "http-response": {"action": "hint"}}
     # A new id each time: Pushpin drops repeats, which is cheap.
-    items = [{"channel": f"u-{user}", "id": STAMP, "formats": {"http-stream": {"content": content}}} for user in users]
+    items = [{"channel": f"u-{user}", "id": STAMP, "formats": formats} for user in users]
     return request("POST", "/publish/", "none", orjson.dumps({"items": items}))
+
+
+@cache
+def _event() -> str:
+    """An event of Shirase's."""
+    now = datetime.now(UTC)
+    content = NewNotification.model_validate({**CONTENT, "user_id": "user-00001"}).draft().content
+    stored = Notification(12345, "user-00001", content, now, position=12345)
+    event = Event("user-00001", EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 2, now, None, stored, 2)
+    [(item, _)] = events.to_items("bench", [event])
+    return item.content
 
 
 def server_pids(cluster: Cluster | None) -> list[int]:
@@ -322,19 +335,25 @@ def server_pids(cluster: Cluster | None) -> list[int]:
 
 
 @contextmanager
-def _process(words: list[str], log: int, environ: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ) as process:
+def process(words: list[str], log: int, environ: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program, and terminate it at the end."""
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ) as running:
         try:
-            yield process
+            yield running
         finally:
-            process.terminate()
+            running.terminate()
             try:
-                process.wait(10)
+                running.wait(10)
             except subprocess.TimeoutExpired:
-                process.kill()
+                running.kill()
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until something listens on a port.
+
+    Raises:
+        TimeoutError: if nothing does in time.
+    """
     deadline = time.monotonic() + SETTLED
     while time.monotonic() < deadline:
         with socket.socket() as probe:

@@ -4,12 +4,13 @@ import atexit
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from shutil import rmtree
+from types import MappingProxyType
 from typing import Any
 
 SOURCE = Path(__file__).with_name("load.c")
@@ -115,11 +116,14 @@ def streams(address: str, requests: Iterable[bytes], *, in_flight: int = 32, eve
                 process.kill()
 
 
-def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+def request(
+    method: str, path: str, token: str, body: bytes = b"", headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """Build an HTTP request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: bench", f"Authorization: Bearer {token}"]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        headers = {"Content-Type": "application/json", **headers, "Content-Length": str(len(body))}
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 

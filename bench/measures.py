@@ -14,7 +14,7 @@ from bench.machine import memory_kb
 Figures = dict[str, float]
 MOST_CANCELLED = 100  # of this many streams, one may be cancelled
 TRIES = 5
-POST = 1800  # events, just below the limit of one megabyte per POST
+POST = 1200  # events, just below the limit of one megabyte per POST
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Size:
     in_flight: int = 32
     replayed: int = 100
     missed: int = 250  # users with events to replay
+    returning: int = 2000  # streams that are cut, and return at once
     held: tuple[int, ...] = (1000, 5000, 15_000)
     storm: int = 5000
     settling: float = 3  # seconds until work after a connect is done, such as the proxy's check of a new channel
@@ -62,6 +63,7 @@ QUICK = Size(
     repeats=2,
     connects=20,
     missed=20,
+    returning=20,
     in_flight=8,
     held=(20, 40),
     storm=40,
@@ -79,6 +81,12 @@ QUICK = Size(
 def user(number: int) -> str:
     """Return the id of a user."""
     return f"user-{number:05d}"
+
+
+def settle(design: Design, size: Size) -> None:
+    """Wait until a service has run for long enough that it knows who is connected, about 25 s."""
+    if isinstance(design, Shirase) and size.settling:
+        _until(lambda: design.count("connections WHERE user_id = ''") > 0, lambda: "the relay has marked no node")
 
 
 def latency(design: Design, size: Size) -> Figures:
@@ -103,9 +111,7 @@ def creates(design: Design, size: Size, batch: int = 1, address: str | None = No
     groups = [[user((n * batch + k) % size.users) for k in range(batch)] for n in range(size.users)]
     requests = [design.create(group, n) for n, group in enumerate(groups)]
     before = design.stored()
-    # Pushpin alone accepts more than it delivers: its queue per connection is short, and there is no log to recover
-    # from.
-    listeners = [design.stream(user(n)) for n in range(size.listeners if before >= 0 else 0)]
+    listeners = [design.stream(user(n)) for n in range(size.listeners if design.keeps_up else 0)]
     with _listening(design, listeners) as held:
         used = design.processor_seconds()
         answered = send(address or design.producers, requests, clients=size.clients, seconds=size.seconds)
@@ -176,6 +182,23 @@ def connects(design: Design, size: Size, replay: int = 0) -> Figures:
     shares = {f"{part}_ms": used * 1000 / size.connects for part, used in (*share.items(), ("load", opened.cpu))}
     times = {"p50_ms": opened.p50_ms, "p99_ms": opened.p99_ms, "failed": opened.failed}
     return {"per_second": opened.open / opened.seconds, **times, **shares}
+
+
+def returns(design: Design, size: Size) -> Figures:
+    """Cut many streams, create an event for each, and measure until all are back with it, as browsers reconnect."""
+    names = [f"back-{n}" for n in range(size.returning)]
+    with streams(design.address, [design.stream(name) for name in names], in_flight=size.in_flight):
+        time.sleep(size.settling)
+    missed = [design.create([name], n) for n, name in enumerate(names)]
+    send(design.producers, missed, clients=4, count=len(missed)).all_as(design.accepted)
+    events = int(design.recovers)
+    back = [design.stream(name, replay=events) for name in names]
+    with streams(design.address, back, in_flight=size.returning, events=events) as held:
+        opened = held.opened
+    if opened.open and (opened.least, opened.greatest) != (events, events):
+        raise Lost(f"streams came back with {opened.least} to {opened.greatest} events instead of {events}")
+    times = {"p50_ms": opened.p50_ms, "p99_ms": opened.p99_ms, "failed": opened.failed}
+    return {"seconds": opened.seconds, "lost": 0 if events else len(names), **times}
 
 
 def prepare_replay(design: Shirase, size: Size) -> None:

@@ -56,13 +56,13 @@ def targets(results: dict[str, Any]) -> Iterator[Target]:
         _cores(hundred[POSTGRESQL]),
     )
     share = hundred[POSTGRESQL]["per_second"] / hundred[PUSHPIN]["per_second"]
-    yield _at_least("and of what Pushpin alone accepts", share, 0.6, _cores(hundred[POSTGRESQL]))
+    yield _at_least("and of what Pushpin alone accepts", share, 0.2, _cores(hundred[POSTGRESQL]))
     bulk = figures["broadcast"]
     floor = bulk[BARE]["p50_ms"] + bulk[PUSHPIN]["p50_ms"]
     yield _at_most(
         "broadcast, times a bulk insert and Pushpin alone",
         bulk[POSTGRESQL]["p50_ms"] / floor,
-        1.5,
+        2,
         f"a processor's ms, mostly one after the other: {_parts(bulk[POSTGRESQL], ('python', 'proxy', 'database'), 0)}",
     )
     delay = figures["latency"]

@@ -22,6 +22,7 @@ POSTGRESQL, SQLITE = "Shirase, PostgreSQL", "Shirase, SQLite"
 MEMORY, PUSHPIN, BARE = "in-memory", "Pushpin alone", "bare commit"
 ORIGIN = "creates at the origin"
 ANNOUNCEMENT = "announcement, at open streams"
+RETURNS = "returns after a cut"
 
 Report = Callable[[str], None]
 Table = dict[str, dict[str, list[Figures]]]  # by measure and design, one per round
@@ -58,7 +59,7 @@ def measure_turns(postgres: Cluster, directory: Path, size: Size, report: Report
 def measure_held(postgres: Cluster, directory: Path, size: Size, report: Report) -> dict[str, dict[str, Any]]:
     """Measure the cost of held streams, by design."""
     result = {}
-    for name, make in _designs(postgres, directory).items():
+    for name, make in designs(postgres, directory).items():
         if name != SQLITE:  # Pushpin holds its streams as with PostgreSQL
             with make() as design:
                 report(f"held streams: {name}")
@@ -69,7 +70,7 @@ def measure_held(postgres: Cluster, directory: Path, size: Size, report: Report)
 def measure_growth(postgres: Cluster, directory: Path, size: Size, report: Report) -> dict[str, dict[str, Any]]:
     """Measure milliseconds by database, number of rows, growing or small, and kind of request."""
     result = {}
-    growing, staying = _designs(postgres, directory), _designs(postgres, directory.with_name("small"))
+    growing, staying = designs(postgres, directory), designs(postgres, directory.with_name("small"))
     for name in (POSTGRESQL, SQLITE):
         with growing[name]() as grown, staying[name]() as small:
             assert isinstance(grown, Shirase)
@@ -83,8 +84,9 @@ def _one_round(postgres: Cluster, directory: Path, size: Size, rounds: Table, re
     report(f"round {directory.name}: {BARE}")
     for measure, figures in ceilings.bare_inserts(_created(postgres, directory, "bare"), size).items():
         rounds[measure][BARE].append(figures)
-    for make in _designs(postgres, directory).values():
+    for make in designs(postgres, directory).values():
         with make() as design:
+            measures.settle(design, size)
             for measure, take in _measures(design, size):
                 report(f"round {directory.name}: {design.name}: {measure}")
                 rounds[measure][design.name].append(take())
@@ -105,11 +107,12 @@ def _measures(design: Design, size: Size) -> Iterator[tuple[str, Callable[[], Fi
     yield "connects", partial(measures.connects, design, size)
     if design.keeps_log:
         yield "connects with replay", partial(measures.connects, design, size, size.replayed)
+    yield RETURNS, partial(measures.returns, design, size)
     if isinstance(design, Shirase):
         yield ANNOUNCEMENT, partial(announcement, design, size)
 
 
-def _designs(postgres: Cluster, directory: Path) -> dict[str, Callable[[], Design]]:
+def designs(postgres: Cluster, directory: Path) -> dict[str, Callable[[], Design]]:
     """Return the designs, each with its own database, created when it is used."""
     return {
         MEMORY: lambda: InMemory(MEMORY, _created(postgres, directory, "memory"), directory / "memory", postgres),

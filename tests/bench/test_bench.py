@@ -1,11 +1,15 @@
 """The quick form of the bench: it works, and nothing is lost. Its figures mean nothing here."""
 
+import os
 from pathlib import Path
 
-from bench import capacity, curves, event_loop, report
+import pytest
+
+from bench import beside, capacity, curves, event_loop, peers, report
 from bench.__main__ import DOCS
 from bench.measures import QUICK
-from bench.run import BARE, MEMORY, POSTGRESQL, PUSHPIN, SQLITE, run
+from bench.run import BARE, DURABLE, MEMORY, POSTGRESQL, PUSHPIN, RETURNS, SQLITE, run
+from tests.support.postgres import cluster
 
 
 def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
@@ -22,8 +26,26 @@ def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
     page = (DOCS / "benchmarks.md").read_text()
     assert report.insert(table, page).startswith(page.partition(report.BEGIN)[0] + report.BEGIN + table + report.END)
     assert capacity.table(results).count("\n") == 11
+    assert "in-memory" in beside.table(figures)
+    assert figures[RETURNS][MEMORY]["lost"] == QUICK.returning
+    assert figures[RETURNS][POSTGRESQL]["lost"] == 0
     curves.draw(results, tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"growth.png", "streams.png"}
+
+
+def test_a_peer_without_its_program_is_reported() -> None:
+    lines: list[str] = []
+    assert peers.programs({"MERCURE": "/opt/mercure"}, lines.append) == {peers.MERCURE: "/opt/mercure"}
+    assert lines == ["Centrifugo is left out: CENTRIFUGO does not name its program"]
+
+
+@pytest.mark.skipif(not peers.programs(os.environ, lambda _: None), reason="CENTRIFUGO and MERCURE name no program")
+def test_peers_take_part_in_the_quick_form(tmp_path: Path) -> None:
+    chosen = peers.programs(os.environ, lambda _: None)
+    with cluster(DURABLE) as postgres:
+        results = beside.measure(lambda _: peers.designs(chosen, postgres, tmp_path / "peers"), QUICK, lambda _: None)
+    assert set(results["creates"]) == set(chosen)
+    assert all(name in beside.table(results) for name in chosen)
 
 
 def test_the_bench_of_the_event_loop_works() -> None:
