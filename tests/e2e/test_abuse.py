@@ -191,6 +191,35 @@ def test_what_goes_on_sending_once_answered_keeps_no_thread(patient: Service) ->
         connection.close()
 
 
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [
+        (b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n", b" " * 900_000),
+        (b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+    ],
+    ids=["early", "head"],
+)
+def test_the_origin_does_not_end_the_connection_first(patient: Service, start: bytes, rest: bytes) -> None:
+    """Pushpin 1.41 answers 502 if the end comes with an early response or one to HEAD, and may die of it."""
+    host, _, port = patient.stack.origin_url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        connection.sendall(start)
+        assert connection.recv(9) == b"HTTP/1.1 "
+        connection.sendall(rest)
+        assert not has_ended(connection)
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Whether the other side has closed; reads what it sent before."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(10_000):
+            pass
+    except BlockingIOError:
+        return False
+    return True
+
+
 def test_slow_uploads_of_one_user_hold_up_nobody_else(patient: Service) -> None:
     """Fewer of them are collected than anything has places, and none of them by a thread."""
     with uploads(patient.stack, 40, READ, "mallory") as ends:

@@ -19,9 +19,7 @@ from shirase.web.json_body import MAX_BODY
 PATIENCE = 0.05  # seconds
 SHARE = 4  # bodies of one user that a worker collects at a time
 READ = 64 * 1024  # bytes
-MOST = MAX_BODY + READ  # bytes of a request that are collected; more is an answer of 413
-
-DRAINED = 64 * 1024  # bytes that are still read after the response
+MOST = MAX_BODY + READ  # bytes of a request that are collected, or read off; more is an answer of 413
 
 GUESSES = 3  # times that a request without a declared length is taken for whole before its time is over
 
@@ -79,6 +77,7 @@ class Arrival:
         self._length: int | None = None
         self._end = b"\r\n\r\n"  # of what declares no length
         self._guesses = GUESSES
+        self._drained = 0  # bytes, after the response
 
     def park(self, arrived: bytes) -> None:
         """Keep the bytes that a thread has read."""
@@ -100,9 +99,10 @@ class Arrival:
             return False
         except OSError:
             data = b""
-        self.arrived += data
         if self.answered:
-            return not data or len(self.arrived) > DRAINED
+            self._drained += len(data)
+            return not data or self._drained > MOST
+        self.arrived += data
         self.ended = not data or len(self.arrived) > MOST
         if not self.ended and _has_ended(self.arrived, self._length, self._end):
             # Each guess takes a thread's time, and the content of a chunk may look like the last chunk.

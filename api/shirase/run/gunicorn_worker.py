@@ -127,13 +127,12 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
         self._close(arrival, bytes(source.arrived))
 
     def _close(self, arrival: Arrival, arrived: bytes) -> None:
-        """Close now, or once the client has: what it still sends would otherwise cut the response (RFC 9112, 9.6)."""
-        if is_whole(arrived):
-            arrival.sock.close()
-            return
-        try:
-            arrival.sock.shutdown(socket.SHUT_WR)
-        except OSError:  # the client has gone
+        """Close now, or once the client has: what it still sends would otherwise cut the response (RFC 9112, 9.6).
+
+        The other half of the connection stays open too. Pushpin 1.41 answers 502 if its end comes with an early
+        response, or with one to HEAD, and may die of it (docs/pushpin.md).
+        """
+        if is_whole(arrived) and not arrived.startswith(b"HEAD "):
             arrival.sock.close()
             return
         arrival.leave(time.monotonic() + LINGER)

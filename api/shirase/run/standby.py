@@ -148,7 +148,8 @@ class Standby:
                 writer.write(self._refuse(request) or await self._answer(request))
                 async with asyncio.timeout(SENT_TIMEOUT):
                     await writer.drain()
-                writer.write_eof()
+                if request.method != "HEAD" and not request.has_body:  # as in the handlers' worker
+                    writer.write_eof()
                 await _discard_body(reader)
         finally:
             writer.close()
