@@ -2,114 +2,29 @@
 
 import logging
 import ssl
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
-from sqlalchemy import text
 
-from shirase.errors import SettingsError
-from shirase.flask.app import create_app
-from shirase.inbox import inbox, notifications, preferences
-from shirase.mail_settings import MailSettings
+from shirase.inbox import inbox
 from shirase.proxy import grip
-from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
-from shirase.relay.channels import configured
 from shirase.relay.mail.smtp import Mail
 from shirase.settings import Settings
-from shirase.store import contacts, deliveries
+from shirase.store import deliveries
 from shirase.store.database import Database
-from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Draft, Rule
+from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED
+from tests.integration.mail.post import Post
 from tests.support.certificates import Authority, make_authority
-from tests.support.content import content, made
 from tests.support.mail_server import DROP, HANG, MailServer, text_of
-
-HOST = "127.0.0.1"
-
-
-@pytest.fixture
-def server() -> Iterator[MailServer]:
-    with MailServer() as running:
-        yield running
-
-
-@pytest.fixture
-def mail(server: MailServer) -> MailSettings:
-    return MailSettings(
-        host=HOST,
-        port=server.port,
-        security="none",
-        timeout=2.0,
-        sender=Address("Example", "noreply", "example.com"),
-        link_base="https://example.com/notify",
-        window=0,
-    )
-
-
-@pytest.fixture
-def settings(settings: Settings, mail: MailSettings) -> Settings:
-    return replace(settings, mail=mail)
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"))
-
-
-class Post:
-    """Creates notifications of a type that goes to mail, and runs the channel."""
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self.database, self.settings, self.publisher = database, settings, Publisher(settings)
-        [channel] = configured(settings, database)
-        assert isinstance(channel, Mail)
-        self.channel = channel
-        self.execute(
-            "INSERT INTO shirase_types (type, label, description) VALUES ('a.b', 'A', ''), ('c.d', 'C', '')",
-            "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 0, 'email', 0),"
-            " ('c.d', 0, 'email', 0)",
-        )
-
-    def execute(self, *statements: str) -> None:
-        with self.database.transaction() as db:
-            for statement in statements:
-                db.execute(text(statement))
-
-    def contact(self, user: str = "42", email: str | None = "aiko@example.org", **more: Any) -> None:
-        with self.database.transaction() as db:
-            contacts.put(db, user, {"email": email, "locale": None, "timezone": None, **more})
-
-    def create(self, user: str = "42", **fields: Any) -> int:
-        drafts = [Draft(user, content(**fields))]
-        body, _ = notifications.create(
-            self.database, self.publisher, drafts, answer=lambda stored: str(made(stored[0]).id)
-        )
-        return int(body)
-
-    def deliver(self) -> None:
-        relay.deliver(self.database, self.channel)
-
-    def due_again(self) -> None:
-        self.execute("UPDATE shirase_deliveries SET due_at = created_at")
-
-    def state(self, number: int) -> tuple[str, str | None]:
-        with self.database.autocommit() as db:
-            [delivery] = deliveries.of_notification(db, number)
-        return delivery.state, delivery.reason
-
-
-@pytest.fixture
-def post(database: Database, settings: Settings) -> Iterator[Post]:
-    post = Post(database, settings)
-    post.contact()
-    yield post
-    post.channel.close()
 
 
 def test_a_mail_has_both_texts_its_sender_and_its_time(post: Post, server: MailServer) -> None:
@@ -287,107 +202,9 @@ def test_starttls_and_a_password(
     assert "horse" not in caplog.text + repr(mail) + str(post.state(number))
 
 
-def unsubscribing(mail: Any) -> str:
-    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    address: str = mail["List-Unsubscribe"].strip("<>").replace("\r\n ", "").replace(" ", "")
-    assert address.startswith("https://example.com/notify/api/unsubscribe/")
-    return address.removeprefix("https://example.com/notify")
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    yield app
-    app.extensions["shirase"].database.close()
-
-
-def test_one_click_unsubscribes_without_a_sign_in(post: Post, server: MailServer, app: Flask) -> None:
-    post.create()
-    post.deliver()
-    path, client = unsubscribing(server.mails[0]), app.test_client()
-    page = client.get(path)
-    assert (page.status_code, b"<form" in page.data) == (200, True)
-    post.create()
-    post.deliver()
-    assert len(server.mails) == 2  # the page alone changes nothing
-    pending = post.create()
-    done = client.post(path, data={"List-Unsubscribe": "One-Click"})
-    assert done.status_code == 200
-    post.create()
-    post.deliver()
-    assert (len(server.mails), post.state(pending)) == (2, (CANCELLED, "muted"))
-    post.create(kind="c.d")
-    post.deliver()
-    assert len(server.mails) == 3  # another type
-    assert preferences.read(post.database, "42").rules == (Rule("a.b", "email", enabled=False),)
-
-
-def test_unsubscribing_from_a_digest_ends_all_mail(post: Post, server: MailServer, app: Flask) -> None:
-    post.channel.window = timedelta(minutes=1)
-    post.create()
-    post.create(kind="c.d")
-    post.deliver()
-    client = app.test_client()
-    assert client.post(unsubscribing(server.mails[0])).status_code == 200
-    post.create()
-    post.create(kind="c.d")
-    post.deliver()
-    assert len(server.mails) == 1
-
-
-@pytest.mark.parametrize("sealed", ["x", "e30.x", "a" * 3000, "%00"])
-def test_a_forged_address_unsubscribes_nobody(app: Flask, sealed: str) -> None:
-    for method in ("GET", "POST"):
-        assert app.test_client().open(f"/api/unsubscribe/{sealed}", method=method).status_code == 404
-
-
-def test_critical_mail_cannot_be_unsubscribed_from(post: Post, server: MailServer) -> None:
-    post.execute("UPDATE shirase_types SET critical = true")
-    post.create()
-    post.deliver()
-    assert server.mails[0]["List-Unsubscribe"] is None
-    assert "unsubscribe" not in text_of(server.mails[0]).lower()
-
-
-ENVIRON = {"SMTP_HOST": "mail.example.com", "MAIL_FROM": "A <a@example.com>", "PUBLIC_URL": "https://example.com"}
-
-
 def test_streams_open_where_mail_is_configured(settings: Settings) -> None:
     """Keys are cached by the settings, which therefore have a hash."""
     assert grip.sealing_keys(settings) == grip.sealing_keys(replace(settings))
-
-
-def test_mail_is_off_without_a_host() -> None:
-    assert MailSettings.from_env({}) is None
-    on = MailSettings.from_env(ENVIRON)
-    assert on
-    assert (on.port, on.security, on.window) == (587, "starttls", 60)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "name"),
-    [
-        ({"MAIL_FROM": "nobody"}, "MAIL_FROM"),
-        ({"MAIL_FROM": ""}, "MAIL_FROM"),
-        ({"PUBLIC_URL": ""}, "PUBLIC_URL"),
-        ({"SMTP_USER": "u"}, "SMTP_USER"),
-        ({"SMTP_USER": "u", "SMTP_PASSWORD": "p", "SMTP_SECURITY": "none"}, "SMTP_SECURITY"),
-        ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
-        ({"MAIL_TEMPLATES": "/nowhere"}, "MAIL_TEMPLATES"),
-        ({"SMTP_PASSWORD_FILE": "/nowhere"}, "SMTP_PASSWORD"),
-    ],
-)
-def test_a_wrong_setting_is_named(wrong: dict[str, str], name: str) -> None:
-    with pytest.raises(SettingsError, match=name):
-        MailSettings.from_env(ENVIRON | wrong)
-
-
-def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("p4ss\n")
-    there = {"SMTP_USER": "u", "SMTP_PASSWORD_FILE": str(tmp_path / "secret")}
-    read = MailSettings.from_env(ENVIRON | there)
-    assert read
-    assert (read.password, "p4ss" in repr(read)) == ("p4ss", False)
 
 
 def test_a_digest_is_repeated_under_the_same_id(post: Post, server: MailServer) -> None:

@@ -1,0 +1,77 @@
+"""Unsubscribing from mail by a signed address."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from shirase.flask.app import create_app
+from shirase.inbox import preferences
+from shirase.settings import Settings
+from shirase.types import CANCELLED, Rule
+from tests.integration.mail.post import Post
+from tests.support.mail_server import MailServer, text_of
+
+
+def unsubscribing(mail: Any) -> str:
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    address: str = mail["List-Unsubscribe"].strip("<>").replace("\r\n ", "").replace(" ", "")
+    assert address.startswith("https://example.com/notify/api/unsubscribe/")
+    return address.removeprefix("https://example.com/notify")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    yield app
+    app.extensions["shirase"].database.close()
+
+
+def test_one_click_unsubscribes_without_a_sign_in(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.deliver()
+    path, client = unsubscribing(server.mails[0]), app.test_client()
+    page = client.get(path)
+    assert (page.status_code, b"<form" in page.data) == (200, True)
+    post.create()
+    post.deliver()
+    assert len(server.mails) == 2  # the page alone changes nothing
+    pending = post.create()
+    done = client.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert done.status_code == 200
+    post.create()
+    post.deliver()
+    assert (len(server.mails), post.state(pending)) == (2, (CANCELLED, "muted"))
+    post.create(kind="c.d")
+    post.deliver()
+    assert len(server.mails) == 3  # another type
+    assert preferences.read(post.database, "42").rules == (Rule("a.b", "email", enabled=False),)
+
+
+def test_unsubscribing_from_a_digest_ends_all_mail(post: Post, server: MailServer, app: Flask) -> None:
+    post.channel.window = timedelta(minutes=1)
+    post.create()
+    post.create(kind="c.d")
+    post.deliver()
+    client = app.test_client()
+    assert client.post(unsubscribing(server.mails[0])).status_code == 200
+    post.create()
+    post.create(kind="c.d")
+    post.deliver()
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("sealed", ["x", "e30.x", "a" * 3000, "%00"])
+def test_a_forged_address_unsubscribes_nobody(app: Flask, sealed: str) -> None:
+    for method in ("GET", "POST"):
+        assert app.test_client().open(f"/api/unsubscribe/{sealed}", method=method).status_code == 404
+
+
+def test_critical_mail_cannot_be_unsubscribed_from(post: Post, server: MailServer) -> None:
+    post.execute("UPDATE shirase_types SET critical = true")
+    post.create()
+    post.deliver()
+    assert server.mails[0]["List-Unsubscribe"] is None
+    assert "unsubscribe" not in text_of(server.mails[0]).lower()
