@@ -54,7 +54,7 @@ class Watched:
             for place in range(number, number + DEVICES):
                 self.open(user, place % nodes)
         for device in self.all_devices():
-            device.wait(lambda one: one.named("connected"))
+            device.wait(lambda seen: seen.named("connected"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,8 +42,8 @@ def link(ends: tuple[Sequence[str], Sequence[str]], *, there: bool, back: bool) 
 
     @contextmanager
     def fault(site: Site, random: random.Random) -> Iterator[None]:
-        one, other = (random.choice(hosts) for hosts in ends)
-        with lost(site, [(one, other)] * there + [(other, one)] * back):
+        first, second = (random.choice(hosts) for hosts in ends)
+        with lost(site, [(first, second)] * there + [(second, first)] * back):
             yield
 
     first, second = (hosts[0].rstrip("1") for hosts in ends)

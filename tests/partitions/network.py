@@ -57,7 +57,9 @@ class Network:
                     self._add(host)
             for host in self._numbers:
                 others = [other for other in self._numbers if other != host]
-                self._tell(host, [f"{self.address(other)} lladdr {self._hardware(other)}" for other in others])
+                self._set_neighbours(
+                    host, [f"{self.address(other)} lladdr {self._hardware(other)}" for other in others]
+                )
             entered.pop_all()
         return self
 
@@ -83,10 +85,10 @@ class Network:
 
     def cut(self, source: str, target: str) -> None:
         """Lose every packet from one host to the other, until ``heal``."""
-        self._tell(source, [f"{self.address(target)} lladdr {NOBODY}"])
+        self._set_neighbours(source, [f"{self.address(target)} lladdr {NOBODY}"])
 
     def heal(self, source: str, target: str) -> None:
-        self._tell(source, [f"{self.address(target)} lladdr {self._hardware(target)}"])
+        self._set_neighbours(source, [f"{self.address(target)} lladdr {self._hardware(target)}"])
 
     def slow(self, host: str) -> None:
         """Delay and lose some of what the host sends; where the kernel lacks netem, let it send little a second."""
@@ -115,7 +117,7 @@ class Network:
     def _hardware(self, host: str) -> str:
         return f"02:00:00:00:00:{self._numbers[host]:02x}"
 
-    def _tell(self, host: str, neighbours: Iterable[str]) -> None:
+    def _set_neighbours(self, host: str, neighbours: Iterable[str]) -> None:
         device = "br0" if host == OURS else "eth0"
         with self.inside(host):
             _ip(*(f"neighbour replace {line} dev {device} nud permanent" for line in neighbours))

@@ -21,8 +21,8 @@ LONG = 30.0  # seconds from which each host is restarted, and not one of each ki
 BOUND = 30.0  # seconds after the last repair until every stream is back
 
 
-def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Run and compare; ``say`` receives each step."""
+def run(options: Options, show: Callable[[str], None]) -> Report:
+    """Run and compare; ``show`` receives each step."""
     report = Report(options)
     with (
         tempfile.TemporaryDirectory(prefix="shirase-partitions-", ignore_cleanup_errors=True) as directory,
@@ -30,10 +30,10 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     ):
         steps = make_plan(KINDS, options.seed, options.seconds, LASTS)
         restarts = ROLLING if options.seconds >= LONG else ROLLING[::2]
-        write_and_break(running, [*steps, *restarts], report, say, BOUND)
+        write_and_break(running, [*steps, *restarts], report, show, BOUND)
         compare(running, report)
         if running.network.slows_by != DELAY:
-            say("this kernel has no netem: slow links had a low rate instead of delays and losses")
+            show("this kernel has no netem: slow links had a low rate instead of delays and losses")
         if not report.passed:
             report.failures.append(f"seed {options.seed}; the ends of the logs:\n{running.fleet.logs()}")
     return report

@@ -26,7 +26,9 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
         resolve = socket.getaddrinfo
 
         def named(host: str, port: int, *rest: Any, **more: Any) -> Any:
-            return [row for one in ADDRESSES for row in resolve(one if host == NAME else host, port, *rest, **more)]
+            return [
+                row for address in ADDRESSES for row in resolve(address if host == NAME else host, port, *rest, **more)
+            ]
 
         monkeypatch.setattr(socket, "getaddrinfo", named)
         yield made
@@ -50,10 +52,10 @@ def fill(server: socket.socket) -> ExitStack:
     """Connect until the kernel drops further requests, as a machine that has vanished does."""
     held = ExitStack()
     while True:
-        one = held.enter_context(socket.socket())
-        one.settimeout(0.3)
+        client = held.enter_context(socket.socket())
+        client.settimeout(0.3)
         try:
-            one.connect(server.getsockname())
+            client.connect(server.getsockname())
         except TimeoutError:
             return held
 
