@@ -39,17 +39,17 @@ def row_of(table: Table, user_id: str, number: int) -> dict[str, Any]:
     for column in table.columns:
         kind: Any = column.type.python_type if not hasattr(column.type, "process_bind_param") else datetime
         if column.name in owned.by:
-            row[column.name] = user_id
+            row[column.key] = user_id
         elif column.name in owned.json:
-            row[column.name] = json.dumps({"n": number})
+            row[column.key] = json.dumps({"n": number})
         elif kind is datetime:
-            row[column.name] = NOW
+            row[column.key] = NOW
         elif kind is str:
-            row[column.name] = WORDS.get(column.name, f"x{number}")
+            row[column.key] = WORDS.get(column.name, f"x{number}")
         elif kind is bytes:
-            row[column.name] = b"x%d" % number
+            row[column.key] = b"x%d" % number
         else:
-            row[column.name] = kind(number)
+            row[column.key] = kind(number)
     return row
 
 

@@ -15,7 +15,7 @@ def take_backup(database: Database) -> Backup:
     """Every row of every table."""
     with database.transaction() as db:
         return {
-            name: [dict(row) for row in db.execute(select(table)).mappings()]
+            name: [dict(row) for row in db.execute(select(*(item.label(item.key) for item in table.c))).mappings()]
             for name, table in Base.metadata.tables.items()
         }
 

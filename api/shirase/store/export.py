@@ -28,12 +28,12 @@ def page(
     A row that names the user in several columns is exported once.
     """
     order = [table.c[name] for name in _order(table, owned)]
-    query = select(table).where(table.c[owned.by[column]] == user_id)
+    query = select(*(item.label(item.key) for item in table.c)).where(table.c[owned.by[column]] == user_id)
     query = query.where(and_(True, *(table.c[name] != user_id for name in owned.by[:column])))
     if after is not None:
         query = query.where(tuple_(*order) > tuple_(*after))
     rows = db.execute(query.order_by(*order).limit(limit)).mappings().all()
-    last = tuple(rows[-1][item.name] for item in order) if len(rows) == limit and order else None
+    last = tuple(rows[-1][item.key] for item in order) if len(rows) == limit and order else None
     return [dict(_shown(owned, row)) for row in rows], last
 
 
