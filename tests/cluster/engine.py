@@ -19,6 +19,7 @@ IMAGES = Path(__file__).parent / "images"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # Kept between runs, with its images: what has not changed is not built again.
 KEPT = Path(os.environ.get("SHIRASE_ROOTS", "/var/cache/shirase")) / "engine"
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 START = 60.0  # seconds until a daemon must answer
 STOP = 30.0
 PULL = 120.0  # seconds until a registry must have sent an image
@@ -72,9 +73,22 @@ def engine() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise NoEngine(f"another run uses {KEPT}") from exc
-        with _started(Path(tempfile.mkdtemp(prefix="shirase-engine-"))):
+        with _firewall_kept(), _started(Path(tempfile.mkdtemp(prefix="shirase-engine-"))):
             yield
             run("docker", "image", "prune", "--force", "--filter", f"until={OLD}", check=False)
+
+
+@contextmanager
+def _firewall_kept() -> Iterator[None]:
+    """A daemon adds rules, drops what is forwarded, and removes neither: put all of it back."""
+    forwarding = FORWARDING.read_text()
+    rules = run("iptables-save", check=False) if shutil.which("iptables-save") else ""
+    try:
+        yield
+    finally:
+        if rules:
+            subprocess.run(["iptables-restore"], input=rules, text=True, check=False)
+        FORWARDING.write_text(forwarding)
 
 
 @contextmanager
