@@ -97,7 +97,7 @@ class Centrifugo(_Server):
 
     def stored(self) -> int:
         with psycopg.connect(self._database_url) as connection:
-            result = connection.execute("SELECT count(*) FROM cf_stream_history").fetchone()
+            result = connection.execute("SELECT count(*) FROM cf_stream").fetchone()
         return int(result[0]) if result else 0
 
 
