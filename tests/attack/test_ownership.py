@@ -29,7 +29,8 @@ from tests.support.content import content, made
 
 # All pairs take minutes: `make attack` runs them.
 USERS = IDS if "ATTACK_EXAMPLES" in os.environ else IDS[:9]
-TABLES = {"notifications": "id", "events": "seq", "streams": "user_id"}
+TABLES = {"notifications": "id", "events": "seq", "streams": "user_id", "deliveries": "id", "contacts": "user_id"}
+TABLES |= {"preferences": "scope", "quiet_hours": "user_id", "push_subscriptions": "id", "webhook_queue": "id"}
 LISTING = ("archived", "category", "q", "skip")  # narrow the caller's own list
 Target = dict[str, Any]
 

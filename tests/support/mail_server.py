@@ -46,6 +46,7 @@ class MailServer:
         self.arrivals: list[Arrival] = []
         self._password, self._quotes = password, quotes
         self._stopped = False
+        self._transports: list[Any] = []
         if password:
             options |= {"authenticator": self._authenticate, "auth_required": True}
         with closing(socket.create_server(("127.0.0.1", 0))) as free:  # the controller needs a number
@@ -65,14 +66,16 @@ class MailServer:
         """Stop listening; also more than once."""
         if not self._stopped:
             self._stopped = True
+            for transport in self._transports:
+                self._controller.loop.call_soon_threadsafe(transport.abort)
             self._controller.stop()
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         self.connections += 1
+        self._transports.append(server.transport)
         session.host_name = hostname
-        assert server
         assert envelope
         return responses
 

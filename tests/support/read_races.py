@@ -3,6 +3,7 @@
 python -m tests.support.read_races --races 10000
 """
 
+import logging
 import random
 import secrets
 import sys
@@ -64,7 +65,7 @@ def run(database_url: str, races: int, seed: int) -> Races:
         pushpin_sig_key=secrets.token_hex(32),
         jwt_secret=secrets.token_hex(32),
     )
-    result, chance = Races(), random.Random(seed)
+    result, chance, publisher = Races(), random.Random(seed), Publisher(settings)
     with ExitStack() as opened, ThreadPoolExecutor(READERS + RELAYS) as threads:
         # Of each reader and relay, as if it were a process of its own.
         databases = [opened.enter_context(closing(Database(database_url))) for _ in range(READERS + RELAYS)]
@@ -72,7 +73,7 @@ def run(database_url: str, races: int, seed: int) -> Races:
             for statement in POLICY:
                 db.execute(text(statement))
         while result.count < races:
-            _round(databases, Publisher(settings), threads, chance, result)
+            _round(databases, publisher, threads, chance, result)
     return result
 
 
@@ -133,19 +134,22 @@ def _judge(
 
 def main() -> int:
     """Race on both databases."""
+    logging.disable()  # no control port answers
     parser = ArgumentParser(prog="python -m tests.support.read_races", description=__doc__)
     parser.add_argument("--races", type=int, default=10_000, help="on each database (10,000)")
     parser.add_argument("--seed", type=int, help="random by default")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], help="both by default")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     wrong = 0
     with cluster() as postgres, tempfile.TemporaryDirectory(prefix="shirase-races-") as directory:
-        for url in (f"sqlite:///{Path(directory) / 'shirase.db'}", postgres.create("races")):
+        urls = {"sqlite": f"sqlite:///{Path(directory) / 'shirase.db'}", "postgresql": postgres.create("races")}
+        for name in [options.database] if options.database else urls:
+            url = urls[name]
             migrate(url)
             began = time.monotonic()
             result = run(url, options.races, seed)
             wrong += len(result.wrong)
-            name = url.partition(":")[0]
             sys.stdout.write(f"{name}, seed {seed}, {time.monotonic() - began:.0f} s: {result}\n")
             sys.stdout.flush()
     return 1 if wrong else 0
