@@ -33,7 +33,20 @@ def small(unanalysed: Database) -> Database:
 
 
 def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
-    with small.engine.connect() as db:
+    plans = plans_about_users(small)
+    assert len(plans) > 3
+    assert [scan for plan in plans for scan in without_condition(plan)] == []
+
+
+def test_plans_without_statistics_mark_single_events(unanalysed: Database) -> None:
+    plans = plans_of_marks(unanalysed)
+    assert len(plans) == 1
+    assert without_condition(plans[0]) == []
+
+
+def plans_about_users(database: Database) -> list[list[str]]:
+    """Return the plans that PostgreSQL keeps of the most frequent statements."""
+    with database.engine.connect() as db:
         for number in range(PREPARED):
             connection = StreamConnection(f"c{number}", f"u{number}")
             connections.add(db, connection, NOW)
@@ -43,19 +56,16 @@ def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
             registry.announced(db, "n", [connection.connection_id], NOW, NOW)
             audience.read(db, [connection.user_id], NOW)
             log.mark_published(db, [published(connection.user_id)], NOW, way=PUBLISH, committed_at=NOW)
-        plans = kept_plans(db)
-    assert len(plans) > 3
-    assert [scan for plan in plans for scan in without_condition(plan)] == []
+        return kept_plans(db)
 
 
-def test_plans_without_statistics_mark_single_events(unanalysed: Database) -> None:
-    with unanalysed.engine.connect() as db:
+def plans_of_marks(database: Database) -> list[list[str]]:
+    """Return the plans that it keeps of the mark of several events."""
+    with database.engine.connect() as db:
         for number in range(PREPARED):
             many = [published(f"u{number}"), published(f"v{number}")]
             log.mark_published(db, many, NOW, way=PUBLISH, committed_at=NOW)
-        plans = kept_plans(db)
-    assert len(plans) == 1
-    assert without_condition(plans[0]) == []
+        return kept_plans(db)
 
 
 def published(user_id: str) -> Published:

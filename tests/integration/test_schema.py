@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,6 +63,12 @@ REACH = (
 OF_EVERY_CONNECTION = ("connected and behind", "connected and waiting")
 
 
+@dataclass(frozen=True)
+class Row:
+    id: int
+    user_id: str = "u7"
+
+
 def mark(db: Connection, events: list[Event]) -> None:
     published = [Published(event, frozenset({"n"})) for event in events]
     log.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW)
@@ -110,10 +117,11 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "add": lambda db: connections.add(db, StreamConnection("new", "u7"), NOW),
     "added": lambda db: connections.added(db, StreamConnection("new", "u7"), NOW),
     "counted": lambda db: connections.counted(db, "u7", NOW),
-    "remove a connection": lambda db: connections.remove(db, "c7"),
+    "remove a connection": lambda db: connections.remove(db, StreamConnection("c7", "u7")),
     "standing": lambda db: connections.standing(db, StreamConnection("c7", "u7"), NOW),
     "of_user": lambda db: connections.of_user(db, "u7"),
     "end": lambda db: connections.end(db, ["c7", "c8"], "revoked", NOW),
+    "evict": lambda db: connections.end(db, ["c7", "c1007"], "revoked", NOW, "u7"),
     "end_of_user": lambda db: connections.end_of_user(db, "u7", "revoked", NOW),
     "expired connections": lambda db: connections.expired(db, NOW, 500),
     "untold": lambda db: connections.unsent_closings(db, 500),
@@ -138,14 +146,14 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "connected and waiting": lambda db: announcements.waiting(db, 1),
     "members": lambda db: topics.page(db, "t1", 100, "u7"),
     "append, judged": lambda db: append.append_notifications(db, [Draft("u7", content("a.b"))], NOW),
-    "replace, planned": lambda db: keyed.put(db, [Draft("u7", content("a.b", key="k7"))] * 2, NOW),
+    "replace, planned": lambda db: keyed.put(db, [Draft("u7", content("a.b", title, key="k7")) for title in "ab"], NOW),
     "deliveries, due": lambda db: claims.is_due(db, "email", NOW),
     "deliveries, claim": lambda db: claims.claim(
         db, "email", NOW, lease=timedelta(minutes=5), limit=50, window=timedelta(minutes=1)
     ),
     "deliveries, standings": lambda db: claims.standings(db, deliveries.of_notification(db, 7), NOW),
     "deliveries, finish": lambda db: claims.finish(db, {7: DeliveryOutcome(SENT)}, NOW),
-    "deliveries, cancel": lambda db: deliveries.cancel(db, [7, 8], NOW, "read"),
+    "deliveries, cancel": lambda db: deliveries.cancel(db, [Row(7), Row(8)], NOW, "read"),
     "deliveries, waiting": deliveries.waiting,
     "deliveries, remove": lambda db: deliveries.remove_ended(db, NOW, 500),
     "members, change": lambda db: topics.change(db, "t1", ["u7"], ["u8"]),
@@ -160,7 +168,12 @@ def test_models_equal_migrations(database: Database) -> None:
 
 @pytest.fixture
 def filled(database: Database, settings: Settings) -> Database:
-    publisher = Publisher(settings)
+    fill(database, Publisher(settings))
+    return database
+
+
+def fill(database: Database, publisher: Publisher) -> None:
+    """Store thousands of rows in each large table, and have PostgreSQL know it."""
     for _ in range(4):
         drafts = [Draft(f"u{number % 500}", content("a.b", "T", "M")) for number in range(5000)]
         notifications.create(database, publisher, drafts, answer=lambda _: "")
@@ -178,7 +191,6 @@ def filled(database: Database, settings: Settings) -> Database:
         for statement in REACH:
             db.execute(text(statement))
         db.execute(text("ANALYZE"))
-    return database
 
 
 def test_every_query_uses_an_index(filled: Database) -> None:

@@ -100,8 +100,8 @@ def _enforce_limit(
         excess = counted[: max(0, len(counted) - settings.sse_max_connections_per_user)]
         is_refused = bool(excess) and settings.sse_connection_limit_policy == REJECT
         if is_refused:
-            connections.remove(db, connection.connection_id)
-        ended = [] if is_refused else connections.end(db, excess, CONNECTION_LIMIT, now)
+            connections.remove(db, connection)
+        ended = [] if is_refused else connections.end(db, excess, CONNECTION_LIMIT, now, connection.user_id)
     if is_refused:
         metrics.CONNECTS.labels("rejected").inc()
         raise TooManyConnections(f"this user holds {len(counted) - 1} streams, as many as are allowed; close one first")

@@ -29,6 +29,7 @@ from sqlalchemy import Connection, CursorResult, Executable, bindparam, delete, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import tables
+from shirase.store.connections import conflict
 from shirase.store.sql import among_listed, listed
 from shirase.store.tables import Moment
 
@@ -87,11 +88,12 @@ def _read(dialect: str) -> Executable:
 
 def mark(db: Connection, node: str, now: datetime) -> None:
     """Mark a node: each connection that it announces has a row."""
-    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
+    dialect = db.dialect.name
     values = {"user_id": NOBODY, "node": node, "opened_at": now, "last_seen": now, "user_agent": "", "address": ""}
     values |= {"ended_at": now + LASTS, "closing_sent_at": now, "reason": MARK}  # ended, so that nothing counts it
-    marking = dialect.insert(connections).values(connection_id=_mark_of(node), **values)
-    db.execute(marking.on_conflict_do_update(index_elements=["connection_id"], set_={"ended_at": now + LASTS}))
+    marking = (sqlite if dialect == "sqlite" else postgresql).insert(connections)
+    marking = marking.values(connection_id=_mark_of(node), **values)
+    db.execute(marking.on_conflict_do_update(**conflict(dialect), set_={"ended_at": now + LASTS}))
 
 
 def confirm(db: Connection, node: str, now: datetime) -> bool:

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from shirase.fields import rfc3339
 from shirase.quiet_hours import QuietHours
 from shirase.store import inbox, tables
-from shirase.store.deliveries import IS_ALLOWED, IS_PENDING, delivery_of
+from shirase.store.deliveries import IS_ALLOWED, IS_PENDING, OF_DELIVERY, delivery_of
 from shirase.store.sql import among, document, rows
 from shirase.store.tables import Moment
 from shirase.types import PENDING, SENT, Delivery, DeliveryOutcome, Notification
@@ -145,7 +145,7 @@ def standings(db: Connection, claimed: Collection[Delivery], now: datetime) -> M
             quiet_hours.c.timezone,
             *notifications.c,
         )
-        .join_from(deliveries, notifications, notifications.c.id == deliveries.c.notification_id)
+        .join_from(deliveries, notifications, OF_DELIVERY)
         .outerjoin(types, types.c.type == notifications.c.type)
         .outerjoin(quiet_hours, quiet_hours.c.user_id == deliveries.c.user_id)
         .where(among(db.dialect.name, deliveries.c.id, [item.id for item in claimed]))

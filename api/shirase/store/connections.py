@@ -44,8 +44,13 @@ def _entering(dialect: str) -> Any:
     node = func.coalesce(entering.excluded.node, connections.c.node)
     again = {"last_seen": now, "node": node, "ended_at": None, "reason": None, "closing_sent_at": None}
     return entering.from_select([*names, "opened_at", "last_seen"], row).on_conflict_do_update(
-        index_elements=["connection_id"], set_=again, where=or_(_LIVE, connections.c.reason == GONE)
+        **conflict(dialect), set_=again, where=or_(_LIVE, connections.c.reason == GONE)
     )
+
+
+def conflict(dialect: str) -> dict[str, Any]:
+    """Which rows conflict: those of the same key, which on partitions of PostgreSQL holds the user too."""
+    return {"index_elements": ["connection_id"]} if dialect == "sqlite" else {"constraint": "shirase_connections_pkey"}
 
 
 # Statements of every connect and recovery are built once: building one takes longer than running it.
@@ -61,7 +66,7 @@ _OLDEST_FIRST = (connections.c.opened_at, connections.c.connection_id)
 _ADDED = select(select(func.count()).where(*_COUNTED).scalar_subquery(), *log.POSITION).select_from(
     log.SINGLE_ROW.outerjoin(log.streams, log.OF_USER)
 )
-_ITSELF = connections.c.connection_id == bindparam("connection_id")
+_ITSELF = and_(connections.c.connection_id == bindparam("connection_id"), connections.c.user_id == bindparam("user_id"))
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
     log.SINGLE_ROW.outerjoin(connections, _ITSELF).outerjoin(log.streams, log.OF_USER)
 )
@@ -106,9 +111,10 @@ def added(db: Connection, new: StreamConnection, now: datetime) -> tuple[int, Po
     return count, log.read_position(*position)
 
 
-def remove(db: Connection, connection_id: str) -> None:
+def remove(db: Connection, connection: StreamConnection) -> None:
     """Delete the live row of a connection that did not open."""
-    db.execute(delete(connections).where(connections.c.connection_id == connection_id, _LIVE))
+    itself = and_(connections.c.connection_id == connection.connection_id, connections.c.user_id == connection.user_id)
+    db.execute(delete(connections).where(itself, _LIVE))
 
 
 def _parameters(new: StreamConnection, now: datetime) -> dict[str, Any]:
@@ -162,9 +168,13 @@ def _heads(dialect: str) -> Executable:
     )
 
 
-def end(db: Connection, connection_ids: Collection[str], reason: str, now: datetime) -> list[Ended]:
-    """End the live ones of these connections; returns them."""
+def end(
+    db: Connection, connection_ids: Collection[str], reason: str, now: datetime, user_id: str | None = None
+) -> list[Ended]:
+    """End the live ones of these connections, of one user if that is known; returns them."""
     selected = among(db.dialect.name, connections.c.connection_id, connection_ids)
+    if user_id is not None:
+        selected &= connections.c.user_id == user_id
     if not lock_rows(db, selected, _LIVE):
         return []
     ending = update(connections).where(selected, _LIVE)
@@ -177,7 +187,7 @@ def end_of_user(db: Connection, user_id: str, reason: str, now: datetime) -> lis
 
     Connections marked as gone end too, because one that was marked by mistake could come back.
     """
-    ended = end(db, of_user(db, user_id), reason, now)
+    ended = end(db, of_user(db, user_id), reason, now, user_id)
     marked_gone = and_(connections.c.user_id == user_id, connections.c.reason == GONE)
     if lock_rows(db, marked_gone):
         db.execute(update(connections).where(marked_gone).values(reason=reason))

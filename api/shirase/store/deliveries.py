@@ -45,6 +45,7 @@ _COLUMNS: dict[str, Any] = {
     "category": notifications.c.category,
     "entry": types.c,
 }
+OF_DELIVERY = and_(notifications.c.id == deliveries.c.notification_id, notifications.c.user_id == deliveries.c.user_id)
 # Whether the user's preferences allow a delivery, joined with its notification and the type's entry.
 IS_ALLOWED = and_(in_inbox(**_COLUMNS), allowed(deliveries.c.channel, **_COLUMNS))
 
@@ -62,21 +63,24 @@ def plan(db: Connection, changed: Sequence[Notification], now: datetime) -> None
 @cache
 def _plan(dialect: str) -> Executable:
     changed = rows(dialect, "changed", {"id": BigInteger(), "user_id": UserId, "type": String(), "category": String()})
-    pending = select(literal(1)).where(deliveries.c.notification_id == changed.c.id, IS_PENDING).exists()
+    of_changed = and_(deliveries.c.notification_id == changed.c.id, deliveries.c.user_id == changed.c.user_id)
+    pending = select(literal(1)).where(of_changed, IS_PENDING).exists()
     return planning(dialect, select(changed).where(~pending).subquery("stored"))
 
 
-def cancel(db: Connection, notification_ids: Collection[int], now: datetime, reason: str) -> None:
-    """Cancel pending deliveries of these notifications. A delivery that is being sent is not tried again."""
-    if notification_ids:
-        _cancel(db, among(db.dialect.name, deliveries.c.notification_id, notification_ids), now, reason)
+def cancel(db: Connection, changed: Collection[Any], now: datetime, reason: str) -> None:
+    """Cancel pending deliveries of these rows of notifications. A delivery that is being sent is not tried again."""
+    if changed:
+        of_users = among(db.dialect.name, deliveries.c.user_id, {row.user_id for row in changed})
+        these = among(db.dialect.name, deliveries.c.notification_id, [row.id for row in changed])
+        _cancel(db, and_(of_users, these), now, reason)
 
 
 def cancel_disallowed(db: Connection, user_id: str, now: datetime) -> None:
     """Cancel a user's pending deliveries that their preferences no longer allow."""
     query = (
         select(deliveries.c.id)
-        .join_from(deliveries, notifications, notifications.c.id == deliveries.c.notification_id)
+        .join_from(deliveries, notifications, OF_DELIVERY)
         .outerjoin(types, types.c.type == notifications.c.type)
         .where(deliveries.c.user_id == user_id, IS_PENDING, ~IS_ALLOWED)
     )

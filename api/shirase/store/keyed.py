@@ -18,6 +18,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     Text,
+    and_,
     case,
     func,
     select,
@@ -31,8 +32,8 @@ from shirase.store.advance import IMPATIENCE, LAST_ID, NOW, appear
 from shirase.store.append import CONTENT, NEXT_ID, append_notifications, content_row
 from shirase.store.changes import Change, append_changes, with_count
 from shirase.store.present import UserKey, find, user_key
-from shirase.store.sql import document, rows
-from shirase.store.tables import Moment
+from shirase.store.sql import among_listed, document, listed, rows
+from shirase.store.tables import Moment, UserId
 from shirase.types import UPDATED, Draft, Event, Notification, Stored
 
 notifications = tables.Base.metadata.tables["shirase_notifications"]
@@ -254,6 +255,7 @@ def _store(db: Connection, updates: Sequence[Update], now: datetime) -> dict[int
     values = [
         {
             "id": item.after.id,
+            "user_id": item.after.user_id,
             "position": None if item.rises else item.before.position,
             "revision": item.after.revision,
             "count": item.after.count,
@@ -275,21 +277,27 @@ def _store(db: Connection, updates: Sequence[Update], now: datetime) -> dict[int
         numbers = db.scalars(select(NEXT_ID).select_from(func.generate_series(1, len(rising))))
         for position, value in zip(sorted(numbers), rising, strict=True):
             value["position"] = position
-    result = db.execute(_store_all(db.dialect.name), {"contents": document(values), "now": now})
+    parameters = {"contents": document(values), "now": now}
+    if db.dialect.name != "sqlite":
+        parameters["users"] = listed(db.dialect.name, {item.after.user_id for item in updates})
+    result = db.execute(_store_all(db.dialect.name), parameters)
     return {number: position for number, position in result}  # noqa: C416 - rows are pairs
 
 
 @cache
 def _store_all(dialect: str) -> Executable:
-    columns = {"id": BigInteger(), "position": BigInteger(), **_REVISION, **CONTENT}
+    columns = {"id": BigInteger(), "user_id": UserId, "position": BigInteger(), **_REVISION, **CONTENT}
     new = rows(dialect, "contents", columns)
     position = new.c.position if dialect == "sqlite" else func.coalesce(new.c.position, NEXT_ID)
     written = {name: new.c[name] for name in (*_REVISION, *FIELDS)}
     # Unread again: drop the device that it was read on.
     by = case((new.c.read_at.is_(None), None), else_=notifications.c.read_by)
+    these = and_(notifications.c.id == new.c.id, notifications.c.user_id == new.c.user_id)
+    if dialect != "sqlite":  # so that the plan has the partitions of these users alone
+        these = and_(these, among_listed(dialect, notifications.c.user_id, "users"))
     return (
         update(notifications)
-        .where(notifications.c.id == new.c.id)
+        .where(these)
         .values(**written, position=position, updated_at=NOW, read_by=by)
         .returning(notifications.c.id, notifications.c.position)
     )

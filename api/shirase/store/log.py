@@ -5,7 +5,7 @@ the change itself. So ``seq`` follows the order of commits, a user's log has no 
 read every earlier event. An ordinary auto-increment id guarantees none of these.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -178,12 +178,13 @@ def outbox(db: Connection) -> tuple[int, datetime | None]:
     return int(count), oldest
 
 
-def unpublished_among(db: Connection, places: Iterable[tuple[str, int]], now: datetime) -> list[Event]:
+def unpublished_among(db: Connection, places: Collection[tuple[str, int]], now: datetime) -> list[Event]:
     """Those of the events at these (user, seq) that are committed and that no proxy has accepted yet."""
     values = [{"user_id": user_id, "seq": seq} for user_id, seq in places]
     place = rows(_dialect(db), "places", {"user_id": UserId, "seq": BigInteger()})
     same_place = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
-    query = _with_notifications(now).join(place, same_place).where(events.c.published_at.is_(None))
+    of_users = among(_dialect(db), events.c.user_id, {user_id for user_id, _ in places})
+    query = _with_notifications(now).join(place, same_place).where(of_users, events.c.published_at.is_(None))
     query = query.order_by(events.c.user_id, events.c.seq)
     return [_event(row) for row in db.execute(query, {"places": document(values)})]
 
@@ -242,12 +243,14 @@ def _dialect(db: Connection) -> str:
 def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:
     """Events, each joined with its notification unless that has expired or been removed."""
     alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
+    # The user too, so that the join stays in one partition.
+    same = and_(notifications.c.id == source.c.notification_id, notifications.c.user_id == source.c.user_id)
     return select(
         *(source.c[name] for name in ("user_id", "seq", "tag", "previous_tag", "kind", "unread", "unseen", "data")),
         source.c.created_at.label("happened_at"),
         *(notifications.c[name] for name in ("id", *FIELDS, *CHANGING)),
         notifications.c.created_at,
-    ).join_from(source, notifications, and_(notifications.c.id == source.c.notification_id, alive), isouter=True)
+    ).join_from(source, notifications, and_(same, alive), isouter=True)
 
 
 def _event(row: Any) -> Event:

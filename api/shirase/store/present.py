@@ -1,16 +1,16 @@
 """The present notifications of producers' keys."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Executable, String, literal, select
+from sqlalchemy import Connection, Executable, String, and_, literal, select
 
 from shirase.store import tables
 from shirase.store.inbox import notification_of
 from shirase.store.rules import in_inbox
-from shirase.store.sql import document, rows
+from shirase.store.sql import among_listed, document, listed, rows
 from shirase.store.tables import UserId
 from shirase.types import Draft, Notification
 
@@ -36,7 +36,7 @@ class Present(NamedTuple):
     planned: bool  # whether any of the drafts' types has a policy
 
 
-def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
+def find(db: Connection, drafts: Collection[Draft], now: datetime) -> Present:
     """Find the notifications that have the drafts' keys, and how preferences and policies apply to the drafts."""
     pairs = document(
         {
@@ -47,8 +47,11 @@ def find(db: Connection, drafts: Iterable[Draft], now: datetime) -> Present:
         }
         for draft in drafts
     )
+    parameters = {"pairs": pairs, "now": now}
+    if db.dialect.name != "sqlite":
+        parameters["users"] = listed(db.dialect.name, {draft.user_id for draft in drafts})
     result = Present({}, {}, set(), planned=False)
-    for row in db.execute(_statement(db.dialect.name), {"pairs": pairs, "now": now}):
+    for row in db.execute(_statement(db.dialect.name), parameters):
         owner = (row.draft_user_id, row.draft_key)
         if row.id is not None:
             result.notifications[owner] = notification_of(row)
@@ -65,6 +68,11 @@ def _statement(dialect: str) -> Executable:
     pairs = rows(dialect, "pairs", {"user_id": UserId, "key": String(), "type": String(), "category": String()})
     stored = in_inbox(user_id=pairs.c.user_id, type_=pairs.c.type, category=pairs.c.category, entry=types.c)
     planned = select(literal(1)).where(policies.c.type == pairs.c.type).exists()
+    present = and_(notifications.c.key == pairs.c.key, notifications.c.user_id == pairs.c.user_id)
+    log = streams.c.user_id == notifications.c.user_id
+    if dialect != "sqlite":  # so that the plan has the partitions of these users alone
+        present = and_(present, among_listed(dialect, notifications.c.user_id, "users"))
+        log = and_(log, among_listed(dialect, streams.c.user_id, "users"))
     return (
         select(
             pairs.c.user_id.label("draft_user_id"),
@@ -76,6 +84,6 @@ def _statement(dialect: str) -> Executable:
         )
         .select_from(pairs)
         .outerjoin(types, types.c.type == pairs.c.type)
-        .outerjoin(notifications, (notifications.c.key == pairs.c.key) & (notifications.c.user_id == pairs.c.user_id))
-        .outerjoin(streams, streams.c.user_id == notifications.c.user_id)
+        .outerjoin(notifications, present)
+        .outerjoin(streams, log)
     )

@@ -35,14 +35,16 @@ def outdated(db: Connection, before: datetime, limit: int) -> list[tuple[int, st
 
 def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> list[Event]:
     """Remove notifications and append ``deleted`` events, so that no badge or list keeps them."""
-    seen = log.lock(db, sorted({user_id for _, user_id in due}))
+    users = sorted({user_id for _, user_id in due})
+    seen = log.lock(db, users)
     deleted = db.execute(
         delete(notifications)
+        .where(among(db.dialect.name, notifications.c.user_id, users))
         .where(among(db.dialect.name, notifications.c.id, [number for number, _ in due]))
         .returning(*states.STATE)
     ).all()
     announcements.note_gone(db, deleted)
-    deliveries.cancel(db, [row.id for row in deleted], now, "removed")
+    deliveries.cancel(db, deleted, now, "removed")
     of_user: dict[str, list[Any]] = {}
     for row in deleted:
         of_user.setdefault(row.user_id, []).append(row)

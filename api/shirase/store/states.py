@@ -33,7 +33,7 @@ def mark_read(
     """Mark these notifications (``None``: all) as read; returns those that were unread."""
     is_unread = notifications.c.read_at.is_(None)
     rows = _update(db, user_id, ids, now, is_unread, {"read_at": now, "read_by": device})
-    deliveries.cancel(db, [row.id for row in rows], now, "read")
+    deliveries.cancel(db, rows, now, "read")
     return _changed((row for row in rows if row.archived_at is None), rows, seen)
 
 
@@ -48,7 +48,7 @@ def archive(db: Connection, user_id: str, ids: Sequence[int] | None, now: dateti
     """Archive these notifications (``None``: all); returns those that were not archived."""
     is_open = notifications.c.archived_at.is_(None)
     rows = _update(db, user_id, ids, now, is_open, {"archived_at": now})
-    deliveries.cancel(db, [row.id for row in rows], now, "archived")
+    deliveries.cancel(db, rows, now, "archived")
     return _changed((row for row in rows if row.read_at is None), rows, seen)
 
 
@@ -73,7 +73,7 @@ def remove(db: Connection, user_id: str, number: int, now: datetime, *, seen: in
     statement = delete(notifications).where(_of(user_id, now), notifications.c.id == number)
     deleted = db.execute(statement.returning(*STATE)).all()
     announcements.note_gone(db, deleted)
-    deliveries.cancel(db, [row.id for row in deleted], now, "removed")
+    deliveries.cancel(db, deleted, now, "removed")
     return removed(deleted, seen)
 
 
