@@ -75,8 +75,8 @@ class Nodes(Shirase):
 def main() -> None:
     """Measure, and print one line a figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.5, help="of a turn")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory,
@@ -96,16 +96,18 @@ def main() -> None:
 
 
 def _growth(designs: list[Nodes], seconds: float, rounds: int) -> Iterator[str]:
+    """Each round has its own ratios, since the machine's speed changes from one to the next."""
     costs: dict[str, list[Costs]] = defaultdict(list)
     for _ in range(rounds):
         for design in designs:
             costs[design.name].append(design.cost(seconds))
-    first = 0.0
+    single = [sum(turn.values()) for turn in costs[designs[0].name]]
     for name, turns in costs.items():
-        total = statistics.median(sum(turn.values()) for turn in turns)
+        totals = [sum(turn.values()) for turn in turns]
         parts = ", ".join(f"{part} {statistics.median(turn[part] for turn in turns):.2f}" for part in turns[0])
-        first = first or total
-        yield f"{name}: {total:.2f} ms of a processor a create ({parts}), {total / first:.2f} times that of one"
+        ratio = statistics.median(total / least for total, least in zip(totals, single, strict=True))
+        cost = f"{statistics.median(totals):.2f} ms of a processor a create ({parts})"
+        yield f"{name}: {cost}, {ratio:.2f} times that of one"
 
 
 def _beside_hung(design: Nodes, seconds: float) -> Iterator[str]:
