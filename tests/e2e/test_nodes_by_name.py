@@ -1,17 +1,20 @@
 """Nodes are added and removed by the addresses of one host name, without a restart, and nothing is lost."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import run
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 from sqlalchemy import text
 
+from shirase.run.processes import Child
 from tests.support.browser_like import Browsers, Device
 from tests.support.loop_thread import wait_until
 from tests.support.own_hosts import own_hosts
@@ -68,6 +71,39 @@ def test_nodes_come_and_go_by_the_addresses_of_a_name(named: tuple[Service, Lead
     known = "SELECT name FROM shirase_nodes"
     wait_until(lambda: column(service, known) == {names[1]}, SOON, service.stack.logs)
     create(4, second)
+
+
+def test_a_node_drains_itself_at_sigterm(named: tuple[Service, LeadTo], tmp_path: Path) -> None:
+    service, lead_to = named
+    stack, address = service.stack, "127.0.0.4"
+    control = stack.proxies[0].control_port
+    node, url, log = f"http://{address}:{control}", f"http://{address}:{control - 2}", tmp_path / "log"
+    command = [sys.executable, "-m", "shirase", "proxy", "--origin", stack.proxies[0].origin, "--drain", "1"]
+    command += ["--host", address, "--control-host", address, "--port", str(control - 2), "--data-dir", str(tmp_path)]
+    running = Child("node", command, {**os.environ, **stack.settings_env}, mark=str(tmp_path))
+    lead_to("127.0.0.2", address)
+    with log.open("wb") as output:
+        running.start(output)
+    try:
+        marks = "SELECT node FROM shirase_connections WHERE user_id = '' AND ended_at > now()"
+        wait_until(lambda: node in column(service, marks), SOON, stack.logs)
+        wait_until(lambda: answers(url), SOON, log.read_text)
+        device = service.browsers.open(url, stack.token("moves"), reconnect=False)
+        device.wait(lambda one: one.named("connected"))
+        running.signal(signal.SIGTERM)
+        device.wait(lambda one: one.named("closing"), SOON)
+        wait_until(lambda: running.exit_code() is not None, SOON, log.read_text)
+    finally:
+        running.kill()
+    assert running.exit_code() == 0
+    assert device.named("closing")[0].json == {"reason": "draining", "reconnect": True}
+    assert "1 streams have moved to other nodes" in log.read_text()
+
+
+def answers(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"{url}/livez", trust_env=False).is_success
+    return False
 
 
 def test_a_name_without_addresses_delays_and_loses_nothing(named: tuple[Service, LeadTo]) -> None:
