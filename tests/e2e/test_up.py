@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -121,7 +123,14 @@ def test_every_part_that_dies_is_restarted(running: Copy, child: str) -> None:
         wait_for("new stream", running.opens)
 
 
+def answers(port: int) -> bool:
+    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), BOUND)):
+        return True
+    return False
+
+
 def test_the_demos_mail_server_keeps_what_it_accepts(running: Copy) -> None:
+    wait_for("mail server", lambda: answers(running.port + 5))
     with smtplib.SMTP("127.0.0.1", running.port + 5, timeout=BOUND) as smtp:
         smtp.sendmail("a@example.com", ["b@example.com"], "Subject: hello\r\n\r\nthere\r\n")
     [file] = (running.data_dir / "mail" / "new").iterdir()
