@@ -66,7 +66,7 @@ def _parse(address: str) -> tuple[Any, dict[str, Any]]:
     # Loading every plugin takes a second: only a process that needs them does.
     from apprise.manager_plugins import NotificationManager  # noqa: PLC0415
 
-    manager: Any = NotificationManager()  # type: ignore[no-untyped-call]
+    manager: Any = NotificationManager()
     scheme = address.partition("://")[0].lower()
     # As Apprise does itself, but without logging the address. Others may be a service's own, such as Slack's https://.
     readers = (

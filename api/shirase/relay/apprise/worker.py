@@ -150,7 +150,7 @@ def send(guard: Guard, message: dict[str, Any]) -> dict[str, str]:
 
 
 def _parse(address: str) -> dict[str, Any] | None:
-    parts: dict[str, Any] | None = plugins.url_to_dict(address)  # type: ignore[no-untyped-call]
+    parts: dict[str, Any] | None = plugins.url_to_dict(address)
     return parts
 
 
