@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import httpx
@@ -108,12 +109,13 @@ class Shirase(Design):
         directory: Path,
         cluster: Cluster | None,
         workers: int = 2,
+        env: Mapping[str, str] = MappingProxyType({}),
         **options: Any,
     ) -> None:
         """``options`` are of ``Stack``."""
         super().__init__(name)
         limits = {"SSE_MAX_CONNECTIONS_PER_USER": "10000", "RATE_LIMIT_CONNECTS": "off", "RATE_LIMIT_CREATES": "off"}
-        self.stack = Stack(database_url, directory, workers=workers, env=limits, **options)
+        self.stack = Stack(database_url, directory, workers=workers, env={**limits, **env}, **options)
         self._directory, self._cluster = directory, cluster
         self.address = self.producers = self.stack.url.removeprefix("http://")
         self.origin = self.stack.origin_url.removeprefix("http://")
@@ -169,6 +171,11 @@ class Shirase(Design):
     def relay(self) -> list[int]:
         """Return the process ids of the relay."""
         return family(f"{self._directory.resolve()}/relay-0")
+
+    def relays(self) -> list[int]:
+        """Return the process ids of all relays."""
+        names = (path.stem for path in self.stack.log_dir.glob("relay-*.log"))
+        return [pid for name in names for pid in family(f"{self._directory.resolve()}/{name}")]
 
     def stored(self) -> int:
         return self.count("notifications")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import beside, capacity, curves, event_loop, peers, report
+from bench import beside, capacity, curves, deliveries, event_loop, peers, report
 from bench.__main__ import DOCS
 from bench.measures import QUICK
 from bench.run import BARE, DURABLE, MEMORY, POSTGRESQL, PUSHPIN, RETURNS, SQLITE, run
@@ -46,6 +46,12 @@ def test_peers_take_part_in_the_quick_form(tmp_path: Path) -> None:
         results = beside.measure(lambda _: peers.designs(chosen, postgres, tmp_path / "peers"), QUICK, lambda _: None)
     assert set(results["creates"]) == set(chosen)
     assert all(name in beside.table(results) for name in chosen)
+
+
+def test_the_bench_of_deliveries_sends_each_once(tmp_path: Path) -> None:
+    result = deliveries.measure("sqlite", tmp_path, deliveries.QUICK)
+    assert result.times > 0
+    assert len(result.memory) == 2
 
 
 def test_the_bench_of_the_event_loop_works() -> None:
