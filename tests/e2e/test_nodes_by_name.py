@@ -89,9 +89,9 @@ def test_a_node_drains_itself_at_sigterm(named: tuple[Service, LeadTo], tmp_path
         wait_until(lambda: node in column(service, marks), SOON, stack.logs)
         wait_until(lambda: answers(url), SOON, log.read_text)
         device = service.browsers.open(url, stack.token("moves"), reconnect=False)
-        device.wait(lambda one: one.named("connected"))
+        device.wait(lambda it: it.named("connected"))
         running.signal(signal.SIGTERM)
-        device.wait(lambda one: one.named("closing"), SOON)
+        device.wait(lambda it: it.named("closing"), SOON)
         wait_until(lambda: running.exit_code() is not None, SOON, log.read_text)
     finally:
         running.kill()

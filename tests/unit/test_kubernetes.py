@@ -271,8 +271,8 @@ def _has_kustomize() -> bool:
     if not shutil.which("kubectl"):
         return False
     command = ["kubectl", "version", "--client", "--output", "json"]
-    found = re.search(r'"minor": "(\d+)', subprocess.run(command, capture_output=True, text=True, check=False).stdout)
-    return found is not None and int(found[1]) >= 21
+    minor = re.search(r'"minor": "(\d+)', subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    return minor is not None and int(minor[1]) >= 21
 
 
 needs_kustomize = pytest.mark.skipif(not _has_kustomize(), reason="kubectl 1.21 or newer (kustomize) is not installed")
