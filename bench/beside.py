@@ -60,20 +60,20 @@ def table(results: Results) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
 
 
-def _rate(one: Figures) -> str:
-    return f"{one['per_second']:,.0f}"
+def _rate(figures: Figures) -> str:
+    return f"{figures['per_second']:,.0f}"
 
 
-def _spent(one: Figures) -> str:
-    return f"{sum(one[f'{part}_ms'] for part in ('python', 'proxy', 'database')):.2f}"
+def _spent(figures: Figures) -> str:
+    return f"{sum(figures[f'{part}_ms'] for part in ('python', 'proxy', 'database')):.2f}"
 
 
-def _times(one: Figures) -> str:
-    return f"{one['p50_ms']:.1f} / {one['p99_ms']:.1f}"
+def _times(figures: Figures) -> str:
+    return f"{figures['p50_ms']:.1f} / {figures['p99_ms']:.1f}"
 
 
-def _returned(one: Figures) -> str:
-    return f"{one['seconds']:.1f} s" + (f", {one['lost']:,.0f} events lost" if one["lost"] else "")
+def _returned(figures: Figures) -> str:
+    return f"{figures['seconds']:.1f} s" + (f", {figures['lost']:,.0f} events lost" if figures["lost"] else "")
 
 
 _ROWS: tuple[tuple[str, str, Cell], ...] = (

@@ -91,8 +91,8 @@ def test_hostile_names_in_paths_reach_nothing(client: FlaskClient, headers: Head
 def test_no_request_leads_into_the_private_network(put: Put, database: Database, url: str) -> None:
     answer = put("/api/webhooks/a", {"url": url, "types": []})
     refused = put("/api/push/subscriptions", Browser.new(url).subscription, "42", "")
-    for one, field in ((answer, "url"), (refused, "endpoint")):
-        assert (one.status_code, one.json["errors"][0]["field"]) == (422, field)  # type: ignore[index]
+    for refusal, field in ((answer, "url"), (refused, "endpoint")):
+        assert (refusal.status_code, refusal.json["errors"][0]["field"]) == (422, field)  # type: ignore[index]
     assert count(database, "webhooks") == count(database, "push_subscriptions") == 0
 
 

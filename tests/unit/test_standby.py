@@ -2,7 +2,7 @@
 
 import pytest
 
-from shirase.run.standby import _is_whole
+from shirase.run.http_text import is_whole
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -20,7 +20,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     ],
 )
 def test_a_complete_answer_is_forwarded(answer: bytes) -> None:
-    assert _is_whole(answer)
+    assert is_whole(answer)
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_a_complete_answer_is_forwarded(answer: bytes) -> None:
     ],
 )
 def test_a_truncated_answer_is_not_forwarded(answer: bytes) -> None:
-    assert not _is_whole(answer)
+    assert not is_whole(answer)

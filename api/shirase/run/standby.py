@@ -14,7 +14,6 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -25,6 +24,7 @@ from shirase.inbox.streams import HOLDS_PATH, NEXT_PATH, PATH
 from shirase.keys import key_bytes
 from shirase.proxy import grip, sse
 from shirase.run import recoveries
+from shirase.run.http_text import MOST_HEAD, RequestHead, discard_body, is_whole, response, unless_failed
 from shirase.run.origins import Origin
 from shirase.run.recoveries import Hold, Recoveries
 from shirase.settings import ProxySettings
@@ -38,12 +38,7 @@ HOLDS_TIMEOUT = 2.0  # seconds for a request about many streams, each of which i
 PAGES_TIMEOUT = 25.0  # seconds for which the next page of a long replay is retried
 HEAD_TIMEOUT = 5.0  # seconds for Pushpin to send a request's head, which it has completely by then
 SENT_TIMEOUT = 20.0  # seconds for Pushpin to read a response
-# Bounds for discarding an unread body, in seconds and bytes. Pushpin has max_open_requests=100 for all clients, and
-# each body that is still arriving takes one.
-DISCARD_TIMEOUT = 0.5
-MOST_DISCARDED = 1024 * 1024
 PAUSE = 0.5  # seconds between two times
-MOST_HEAD = 64 * 1024  # bytes of a request's headers; Pushpin's limit is lower
 RETRY_AFTER = 1  # seconds
 RETRY = (2000, 8000)  # milliseconds until an EventSource reconnects, random
 BACKLOG = 1024
@@ -56,31 +51,8 @@ _IS_DRAINING = re.compile(rf"\r\n{DRAINING}:".encode(), re.IGNORECASE)
 _NEXT = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}")
 _STREAM = {"Content-Type": sse.CONTENT_TYPE, "Cache-Control": sse.CACHE_CONTROL}
 _REPLACED = ("connection:", "content-length:", "transfer-encoding:", "grip-node:", "grip_node:")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)[^\r\n]*\r\n")  # and extensions
 _PAGE = re.compile(rf"(?:/[A-Za-z0-9._~-]+)*{NEXT_PATH}/[A-Za-z0-9._~-]+")
 _OURS = re.compile(rf".*(?:{PATH}|{NEXT_PATH}(?:/[^/]*)?)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    target: str
-    head: list[str] = field(repr=False)  # the lines as received
-
-    @property
-    def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition("?")[0]
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows the head."""
-        return bool(self.header("transfer-encoding")) or self.header("content-length") not in ("", "0")
-
-    def header(self, name: str) -> str:
-        """The header's value; repeated ones are joined by commas (RFC 9110 section 5.2), a missing one is empty."""
-        lines = [line.partition(":") for line in self.head[1:]]
-        return ", ".join(value.strip() for values, _, value in lines if values.strip().lower() == name)
 
 
 class Standby:
@@ -144,17 +116,17 @@ class Standby:
                 async with asyncio.timeout(HEAD_TIMEOUT):
                     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, target, *_ = [*head[0].split(" "), "", ""]
-                request = _Request(method, target, head[:-2])
+                request = RequestHead(method, target, head[:-2])
                 writer.write(self._refuse(request) or await self._answer(request))
                 async with asyncio.timeout(SENT_TIMEOUT):
                     await writer.drain()
                 if request.method != "HEAD" and not request.has_body:  # as in the handlers' worker
                     writer.write_eof()
-                await _discard_body(reader)
+                await discard_body(reader)
         finally:
             writer.close()
 
-    def _refuse(self, request: _Request) -> bytes | None:
+    def _refuse(self, request: RequestHead) -> bytes | None:
         """The response to a request that is never forwarded; ``None`` if it may be."""
         if not _OURS.fullmatch(request.path):
             return None  # it arrives here while the handlers accept no connection, and gets a 503
@@ -164,10 +136,10 @@ class Standby:
             return self._problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this address takes no body")
         return None
 
-    async def _answer(self, request: _Request) -> bytes:
+    async def _answer(self, request: RequestHead) -> bytes:
         if request.path == ALIVE:
             headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-            return _http(HTTPStatus.OK, headers, b'{"status":"ok"}')
+            return response(HTTPStatus.OK, headers, b'{"status":"ok"}')
         if request.path == OPEN:
             return await self._openness(request)
         answer = None
@@ -181,14 +153,14 @@ class Standby:
             answer = await self._ask_until_answered(request)
         return answer or self._hold_on(request) or self._instead(request)
 
-    async def _recover(self, request: _Request) -> bytes | None:
+    async def _recover(self, request: RequestHead) -> bytes | None:
         if request.method == "GET" and request.header("grip-last") and _NEXT.fullmatch(request.target):
             place = request.target, request.header("host")
             if hold := await self._recoveries.hold(place, request):
-                return _http(HTTPStatus.OK, _STREAM | dict(hold), b"")
-        return _unless_failed(await self._ask(request))
+                return response(HTTPStatus.OK, _STREAM | dict(hold), b"")
+        return unless_failed(await self._ask(request))
 
-    async def _ask_about(self, requests: Sequence[_Request]) -> Sequence[Hold]:
+    async def _ask_about(self, requests: Sequence[RequestHead]) -> Sequence[Hold]:
         """The new holds of streams that missed nothing, by one request for all of them."""
         target = requests[0].target.removesuffix(NEXT_PATH) + HOLDS_PATH
         # With the first stream's Grip-Last, which no client can forge.
@@ -197,40 +169,40 @@ class Standby:
         answer = None
         with suppress(TimeoutError):
             async with asyncio.timeout(HOLDS_TIMEOUT):
-                answer = await self._pass_on(_Request("POST", target, head), body)
+                answer = await self._pass_on(RequestHead("POST", target, head), body)
         return recoveries.decode(answer, len(requests))
 
-    async def _openness(self, request: _Request) -> bytes:
+    async def _openness(self, request: RequestHead) -> bytes:
         """For balancers. An outage of the handlers does not close a node: clients still get an answer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(OPEN_TIMEOUT):
-                if answer := await self._ask(_Request("GET", "/healthz", ["GET /healthz HTTP/1.1", "Host: node"])):
+                if answer := await self._ask(RequestHead("GET", "/healthz", ["GET /healthz HTTP/1.1", "Host: node"])):
                     self._is_open = not _IS_DRAINING.search(answer)
         if self._is_open:
-            return _http(HTTPStatus.OK, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b"{}")
+            return response(HTTPStatus.OK, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b"{}")
         return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "this node is being drained")
 
-    async def _ask_until_answered(self, request: _Request) -> bytes | None:
+    async def _ask_until_answered(self, request: RequestHead) -> bytes | None:
         """Retry the next page: without a hold, only its URL names the stream."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PAGES_TIMEOUT):
                 while True:
-                    if answer := _unless_failed(await self._ask(request)):
+                    if answer := unless_failed(await self._ask(request)):
                         return answer
                     await asyncio.sleep(PAUSE)
         return None
 
-    async def _ask(self, request: _Request) -> bytes | None:
+    async def _ask(self, request: RequestHead) -> bytes | None:
         """The handlers' response; ``None`` if there is none, or it is incomplete."""
         answer = await self._pass_on(request)
-        if answer is not None and not _is_whole(answer):
+        if answer is not None and not is_whole(answer):
             answer = None
         if (answer is not None) is not self._answered:
             self._answered = answer is not None
             log.warning("the handlers %s", "answer again" if answer else "do not answer: streams hold on meanwhile")
         return answer
 
-    async def _pass_on(self, request: _Request, body: bytes = b"") -> bytes | None:
+    async def _pass_on(self, request: RequestHead, body: bytes = b"") -> bytes | None:
         writer = None
         origin = self._origins[max(filter(request.target.startswith, self._origins), key=len, default="/")]
         try:
@@ -248,7 +220,7 @@ class Standby:
             if writer:
                 writer.close()
 
-    def _hold_on(self, request: _Request) -> bytes | None:
+    def _hold_on(self, request: RequestHead) -> bytes | None:
         """Have the proxy keep holding a stream and retry soon; ``None`` if this is not a recovery."""
         last = grip.parse_last(request.header("grip-last"), [key_bytes(self._settings.pushpin_sig_key)])
         if last is None or not _NEXT.fullmatch(request.target):
@@ -256,68 +228,27 @@ class Standby:
         if not grip.is_signed_with(request.header("grip-sig"), self._settings.pushpin_sig_key):
             return None
         hold = grip.hold_on(last, next_path=request.target, keepalive=self._settings.sse_keepalive_timeout)
-        return _http(HTTPStatus.OK, _STREAM | dict(hold.headers(request.method)), b"")
+        return response(HTTPStatus.OK, _STREAM | dict(hold.headers(request.method)), b"")
 
-    def _instead(self, request: _Request) -> bytes:
+    def _instead(self, request: RequestHead) -> bytes:
         """The response to a client while no handler answers."""
         if request.method == "GET" and sse.CONTENT_TYPE in request.header("accept"):
             # A native EventSource gives up at any status but 200. After this response it reconnects by itself.
             retry = random.randint(*RETRY)  # noqa: S311 - spreads reconnects, protects nothing
-            return _http(HTTPStatus.OK, self._headers(request) | _STREAM, f"retry: {retry}\n\n".encode())
+            return response(HTTPStatus.OK, self._headers(request) | _STREAM, f"retry: {retry}\n\n".encode())
         allowed = self._cors(request)
         if allowed and cors.is_preflight(request.method, request.header("access-control-request-method")):
-            return _http(HTTPStatus.NO_CONTENT, allowed, b"")
+            return response(HTTPStatus.NO_CONTENT, allowed, b"")
         detail = "no handler answers now; try again soon"
         return self._problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, Retry_After=str(RETRY_AFTER))
 
-    def _problem(self, request: _Request, status: HTTPStatus, detail: str, **more: str) -> bytes:
+    def _problem(self, request: RequestHead, status: HTTPStatus, detail: str, **more: str) -> bytes:
         headers = self._headers(request) | {"Content-Type": problems.CONTENT_TYPE}
         headers |= {name.replace("_", "-"): value for name, value in more.items()}
-        return _http(status, headers, problems.document(status, detail), has_body=request.method != "HEAD")
+        return response(status, headers, problems.document(status, detail), has_body=request.method != "HEAD")
 
-    def _headers(self, request: _Request) -> dict[str, str]:
+    def _headers(self, request: RequestHead) -> dict[str, str]:
         return self._cors(request) | {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
-    def _cors(self, request: _Request) -> dict[str, str]:
+    def _cors(self, request: RequestHead) -> dict[str, str]:
         return cors.headers(self._settings, request.header("origin"), request.method)
-
-
-async def _discard_body(reader: asyncio.StreamReader) -> None:
-    """Read and discard: closing with unread bytes resets the connection, and the response may be lost."""
-    remaining = MOST_DISCARDED
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_TIMEOUT):
-            while remaining > 0 and (part := await reader.read(MOST_HEAD)):
-                remaining -= len(part)
-
-
-def _http(status: HTTPStatus, headers: dict[str, str], body: bytes, *, has_body: bool = True) -> bytes:
-    if status is not HTTPStatus.NO_CONTENT:
-        headers = headers | {"Content-Length": str(len(body))}
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + (body if has_body else b"")
-
-
-def _is_whole(answer: bytes) -> bool:
-    """Whether the response is complete."""
-    head, end, body = answer.partition(b"\r\n\r\n")
-    if length := re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head):
-        return len(body) == int(length[1])
-    is_chunked = re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head)
-    return bool(end) and (not is_chunked or _has_last_chunk(body))
-
-
-def _has_last_chunk(body: bytes) -> bool:
-    """Whether a chunked body is complete, trailers included (RFC 9112, 7.1). h11 takes 0.2 ms for an answer."""
-    at = 0
-    while size := _CHUNK_SIZE.match(body, at):
-        if int(size[1], 16) == 0:
-            return body[size.end() - 2 :].endswith(b"\r\n\r\n")
-        at = size.end() + int(size[1], 16) + 2
-        if body[at - 2 : at] != b"\r\n":
-            return False
-    return False
-
-
-def _unless_failed(answer: bytes | None) -> bytes | None:
-    return answer if answer and re.match(rb"HTTP/1\.[01] [234]", answer) else None
