@@ -61,12 +61,12 @@ def scanned(db: Connection, query: Callable[[Connection], Any]) -> list[Scans]:
         if not statement.startswith(("SAVEPOINT", "EXPLAIN")):
             cursor.execute("SAVEPOINT explained")
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-            found: Scans = defaultdict(set)
+            result: Scans = defaultdict(set)
             for node in _nodes(cursor.fetchone()[0][0]["Plan"]):
                 match = _SCANNED.match(node.get("Relation Name", ""))
                 if match and "Scan" in node["Node Type"] and node["Actual Loops"]:
-                    found[match[1]].add(int(match[2]))
-            scans.append(dict(found))
+                    result[match[1]].add(int(match[2]))
+            scans.append(dict(result))
             cursor.execute("ROLLBACK TO explained")
 
     with _listening(db, explain):
