@@ -34,7 +34,7 @@ lint: ## Check format, lint, types and layers
 	.venv/bin/lint-imports
 	npm --prefix frontend run lint
 
-bench: ## Measure speed and cost beside other designs, in about 25 minutes (QUICK=1: seconds; ROWS=1000000 to grow to)
+bench: ## Measure speed and cost beside other designs, in about half an hour (QUICK=1: seconds; ROWS=1000000 to grow to)
 	@.ci/install test
 	.venv/bin/python -m bench $(if $(QUICK),--quick --output var/bench,--rows $(ROWS))
 
