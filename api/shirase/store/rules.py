@@ -21,6 +21,7 @@ from sqlalchemy import (
 from shirase.policies import INBOX
 from shirase.store import tables
 from shirase.store.advance import NOW, TAG
+from shirase.store.sql import constant
 
 types = tables.Base.metadata.tables["shirase_types"]
 policies = tables.Base.metadata.tables["shirase_policies"]
@@ -43,14 +44,17 @@ def allowed(channel: Any, *, user_id: Any, type_: Any, category: Any, entry: Any
     scope = preferences.c.scope
     # The narrowest rule as a number, whose last bit is whether it enables. (SQLite 3.40 does not find the columns of an
     # outer query in the ORDER BY of a subquery.)
-    narrowness = case((scope == type_, 4), (scope == EVERYTHING, 0), else_=2)
+    everything = constant(EVERYTHING)
+    narrowness = case((scope == type_, constant(4)), (scope == everything, constant(0)), else_=constant(2))
+    if isinstance(channel, str):
+        channel = constant(channel)
     narrowest = (
         select(func.max(narrowness + cast(preferences.c.enabled, Integer())))
         .where(preferences.c.user_id == user_id, preferences.c.channel == channel)
-        .where(or_(scope == EVERYTHING, scope == type_, scope == func.coalesce(category, entry.category)))
+        .where(or_(scope == everything, scope == type_, scope == func.coalesce(category, entry.category)))
         .where(or_(preferences.c.until.is_(None), preferences.c.until > NOW))
     )
-    is_enabled = func.coalesce(narrowest.scalar_subquery(), 1) % 2 == 1
+    is_enabled = func.coalesce(narrowest.scalar_subquery(), constant(1)) % constant(2) == constant(1)
     return or_(func.coalesce(entry.critical, false()), is_enabled)
 
 
@@ -74,7 +78,7 @@ def planning(dialect: str, stored: FromClause) -> Insert:
         seconds = func.strftime("%Y-%m-%dT%H:%M:%S", func.substr(NOW, 1, width), delay, type_=String())
         due_at: ColumnElement[Any] = seconds + func.substr(NOW, width + 1, type_=String())
     else:
-        due_at = NOW + func.make_interval(0, 0, 0, 0, 0, 0, after)
+        due_at = NOW + func.make_interval(*[constant(0)] * 6, after)
     values = {
         "tag": TAG,
         "user_id": row.user_id,
