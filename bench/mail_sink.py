@@ -40,8 +40,8 @@ class Session(asyncio.Protocol):
         self._received += data
         while True:
             end = END if self._in_mail else b"\r\n"
-            head, found, rest = self._received.partition(end)
-            if not found:
+            head, separator, rest = self._received.partition(end)
+            if not separator:
                 return
             self._received = rest
             if self._in_mail:
