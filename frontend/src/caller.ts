@@ -71,7 +71,9 @@ export function createCaller(
 
   async function request(method: string, path: string, body?: unknown): Promise<unknown> {
     // A deletion may be the last thing that a page does: it neither waits for a token nor ends with the page.
-    const init: RequestInit = { body: JSON.stringify(body) };
+    const init: RequestInit = {};
+    if (method === "GET") path = withQuery(path, (body ?? {}) as Query);
+    else init.body = JSON.stringify(body);
     if (method === "DELETE") init.keepalive = true;
     try {
       return await send(method, path, (init.keepalive && last) || (await token()), init);
@@ -122,6 +124,6 @@ export function ticketsFrom(options: {
 type Query = Record<string, string | number | null | undefined>;
 
 function withQuery(path: string, query: Query): string {
-  const parameters = Object.entries(query).filter(([, value]) => value != null);
+  const parameters = Object.entries(query).filter(([, value]) => value);
   return parameters.length ? `${path}?${new URLSearchParams(parameters as string[][])}` : path;
 }

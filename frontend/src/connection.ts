@@ -32,6 +32,8 @@ export interface Connection {
   stop(): void;
 }
 
+type Phase = "stopped" | "trying" | "open" | "polling" | "waiting" | "closed";
+
 /** A connection that is not started. It can be stopped and started again. */
 export function createConnection(
   settings: Settings,
@@ -41,7 +43,7 @@ export function createConnection(
 ): Connection {
   const timers = new Set<ReturnType<typeof setTimeout>>();
 
-  let phase: "stopped" | "trying" | "open" | "polling" | "waiting" | "closed" = "stopped";
+  let phase: Phase = "stopped";
   let current = new AbortController(); // the present attempt; aborted when another one begins
   let closeSource = () => {};
   let error: StreamError | null = null; // the last failure; null until there was one
@@ -73,31 +75,28 @@ export function createConnection(
     else poll();
   }
 
-  async function tryStream(Source: NonNullable<Environment["EventSource"]>): Promise<void> {
-    const { signal } = begin("trying");
-    after(settings.connectTimeout, () => lost({ kind: "network" }, true));
+  function tryStream(Source: NonNullable<Environment["EventSource"]>): void {
     if (blocked) planNextStream();
-    else showAttempt(null);
-    if (signal.aborted) return; // a listener has closed the stream; so too below
-    let address: string;
-    try {
-      address = await caller.streamAddress(host.cursor, refresh);
-    } catch (cause) {
-      if (!signal.aborted) refused(cause, { kind: "credentials", cause });
-      return;
-    }
-    if (signal.aborted) return;
-    closeSource = openEventSource(Source, address, settings.cookies, {
-      receive: (event) => {
-        lastEventAt = Date.now();
-        if (!isOurs(event)) return close("wrong-user");
-        if (event.event === "connected") settle();
-        if (signal.aborted) return;
-        host.receive(event);
-        if (event.event === "closing" && !signal.aborted) end(event.data);
+    run(
+      "trying",
+      () => caller.streamAddress(host.cursor, refresh),
+      (address, signal) => {
+        closeSource = openEventSource(Source, address, settings.cookies, {
+          receive: (event) => receive(event, signal),
+          fail: (refused) => lost({ kind: "network" }, refused),
+        });
       },
-      fail: (refused) => lost({ kind: "network" }, refused),
-    });
+      (cause) => (cause ? refused(cause, { kind: "credentials", cause }) : lost({ kind: "network" }, true)),
+    );
+  }
+
+  function receive(event: StreamEvent, signal: AbortSignal): void {
+    lastEventAt = Date.now();
+    if (!isOurs(event)) return close("wrong-user");
+    if (event.event === "connected") settle();
+    if (signal.aborted) return; // a listener has closed the stream; so too below
+    host.receive(event);
+    if (event.event === "closing" && !signal.aborted) end(event.data);
   }
 
   function isOurs(event: StreamEvent): boolean {
@@ -138,7 +137,7 @@ export function createConnection(
 
   /** The stream failed; `ask`: an answer of the service may be the reason. */
   function lost(fault: StreamError, ask = false): void {
-    if (blocked) return void poll(); // it was only a try
+    if (blocked) return poll(); // it was only a try
     failures += 1;
     if (isOffline()) return wait(fault);
     error = fault;
@@ -147,24 +146,20 @@ export function createConnection(
     else wait(fault);
   }
 
-  async function askWhy(fault: StreamError, enough: boolean): Promise<void> {
-    const { signal } = begin("trying");
-    after(settings.connectTimeout, () => wait(fault));
-    showAttempt(null);
-    if (signal.aborted) return;
-    try {
-      await caller.ask(signal);
-    } catch (cause) {
-      if (!signal.aborted) refused(cause, fault);
-      return;
-    }
-    if (signal.aborted) return;
-    refusals = 0;
-    if (!enough || !settings.reconnect) return wait(fault);
-    blocked = true; // the service answers, but streams do not work
-    planNextStream();
-    poll();
-    if (host.cursor !== null) host.show({ status: "polling", shared: false });
+  function askWhy(fault: StreamError, enough: boolean): void {
+    run(
+      "trying",
+      caller.ask,
+      () => {
+        refusals = 0;
+        if (!enough || !settings.reconnect) return wait(fault);
+        blocked = true; // the service answers, but streams do not work
+        planNextStream();
+        poll();
+        if (host.cursor !== null) host.show({ status: "polling", shared: false });
+      },
+      (cause) => refused(cause, fault),
+    );
   }
 
   /** After a 401, retry once with a fresh credential. Other failures are temporary. */
@@ -184,22 +179,24 @@ export function createConnection(
     streamAt = Date.now() + settings.streamRetry * Math.min(2 ** streamTries++, LONGEST_STAY);
   }
 
-  async function poll(): Promise<void> {
-    const { signal } = begin("polling");
+  function poll(): void {
     const asked = Date.now();
-    after(settings.pollTimeout + settings.connectTimeout, () => pollFailed(null));
-    try {
-      const answer = await caller.poll(host.cursor, settings.pollTimeout, refresh, signal);
-      if (signal.aborted) return;
-      take(answer, signal);
-      if (signal.aborted) return;
-      const isNews = answer.events.some(({ event }) => event !== "reset");
-      if (isNews || Date.now() - asked > QUICK) return attempt();
-      clearTimers();
-      after(settings.minDelay, attempt);
-    } catch (cause) {
-      if (!signal.aborted) pollFailed(cause);
-    }
+    run(
+      "polling",
+      (signal) => caller.poll(host.cursor, settings.pollTimeout, refresh, signal),
+      (answer, signal) => {
+        take(answer, signal);
+        if (signal.aborted) return;
+        const isNews = answer.events.some(({ event }) => event !== "reset");
+        if (isNews || Date.now() - asked > QUICK) return attempt();
+        clearTimers();
+        after(settings.minDelay, attempt);
+      },
+      (cause) => {
+        failures += 1;
+        refused(cause, { kind: "network" });
+      },
+    );
   }
 
   function take({ events, cursor }: PollAnswer, signal: AbortSignal): void {
@@ -213,11 +210,6 @@ export function createConnection(
       host.receive(event);
     }
     if (!signal.aborted) host.moveTo(cursor);
-  }
-
-  function pollFailed(cause: unknown): void {
-    failures += 1;
-    refused(cause, { kind: "network" });
   }
 
   function wait(fault: StreamError): void {
@@ -263,8 +255,28 @@ export function createConnection(
     host.show({ status: "closed", reason, ...(detail && { detail }) });
   }
 
+  /** Begin an attempt. What comes of `work` counts only while no other attempt has begun; `null`: it took too long. */
+  async function run<Result>(
+    next: "trying" | "polling",
+    work: (signal: AbortSignal) => Promise<Result>,
+    done: (result: Result, signal: AbortSignal) => void,
+    failed: (cause: unknown) => void,
+  ): Promise<void> {
+    const { signal } = begin(next);
+    const isPoll = next === "polling";
+    after(settings.connectTimeout + (isPoll ? settings.pollTimeout : 0), () => failed(null));
+    if (!isPoll && !blocked) showAttempt(null);
+    if (signal.aborted) return;
+    try {
+      const result = await work(signal);
+      if (!signal.aborted) done(result, signal);
+    } catch (cause) {
+      if (!signal.aborted) failed(cause);
+    }
+  }
+
   /** End the present attempt, so that there are never two. */
-  function begin(next: typeof phase): AbortController {
+  function begin(next: Phase): AbortController {
     phase = next;
     current.abort();
     current = new AbortController();

@@ -1,11 +1,12 @@
-import { createCounter } from "./counter.js";
-import type { EventData, StreamEvent } from "./events.js";
+import type { Counts, EventData, EventName, StreamEvent } from "./events.js";
 
 const KEPT = 500; // events, for tabs that come back
 
-/** A tab's cursor, and the latest events. */
+/** A tab's cursor, the counts there, and the latest events. */
 export interface History {
   readonly cursor: string | null;
+  /** `NaN` while unknown. */
+  readonly counts: Counts;
   /** Record an event. False if it is a repeat. */
   take(event: StreamEvent): boolean;
   /** Record that the log was read up to this cursor. */
@@ -17,7 +18,8 @@ export interface History {
 /** The history of a tab that begins at `cursor`. */
 export function createHistory(start?: string): History {
   const entries = new Map<string, StreamEvent | null>(); // by cursor, in the log's order
-  const counter = createCounter();
+  let counts: Counts = { unread_count: Number.NaN, unseen_count: Number.NaN };
+  let previous: EventName;
   let cursor: string | null = null;
   let connected: EventData["connected"] | null = null;
   if (start !== undefined) record(start, null);
@@ -30,8 +32,18 @@ export function createHistory(start?: string): History {
       record(event.id, event);
     }
     if (event.event === "connected") connected = event.data;
-    counter.apply(event);
+    count(event);
     return true;
+  }
+
+  function count({ event, data }: StreamEvent): void {
+    // A long poll's reset: a stream's comes behind a `connected` that has counted already.
+    const isLost = event === "reset" && previous !== "connected";
+    const step = isLost ? Number.NaN : Number(event === "notification");
+    const { unread_count = counts.unread_count + step, unseen_count = counts.unseen_count + step } =
+      data as Partial<Counts>;
+    counts = { unread_count, unseen_count };
+    previous = event;
   }
 
   function record(id: string, event: StreamEvent | null): void {
@@ -42,26 +54,23 @@ export function createHistory(start?: string): History {
 
   function since(known: string | null): StreamEvent[] {
     if (cursor === null || known === cursor) return [];
-    if (known !== null && entries.has(known)) {
-      const ids = [...entries.keys()];
-      return ids.slice(ids.indexOf(known) + 1).flatMap((id) => entries.get(id) ?? []);
-    }
+    const all = [...entries];
+    const place = all.findIndex(([id]) => id === known);
+    if (place >= 0) return all.slice(place + 1).flatMap(([, event]) => event ?? []);
     const begin: StreamEvent[] = [];
-    const { unread, unseen } = counter;
-    if (connected && unread >= 0) {
-      begin.push({
-        event: "connected",
-        id: cursor,
-        data: { ...connected, unread_count: unread, unseen_count: unseen },
-      });
+    if (connected && counts.unread_count >= 0) {
+      begin.push({ event: "connected", id: cursor, data: { ...connected, ...counts } });
     }
-    if (known === null) return begin;
-    return [...begin, { event: "reset", id: cursor, data: { reason: "forgotten" } }];
+    if (known !== null) begin.push({ event: "reset", id: cursor, data: { reason: "forgotten" } });
+    return begin;
   }
 
   return {
     get cursor() {
       return cursor;
+    },
+    get counts() {
+      return counts;
     },
     take,
     moveTo: (reached) => record(reached, null),

@@ -130,6 +130,7 @@ export function userId(user: string | number | undefined): string | undefined {
   return user === undefined ? undefined : String(user);
 }
 
-function fail(what: string): never {
+/** @throws TypeError: an option is wrong. */
+export function fail(what: string): never {
   throw new TypeError(`shirase: ${what}`);
 }

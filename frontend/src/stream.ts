@@ -30,16 +30,7 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
   let state: StreamState = { status: "idle" };
   let unwatch: (() => void) | null = null;
 
-  const host = {
-    get cursor() {
-      return history.cursor;
-    },
-    receive,
-    show,
-    moveTo: history.moveTo,
-    since: history.since,
-    getState: () => state,
-  };
+  const host = Object.assign(history, { receive, show, getState: () => state });
   const connection = createConnection(settings, environment, caller, host);
   const name = `shirase/${PROTOCOL} ${JSON.stringify([settings.url, settings.user])}`;
   const tabs =
@@ -89,6 +80,9 @@ export function createNotificationStream(options: StreamOptions): NotificationSt
       }),
     get cursor() {
       return history.cursor;
+    },
+    get counts() {
+      return history.counts;
     },
     connect,
     retryNow: () => link.wake("asked"),

@@ -1,21 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { isApiError, ticketsFrom } from "../src/index.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { server, tab } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  tab = createTab(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 test("a token is asked for at each connection", async () => {
   let issued = 0;
@@ -239,6 +225,12 @@ test("request() sends the token and JSON, and gives back JSON", async () => {
     credentials: "same-origin",
   });
   expect(await stream.request("DELETE", "/api/notifications/1")).toBeUndefined();
+});
+
+test("request() sends the query of a GET, without what is not set", async () => {
+  const stream = tab.open({ autoConnect: false });
+  await stream.request("GET", "/api/notifications", { limit: 5, unread: false, category: undefined, q: "a b" });
+  expect(server.asked).toEqual(["GET /api/notifications?limit=5&q=a+b"]);
 });
 
 test("request() asks for a fresh token once", async () => {

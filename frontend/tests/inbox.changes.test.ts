@@ -1,40 +1,8 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createInbox, type InboxOptions } from "../src/inbox/index.js";
-import type { StreamOptions } from "../src/options.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { expect, test, vi } from "vitest";
+import type { Inbox } from "../src/inbox/index.js";
+import { server } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  tab = createTab(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
-
-function open(options: Partial<StreamOptions> = {}, inboxOptions: InboxOptions = {}) {
-  const stream = tab.open(options);
-  return { stream, ...watch(createInbox(stream, inboxOptions)) };
-}
-
-function watch(inbox: ReturnType<typeof createInbox>) {
-  return {
-    inbox,
-    titles: () => inbox.getSnapshot().notifications.map(({ title }) => title),
-    unreadTitles: () =>
-      inbox
-        .getSnapshot()
-        .notifications.filter((item) => !item.is_read)
-        .map(({ title }) => title),
-    count: () => inbox.getSnapshot().unreadCount,
-  };
-}
+import { open } from "./watched-inbox.js";
 
 test("markAsRead shows at once, and once only", async () => {
   server.create("One");
@@ -103,11 +71,11 @@ test("removing what another device removed is no error", async () => {
 });
 
 test.each([
-  ["markAsRead", (inbox: ReturnType<typeof createInbox>) => inbox.markAsRead([1])],
-  ["markAllAsRead", (inbox: ReturnType<typeof createInbox>) => inbox.markAllAsRead()],
-  ["remove", (inbox: ReturnType<typeof createInbox>) => inbox.remove(1)],
-  ["archive", (inbox: ReturnType<typeof createInbox>) => inbox.archive([1])],
-  ["archiveAll", (inbox: ReturnType<typeof createInbox>) => inbox.archiveAll()],
+  ["markAsRead", (inbox: Inbox) => inbox.markAsRead([1])],
+  ["markAllAsRead", (inbox: Inbox) => inbox.markAllAsRead()],
+  ["remove", (inbox: Inbox) => inbox.remove(1)],
+  ["archive", (inbox: Inbox) => inbox.archive([1])],
+  ["archiveAll", (inbox: Inbox) => inbox.archiveAll()],
 ])("%s is undone if the service refuses it", async (_, act) => {
   server.create("One");
   server.create("Two");

@@ -1,27 +1,17 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createInbox, type InboxOptions } from "../src/inbox/index.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { beforeEach, expect, test, vi } from "vitest";
+import type { InboxOptions } from "../src/inbox/index.js";
+import { server, tab } from "./scripted.js";
 import { pass, settle } from "./timers.js";
+import { watch } from "./watched-inbox.js";
 
-let server: ScriptedServer;
-let stream: ReturnType<ReturnType<typeof createTab>["open"]>;
+let stream: ReturnType<typeof tab.open>;
 
 beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  stream = createTab(server).open();
+  stream = tab.open();
 });
 
-afterEach(() => {
-  vi.useRealTimers();
-});
-
-function open(options: InboxOptions = {}) {
-  const inbox = createInbox(stream, options);
-  const titles = () => inbox.getSnapshot().notifications.map(({ title }) => title);
-  return { inbox, titles, count: () => inbox.getSnapshot().unreadCount };
-}
+/** One more inbox over the same stream. */
+const open = (options: InboxOptions = {}) => watch(stream, options);
 
 test("what is replaced rises to the top, in place of the former", async () => {
   const { inbox, titles, count } = open();
@@ -128,6 +118,16 @@ test("all of a category is all of it, and nothing else", async () => {
   expect(server.page(new URLSearchParams()).notifications.map(({ title }) => title)).toEqual(["Other"]);
 });
 
+test("all of the unread is archived, and what was read stays", async () => {
+  for (const title of ["One", "Two", "Three"]) server.create(title);
+  server.read([2]);
+  const { inbox, titles } = open({ unread: true });
+  await settle();
+  await inbox.archiveAll();
+  expect(titles()).toEqual([]);
+  expect(server.page(new URLSearchParams()).notifications.map(({ title }) => title)).toEqual(["Two"]);
+});
+
 test("a search asks the service, and follows the stream", async () => {
   server.create("Invoice for May");
   server.create("Lunch");
@@ -150,6 +150,17 @@ test("seen is one request, and none where nothing is unseen", async () => {
   expect(inbox.getSnapshot()).toMatchObject({ unseenCount: 0, unreadCount: 1 });
   await inbox.markAsSeen();
   expect(server.count("POST /api/notifications/seen")).toBe(1);
+});
+
+test("seen is shown at once, and taken back if the service refuses", async () => {
+  const { inbox } = open();
+  await settle();
+  server.create("One");
+  server.onRequest = 503;
+  const refused = inbox.markAsSeen();
+  expect(inbox.getSnapshot().unseenCount).toBe(0);
+  await expect(refused).rejects.toMatchObject({ status: 503 });
+  expect(inbox.getSnapshot().unseenCount).toBe(1);
 });
 
 test("1,000 replaces of a key end with one row and a badge of 1", async () => {

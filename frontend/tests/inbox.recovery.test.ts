@@ -1,40 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createInbox, type InboxOptions } from "../src/inbox/index.js";
-import type { StreamOptions } from "../src/options.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { expect, test } from "vitest";
+import { server } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  tab = createTab(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
-
-function open(options: Partial<StreamOptions> = {}, inboxOptions: InboxOptions = {}) {
-  const stream = tab.open(options);
-  return { stream, ...watch(createInbox(stream, inboxOptions)) };
-}
-
-function watch(inbox: ReturnType<typeof createInbox>) {
-  return {
-    inbox,
-    titles: () => inbox.getSnapshot().notifications.map(({ title }) => title),
-    unreadTitles: () =>
-      inbox
-        .getSnapshot()
-        .notifications.filter((item) => !item.is_read)
-        .map(({ title }) => title),
-    count: () => inbox.getSnapshot().unreadCount,
-  };
-}
+import { open } from "./watched-inbox.js";
 
 test("the badge follows another device, also after an outage", async () => {
   server.create("One");
@@ -119,7 +86,7 @@ test("a reset by long poll counts nothing twice", async () => {
   server.create("Two"); // not in it
   await pass(2);
   server.create("Three");
-  await settle();
+  await pass(1);
   expect([titles(), count()]).toEqual([["Three", "Two", "One"], 3]);
 });
 

@@ -1,41 +1,8 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createInbox, type InboxOptions } from "../src/inbox/index.js";
-import type { StreamOptions } from "../src/options.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
-import { createBrowser } from "./shared-browser.js";
+import { expect, test, vi } from "vitest";
+import { createInbox } from "../src/inbox/index.js";
+import { browser, server, tab } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  tab = createTab(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
-
-function open(options: Partial<StreamOptions> = {}, inboxOptions: InboxOptions = {}) {
-  const stream = tab.open(options);
-  return { stream, ...watch(createInbox(stream, inboxOptions)) };
-}
-
-function watch(inbox: ReturnType<typeof createInbox>) {
-  return {
-    inbox,
-    titles: () => inbox.getSnapshot().notifications.map(({ title }) => title),
-    unreadTitles: () =>
-      inbox
-        .getSnapshot()
-        .notifications.filter((item) => !item.is_read)
-        .map(({ title }) => title),
-    count: () => inbox.getSnapshot().unreadCount,
-  };
-}
+import { open, watch } from "./watched-inbox.js";
 
 const LIST = "GET /api/notifications?";
 
@@ -142,17 +109,20 @@ test("pages are loaded on demand, whatever happens meanwhile", async () => {
   expect(server.count(LIST)).toBe(3);
 });
 
-test("a page requested before a refresh is dropped", async () => {
-  for (let number = 1; number <= 4; number++) server.create(`No ${number}`);
+test("a page requested before a refresh leaves no gap", async () => {
+  for (let number = 1; number <= 5; number++) server.create(`No ${number}`);
   const { inbox, titles } = open({}, { pageSize: 2 });
   await settle();
   server.answerLag = () => 500;
-  const more = inbox.loadMore();
+  const more = inbox.loadMore(); // what lies below No 4
   await settle();
+  server.remove(4);
   server.answerLag = () => 100;
   await Promise.all([inbox.refresh(), more, pass(1)]);
-  expect(titles()).toEqual(["No 4", "No 3"]);
-  expect(inbox.getSnapshot().isLoadingMore).toBe(false);
+  expect(titles()).toEqual(["No 5", "No 3"]);
+  expect(inbox.getSnapshot()).toMatchObject({ isLoadingMore: false, hasMore: true });
+  await Promise.all([inbox.loadMore(), pass(1)]);
+  expect(titles()).toEqual(["No 5", "No 3", "No 2", "No 1"]);
 });
 
 test("a page that fails can be requested again", async () => {
@@ -174,7 +144,7 @@ test("an inbox over a stream that is open already is current", async () => {
   server.create("One");
   server.create("Two");
   server.answerLag = () => 500;
-  const { count, titles } = watch(createInbox(stream));
+  const { count, titles } = watch(stream);
   server.create("Three");
   await settle();
   server.create("Four");
@@ -183,11 +153,10 @@ test("an inbox over a stream that is open already is current", async () => {
 });
 
 test("an inbox in a tab that shares the stream is current", async () => {
-  const browser = createBrowser(server);
-  const leader = watch(createInbox(browser.open()));
+  const leader = watch(browser.open());
   await settle();
   server.create("One");
-  const follower = watch(createInbox(browser.open()));
+  const follower = watch(browser.open());
   await settle();
   server.create("Two");
   await settle();

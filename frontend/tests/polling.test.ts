@@ -1,20 +1,6 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { expect, test, vi } from "vitest";
+import { server, tab } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  tab = createTab(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 /** A middlebox that swallows streams: three fail, ten seconds each. */
 async function openBehindMiddlebox(options = {}) {

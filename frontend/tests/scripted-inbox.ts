@@ -38,7 +38,7 @@ export function createScriptedInbox(append: (event: EventName, data: object) => 
       return numbers;
     },
     get byCategory() {
-      const result: Record<string, number> = {};
+      const result: Record<string, number> = Object.create(null); // one may be called "constructor"
       for (const item of all().filter(isUnread)) {
         if (item.category !== null) result[item.category] = (result[item.category] ?? 0) + 1;
       }

@@ -1,21 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createNotificationStream } from "../src/index.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { server, tab } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  tab = createTab(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 test("it connects, and delivers events in order", async () => {
   const stream = tab.open();
@@ -72,6 +58,17 @@ test("it can begin at a stored cursor", async () => {
   const stream = tab.open({ cursor: "c-1" });
   await settle();
   expect(stream.titles()).toEqual(["Two"]);
+});
+
+test("it has the counts at its cursor", async () => {
+  server.create("One");
+  const stream = tab.open();
+  expect(stream.counts).toEqual({ unread_count: Number.NaN, unseen_count: Number.NaN });
+  await settle();
+  server.create("Two");
+  expect(stream.counts).toEqual({ unread_count: 2, unseen_count: 2 });
+  server.read([1]);
+  expect(stream.counts).toEqual({ unread_count: 1, unseen_count: 1 });
 });
 
 test("a heartbeat and a closing have no cursor", async () => {

@@ -1,29 +1,6 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
-import { createBrowser } from "./shared-browser.js";
+import { expect, test, vi } from "vitest";
+import { browser, openTabs, server } from "./scripted.js";
 import { pass, settle } from "./timers.js";
-
-let server: ScriptedServer;
-let browser: ReturnType<typeof createBrowser>;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
-  browser = createBrowser(server);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
-
-async function openTabs(count: number) {
-  const tabs = [];
-  for (let number = 0; number < count; number++) {
-    tabs.push(browser.open());
-    await settle();
-  }
-  return tabs as [ReturnType<typeof browser.open>, ...ReturnType<typeof browser.open>[]];
-}
 
 test("a final end closes all tabs until another one opens", async () => {
   const tabs = await openTabs(3);

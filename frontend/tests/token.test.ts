@@ -1,28 +1,21 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { fetchToken } from "../src/index.js";
-import { createTab } from "./browser.js";
-import { createScriptedServer, type ScriptedServer } from "./scripted-server.js";
+import { server, tab } from "./scripted.js";
 import { pass, settle } from "./timers.js";
 
 const TOKEN = "a.test.token";
 
-let server: ScriptedServer;
-let tab: ReturnType<typeof createTab>;
 let answer: () => Response;
 const complain = vi.spyOn(console, "error").mockImplementation(() => {});
 
 beforeEach(() => {
-  vi.useFakeTimers();
-  server = createScriptedServer();
   server.accepts = (credential) => credential.startsWith(TOKEN) || credential.startsWith("ticket");
-  tab = createTab(server);
   answer = () => new Response(TOKEN);
   vi.stubGlobal("fetch", async () => answer());
   complain.mockClear();
 });
 
 afterEach(() => {
-  vi.useRealTimers();
   vi.unstubAllGlobals();
 });
 
@@ -108,8 +101,7 @@ test("a token too long for an address is exchanged for a ticket", async () => {
 test("a token too long for any request is reported", async () => {
   vi.resetModules(); // what was reported once on this page is not reported again
   const { createTab } = await import("./browser.js");
-  tab = createTab(server);
-  const stream = tab.open({ getToken: () => TOKEN + "x".repeat(8_000) });
+  const stream = createTab(server).open({ getToken: () => TOKEN + "x".repeat(8_000) });
   await pass(60);
   const state = stream.getState();
   expect(state).toMatchObject({ status: "reconnecting", error: { kind: "credentials" } });

@@ -1,8 +1,7 @@
 "use client";
 import { useRouter } from "next/navigation";
 import type { ReactNode } from "react";
-import type { InitialInbox } from "shirase/inbox";
-import { NotificationBell, NotificationsProvider, SSEConnectionStatus } from "shirase/react";
+import { type InitialInbox, NotificationBell, NotificationsProvider, SSEConnectionStatus } from "shirase/react";
 
 interface Props {
   user: string | null;

@@ -1,4 +1,4 @@
-import type { InitialInbox } from "shirase/inbox";
+import type { InitialInbox } from "shirase/react";
 
 const SERVICE = process.env.SHIRASE_URL ?? "http://127.0.0.1:7999";
 

@@ -1,84 +1,67 @@
-import type { Counter } from "../counter.js";
-import type { EventData, Notification, StreamEvent } from "../events.js";
-import { type ByCategory, type CountsSnapshot, recount } from "./counts.js";
-import { after, type Kind } from "./view.js";
+import type { Counts, EventData, Notification, StreamEvent } from "../events.js";
 
-/** A change that was requested, and is shown before the stream confirms it. */
+/** Something that happens to notifications, under the name of its event. */
+export type Kind = "read" | "unread" | "archived" | "unarchived" | "deleted" | "seen";
+
+/** What has happened to some notifications, or was requested and is shown before the stream confirms it. */
 export interface Change {
   readonly kind: Kind;
-  /** Whether it concerns this notification. */
-  covers(id: number): boolean;
-  /** Whether it concerns all notifications that there were. */
-  readonly all: boolean;
-  /** Whether the service has answered. */
-  done: boolean;
-  /** Whether no event will confirm it: nothing changed, or what is loaded is newer. */
-  silent: boolean;
+  readonly ids: ReadonlySet<number>;
+  /** Whether it concerns all, of which `ids` are those that are loaded. */
+  readonly isAll?: boolean;
+  /** When it happened, if it has. */
+  readonly at: string | null;
+  /** Whether the service has answered that it made it. */
+  isMade?: boolean;
 }
 
-/** The changes that the stream has not confirmed. */
-export interface Changes {
-  begin(kind: Kind, ids: readonly number[] | "all"): Change;
-  /** Undo it: the service has refused it. */
-  drop(change: Change): void;
-  /** The loaded notifications were fetched again. */
-  renew(): void;
-  /** Drop changes that the loaded notifications contain, or that this event confirms. */
-  settle(event?: StreamEvent): void;
-  /** A notification with all changes applied; `undefined` if it is gone. */
-  overlay(notification: Notification): Notification | undefined;
-  /** The counts with all changes applied. */
-  count(byCategory: ByCategory): CountsSnapshot;
+/** What each kind sets in a notification; `deleted` leaves nothing to set. */
+const EFFECTS: Record<Kind, (notification: Notification, at: string | null) => Partial<Notification> | null> = {
+  read: ({ read_at }, at) => ({ is_read: true, is_seen: true, read_at: read_at ?? at }),
+  unread: () => ({ is_read: false, read_at: null }),
+  archived: ({ archived_at, updated_at }, at) => ({ archived_at: archived_at ?? at ?? updated_at }),
+  unarchived: () => ({ archived_at: null }),
+  seen: () => ({ is_seen: true }),
+  deleted: () => null,
+};
+
+/** A notification after changes: the same object if none concerns it, `undefined` if it is gone. */
+export function after(changes: Iterable<Change>, notification: Notification): Notification | undefined {
+  let shown: Notification | undefined = notification;
+  for (const { kind, ids, at } of changes) {
+    if (!shown || !ids.has(shown.id)) continue;
+    const effect = EFFECTS[kind](shown, at);
+    shown = effect ? { ...shown, ...effect } : undefined;
+  }
+  return shown;
 }
 
-/** No changes yet. `items` are the loaded notifications, as the service sent them. */
-export function createChanges(items: ReadonlyMap<number, Notification>, counter: Counter): Changes {
-  const changes = new Set<Change>();
-
-  function begin(kind: Kind, ids: readonly number[] | "all"): Change {
-    const newest = Math.max(0, ...items.keys());
-    const all = ids === "all";
-    const covers = all ? (id: number) => id <= newest : (id: number) => ids.includes(id);
-    const change = { kind, covers, all, done: false, silent: false };
-    changes.add(change);
-    return change;
+/**
+ * Apply an event to the loaded notifications, by id.
+ *
+ * Each event contains the state after it, so that a page which was fetched somewhere in the middle of some events
+ * is brought to their end by applying them all, in order, whichever of them it had in it already. What is archived
+ * stays, so that it can be brought back.
+ */
+export function apply({ event, data }: StreamEvent, items: Map<number, Notification>): void {
+  if (event === "notification" || event === "updated") {
+    const { unread_count: _, unseen_count: __, ...notification } = data as Notification & Partial<Counts>;
+    if (data.revision >= (items.get(data.id)?.revision ?? 0)) items.set(data.id, notification);
   }
-
-  function settle(event?: StreamEvent): void {
-    const { ids = "all" } = (event?.data ?? {}) as Partial<EventData["read"]>;
-    for (const change of changes) {
-      const isConfirmed = change.kind === event?.event && (ids === "all" || ids.some(change.covers));
-      if (isConfirmed || (change.done && (change.silent || isShown(change)))) changes.delete(change);
-    }
+  if (!(event in EFFECTS)) return;
+  const { ids = "all", read_at, archived_at } = data as Partial<EventData["read"] & EventData["archived"]>;
+  const at = read_at ?? archived_at ?? null;
+  const change: Change = { kind: event as Kind, ids: new Set(ids === "all" ? items.keys() : ids), at };
+  for (const id of change.ids) {
+    const notification = items.get(id);
+    const next = notification && after([change], notification);
+    if (next) items.set(id, next);
+    else items.delete(id);
   }
+}
 
-  function isShown({ kind, covers }: Change): boolean {
-    if (kind === "seen") return !counter.unseen;
-    return ![...items.values()].some(
-      (notification) => covers(notification.id) && after(kind, notification) !== notification,
-    );
-  }
-
-  function overlay(notification: Notification): Notification | undefined {
-    let shown: Notification | undefined = notification;
-    for (const { kind, covers } of changes) if (shown && covers(notification.id)) shown = after(kind, shown);
-    return shown;
-  }
-
-  function count(byCategory: ByCategory): CountsSnapshot {
-    const all = new Set([...changes].map((change) => change.all && change.kind));
-    return recount(counter, byCategory, changes.size > 0 ? items.values() : [], overlay, all);
-  }
-
-  return {
-    begin,
-    drop: (change) => changes.delete(change),
-    renew: () => {
-      for (const change of changes) change.silent = true;
-      settle();
-    },
-    settle,
-    overlay,
-    count,
-  };
+/** Whether an event is what a requested change was to cause, or has the same result. */
+export function isConfirmed({ kind, ids, isAll }: Change, { event, data }: StreamEvent): boolean {
+  const { ids: reported = "all" } = data as Partial<EventData["read"]>;
+  return kind === event && (isAll || reported === "all" || reported.some((id) => ids.has(id)));
 }

@@ -1,7 +1,5 @@
-import type { Counter } from "../counter.js";
-import type { Notification } from "../events.js";
-import type { Changes } from "./changes.js";
-import type { Kind } from "./view.js";
+import type { Counts, Notification } from "../events.js";
+import { after, type Change } from "./changes.js";
 
 /** What a badge and tabs show. `null` while unknown. */
 export interface CountsSnapshot {
@@ -9,52 +7,45 @@ export interface CountsSnapshot {
   readonly unreadCount: number | null;
   /** How many are unread and rose to the top after the list was last seen. */
   readonly unseenCount: number | null;
-  /** The unread ones of each category that has any; `null` unless an inbox requests it. */
+  /** The unread ones of each category that has any; `null` without the option. */
   readonly byCategory: ByCategory;
 }
 
 /** Counts by category. */
 export type ByCategory = Readonly<Record<string, number>> | null;
 
-/** The counts with all unconfirmed changes applied, some of which may concern `all` notifications. */
+/** The counts after changes that are not confirmed. `items` are the loaded notifications before them. */
 export function recount(
-  { unread, unseen }: Counter,
+  { unread_count, unseen_count }: Counts,
   byCategory: ByCategory,
   items: Iterable<Notification>,
-  overlay: Changes["overlay"],
-  all: ReadonlySet<Kind | false>,
+  changes: ReadonlySet<Change>,
 ): CountsSnapshot {
-  // Notifications that arrived after an "all" are loaded. Without one there may be others that are not loaded.
-  const isUnreadLoaded = all.has("read") || all.has("archived");
-  const isUnseenLoaded = isUnreadLoaded || all.has("seen");
-  let [unreadSum, unseenSum] = [isUnreadLoaded ? 0 : unread, isUnseenLoaded ? 0 : unseen];
-  let categories = isUnreadLoaded ? byCategory && {} : byCategory;
-  for (const notification of items) {
-    const shown = overlay(notification);
-    const more = countOf(shown) - (isUnreadLoaded ? 0 : countOf(notification));
-    unreadSum += more;
-    unseenSum += unseenOf(shown) - (isUnseenLoaded ? 0 : unseenOf(notification));
-    categories = addTo(categories, notification, more);
+  // After a change of all, only what has arrived since then counts, and that is loaded. Otherwise the service has
+  // counted what is not loaded, too.
+  const known = [...changes].some(({ isAll }) => isAll) ? 0 : 1;
+  let unread = known * unread_count;
+  let unseen = known * unseen_count;
+  // Without a prototype, since a category may be called "constructor".
+  const categories: Record<string, number> = Object.assign(Object.create(null), known && byCategory);
+
+  function count(notification: Notification | undefined, times: number): void {
+    if (!notification || notification.is_read || notification.archived_at) return;
+    const { category, is_seen } = notification;
+    unread += times;
+    if (!is_seen) unseen += times;
+    if (category === null) return;
+    categories[category] = (categories[category] ?? 0) + times;
+    if (!categories[category]) delete categories[category];
   }
-  return { unreadCount: toCount(unreadSum), unseenCount: toCount(unseenSum), byCategory: categories };
-}
 
-/** What a notification adds to the unread count. */
-function countOf(notification: Notification | undefined): number {
-  return notification?.is_read === false && notification.archived_at === null ? 1 : 0;
-}
-
-function unseenOf(notification: Notification | undefined): number {
-  return notification?.is_seen ? 0 : countOf(notification);
+  for (const notification of changes.size > 0 ? items : []) {
+    count(notification, -known);
+    count(after(changes, notification), 1);
+  }
+  return { unreadCount: toCount(unread), unseenCount: toCount(unseen), byCategory: byCategory && categories };
 }
 
 function toCount(sum: number): number | null {
   return Number.isNaN(sum) ? null : Math.max(0, sum);
-}
-
-function addTo(counts: ByCategory, { category }: Notification, more: number): ByCategory {
-  if (!counts || category === null || more === 0) return counts;
-  const { [category]: before = 0, ...others } = counts;
-  const next = (Object.hasOwn(counts, category) ? before : 0) + more; // one may be called "constructor"
-  return next > 0 ? { ...others, [category]: next } : others;
 }

@@ -1,162 +1,193 @@
-import { createCounter } from "../counter.js";
-import type { StreamEvent } from "../events.js";
+import type { ApiError } from "../api-error.js";
+import type { Counts, Notification, StreamEvent } from "../events.js";
+import type { StreamError } from "../state.js";
 import type { NotificationStream } from "../types.js";
-import { createChanges } from "./changes.js";
-import type { ByCategory } from "./counts.js";
-import { createItems, type Page } from "./items.js";
-import { type InboxFilter, isWhole, joins, type Kind, toQuery } from "./view.js";
+import { apply, type Change, isConfirmed, type Kind } from "./changes.js";
+import { type ByCategory, recount } from "./counts.js";
+import { type InboxFilter, joins } from "./view.js";
 
 const PATIENCE = 2_000; // milliseconds to wait for the stream before a list is fetched without it
 const RETRY = 10_000; // after a fetch that failed
+const PART = 1_000; // ids that the service takes in one request
+export const LARGEST = 200; // notifications of a page
 const BURST = 300; // milliseconds in which several events cause one request for the counts
+
+/** How far a list can be relied on: it was not fetched, fetched once, or has had every event since then. */
+export const NOTHING = 0;
+export const FETCHED = 1;
+export const FOLLOWED = 2;
 
 /** One inbox over the stream. */
 export interface Tab {
   readonly filter: InboxFilter;
   /** Whether it shows the counts by category. */
   readonly byCategory: boolean;
-  /** Whether every event since its list was last fetched has arrived. */
-  covered: boolean;
-  /** Whether its list was fetched before. */
-  tried: boolean;
+  level: typeof NOTHING | typeof FETCHED | typeof FOLLOWED;
   refresh(): Promise<void>;
   /** Something has changed. */
   publish(): void;
 }
 
-interface CountsAnswer {
-  by_category: Record<string, number>;
+/** A filter, as the service takes it. */
+export type Query = Omit<InboxFilter, "search"> & { q: string | undefined };
+
+/** What the service answers: a page of a list, or counts. */
+export interface Answer extends Partial<Counts> {
+  notifications?: readonly Notification[];
+  next_before?: number | null;
+  by_category?: Record<string, number>;
 }
 
 /** What all inboxes over one stream share. */
-export type Store = ReturnType<typeof createStore>;
+type Store = ReturnType<typeof createStore>;
 
 const stores = new WeakMap<NotificationStream, Store>();
 
 /** The store of a stream: made for its first inbox, and ended by the last. */
 export function storeOf(stream: NotificationStream): Store {
-  const store = stores.get(stream) ?? createStore(stream);
-  stores.set(stream, store);
-  return store;
+  return stores.get(stream) ?? createStore(stream);
 }
 
 function createStore(stream: NotificationStream) {
-  const items = createItems();
   const tabs = new Set<Tab>();
+  const changes = new Set<Change>(); // which the stream has not confirmed
+  const undoable = new Map<number, (isSent: boolean) => void>(); // what decides on a removal that waits, by its id
   const recordings = new Set<StreamEvent[]>(); // of what comes while something is fetched
-  const counter = createCounter();
-  const changes = createChanges(items.all, counter);
-  const ends = [stream.listen(follow), stream.subscribe(begin)];
-  let timer = setTimeout(begin, PATIENCE, true);
-  let countedTo = 0; // the newest notification that the unread count of a page has in it
-  let isBegun = false; // whether the stream has a cursor: a page fetched before may miss events
+  const stopListening = stream.listen(follow);
+  const unsubscribe = stream.subscribe(begin);
+  let items = new Map<number, Notification>(); // loaded, as the service sent them; another map once events were missed
+  let { counts } = stream;
   let byCategory: ByCategory = null;
+  let isBegun = stream.cursor !== null; // a page fetched before may miss events
+  let timer = setTimeout(begin, PATIENCE, true);
   let counting: ReturnType<typeof setTimeout> | undefined;
 
-  /** Fetch what is not covered, as soon as the stream has a place in the log, or cannot get one for now. */
-  function begin(impatient: unknown = false): void {
-    if (!isBegun && stream.cursor !== null) items.age += 1;
-    isBegun ||= stream.cursor !== null;
-    const state = stream.getState();
-    const { status } = state;
-    if (status === "reconnecting" && state.error.kind === "offline") return;
-    const alone = impatient ? status !== "idle" : status === "reconnecting" || status === "closed";
-    const isDue = (tab: Tab) => (stream.cursor !== null ? !tab.covered : alone && !tab.tried);
-    for (const tab of [...tabs].filter(isDue)) tab.refresh().catch(retry);
+  /** Fetch what is not current, as soon as the stream has a place in the log, or cannot get one for now. */
+  function begin(isLate: unknown = false): void {
+    const { status, error } = stream.getState() as { status: string; error?: StreamError };
+    const hasCursor = stream.cursor !== null;
+    if (hasCursor && !isBegun) startOver();
+    isBegun ||= hasCursor;
+    if (status === "idle" || error?.kind === "offline") return;
+    if (hasCursor) reach(FOLLOWED);
+    else if (isLate || error || status === "closed") reach(FETCHED);
+  }
+
+  function reach(level: number): void {
+    for (const tab of tabs) if (tab.level < level) tab.refresh().catch(retry);
+  }
+
+  /** Events were missed: what is loaded may be gone. */
+  function startOver(): void {
+    items = new Map();
+    for (const tab of tabs) tab.level = FETCHED;
   }
 
   function retry(): void {
     clearTimeout(timer);
-    if (tabs.size > 0) timer = setTimeout(begin, RETRY);
+    timer = setTimeout(begin, RETRY);
   }
 
   function follow(event: StreamEvent): void {
-    const { event: name, data } = event;
-    if (name === "heartbeat" || name === "closing") return;
+    if (event.id === null) return; // nothing has happened
     for (const recording of recordings) recording.push(event);
-    recount(event);
-    if (name === "reset") items.age += 1;
-    const isMissed = name === "reset" || ("ids" in data && !isLoaded(data.ids));
-    for (const tab of tabs) tab.covered &&= !(isMissed && joins(tab.filter, name));
-    items.apply(event);
-    changes.settle(event);
+    if (event.event === "reset") startOver();
+    const { ids = [] } = event.data as { ids?: readonly number[] | "all" };
+    const isLoaded = ids !== "all" && ids.every((id) => items.has(id));
+    if (!isLoaded) miss(event.event);
+    apply(event, items);
+    for (const change of changes) if (isConfirmed(change, event)) changes.delete(change);
     begin();
-    fetchCounts();
+    keepCounts();
     publish();
   }
 
-  function isLoaded(ids: number[] | "all"): boolean {
-    return ids !== "all" && ids.every((id) => items.ageOf(id) === items.age);
+  function keepCounts(): void {
+    const isCounted = stream.counts.unread_count >= 0; // long polls begin without counts
+    if (isCounted) counts = stream.counts;
+    if (!isCounted || [...tabs].some((tab) => tab.byCategory)) fetchCounts(isCounted ? BURST : 0);
   }
 
-  function recount(event: StreamEvent): void {
-    if ("unread_count" in event.data) countedTo = 0; // the log's own counts are each the count at their place in it
-    if (event.event === "notification" && event.data.id <= countedTo) counter.unseen += 1;
-    else counter.apply(event);
+  /** Some of what such an event concerns is not loaded. */
+  function miss(event: string): void {
+    for (const tab of tabs) if (joins(tab.filter, event)) tab.level = FETCHED;
   }
 
-  /** Take the unread count of a page without a filter. */
-  function assume({ unread_count, notifications }: Page, since: readonly StreamEvent[]): void {
-    const { unseen } = counter; // which no page has, and which has counted those events already
-    counter.unread = unread_count;
-    countedTo = Math.max(0, ...notifications.map(({ id }) => id));
-    for (const event of since) recount(event);
-    counter.unseen = unseen;
-  }
-
-  /** Take the newest page, which a server has fetched. */
-  function seed(page: Page): void {
-    isBegun = stream.cursor !== null;
-    items.take(page, []);
-    assume(page, []);
-  }
-
-  /** Fetch a page of a list, and take it with what has happened meanwhile, if it is still current. */
-  async function fetchPage(filter: InboxFilter, limit: number, before: number | null, isCurrent: () => boolean) {
+  /** Fetch something, and bring it up to date with what happens meanwhile. `null` if events were missed. */
+  async function fetch(path: string, query?: object): Promise<Answer | null> {
     const since: StreamEvent[] = [];
-    const mine = items.age;
+    const mine = items;
     recordings.add(since);
     try {
-      const page = (await ask("GET", `?${toQuery({ limit, before, ...filter })}`)) as Page;
-      if (mine !== items.age || !isCurrent()) return null;
-      items.take(page, since);
-      if (before === null && isWhole(filter)) assume(page, since);
-      changes.renew();
-      return page;
+      const answer = (await ask("GET", path, query)) as Answer;
+      if (mine !== items) return null;
+      take(answer, since);
+      return answer;
     } finally {
       recordings.delete(since);
     }
   }
 
-  /** Fetch the counts by category after a burst, if an inbox shows them. */
-  function fetchCounts(delay = BURST): void {
-    if (![...tabs].some((tab) => tab.byCategory)) return;
-    clearTimeout(counting);
-    counting = setTimeout(async () => {
-      try {
-        byCategory = ((await ask("GET", "/counts")) as CountsAnswer).by_category;
-        publish();
-      } catch {
-        fetchCounts(RETRY);
-      }
-    }, delay);
+  function take(answer: Answer, since: readonly StreamEvent[] = []): void {
+    const { unread_count, unseen_count, notifications, by_category } = { ...stream.counts, ...answer };
+    if (since.length === 0) counts = { unread_count, unseen_count };
+    byCategory = by_category ?? byCategory;
+    if (!notifications) return;
+    for (const notification of notifications) items.set(notification.id, notification);
+    for (const event of since) apply(event, items);
+    for (const change of changes) if (change.isMade) changes.delete(change);
   }
 
-  /** Show a change at once, and undo it if the service refuses it. */
+  function fetchCounts(delay: number): void {
+    clearTimeout(counting);
+    counting = setTimeout(() => fetch("/counts").then(publish, () => fetchCounts(RETRY)), delay);
+  }
+
+  /** Show a change at once, and undo it if the service does not make it. */
   async function change(kind: Kind, ids: readonly number[] | "all", act: () => Promise<unknown>): Promise<void> {
-    const change = changes.begin(kind, ids);
+    const isAll = ids === "all";
+    const mine = items;
+    const change: Change = { kind, ids: new Set(isAll ? items.keys() : ids), isAll, at: null };
+    changes.add(change);
     publish();
     try {
       const answer = (await act()) as { updated?: number } | undefined;
-      change.silent ||= answer?.updated === 0;
-    } catch (problem) {
-      changes.drop(change);
-      throw problem;
+      // No event will confirm what has changed nothing, or what was missed.
+      change.isMade = answer?.updated !== 0 && mine === items;
     } finally {
-      change.done = true;
-      changes.settle();
+      if (!change.isMade) changes.delete(change);
       publish();
     }
+  }
+
+  async function changeSome(kind: Kind, path: string, ids: readonly number[]): Promise<void> {
+    if (ids.length === 0) return;
+    const some = ids.slice(0, PART);
+    const first = change(kind, some, () => ask("POST", path, { ids: some }));
+    await Promise.all([first, changeSome(kind, path, ids.slice(PART))]);
+  }
+
+  /** The service has no "all" for a filtered list, so its pages supply the ids. */
+  async function changeAll(kind: Kind, path: string, { unread, ...query }: Query): Promise<void> {
+    const isWhole = !Object.values(query).some(Boolean) && (kind === "read" || !unread);
+    if (isWhole) return change(kind, "all", () => ask("POST", `${path}-all`));
+    const ids: number[] = [];
+    let before: number | null = null;
+    do {
+      const page = (await ask("GET", "", {
+        ...query,
+        unread: unread || kind === "read",
+        limit: LARGEST,
+        before,
+      })) as Required<Answer>;
+      ids.push(...page.notifications.map(({ id }) => id));
+      before = page.next_before;
+    } while (before);
+    return changeSome(kind, path, ids);
+  }
+
+  function count(isByCategory: boolean) {
+    return recount(counts, isByCategory ? byCategory : null, items.values(), changes);
   }
 
   function ask(method: string, path: string, body?: unknown): Promise<unknown> {
@@ -167,31 +198,66 @@ function createStore(stream: NotificationStream) {
     for (const tab of tabs) tab.publish();
   }
 
-  function join(tab: Tab): void {
-    tabs.add(tab);
-    begin();
-    fetchCounts(0);
-  }
-
-  function leave(tab: Tab): void {
-    tabs.delete(tab);
-    if (tabs.size > 0) return;
-    stores.delete(stream);
-    clearTimeout(timer);
-    clearTimeout(counting);
-    for (const end of ends) end();
-  }
-
-  return {
-    items,
-    overlay: changes.overlay,
-    count: () => changes.count(byCategory),
-    ask,
-    change,
-    fetchPage,
-    seed,
+  const store = {
+    get items() {
+      return items;
+    },
+    count,
+    changes,
+    fetch,
+    take,
     publish,
-    join,
-    leave,
+    join(tab: Tab): void {
+      tabs.add(tab);
+      begin();
+      if (tab.byCategory) fetchCounts(0);
+    },
+    leave(tab: Tab): void {
+      tabs.delete(tab);
+      if (tabs.size > 0) return;
+      stores.delete(stream);
+      clearTimeout(timer);
+      clearTimeout(counting);
+      stopListening();
+      unsubscribe();
+    },
+    changeAll,
+    /** What is the same for all inboxes. */
+    actions: {
+      markAsRead: (ids: readonly number[]) => changeSome("read", "/read", ids),
+      markAsUnread: (ids: readonly number[]) => changeSome("unread", "/unread", ids),
+      archive: (ids: readonly number[]) => changeSome("archived", "/archive", ids),
+      unarchive: (ids: readonly number[]) => changeSome("unarchived", "/unarchive", ids),
+      markAsSeen: async () => {
+        if (!count(false).unseenCount) return;
+        counts = { ...counts, unseen_count: 0 };
+        publish();
+        await ask("POST", "/seen").catch((problem: unknown) => {
+          keepCounts();
+          publish();
+          throw problem;
+        });
+      },
+      remove: (id: number, { undoFor = 0 } = {}) =>
+        change("deleted", [id], async () => {
+          const isSent =
+            !undoFor ||
+            (await new Promise((resolve) => {
+              undoable.set(id, resolve);
+              setTimeout(resolve, undoFor, true);
+            }));
+          if (!isSent) return { updated: 0 };
+          return ask("DELETE", `/${id}`).catch((problem: ApiError) => {
+            if (problem.status !== 404) throw problem; // another device has removed it
+          });
+        }),
+      restore: (id: number) => undoable.get(id)?.(false),
+      flush: () => {
+        for (const settle of undoable.values()) settle(true);
+      },
+      refreshUnreadCount: () => fetch("/counts").then(publish),
+    },
   };
+  stores.set(stream, store);
+  return store;
 }

@@ -16,14 +16,14 @@ export interface InboxSnapshot extends CountsSnapshot {
   readonly error: unknown;
 }
 
-/** The newest page, as a server fetched it: `GET /api/notifications`. */
-export interface InitialInbox {
+/** A page of a list, as `GET /api/notifications` answers. */
+export interface Page {
   readonly notifications: readonly Notification[];
-  readonly unreadCount: number;
-  /** The answer's `cursor`: the stream goes on behind it. */
+  readonly unread_count: number;
+  /** Where the next page begins. */
+  readonly next_before: number | null;
+  /** A stream that begins there delivers what has happened since. */
   readonly cursor: string;
-  /** The answer's `next_before`; by default there are older ones if the page is full. */
-  readonly nextBefore?: number | null;
 }
 
 /** What `createInbox` takes beside the stream. */
@@ -33,7 +33,7 @@ export interface InboxOptions extends InboxFilter {
   /** Whether the snapshot has the counts by category, which one request after an event keeps true. `false`. */
   byCategory?: boolean;
   /** The newest page, fetched already. The stream, opened at its `cursor`, delivers the rest, and nothing is fetched. */
-  initial?: InitialInbox;
+  initial?: Page;
 }
 
 /**

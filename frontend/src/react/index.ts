@@ -6,6 +6,7 @@ export type { DesktopMessage, DesktopPermission } from "./desktop.js";
 export { useDesktopNotifications } from "./desktop.js";
 export type { Notifications, NotificationsFilter, ShowNotification } from "./hooks.js";
 export { useNotificationStream, useNotifications } from "./hooks.js";
+export type { InitialInbox } from "./initial.js";
 export type { NotificationItemProps } from "./item.js";
 export type { NotificationListProps } from "./list.js";
 export { NotificationList } from "./list.js";

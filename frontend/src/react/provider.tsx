@@ -2,9 +2,9 @@
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Labels } from "../display/index.js";
 import type { Notification } from "../events.js";
-import { firstSnapshot } from "../inbox/initial.js";
 import { type Client, NotificationsContext } from "./context.js";
 import { showOnDesktop } from "./desktop.js";
+import { firstSnapshot, pageOf } from "./initial.js";
 import { type Navigate, useNavigate } from "./navigate.js";
 import { type NotificationParts, PARTS } from "./parts.js";
 import { isNew } from "./use-arrivals.js";
@@ -69,7 +69,7 @@ export function NotificationsProvider(props: NotificationsProviderProps): ReactN
   const initial = useInitial(options);
   const client = useClient(options, initial);
   const { pageSize } = options;
-  const first = useMemo(() => initial && firstSnapshot(initial, pageSize), [initial, pageSize]);
+  const first = useMemo(() => initial && firstSnapshot(pageOf(initial, pageSize)), [initial, pageSize]);
   const navigate = useNavigate(followedBy);
   const { labels: words, locale } = useWords(asked, labels);
   const parts = useMemo(() => ({ ...PARTS, ...own }), [own]);

@@ -1,11 +1,17 @@
 "use client";
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
-import { createInbox, type InboxOptions, type InitialInbox } from "../inbox/index.js";
+import { createInbox, type InboxOptions } from "../inbox/index.js";
 import { createNotificationStream, type GetCredential, type StreamOptions } from "../index.js";
 import type { Client } from "./context.js";
+import { type InitialInbox, pageOf } from "./initial.js";
 
 /** What a client is made of. `user: null` means that nobody is signed in: nothing is opened then. */
-export type ClientOptions = Omit<StreamOptions, "user"> & InboxOptions & { user?: string | number | null };
+export type ClientOptions = Omit<StreamOptions, "user"> &
+  Omit<InboxOptions, "initial"> & {
+    user?: string | number | null;
+    /** The newest page, fetched by a server: the first render shows it, and the stream goes on behind its `cursor`. */
+    initial?: InitialInbox;
+  };
 
 // On the server there is no layout, and React 18 warns about the hook.
 const useBeforeEffects = typeof window === "undefined" ? useEffect : useLayoutEffect;
@@ -29,7 +35,10 @@ export function useClient(options: ClientOptions, initial: InitialInbox | undefi
     if (identity === null) return;
     const { pageSize } = latest.current;
     const stream = createNotificationStream({ ...streamOptions(latest), ...(initial && { cursor: initial.cursor }) });
-    const inbox = createInbox(stream, { ...(pageSize !== undefined && { pageSize }), ...(initial && { initial }) });
+    const inbox = createInbox(stream, {
+      ...(pageSize !== undefined && { pageSize }),
+      ...(initial && { initial: pageOf(initial, pageSize) }),
+    });
     setMade({ identity, client: { stream, inbox } });
     return () => {
       inbox.close();

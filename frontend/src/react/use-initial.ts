@@ -1,6 +1,6 @@
 "use client";
 import { useState } from "react";
-import type { InitialInbox } from "../inbox/index.js";
+import type { InitialInbox } from "./initial.js";
 import { type ClientOptions, identify } from "./use-client.js";
 
 /**

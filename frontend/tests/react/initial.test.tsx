@@ -1,6 +1,6 @@
 import { act, render, screen } from "@testing-library/react";
 import { expect, test, vi } from "vitest";
-import type { InitialInbox } from "../../src/inbox/index.js";
+import type { InitialInbox } from "../../src/react/index.js";
 import { NotificationList, NotificationsProvider, useNotifications } from "../../src/react/index.js";
 import { createFakeService } from "../../src/testing/index.js";
 import { FakeNotificationsProvider } from "../../src/testing/react.js";
