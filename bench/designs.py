@@ -245,6 +245,7 @@ class PushpinAlone(Design):
     accepted = 200
     keeps_log = True
     keeps_up = False  # its queue per connection is short, and there is no log to recover from
+    hold = 'add_header Grip-Channel "u-$arg_u, c-$request_id";'  # as Shirase's, without recovery
 
     def __init__(self, name: str, directory: Path) -> None:
         super().__init__(name)
@@ -287,7 +288,6 @@ class PushpinAlone(Design):
         for path in (self._directory, files):
             path.chmod(0o755)  # nginx's workers are another user
         path = self._directory / "nginx.conf"
-        # The same holds as Shirase's, without recovery.
         path.write_text(f"""
             daemon off; worker_processes 1;
             pid {self._directory}/nginx.pid; user {"root" if os.getuid() == 0 else "nobody"};
@@ -297,7 +297,7 @@ class PushpinAlone(Design):
                 server {{
                     listen 127.0.0.1:{self._origin} backlog=4096; root {files};
                     add_header Grip-Hold stream;
-                    add_header Grip-Channel "u-$arg_u, c-$request_id";
+                    {self.hold}
                     add_header Grip-Keep-Alive "{KEEP_ALIVE}";
                     location /api/sse/notifications {{ try_files /connected =404; }}
                     location /api/replay {{ try_files /replay =404; }}

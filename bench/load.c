@@ -2,9 +2,9 @@
  *
  *   load requests HOST:PORT FILE CLIENTS SECONDS COUNT PAUSE_MS
  *       CLIENTS send the requests of FILE in turn, until SECONDS or COUNT (0: no bound) are reached; each waits PAUSE_MS
- *       after an answer. Prints one line of JSON at the end.
- *   load streams HOST:PORT FILE IN_FLIGHT EVENTS
- *       opens a stream with each request of FILE, IN_FLIGHT at a time; a stream is open once its first block and EVENTS
+ *       after an answer, and their first requests are spread over as long. Prints one line of JSON at the end.
+ *   load streams HOST:PORT FILE IN_FLIGHT EVENTS PER_SECOND
+ *       opens a stream with each request of FILE, IN_FLIGHT at a time and PER_SECOND (0: no bound); a stream is open once its first block and EVENTS
  *       stamps have arrived. Prints a line when all are open or failed, and one for each line on stdin, until that ends.
  *
  * FILE is a sequence of requests, each preceded by its length as text and a newline. Text of the form ~19 digits~ is a
@@ -231,7 +231,7 @@ static void run_requests(size_t count, double seconds, size_t most, double pause
     Client *clients = calloc(count, sizeof *clients);
     uint64_t start = now(), end = seconds > 0 ? start + (uint64_t)(seconds * 1e9) : UINT64_MAX, over = start;
     size_t busy = 0, started = 0;
-    for (size_t i = 0; i < count; i++) clients[i].fd = -1, clients[i].next = start;
+    for (size_t i = 0; i < count; i++) clients[i].fd = -1, clients[i].next = start + (uint64_t)(pause * 1e6) * i / count;
     do {
         uint64_t at = now(), soonest = UINT64_MAX;
         for (size_t i = 0; i < count; i++) {
@@ -282,7 +282,7 @@ static void report_streams(Client *clients, uint64_t start, uint64_t over) {
     first_stamp = last_stamp = 0;
 }
 
-static void run_streams(size_t in_flight) {
+static void run_streams(size_t in_flight, double per_second) {
     Client *clients = calloc(request_count, sizeof *clients);
     size_t settled = 0, started = 0;
     uint64_t start = now(), over = start;
@@ -291,11 +291,12 @@ static void run_streams(size_t in_flight) {
     if (epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event)) die("stdin");
     for (size_t i = 0; i < request_count; i++) clients[i].fd = -1, clients[i].request = i;
     for (;;) {
-        while (started < request_count && started - settled < in_flight) {
+        size_t due = per_second > 0 ? (size_t)((double)(now() - start) / 1e9 * per_second) + 1 : request_count;
+        while (started < request_count && started < due && started - settled < in_flight) {
             Client *client = &clients[started++];
             if (begin(client)) failed++, settled++, client->done = 1, hang_up(client);
         }
-        int n = epoll_wait(poller, events, 256, 1000);
+        int n = epoll_wait(poller, events, 256, started < request_count && per_second > 0 ? 1 : 1000);
         for (int i = 0; i < n; i++) {
             Client *client = events[i].data.ptr;
             if (!client) { /* a request for a report, or the end */
@@ -341,7 +342,7 @@ int main(int count, char **words) {
     read_requests(words[3]);
     streaming = !strcmp(words[1], "streams");
     expected = (unsigned)atoi(words[5]);
-    if (streaming) run_streams((size_t)atol(words[4]));
+    if (streaming && count == 7) run_streams((size_t)atol(words[4]), atof(words[6]));
     else if (count == 8) run_requests((size_t)atol(words[4]), atof(words[5]), (size_t)atol(words[6]), atof(words[7]));
     return 0;
 }

@@ -105,10 +105,12 @@ def send(
 
 
 @contextmanager
-def streams(address: str, requests: Iterable[bytes], *, in_flight: int = 32, events: int = 0) -> Iterator[Streams]:
+def streams(
+    address: str, requests: Iterable[bytes], *, in_flight: int = 32, events: int = 0, per_second: float = 0
+) -> Iterator[Streams]:
     """Hold streams, one per request; each counts as open once this many events have arrived."""
     with _file(requests) as path:
-        words = [_program(), "streams", address, path, str(in_flight), str(events)]
+        words = [_program(), "streams", address, path, str(in_flight), str(events), str(per_second)]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
                 yield Streams(process)

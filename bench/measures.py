@@ -47,6 +47,8 @@ class Size:
     asked: int = 100  # requests of each kind in a turn
     known: int = 1_000_000  # users of an announcement
     connected: int = 10_000  # of them
+    opened: int = 1000  # streams that open in ``opened_in`` seconds while notifications are created
+    opened_in: float = 2
 
 
 QUICK = Size(
@@ -75,6 +77,8 @@ QUICK = Size(
     asked=8,
     known=1000,
     connected=20,
+    opened=20,
+    opened_in=0.2,
 )
 
 
@@ -97,7 +101,7 @@ def latency(design: Design, size: Size) -> Figures:
     with _kept(design, size.lone), _listening(design, listeners) as held:
         time.sleep(size.settling)
         send(design.producers, requests, count=size.lone, pause_ms=20).all_as(design.accepted)
-        seen = _arrived(held, size.lone)
+        seen = arrived(held, size.lone)
     figures = {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
     if isinstance(design, Shirase):  # a request that needs no database, through the proxy and without it
         nothing = [request("GET", "/healthz", "none")] * size.lone
@@ -118,7 +122,7 @@ def creates(design: Design, size: Size, batch: int = 1, address: str | None = No
         answered.all_as(design.accepted)
         share = {part: now - used[part] for part, now in design.processor_seconds().items()}
         sent = Counter(name for n in range(answered.finished) for name in groups[n % len(groups)])
-        _arrived(held, sum(sent[user(n)] for n in range(len(listeners))))
+        arrived(held, sum(sent[user(n)] for n in range(len(listeners))))
     _stored(design, before, answered.finished * batch)
     number = answered.finished * batch
     shares = {f"{part}_ms": used * 1000 / number for part, used in (*share.items(), ("load", answered.cpu))}
@@ -140,7 +144,7 @@ def broadcast(design: Design, size: Size) -> Figures:
     with _kept(design, repeats * size.broadcast), _listening(design, listeners) as held:
         used = design.processor_seconds()
         answered = send(design.address, [design.broadcast(users)], count=repeats).all_as(201)
-        _arrived(held, repeats * len(listeners))
+        arrived(held, repeats * len(listeners))
         share = {part: now - used[part] for part, now in design.processor_seconds().items()}
     return {**_times(answered), **{f"{part}_ms": used * 1000 / repeats for part, used in share.items()}}
 
@@ -161,7 +165,7 @@ def fan_out(design: Design, size: Size) -> Figures:
         opened = most_open(held.report(), size.fan_out)
         requests = [design.create(["everywhere"], n) for n in range(size.repeats)]
         send(design.producers, requests, count=size.repeats, pause_ms=200).all_as(design.accepted)
-        seen = _arrived(held, size.repeats * opened)
+        seen = arrived(held, size.repeats * opened)
     return {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
 
 
@@ -250,7 +254,7 @@ def _listening(design: Design, requests: list[bytes]) -> Iterator[Streams]:
         yield held
 
 
-def _arrived(held: Streams, stamps: int) -> Report:
+def arrived(held: Streams, stamps: int) -> Report:
     """Wait until this many events have arrived, and a moment longer for excess ones."""
     _until(lambda: held.report().stamps >= stamps, lambda: f"{held.report().stamps} of {stamps} events arrived")
     time.sleep(0.1)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import ceilings, growth, held, measures
+from bench import ceilings, disturbances, growth, held, measures
 from bench.announcements import announcement
 from bench.designs import Design, InMemory, PushpinAlone, Shirase
 from bench.machine import model
@@ -23,6 +23,7 @@ MEMORY, PUSHPIN, BARE = "in-memory", "Pushpin alone", "bare commit"
 ORIGIN = "creates at the origin"
 ANNOUNCEMENT = "announcement, at open streams"
 RETURNS = "returns after a cut"
+WHILE_OPENING, WHILE_OPENING_ORIGIN = "latency while streams open", "the same, created at the origin"
 
 Report = Callable[[str], None]
 Table = dict[str, dict[str, list[Figures]]]  # by measure and design, one per round
@@ -109,6 +110,8 @@ def _measures(design: Design, size: Size) -> Iterator[tuple[str, Callable[[], Fi
         yield "connects with replay", partial(measures.connects, design, size, size.replayed)
     yield RETURNS, partial(measures.returns, design, size)
     if isinstance(design, Shirase):
+        yield WHILE_OPENING, partial(disturbances.while_streams_open, design, size, at_origin=False)
+        yield WHILE_OPENING_ORIGIN, partial(disturbances.while_streams_open, design, size, at_origin=True)
         yield ANNOUNCEMENT, partial(announcement, design, size)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import beside, capacity, curves, deliveries, event_loop, peers, report
+from bench import beside, bounds, capacity, curves, deliveries, event_loop, peers, report
 from bench.__main__ import DOCS
 from bench.measures import QUICK
 from bench.run import BARE, DURABLE, MEMORY, POSTGRESQL, PUSHPIN, RETURNS, SQLITE, run
@@ -59,3 +59,15 @@ def test_the_bench_of_the_event_loop_works() -> None:
     answering, hanging = event_loop.measure(seconds=1, rounds=1, rate=20)
     assert answering > 0
     assert hanging > 0
+
+
+def test_the_bounds_are_found_by_taking_parts_away(tmp_path: Path) -> None:
+    parts = ("the second request", "our handler", bounds.PUSHPIN_AGAIN)
+    with cluster(DURABLE) as postgres:
+        opened, created = bounds.measure(
+            postgres, tmp_path / "b", bounds.Size(rounds=1, count=10, again=0, parts=parts)
+        )
+    assert list(opened) == list(parts)
+    assert list(created) == ["our handler"]
+    assert opened["our handler"]["relay"] == 0
+    assert all(f"| {part} |" in bounds.table("a connect", opened) for part in parts)
