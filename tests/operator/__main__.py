@@ -112,7 +112,8 @@ def upgrade(on: Machine, page: list[Block], client: Callable[[], httpx.Client]) 
     assert linked.endswith(NEXT), linked
     show(f"ok      upgrade: {STREAMS} streams held, {len(load.accepted)} created and delivered once each, none refused")
 
-    on.run(f"nohup shirase listen --user {USER} --service https://{NAME} >/tmp/listened 2>/tmp/listening & sleep 3")
+    on.run(f"nohup shirase listen --user {USER} --service https://{NAME} >/tmp/listened 2>/tmp/listening &")
+    on.run("timeout 60 sh -c 'until grep -q connected /tmp/listened; do sleep 0.2; done'")
     with Load(client()) as load:
         on.run(first.commands + nodes)
     wait_until(lambda: listened(on) == load.accepted, lambda: f"{listened(on)[-3:]} {load.accepted[-3:]}")
