@@ -1,4 +1,4 @@
-"""``python -m bench.bounds``: what bounds a connect and a create, by taking one part after the other away.
+"""``python -m bench.bounds``: what bounds a connect and a create, by removing one part after the other.
 
 Milliseconds of processor time of each program, for streams that open at full load and are read again by the proxy a
 second later, and for creates at the origin. The variants take turns.
@@ -128,7 +128,7 @@ def _used(design: Design) -> Times:
 
 
 def measure(postgres: Cluster, directory: Path, size: Size) -> tuple[dict[str, Times], dict[str, Times]]:
-    """The medians of connects and of creates, by what was taken away."""
+    """The medians of connects and of creates, by what was removed."""
     taken: dict[str, dict[str, list[Times]]] = {"connects": defaultdict(list), "creates": defaultdict(list)}
     for number in range(size.rounds):
         for place, part in enumerate(size.parts):

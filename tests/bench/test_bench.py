@@ -61,7 +61,7 @@ def test_the_bench_of_the_event_loop_works() -> None:
     assert hanging > 0
 
 
-def test_the_bounds_are_found_by_taking_parts_away(tmp_path: Path) -> None:
+def test_the_bounds_show_as_parts_are_removed(tmp_path: Path) -> None:
     parts = ("the second request", "our handler", bounds.PUSHPIN_AGAIN)
     with cluster(DURABLE) as postgres:
         opened, created = bounds.measure(
