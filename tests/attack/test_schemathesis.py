@@ -31,6 +31,7 @@ BEYOND_A_SCHEMA = {
     "rules",  # one for a scope and a channel
     *("timezone", "locale", "email"),  # in use
     *("endpoint", "url"),  # an address that may be posted to
+    "apprise",  # addresses that Apprise knows, where it is on
     *("keys", "p256dh", "auth", "secret"),  # of the right length, or on the curve
     *("channels", "after"),  # 30 days at the most
 }
@@ -67,7 +68,7 @@ class Attack:
             self._note(case, answer, str(complaints.exceptions))
         if case.meta.generation.mode.is_positive and answer.status_code == 422 and not vanished:
             # Without fields: an idempotency key of an earlier case.
-            refused = {error["field"].rpartition(".")[2] for error in answer.json().get("errors", [])}
+            refused = {error["field"].rpartition(".")[2].partition("[")[0] for error in answer.json().get("errors", [])}
             if not refused <= BEYOND_A_SCHEMA:
                 self._note(case, answer, "it is as described, and was refused")
 

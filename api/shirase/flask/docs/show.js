@@ -1,12 +1,25 @@
 // A button holds the name of an operation, and no link may lie in a button; the address still follows what is opened.
 const linksAreText = () => ({ components: { DeepLink: ({ text }) => text } });
 
+// The requests go where the page came from, also under another name of the host. One server is no choice.
+const onThisHost = () => ({
+  statePlugins: {
+    spec: {
+      wrapActions: {
+        updateJsonSpec: (update) => (spec) =>
+          update({ ...spec, servers: spec.servers?.map(({ url }) => ({ url: new URL(url).pathname })) }),
+      },
+    },
+  },
+  wrapComponents: { ServersContainer: () => () => null },
+});
+
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#api",
   deepLinking: true,
   validatorUrl: null,
-  plugins: [linksAreText],
+  plugins: [linksAreText, onThisHost],
 });
 
 // Light or dark as the reader's system.
