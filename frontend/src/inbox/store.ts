@@ -248,7 +248,9 @@ function createStore(stream: NotificationStream) {
             }));
           if (!isSent) return { updated: 0 };
           return ask("DELETE", `/${id}`).catch((problem: ApiError) => {
-            if (problem.status !== 404) throw problem; // another device has removed it
+            if (problem.status !== 404) throw problem;
+            items.delete(id); // another device has removed it, and its event may have arrived before
+            return { updated: 0 };
           });
         }),
       restore: (id: number) => undoable.get(id)?.(false),
