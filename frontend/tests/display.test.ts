@@ -17,6 +17,12 @@ test.each([
   expect(relativeTime(at, locale, NOW)).toBe(text);
 });
 
+test("a row's day is that of its heading, also a little after midnight", () => {
+  const now = new Date(2026, 10, 23, 1).getTime(); // the reader's time
+  const at = new Date(2026, 10, 21, 23).toISOString();
+  expect([relativeTime(at, "en", now), dayOf(at, "en", now)]).toEqual(["2 days ago", "Saturday, November 21"]);
+});
+
 test("labels and links need no React", () => {
   expect([ENGLISH.badge(99), ENGLISH.badge(100)]).toEqual(["99", "99+"]);
   expect(safeLink("javascript:alert(1)")).toBe(undefined);

@@ -8,13 +8,18 @@ const DAY = 86_400_000; // milliseconds
  */
 export function dayOf(at: string, locale?: string, now: number = Date.now()): string {
   const moment = new Date(at);
-  const ago = Math.round((midnight(new Date(now)) - midnight(moment)) / DAY);
+  const ago = daysSince(at, now);
   if (ago < 2)
     return sentence(new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(-Math.max(0, ago), "day"));
   const isThisYear = moment.getFullYear() === new Date(now).getFullYear();
   const options: Intl.DateTimeFormatOptions = { weekday: "long", day: "numeric", month: "long" };
   if (!isThisYear) options.year = "numeric";
   return new Intl.DateTimeFormat(locale, options).format(moment);
+}
+
+/** The number of midnights since a moment, in the reader's time zone. */
+export function daysSince(at: string, now: number): number {
+  return Math.round((midnight(new Date(now)) - midnight(new Date(at))) / DAY);
 }
 
 function midnight(moment: Date): number {

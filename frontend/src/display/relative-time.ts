@@ -1,3 +1,5 @@
+import { daysSince } from "./day.js";
+
 const UNITS = [
   ["year", 365 * 86_400],
   ["month", 30 * 86_400],
@@ -20,7 +22,9 @@ export function relativeTime(at: string, locale?: string, now: number = Date.now
   formats.set(locale, format);
   const seconds = (now - Date.parse(at)) / 1_000;
   for (const [unit, length] of UNITS) {
-    if (seconds >= length) return format.format(-Math.floor(seconds / length), unit);
+    if (seconds < length) continue;
+    // "Yesterday" is a day of the calendar, as in the heading of a group.
+    return format.format(-(unit === "day" ? daysSince(at, now) : Math.floor(seconds / length)), unit);
   }
   return format.format(0, "second");
 }
