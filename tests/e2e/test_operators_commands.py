@@ -1,6 +1,5 @@
 """What operators do by `shirase user`, `webhook`, `push-key`, `types` and `deliveries`, and by the client's methods."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from shirase.access.tokens import ADMIN, WRITE
 from shirase.client.async_client import AsyncClient
 from shirase.client.client import Client, ClientError
 from shirase.run.cli import main
+from tests.support.loop_thread import run_async
 from tests.support.service import Service
 
 Run = Callable[..., Result]
@@ -210,7 +210,7 @@ class Both:
             with Client(*self._arguments) as client:
                 result = getattr(client, method)(*arguments, **named)
                 return list(result) if method == "export_user" else result
-        return asyncio.run(self._await(method, *arguments, **named))
+        return run_async(self._await(method, *arguments, **named))
 
     async def _await(self, method: str, *arguments: Any, **named: Any) -> Any:
         async with AsyncClient(*self._arguments) as client:

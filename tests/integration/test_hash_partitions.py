@@ -18,6 +18,7 @@ from tests.support.hash_partitions import partition, scanned
 USERS = {
     **dict.fromkeys(("latest", "hidden", "lock", "unpublished_among", "take_over", "remove, due"), 2),
     "members, change": 2,
+    "standing": 2,  # and the rows that an erasure left
     "audience": 3,  # and the marks of nodes
 }
 # Rows that are found by something else than their user, and so in every partition.

@@ -109,7 +109,7 @@ def test_create_batch_and_broadcast_cost_equal_statements(database: Database, pu
         statements(database, publisher, users)
         for users in (["a"], ["a"] * 1000, [f"u{number}" for number in range(10_000)])
     ]
-    assert counts == [counts[0]] * 3
+    assert counts == [counts[0], counts[0], counts[0] + 1]  # the last asks which of many users have streams
     assert counts[0] <= 4
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    literal,
     not_,
     or_,
     select,
@@ -66,7 +67,10 @@ _OLDEST_FIRST = (connections.c.opened_at, connections.c.connection_id)
 _ADDED = select(select(func.count()).where(*_COUNTED).scalar_subquery(), *log.POSITION).select_from(
     log.SINGLE_ROW.outerjoin(log.streams, log.OF_USER)
 )
-_ITSELF = and_(connections.c.connection_id == bindparam("connection_id"), connections.c.user_id == bindparam("user_id"))
+_ITSELF = and_(
+    connections.c.connection_id == bindparam("connection_id"),
+    connections.c.user_id.in_([bindparam("user_id"), literal("")]),  # without a user after an erasure
+)
 _STANDING = select(connections.c.reason, connections.c.last_seen, *log.POSITION).select_from(
     log.SINGLE_ROW.outerjoin(connections, _ITSELF).outerjoin(log.streams, log.OF_USER)
 )

@@ -108,12 +108,12 @@ def retract(*, key: str, user_id: str | None, data_dir: Path, **service: Any) ->
 def listen(*, user_id: str, cursor: str | None, data_dir: Path, **service: Any) -> None:
     """Open the stream and print the events, one a line, until Ctrl-C."""
     tokens.check_user_id(user_id)
-    client = connect(load(data_dir), user_id, "", **service)
-    try:
-        for event in client.listen(cursor):
-            click.echo(as_json(event))
-    except KeyboardInterrupt:
-        click.echo(err=True)
+    with connect(load(data_dir), user_id, "", **service) as client:
+        try:
+            for event in client.listen(cursor):
+                click.echo(as_json(event))
+        except KeyboardInterrupt:
+            click.echo(err=True)
 
 
 @click.command()
@@ -125,7 +125,8 @@ def listen(*, user_id: str, cursor: str | None, data_dir: Path, **service: Any) 
 def disconnect(*, user_id: str, data_dir: Path, **service: Any) -> None:
     """End all streams of a user at once, on every node."""
     tokens.check_user_id(user_id)
-    closed = connect(load(data_dir), "shirase-disconnect", tokens.ADMIN, **service).disconnect(user_id)
+    with connect(load(data_dir), "shirase-disconnect", tokens.ADMIN, **service) as client:
+        closed = client.disconnect(user_id)
     click.echo(f"{closed} ended")
 
 
@@ -139,6 +140,6 @@ def disconnect(*, user_id: str, data_dir: Path, **service: Any) -> None:
 def run_trace(*, number: int, announcement: bool, data_dir: Path, **service: Any) -> None:
     """Print the trace of a notification, step by step, or of an announcement."""
     scope = tokens.WRITE if announcement else tokens.ADMIN
-    client = connect(load(data_dir), "shirase-trace", scope, **service)
-    answer = announcing.lines(client.announcement(number)) if announcement else trace.lines(client.trace(number))
+    with connect(load(data_dir), "shirase-trace", scope, **service) as client:
+        answer = announcing.lines(client.announcement(number)) if announcement else trace.lines(client.trace(number))
     click.echo("\n".join(answer))
