@@ -16,8 +16,6 @@ tsc();
 tsc("--module", "commonjs", "--moduleResolution", "node10", "--verbatimModuleSyntax", "false", "--outDir", "dist/cjs");
 writeFileSync(here("dist/cjs/package.json"), '{ "type": "commonjs" }\n');
 
-rmSync(here("dist/cjs/elements"), { recursive: true }); // which are modules alone: pages load them
-
 // A script of its own, as a service worker is; nothing imports it or its parts.
 for (const path of ["dist", "dist/cjs"])
   for (const part of ["worker", "service-worker"])
@@ -27,4 +25,6 @@ writeFileSync(here("dist/push/service-worker.js"), await serviceWorker());
 writeFileSync(here("dist/react/styles.css"), await styles());
 for (const path of ["dist", "dist/cjs"]) writeFileSync(here(`${path}/react/styles.css.d.ts`), "export {};\n");
 
+// In one file each, which pages load and test runners require.
 writeFileSync(here("dist/elements/index.js"), await elements());
+writeFileSync(here("dist/cjs/elements/index.js"), await elements("cjs"));

@@ -47,8 +47,9 @@ export async function bundle(entry, more = {}) {
 }
 
 /** The custom elements: the React components on Preact, which is in the file, so that a page needs nothing else. */
-export async function elements() {
+export async function elements(format = "esm") {
   return bundle("src/elements/index.tsx", {
+    format,
     target: OLDEST,
     alias: {
       react: "preact/compat",

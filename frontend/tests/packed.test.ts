@@ -34,17 +34,24 @@ test("publint finds nothing", async () => {
   );
 });
 
-const ENTRIES = ["", "/inbox", "/display", "/push", "/react", "/testing", "/testing/react"].map(
-  (entry) => `shirase${entry}`,
-);
+const ENTRIES = [
+  "",
+  "/inbox",
+  "/display",
+  "/push",
+  "/preferences",
+  "/react",
+  "/testing",
+  "/testing/react",
+  "/elements",
+].map((entry) => `shirase${entry}`);
 
 test.each(["require", "import"])("node loads every entry by %s, and opens nothing", async (how) => {
   const load = (entry: string) => (how === "require" ? `require("${entry}")` : `await import("${entry}")`);
-  const entries = how === "require" ? ENTRIES : [...ENTRIES, "shirase/elements"];
-  const script = entries.map((entry) => `console.log(Object.keys(${load(entry)}).length > 0)`).join("\n");
+  const script = ENTRIES.map((entry) => `console.log(Object.keys(${load(entry)}).length > 0)`).join("\n");
   const file = join(host, how === "require" ? "app.cjs" : "app.mjs");
   writeFileSync(file, script);
-  expect((await run("node", [file], host)).trim().split("\n")).toEqual(entries.map(() => "true"));
+  expect((await run("node", [file], host)).trim().split("\n")).toEqual(ENTRIES.map(() => "true"));
 });
 
 const APP = `
