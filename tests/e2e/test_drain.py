@@ -1,6 +1,7 @@
 """A node is drained under load: nothing is lost, and when it stops, no stream ends by that."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -65,10 +66,11 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
         assert 0 < held < DEVICES
         drained = shirase(stack, "drain", node, "--over", str(OVER))
         assert (drained.returncode, drained.stderr.count("streams have moved") > OVER) == (0, True), drained
-        assert f"{node} is drained: {held} streams have moved" in drained.stdout
+        moved = int(re.findall(f"{node} is drained: ([0-9]+) streams have moved", drained.stdout)[0])
+        assert 0 < moved <= held  # a connect that failed leaves a row for a moment
         assert open_at(made, node) == 0
         wait_until(lambda: open_at(made, stack.control_urls[1]) == DEVICES, BOUND, "not all came back")
-        wait_until(lambda: connected(devices) == DEVICES + held, BOUND, "not all were answered")
+        wait_until(lambda: all(map(is_back, devices)), BOUND, "not all were answered")
         connections = [device.connections for device in devices]
         stack.kill_pushpin(0)
         is_over.wait(1)  # so that events are created without it
@@ -80,7 +82,7 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
         assert positions(device) == list(range(1, created[user] + 1))
     assert [device.connections for device in devices] == connections
     closings = [event.json for device in devices for event in device.named("closing")]
-    assert closings == [{"reason": "draining", "reconnect": True}] * held
+    assert closings == [{"reason": "draining", "reconnect": True}] * moved
 
 
 def test_a_node_that_stops_moves_its_streams_first(running: tuple[Service, str]) -> None:
@@ -93,9 +95,11 @@ def test_a_node_that_stops_moves_its_streams_first(running: tuple[Service, str])
     assert 0 < held < DEVICES
     self_drain.drain(stack.proxies[0], node, stack.settings.pushpin_sig_key.encode(), OVER, lambda: False)
     assert open_at(made, node) == 0
-    wait_until(lambda: connected(devices) == DEVICES + held, BOUND, "not all were answered")
+    wait_until(lambda: open_at(made, stack.control_urls[1]) == DEVICES, BOUND, "not all came back")
+    wait_until(lambda: all(map(is_back, devices)), BOUND, "not all were answered")
     closings = [event.json for device in devices for event in device.named("closing")]
-    assert closings == [{"reason": "draining", "reconnect": True}] * held
+    assert 0 < len(closings) <= held
+    assert closings == [{"reason": "draining", "reconnect": True}] * len(closings)
     # One that starts again takes streams soon.
     wait_until(lambda: httpx.get(f"{stack.urls[0]}/livez/open").status_code == 200, BOUND, "it takes none")
 
@@ -137,9 +141,10 @@ def open_at(made: Service, node: str) -> int:
         return draining.count(db, node)
 
 
-def connected(devices: list[Device]) -> int:
-    """How many streams began: the registry has a stream before its browser has the answer."""
-    return sum(len(device.named("connected")) for device in devices)
+def is_back(device: Device) -> bool:
+    """Whether a device that was moved has its new stream: the registry has one before its browser has the answer."""
+    closings = device.named("closing")
+    return not closings or device.named("connected")[-1].connection > closings[-1].connection
 
 
 def positions(device: Device) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from shirase.run.node import installed_version
 from shirase.run.processes import Child
 from tests.support.browser_like import Browsers, Device
 from tests.support.loop_thread import wait_until
@@ -51,12 +52,13 @@ def gunicorn(address: str, directory: Path, application: str) -> list[str]:
 def uvicorn(address: str, directory: Path, application: str) -> list[str]:
     """Two workers of uvicorn, which call a factory.
 
-    Without kept connections, as docs/fastapi.md advises; and a worker that starts slowly is not taken for dead. A
-    worker that is killed while it is pinged is replaced only when that ping's time is over, so it is a third of ours.
+    Connections are kept as docs/fastapi.md advises; and a worker that starts slowly is not taken for dead. A worker
+    that is killed while it is pinged is replaced only when that ping's time is over, so it is a third of ours.
     """
     host, _, port = address.rpartition(":")
     options = ["--host", host, "--port", port, "--workers", "2", "--log-level", "warning", "--factory"]
-    options += ["--timeout-keep-alive", "0", "--timeout-worker-healthcheck", "20"]
+    options += ["--timeout-keep-alive", "0"] if installed_version() < (1, 40) else []
+    options += ["--timeout-worker-healthcheck", "20"]
     return [sys.executable, "-m", "uvicorn", *options, "--app-dir", str(directory), application]
 
 
