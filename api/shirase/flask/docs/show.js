@@ -6,8 +6,10 @@ const onThisHost = () => ({
   statePlugins: {
     spec: {
       wrapActions: {
-        updateJsonSpec: (update) => (spec) =>
-          update({ ...spec, servers: spec.servers?.map(({ url }) => ({ url: new URL(url).pathname })) }),
+        updateJsonSpec: (update) => (spec) => {
+          const paths = spec.servers?.map(({ url }) => ({ url: new URL(url).pathname }));
+          return update(paths ? { ...spec, servers: paths } : spec);
+        },
       },
     },
   },
