@@ -237,7 +237,7 @@ def test_the_relay_finishes_what_a_deletion_left(
 
 def test_an_expired_one_is_not_taken_over(database: Database, publisher: Publisher, announce: Announce) -> None:
     know(database, "1", "2")
-    announce("A", expires_at=datetime.now(UTC) + timedelta(seconds=1))
+    announce("A", expires_at=datetime.now(UTC) + timedelta(hours=1))
     assert titles(database, publisher, "1") == ["A"]
     with database.transaction() as db:
         for table in ("announcements", "notifications"):
