@@ -24,6 +24,7 @@ class MailSettings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     timeout: float = 10.0  # seconds for a connect, and for each answer of the server
+    connections: int = 4  # of one relay
     sender: Address = field(hash=False)  # it cannot be hashed, and caches by settings need a hash
     link_base: str  # the service's address, with which unsubscribe links begin
     templates: Path | None = None  # a directory whose templates replace ours
@@ -55,6 +56,7 @@ class MailSettings:
             user=user,
             password=password,
             timeout=number(environ, "SMTP_TIMEOUT", 10.0, 0.1, 60, whole=False),
+            connections=int(number(environ, "SMTP_CONNECTIONS", 4, 1, 50)),
             sender=_sender(environ),
             link_base=link_base,
             templates=_directory(environ),

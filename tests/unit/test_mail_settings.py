@@ -26,6 +26,7 @@ def test_mail_is_off_without_a_host() -> None:
         ({"SMTP_USER": "u"}, "SMTP_USER"),
         ({"SMTP_USER": "u", "SMTP_PASSWORD": "p", "SMTP_SECURITY": "none"}, "SMTP_SECURITY"),
         ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
+        ({"SMTP_CONNECTIONS": "0"}, "SMTP_CONNECTIONS"),
         ({"MAIL_TEMPLATES": "/nowhere"}, "MAIL_TEMPLATES"),
         ({"SMTP_PASSWORD_FILE": "/nowhere"}, "SMTP_PASSWORD"),
     ],

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from shirase.errors import SettingsError
 from shirase.inbox import inbox
 from shirase.proxy import grip
 from shirase.relay import deliveries as relay
+from shirase.relay.mail import smtp
 from shirase.relay.mail.smtp import Mail
 from shirase.settings import Settings
 from shirase.store import deliveries
@@ -106,12 +108,32 @@ def test_what_is_due_of_a_user_in_one_window_is_one_mail(post: Post, server: Mai
     assert len(digest["X-Shirase-Deliveries"].split()) == 3
 
 
-def test_many_mails_use_one_connection(post: Post, server: MailServer) -> None:
-    for number in range(30):
-        post.contact(f"u{number}", f"u{number}@example.org")
-        post.create(f"u{number}")
+def test_many_mails_share_connections(post: Post, server: MailServer) -> None:
+    create_for_users(post, 12)
     post.deliver()
-    assert (len(server.mails), server.connections) == (30, 1)
+    assert (len(server.mails), server.connections) == (12, 1)
+    create_for_users(post, 50)
+    post.deliver()
+    assert (len(server.mails), server.connections) == (62, 4)
+
+
+def create_for_users(post: Post, number: int) -> None:
+    for user in map(str, range(number)):
+        post.contact(user, f"u{user}@example.org")
+        post.create(user)
+
+
+def test_mails_of_one_user_keep_their_order(post: Post, server: MailServer) -> None:
+    titles = [str(number) for number in range(40)]
+    for title in titles:
+        post.create(str(int(title) % 3), title=title)
+    for user in "012":
+        post.contact(user, f"u{user}@example.org")
+    post.deliver()
+    assert server.connections > 1
+    for first in range(3):
+        own = [mail["Subject"] for mail in server.mails if mail["To"] == f"u{first}@example.org"]
+        assert own == titles[first::3]
 
 
 def test_who_has_no_address_is_skipped(post: Post, server: MailServer) -> None:
@@ -160,8 +182,9 @@ def test_a_refusal_concerns_its_recipient_alone(post: Post, server: MailServer, 
 def test_a_connection_that_was_closed_while_idle_is_opened_again(post: Post, server: MailServer) -> None:
     post.create()
     post.deliver()
-    connection: Any = post.channel._smtp  # noqa: SLF001 - as a server that closes does it
-    connection.sock.shutdown(2)
+    [(connection, _), *_] = post.channel._connections  # noqa: SLF001 - as a server that closes does it
+    opened: Any = connection._smtp  # noqa: SLF001
+    opened.sock.shutdown(2)
     number = post.create()
     post.deliver()
     assert (post.state(number), len(server.mails), server.connections) == ((SENT, None), 2, 2)
@@ -238,6 +261,23 @@ def test_a_mail_that_cannot_be_written_holds_up_no_other(
     assert [post.state(number)[0] for number in numbers] == [SENT, PENDING, SENT]
     assert len(server.mails) == 2
     post.channel.close()
+
+
+def test_a_bad_template_stops_the_start(settings: Settings, database: Database, tmp_path: Path) -> None:
+    assert settings.mail
+    (tmp_path / "mail.html").write_text("{% if %}")
+    with pytest.raises(SettingsError, match=r"^MAIL_TEMPLATES: mail\.html, line 1: ") as raised:
+        Mail(settings, replace(settings.mail, templates=tmp_path), database)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_slow_server_holds_a_batch_for_a_bounded_time(
+    post: Post, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "LONGEST", 0)
+    number = post.create()
+    post.deliver()
+    assert (post.state(number), server.mails) == ((PENDING, "the mail server is slow"), [])
 
 
 def test_without_a_window_each_notification_is_one_mail(post: Post, server: MailServer) -> None:

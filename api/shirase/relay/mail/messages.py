@@ -1,11 +1,9 @@
 """Makes a mail of a user's notifications, by Jinja2 templates that a host can replace."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,13 @@ from urllib.parse import urljoin
 from zoneinfo import ZoneInfo
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, select_autoescape
 
+from shirase.errors import SettingsError
 from shirase.inbox import unsubscribe
 from shirase.mail_settings import MailSettings
 from shirase.relay.channels import Item
+from shirase.relay.mail import mime
 from shirase.relay.mail.words import RIGHT_TO_LEFT, WORDS, language
 from shirase.settings import Settings
 from shirase.store.contacts import Contact
@@ -25,26 +25,39 @@ from shirase.store.rules import EVERYTHING
 from shirase.types import Delivery
 
 OURS = Path(__file__).parent / "templates"
+SUBJECT, PLAIN, HTML = TEMPLATES = ("subject.txt", "mail.txt", "mail.html")
 LONGEST_SUBJECT = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail to one recipient."""
+
+    sender: str
+    recipient: str
+    content: bytes
 
 
 class Composer:
     """Makes mails of one service."""
 
     def __init__(self, settings: Settings, mail: MailSettings) -> None:
-        """Load the templates: the host's take precedence, and in each place those of the user's language."""
+        """Load the templates.
+
+        Raises:
+            SettingsError: if one of the host's cannot be read.
+        """
         self._settings = settings
         self._mail = mail
-        folders = [folder for folder in (mail.templates, OURS) if folder]
-        self._templates = Environment(
-            loader=FileSystemLoader(folders),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._from = mime.mailbox(mail.sender.display_name, mail.sender.addr_spec)
+        try:
+            self._templates = _load(mail.templates)
+        except TemplateSyntaxError as exc:
+            raise SettingsError("MAIL_TEMPLATES", f"{exc.name}, line {exc.lineno}: {exc.message}") from exc
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SettingsError("MAIL_TEMPLATES", f"a template cannot be read: {exc}") from exc
 
-    def compose(self, items: Sequence[Item], contact: Contact, critical: frozenset[str]) -> EmailMessage:
+    def compose(self, items: Sequence[Item], contact: Contact, critical: frozenset[str]) -> Message:
         """The mail with these notifications of one user, in the user's language.
 
         Args:
@@ -67,31 +80,28 @@ class Composer:
             "user_id": user_id,
             "unsubscribe_url": link,
         }
-        subject = " ".join(self._render("subject.txt", chosen, values).split())[:LONGEST_SUBJECT]
+        subject = " ".join(self._render(SUBJECT, chosen, values).split())[:LONGEST_SUBJECT]
         values["subject"] = subject
-        message = EmailMessage(policy=SMTP)
-        message["Subject"] = subject
-        self._head(message, items, str(contact.email), link)
-        message.set_content(self._render("mail.txt", chosen, values).strip() + "\n")
-        message.add_alternative(self._render("mail.html", chosen, values), subtype="html")
-        return message
+        plain = self._render(PLAIN, chosen, values).strip() + "\n"
+        html = self._render(HTML, chosen, values) + "\n"
+        recipient = str(contact.email)
+        head = [("Subject", mime.text(subject)), ("From", self._from), ("To", recipient), *self._head(items, link)]
+        return Message(self._mail.sender.addr_spec, recipient, mime.written(head, plain, html))
 
-    def _head(self, message: EmailMessage, items: Sequence[Item], email: str, link: str | None) -> None:
+    def _head(self, items: Sequence[Item], link: str | None) -> Iterator[tuple[str, str]]:
         domain = self._mail.sender.domain
-        local, _, host = email.rpartition("@")
-        message["From"] = self._mail.sender
-        message["To"] = Address(username=local, domain=host)
-        message["Date"] = format_datetime(datetime.now(UTC))
-        message["Message-ID"] = f"<{mail_id(items[0].delivery)}@{domain}>"  # the same at each attempt
-        message["X-Shirase-Deliveries"] = " ".join(item.delivery.uid for item in items)
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic reply
+        yield "Date", format_datetime(datetime.now(UTC))
+        yield "Message-ID", f"<{mail_id(items[0].delivery)}@{domain}>"  # the same at each attempt
+        yield "X-Shirase-Deliveries", mime.FOLD.join(item.delivery.uid for item in items)
+        yield "Auto-Submitted", "auto-generated"  # RFC 3834: no automatic reply
         notification = items[0].notification
         if len(items) == 1 and notification.content.key:  # mails of one key are one conversation
             root = _digest(f"{notification.user_id}\n{notification.content.key}")
-            message["References"] = message["In-Reply-To"] = f"<key-{root}@{domain}>"
+            yield "References", f"<key-{root}@{domain}>"
+            yield "In-Reply-To", f"<key-{root}@{domain}>"
         if link:
-            message["List-Unsubscribe"] = f"<{link}>"
-            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+            yield "List-Unsubscribe", f"<{link}>"
+            yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
 
     def _fields(self, item: Item, contact: Contact) -> dict[str, Any]:
         """A notification as templates see it: with absolute links, and its time in the user's zone."""
@@ -117,7 +127,24 @@ class Composer:
         return urljoin(self._mail.link_base, address) if address else None
 
     def _render(self, name: str, chosen: str, values: dict[str, Any]) -> str:
-        return self._templates.select_template([f"{chosen}/{name}", name]).render(values)
+        return self._templates[chosen, name].render(values)
+
+
+def _load(folder: Path | None) -> Mapping[tuple[str, str], Template]:
+    """The template of each language and name: the host's take precedence, and in each place those of the language."""
+    environment = Environment(
+        loader=FileSystemLoader([folder, OURS] if folder else OURS),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    return {
+        (chosen, name): environment.select_template([f"{chosen}/{name}", name])
+        for chosen in WORDS
+        for name in TEMPLATES
+    }
 
 
 def mail_id(delivery: Delivery) -> str:

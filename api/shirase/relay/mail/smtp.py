@@ -1,16 +1,15 @@
-"""The channel of mail: sends mails by SMTP, many over one connection."""
+"""The channel of mail: sends mails by SMTP, many over each of a few connections."""
 
 import logging
-import smtplib
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import timedelta
-from email.message import EmailMessage
-from itertools import groupby
 
-from shirase import tls
-from shirase.mail_settings import NONE, STARTTLS, TLS, MailSettings
+from shirase.mail_settings import MailSettings
 from shirase.policies import EMAIL
-from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped
+from shirase.relay.channels import Failed, Item, Outcome, Skipped
+from shirase.relay.mail.connection import Connection
 from shirase.relay.mail.messages import Composer, mail_id
 from shirase.settings import Settings
 from shirase.store import contacts, type_catalogue
@@ -19,8 +18,9 @@ from shirase.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-PERMANENT = 500  # the first status of permanent refusals
 PATIENCE = 2  # connections that fail one after the other, before the rest of a batch waits
+WORTH = 12  # mails that are worth another connection
+LONGEST = 60.0  # seconds for a batch: what no mail was begun for is tried again
 
 
 class Mail:
@@ -33,110 +33,53 @@ class Mail:
     def __init__(self, settings: Settings, mail: MailSettings, database: Database) -> None:
         """Prepare, without connecting."""
         self.window = timedelta(seconds=mail.window)
-        self._mail = mail
         self._database = database
         self._composer = Composer(settings, mail)
-        self._smtp: smtplib.SMTP | None = None
+        self._connections = [(Connection(mail), ThreadPoolExecutor(1, "mail")) for _ in range(mail.connections)]
+        self._failures = 0  # connections that failed one after the other
 
     def send(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
-        """Send a mail for each bundle, or for each item in none; see ``Channel``."""
+        """Send a mail for each bundle, or for each item in none; see ``Channel``. A user's mails keep their order."""
         with self._database.autocommit() as db:
             result = contacts.of_users(db, {item.notification.user_id for item in items})
             critical = frozenset(type_catalogue.critical(db))
-        failures = 0
-        for _, group in groupby(sorted(items, key=_mail), key=_mail):
-            own = list(group)
-            contact = result.get(own[0].notification.user_id)
-            outcome: Outcome
+        mails: dict[str, list[Item]] = {}
+        for item in items:
+            mails.setdefault(mail_id(item.delivery), []).append(item)
+        some = self._connections[: -(-len(mails) // WORTH)]
+        users: dict[str, int] = {}
+        until = time.monotonic() + LONGEST
+        self._failures = 0
+        sending: dict[Future[Outcome], Sequence[Item]] = {}
+        for own in mails.values():
+            user_id = own[0].notification.user_id
+            contact = result.get(user_id)
             if contact is None or not contact.email:
-                outcome = Skipped("the user has no address")
-            elif failures >= PATIENCE:
-                outcome = Failed("the mail server does not answer")
+                yield from ((item, Skipped("the user has no address")) for item in own)
             else:
-                outcome, is_up = self._compose_and_send(own, contact, critical)
-                failures = 0 if is_up else failures + 1
-            for item in own:
-                yield item, outcome
+                connection, thread = some[users.setdefault(user_id, len(users)) % len(some)]
+                sending[thread.submit(self._send, connection, own, contact, critical, until)] = own
+        for done in as_completed(sending):
+            for item in sending[done]:
+                yield item, done.result()
 
     def close(self) -> None:
-        """End the connection, if there is one."""
-        smtp, self._smtp = self._smtp, None
-        if smtp:
-            try:
-                smtp.quit()
-            except (OSError, smtplib.SMTPException):
-                smtp.close()
+        """End the connections."""
+        for connection, thread in self._connections:
+            thread.shutdown(cancel_futures=True)
+            connection.close()
 
-    def _compose_and_send(
-        self, items: Sequence[Item], contact: Contact, critical: frozenset[str]
-    ) -> tuple[Outcome, bool]:
+    def _send(
+        self, connection: Connection, items: Sequence[Item], contact: Contact, critical: frozenset[str], until: float
+    ) -> Outcome:
+        if self._failures >= PATIENCE:
+            return Failed("the mail server does not answer")
+        if time.monotonic() >= until:
+            return Failed("the mail server is slow")
         try:
-            return self._send(self._composer.compose(items, contact, critical))
+            outcome, is_up = connection.send(self._composer.compose(items, contact, critical))
         except Exception:  # of a host's template, or of an address that cannot be encoded: other mails are not affected
             logger.exception("mail: a mail cannot be written")
-            return Failed("the mail cannot be written"), True
-
-    def _send(self, message: EmailMessage) -> tuple[Outcome, bool]:
-        """Send one mail; returns the outcome, and whether the server answered."""
-        if self._smtp:
-            try:
-                self._smtp.send_message(message)
-            except smtplib.SMTPServerDisconnected:
-                self._drop()  # it was closed while idle: once more, over a new one
-            except smtplib.SMTPException as exc:
-                return self._failed(exc)
-            except OSError:
-                self._drop()
-            else:
-                return Sent(), True
-        try:
-            self._smtp = self._connect()
-            self._smtp.send_message(message)
-        except smtplib.SMTPException as exc:
-            return self._failed(exc)
-        except OSError as exc:
-            self._drop()
-            logger.warning("mail: the server at %s does not answer: %s", self._mail.host, type(exc).__name__)
-            return Failed("the mail server does not answer"), False
-        return Sent(), True
-
-    def _connect(self) -> smtplib.SMTP:
-        mail = self._mail
-        if mail.security == TLS:
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(mail.host, mail.port, timeout=mail.timeout, context=tls.context())
-        else:
-            smtp = smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout)
-        try:
-            if mail.security == STARTTLS:
-                smtp.starttls(context=tls.context())
-            if mail.user is not None and mail.password is not None and mail.security != NONE:
-                smtp.login(mail.user, mail.password)
-        except BaseException:
-            smtp.close()
-            raise
-        return smtp
-
-    def _drop(self) -> None:
-        smtp, self._smtp = self._smtp, None
-        if smtp:
-            smtp.close()
-
-    def _failed(self, exc: smtplib.SMTPException) -> tuple[Outcome, bool]:
-        """The outcome of a refusal. The server's words may name an address, so only the status is kept."""
-        if isinstance(exc, smtplib.SMTPRecipientsRefused):
-            code = max(status for status, _ in exc.recipients.values())
-            reason = f"the mail server refused the recipient: {code}"
-            return (Refused(reason) if code >= PERMANENT else Failed(reason)), True
-        if isinstance(exc, smtplib.SMTPDataError):
-            reason = f"the mail server refused the mail: {exc.smtp_code}"
-            return (Refused(reason) if exc.smtp_code >= PERMANENT else Failed(reason)), True
-        if isinstance(exc, smtplib.SMTPNotSupportedError) and self._smtp:
-            return Refused("the mail server does not take such an address"), True
-        self._drop()
-        code_or_kind = getattr(exc, "smtp_code", None) or type(exc).__name__
-        logger.warning("mail: the server at %s refuses: %s", self._mail.host, code_or_kind)
-        return Failed(f"the mail server refused: {code_or_kind}"), False
-
-
-def _mail(item: Item) -> str:
-    return mail_id(item.delivery)
+            return Failed("the mail cannot be written")
+        self._failures = 0 if is_up else self._failures + 1
+        return outcome
