@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+INSTALLED = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["apprise"]]
 LOCKED = ("requirements.txt", "build-requirements.txt")
 
 
@@ -24,7 +25,7 @@ def locked(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("required", "name"),
-    [(PROJECT["project"]["dependencies"], LOCKED[0]), (PROJECT["build-system"]["requires"], LOCKED[1])],
+    [(INSTALLED, LOCKED[0]), (PROJECT["build-system"]["requires"], LOCKED[1])],
     ids=LOCKED,
 )
 def test_every_dependency_is_locked_within_its_range(required: list[str], name: str) -> None:
