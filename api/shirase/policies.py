@@ -63,10 +63,10 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     channel: Literal["web_push", "email", "apprise"]
-    after: Annotated[Delay, Field(description="After the create; at once without it.", validate_default=True)] = "0s"  # type: ignore[assignment]
+    after: Annotated[Delay, Field(description="How long after the create it is due.", validate_default=True)] = "0s"  # type: ignore[assignment]
     unless: Annotated[
         Literal["connected", "read"] | None,
-        Field(description="`connected`: no delivery if the user has a stream open when it is due."),
+        Field(description="`connected`: nothing is sent to a user who has a stream open when it is due."),
     ] = None
 
 

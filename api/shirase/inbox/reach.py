@@ -61,8 +61,10 @@ class TypeInput(Request):
 
     label: Annotated[str, Field(max_length=100, json_schema_extra=NO_NUL), AfterValidator(no_nul)] = ""
     description: Annotated[str, Field(max_length=1000, json_schema_extra=NO_NUL), AfterValidator(no_nul)] = ""
-    category: Annotated[Category | None, Field(description="Of its notifications that have none of their own.")] = None
-    critical: Annotated[bool, Field(description="Nobody can switch it off.")] = False
+    category: Annotated[
+        Category | None, Field(description="The category of its notifications, unless they have one of their own.")
+    ] = None
+    critical: Annotated[bool, Field(description="Users cannot switch it off.")] = False
     channels: Annotated[Policy, Field(description="Where else its notifications go; none by default.")] = Field(
         default_factory=list
     )
@@ -86,11 +88,11 @@ class RuleInput(BaseModel):
     scope: Annotated[Scope, Field(description="`*`, a category or a type.")]
     channel: Literal["inbox", "web_push", "email", "apprise", "webhook"]
     enabled: bool
-    until: Annotated[AwareDatetime | None, Field(description="When the rule is over.")] = None
+    until: Annotated[AwareDatetime | None, Field(description="When the rule ends.")] = None
 
 
 class QuietInput(BaseModel):
-    """Hours in which push and mail wait."""
+    """Hours in which push, mail and Apprise wait."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -136,7 +138,7 @@ class ContactInput(Request):
 
     email: Annotated[
         Annotated[str, Field(max_length=254, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_email)] | None,
-        Field(description="Null: no mail."),
+        Field(description="Without an address the user gets no mail."),
     ] = None
     locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE)] | None = None
     timezone: Timezone | None = None

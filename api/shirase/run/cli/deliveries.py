@@ -16,24 +16,28 @@ from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery
 from shirase.variables import database_url, schema_name
 
-CHANNEL = click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel.")
+CHANNEL = click.option("--channel", type=click.Choice(CHANNELS), help="Only deliveries on this channel.")
 
 
 @click.group("deliveries")
 def run_deliveries() -> None:
-    """Deliveries to channels outside the inbox."""
+    """List deliveries to channels outside the inbox, and try dead ones again."""
 
 
 @run_deliveries.command("list")
 @click.option("--state", type=click.Choice([PENDING, SENT, SKIPPED, CANCELLED, DEAD]), default=DEAD, show_default=True)
 @CHANNEL
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many, the latest first."
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="How many to list, the latest first.",
 )
 @DATA_DIR
 @one_line
 def list_deliveries(*, state: str, channel: str | None, limit: int, data_dir: Path) -> None:
-    """Print deliveries, one a line, without their content and address."""
+    """Print deliveries, one a line, without content or address."""
     with _database(data_dir) as db:
         for delivery in deliveries.page(db, state, channel, limit):
             click.echo(line(delivery))
@@ -44,7 +48,7 @@ def list_deliveries(*, state: str, channel: str | None, limit: int, data_dir: Pa
 @DATA_DIR
 @one_line
 def retry_deliveries(*, channel: str | None, data_dir: Path) -> None:
-    """Have the relays try dead deliveries again, for another day."""
+    """Have the relays try dead deliveries for another day."""
     with _database(data_dir) as db:
         count = deliveries.retry(db, channel, datetime.now(UTC))
     click.echo(f"{count} are tried again")

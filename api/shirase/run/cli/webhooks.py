@@ -17,19 +17,19 @@ from shirase.settings import Settings
 from shirase.store.database import Database
 
 SECRET = click.option(
-    "--secret", envvar="SHIRASE_WEBHOOK_SECRET", help="Or SHIRASE_WEBHOOK_SECRET, which `ps` does not show."
+    "--secret", envvar="SHIRASE_WEBHOOK_SECRET", help="The secret. `ps` shows it; SHIRASE_WEBHOOK_SECRET does not."
 )
 
 
 @click.group("webhook")
 def run_webhook() -> None:
-    """The endpoints that get each notification."""
+    """Create, list, retry and delete webhooks, and verify signatures."""
 
 
 @run_webhook.command("put")
 @click.argument("name")
 @click.option("--to", "address", required=True, help="The endpoint's address.")
-@click.option("--type", "types", multiple=True, help="Only this type; may be repeated.")
+@click.option("--type", "types", multiple=True, help="A type to send; may be repeated. All types by default.")
 @SECRET
 @TOKEN
 @URL
@@ -99,7 +99,7 @@ def webhook_secret(*, name: str, data_dir: Path) -> None:
 @SECRET
 @one_line
 def verify_webhook(*, body: Any, number: str, timestamp: str, signature: str, secret: str | None) -> None:
-    """Check the signature of a request that an endpoint got; its body is a file, or standard input."""
+    """Check the signature of a request. Its body is a file, or standard input."""
     if not secret:
         raise ShiraseError("--secret or SHIRASE_WEBHOOK_SECRET is needed")
     headers = {"webhook-id": number, "webhook-timestamp": timestamp, "webhook-signature": signature}

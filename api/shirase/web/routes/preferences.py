@@ -17,7 +17,7 @@ blueprint = Blueprint("preferences", "/api")
 
 
 @blueprint.get("/preferences")
-@operation(Operation("Get one's preferences", USER, {200: ("They", PreferencesView)}))
+@operation(Operation("Get the caller's preferences", USER, {200: ("The caller's preferences", PreferencesView)}))
 def get_preferences(caller: Identity) -> Response:
     """The rules that are in force, and the quiet hours."""
     return json_answer(preferences.to_json(preferences.read(services().database, caller.user_id)))
@@ -26,16 +26,16 @@ def get_preferences(caller: Identity) -> Response:
 @blueprint.put("/preferences")
 @operation(
     Operation(
-        "Replace one's preferences",
+        "Replace the caller's preferences",
         USER,
-        {200: ("As they are now", PreferencesView)},
+        {200: ("The stored preferences", PreferencesView)},
         body=PreferencesInput,
         problems=bodies.PROBLEMS,
         rate=CHANGES,
         description="Of the rules that match a notification, the one with the narrowest scope applies: its type, then"
         " its category, then `*`. Without a matching rule a channel is on. A notification that is off for `inbox` is"
         " not stored, and goes nowhere else. A critical type cannot be switched off, and wider rules do not apply to"
-        " it. Quiet hours hold back push and mail, never the inbox.",
+        " it. Quiet hours hold back push, mail and Apprise, never the inbox.",
     )
 )
 def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
@@ -50,11 +50,11 @@ def put_preferences(caller: Identity, body: PreferencesInput) -> Response:
     Operation(
         "Set where a user's mail and messages go",
         WRITE,
-        {200: ("As it is now", ContactView)},
+        {200: ("The stored contact", ContactView)},
         body=ContactInput,
         problems=bodies.PROBLEMS,
         rate=CREATES,
-        description="The language and the time zone are those of the mail. Omitted fields are removed.",
+        description="Mail is written in the language `locale`, with times in `timezone`. Omitted fields are removed.",
     )
 )
 def put_contact(caller: Identity, body: ContactInput, user_id: str) -> Response:  # noqa: ARG001 - the scope is what matters

@@ -32,14 +32,14 @@ def push_key(caller: Identity) -> Response:  # noqa: ARG001 - any user may
 @blueprint.put("/subscriptions")
 @operation(
     Operation(
-        "Send push messages to a browser",
+        "Subscribe a browser to push messages",
         USER,
-        {204: ("It gets what the policies of types send to `web_push`", None)},
+        {204: ("Subscribed: policies with `web_push` reach this browser", None)},
         body=SubscriptionInput,
         problems=(404, *bodies.PROBLEMS),
         rate=CHANGES,
-        description="The body is `PushSubscription.toJSON()`. A user has at most 20; one more removes the oldest."
-        " A browser that was another user's is the caller's from then on.",
+        description="The body is `PushSubscription.toJSON()`. A user has at most 20 browsers; one more replaces the"
+        " oldest. A browser belongs to the user who subscribed last with it.",
     )
 )
 def put_subscription(caller: Identity, body: SubscriptionInput) -> Response:
@@ -53,9 +53,9 @@ def put_subscription(caller: Identity, body: SubscriptionInput) -> Response:
 @blueprint.delete("/subscriptions")
 @operation(
     Operation(
-        "Send no more to a browser",
+        "Unsubscribe a browser from push messages",
         USER,
-        {204: ("It gets nothing more, also if it got nothing", None)},
+        {204: ("The browser is not subscribed, whether it was before or not", None)},
         body=EndpointInput,
         problems=bodies.PROBLEMS,
         rate=CHANGES,

@@ -24,7 +24,7 @@ blueprint = Blueprint("types", "/api/types")
     Operation(
         "List the types of the catalogue",
         USER,
-        {200: ("All of them, in the order of their names", TypesView)},
+        {200: ("All entries, by type", TypesView)},
         description="A type without an entry may be used too; it goes to the inbox alone.",
     )
 )
@@ -43,7 +43,7 @@ def list_types(caller: Identity) -> Response:  # noqa: ARG001 - for anyone who i
         {200: ("The entry", TypeView)},
         body=TypeInput,
         problems=bodies.PROBLEMS,
-        description="It applies to what is created from then on.",
+        description="The entry applies to notifications that are created from then on.",
     )
 )
 def put_type(caller: Identity, body: TypeInput, kind: str) -> Response:  # noqa: ARG001 - the scope is what matters

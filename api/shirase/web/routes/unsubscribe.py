@@ -25,7 +25,7 @@ FORM = '<form method="post"><button>Unsubscribe</button></form>'
         PUBLIC,
         {200: ("A page with a button", HTML)},
         problems=(404,),
-        description="It changes nothing: programs that check links open them too.",
+        description="GET changes nothing, because programs that check links in mail open it too.",
     )
 )
 def ask_to_unsubscribe(sealed: str) -> Response:
@@ -40,9 +40,9 @@ def ask_to_unsubscribe(sealed: str) -> Response:
     Operation(
         "Unsubscribe from mail with one click",
         PUBLIC,
-        {200: ("The user gets no such mail any more", HTML)},
+        {200: ("Mail of this type, or all mail, is switched off", HTML)},
         problems=(404,),
-        description="The address is a mail's `List-Unsubscribe` (RFC 8058). It is signed, and needs no sign-in.",
+        description="The address is the `List-Unsubscribe` of a mail (RFC 8058). It is signed, so no token is needed.",
     )
 )
 def unsubscribe_with_one_click(sealed: str) -> Response:

@@ -18,7 +18,11 @@ blueprint = Blueprint("webhooks", "/api/webhooks")
 
 
 @blueprint.get("")
-@operation(Operation("List the webhooks", ADMIN, {200: ("Each with its state, without its secret", WebhooksView)}))
+@operation(
+    Operation(
+        "List the webhooks", ADMIN, {200: ("All webhooks with their states, without their secrets", WebhooksView)}
+    )
+)
 def list_webhooks(caller: Identity) -> Response:  # noqa: ARG001 - the operation requires its scope
     """All of them."""
     return json_answer({"webhooks": [_fields(webhook) for webhook in webhooks.page(services().database)]})
@@ -29,12 +33,13 @@ def list_webhooks(caller: Identity) -> Response:  # noqa: ARG001 - the operation
     Operation(
         "Create or change a webhook",
         ADMIN,
-        {200: ("It was changed", WebhookView), 201: ("It was created", WebhookView)},
+        {200: ("Changed", WebhookView), 201: ("Created", WebhookView)},
         body=NewWebhook,
         problems=bodies.PROBLEMS,
-        description="It gets what is created or updated from now on, of these `types`, or of all if the list is empty."
-        " Without a `secret` it keeps its own; a new one gets a random secret, which `shirase webhook secret` shows."
-        " A replaced secret signs beside the new one for a day. A paused webhook is tried again.",
+        description="The webhook gets notifications of these `types`, or of all if the list is empty, that are created"
+        " or updated from then on. Without a `secret`, an existing webhook keeps its own, and a new one gets a random"
+        " secret, which `shirase webhook secret` prints. For a day, requests are signed with a replaced secret too. A"
+        " paused webhook is tried again.",
     )
 )
 def put_webhook(caller: Identity, body: NewWebhook, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope
@@ -47,7 +52,7 @@ def put_webhook(caller: Identity, body: NewWebhook, name: str) -> Response:  # n
 
 
 @blueprint.delete("/<name>")
-@operation(Operation("Delete a webhook", ADMIN, {204: ("It gets nothing any more", None)}, problems=(404, 422)))
+@operation(Operation("Delete a webhook", ADMIN, {204: ("Deleted, with its queue", None)}, problems=(404, 422)))
 def delete_webhook(caller: Identity, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope
     """Delete the endpoint and its queue."""
     webhooks.delete(services().database, _checked(name))
@@ -59,10 +64,10 @@ def delete_webhook(caller: Identity, name: str) -> Response:  # noqa: ARG001 - t
     Operation(
         "Try a webhook again",
         ADMIN,
-        {200: ("It is tried at once", WebhookView)},
+        {200: ("The webhook, which is tried at once", WebhookView)},
         query=RetryQuery,
         problems=(404, 422),
-        description="Also one that is paused. With `skip=true`, the event that it refuses is dropped.",
+        description="This resumes a paused webhook. With `skip=true`, the event that it refuses is dropped.",
     )
 )
 def retry_webhook(caller: Identity, query: RetryQuery, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope

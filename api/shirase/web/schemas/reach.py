@@ -40,7 +40,7 @@ class RuleView(BaseModel):
 
 
 class QuietView(BaseModel):
-    """Hours in which push and mail wait."""
+    """Hours in which push, mail and Apprise wait."""
 
     from_: Annotated[str, Field(alias="from")]
     to: str
@@ -60,4 +60,4 @@ class ContactView(BaseModel):
     email: str | None
     locale: str | None
     timezone: str | None
-    apprise: Annotated[list[str], Field(description="The scheme of each address: the rest may be secret.")]
+    apprise: Annotated[list[str], Field(description="Only the scheme of each address: the rest may be secret.")]

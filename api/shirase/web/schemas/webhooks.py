@@ -15,7 +15,7 @@ class NewWebhook(Request):
     longest = 64 * 1024
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
-    types: Annotated[list[Type], Field(max_length=100, description="The types to send; all if the list is empty.")]
+    types: Annotated[list[Type], Field(max_length=100, description="The types that it gets; all if the list is empty.")]
     secret: Annotated[
         str | None, Field(max_length=100, description="`whsec_` and 24 to 64 random bytes in base64.")
     ] = None
@@ -42,13 +42,15 @@ class WebhookView(BaseModel):
     state: Literal["active", "failing", "paused"]
     waiting: Annotated[int, Field(description="Events in its queue, counted up to 10,000.")]
     attempts: Annotated[int, Field(description="Failed attempts since the last success.")]
-    reason: Annotated[str | None, Field(description="The reason of the latest failure.")]
+    reason: Annotated[str | None, Field(description="Why the latest attempt failed.")]
     created_at: str
     updated_at: str
     failing_since: str | None
     paused_at: str | None
     next_attempt_at: str | None
-    rotating_until: Annotated[str | None, Field(description="The replaced secret signs too until then.")]
+    rotating_until: Annotated[
+        str | None, Field(description="Until then, requests are signed with the replaced secret too.")
+    ]
 
 
 class WebhooksView(BaseModel):
