@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from math import inf
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shirase.errors import DatabaseUnavailable
 from shirase.policies import CHANNELS
-from shirase.proxy.control import Http
+from shirase.proxy import names
 from shirase.proxy.nodes import statistics_of
 from shirase.settings import Settings
 from shirase.store import announcements, deliveries, log, missed, registry, webhooks
@@ -205,9 +205,17 @@ def _node_metrics(nodes: Addresses) -> Iterator[Metric]:
     yield from families.values()
 
 
+class _Http(HTTPConnection):
+    timeout: float
+
+    def connect(self) -> None:
+        """Connect, with a bounded lookup of the name."""
+        self.sock = names.connect(self.host, self.port, self.timeout)
+
+
 def _totals(host: str, port: int) -> list[Metric] | None:
     """Read a node's own metrics; ``None`` if it does not answer."""
-    connection = Http(host, port, timeout=NODE_TIMEOUT)
+    connection = _Http(host, port, timeout=NODE_TIMEOUT)
     with closing(connection):
         try:
             connection.request("GET", "/metrics")
