@@ -83,6 +83,10 @@ class Catalogue:
         checks = {name: _compile(f"{path}: types.{name}.payload", entry.payload) for name, entry in types.items()}
         return cls(types, {name: check for name, check in checks.items() if check})
 
+    def has_schema(self, type_: str) -> bool:
+        """Whether the payloads of a type are checked."""
+        return type_ in self._checks
+
     def check(self, type_: str, payload: Any, path: str = "payload") -> None:
         """Check a payload against the schema of its type.
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -244,6 +245,7 @@ def to_json(content: Content) -> dict[str, Any]:
     return shown
 
 
+@lru_cache(64)  # the rows of a batch share their times
 def rfc3339(moment: datetime) -> str:
     """UTC with microseconds and ``Z`` (RFC 3339), always of the same width, so that text sorts like time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,7 @@
-"""The values that the layers exchange: frozen, independent of rows and requests."""
+"""The values that the layers exchange: immutable, independent of rows and requests.
+
+Those that a batch makes by the thousand are tuples, which take a third of a frozen dataclass's time to make.
+"""
 
 import re
 from dataclasses import dataclass
@@ -22,8 +25,7 @@ EVERYONE = "everyone"  # the topic that every user has
 LARGEST_ID = 2**63 - 1  # the largest that the database can store
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A notification to store; one with a key replaces the user's present notification of that key."""
 
     user_id: str
@@ -34,8 +36,7 @@ class Draft:
     created_at: datetime | None = None  # of the announcement; else now
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """A stored notification."""
 
     id: int
@@ -47,7 +48,7 @@ class Notification:
     position: int = 0  # in the list, highest first
     revision: int = 1
     updated_at: datetime | None = None  # the time of the last change of content, if any
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # hides the method of tuples
     actors: str | None = None  # the latest actors folded into it, as JSON
     announcement_id: int | None = None  # the announcement that it came from
     is_seen: bool = False
@@ -78,8 +79,7 @@ _EVENT_ID = re.compile(r"0|(?P<seq>[1-9][0-9]{0,17})\.(?P<tag>[0-9a-f]{6})")
 START = EventId(0, "")  # before a log's first event
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One entry of a user's log.
 
     A ``notification`` or ``updated`` event lacks its ``notification`` if that was deleted or has expired since, or if a
@@ -102,8 +102,7 @@ class Event:
         return self.id.seq
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The result of a draft: the notification, and the appended events; none if nothing changed."""
 
     notification: Notification | None  # None: its user has muted it, and nothing was stored

@@ -26,6 +26,7 @@ from shirase.types import EVERYONE, Draft
 MAX_BATCH = 1000
 MAX_BROADCAST = 10_000
 MAX_MEMBERS = 10_000  # of a topic, in one change
+_STORED_ALWAYS = frozenset(name for name, field in FIELDS.items() if not field.nullable)
 
 
 def _user_id(value: str) -> str:
@@ -79,7 +80,8 @@ class _Content(Request):
 
     def content(self, **others: Any) -> Content:
         """Convert for the layers below."""
-        values = {**{name: getattr(self, name, None) for name in FIELDS}, **others}
+        names = _STORED_ALWAYS | (self.model_fields_set & FIELDS.keys())
+        values = {**{name: getattr(self, name) for name in names}, **others}
         return Content({name: FIELDS[name].to_column(value) for name, value in values.items()})
 
     @field_validator("fold", "quiet")

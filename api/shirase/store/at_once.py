@@ -5,7 +5,6 @@ the statement fails as a whole, and the caller falls back to ``keyed.put``, whic
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -95,7 +94,7 @@ def _row(update: Update, seen: int) -> dict[str, Any]:
 
 def _stored(after: Notification, row: Any, seen: int, tag: str, now: datetime) -> Stored:
     is_seen = after.read_at is not None or row.position <= seen
-    notification = replace(after, position=row.position, is_seen=is_seen)
+    notification = after._replace(position=row.position, is_seen=is_seen)
     own, previous = EventId(row.seq, tag), EventId(row.seq - 1, row.previous_tag)
     event = Event(after.user_id, own, previous, UPDATED, row.unread, now, row.data, notification, row.unseen)
     return Stored(notification, (event,), is_new=False)

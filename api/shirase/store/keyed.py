@@ -6,7 +6,7 @@ same order in the database and on every device.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -164,7 +164,7 @@ def _replace(
         deliveries.plan(db, [item.after for item in updates.values() if item.rises], now)
     changes: list[Change] = []
     for number, item in updates.items():
-        after = _with_seen(replace(item.after, position=positions[item.after.id]), seen)
+        after = _with_seen(item.after._replace(position=positions[item.after.id]), seen)
         changes += with_count(_change(item.before, after, seen[after.user_id]))
         results[number] = Stored(after, (), is_new=False)
     events: dict[str, list[Event]] = defaultdict(list)
@@ -172,13 +172,13 @@ def _replace(
         events[event.user_id].append(event)
     for number, stored in results.items():  # attached to the user's first notification
         if stored.notification:
-            results[number] = replace(stored, events=tuple(events.pop(stored.notification.user_id, ())))
+            results[number] = stored._replace(events=tuple(events.pop(stored.notification.user_id, ())))
     return results
 
 
 def _with_seen(notification: Notification, seen: Mapping[str, int]) -> Notification:
-    return replace(
-        notification, is_seen=notification.read_at is not None or notification.position <= seen[notification.user_id]
+    return notification._replace(
+        is_seen=notification.read_at is not None or notification.position <= seen[notification.user_id]
     )
 
 
@@ -193,8 +193,7 @@ def updated(draft: Draft, present: Notification, now: datetime) -> Update | None
         return None
     else:
         count, actors = 1, None
-    after = replace(
-        present,
+    after = present._replace(
         content=draft.content,
         count=count,
         actors=actors,
