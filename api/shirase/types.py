@@ -128,13 +128,12 @@ PUBLISH = "publish"  # the ways to the proxy
 RELAY = "relay"
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """An event that some node has accepted."""
+class Published(NamedTuple):
+    """How an event left the outbox."""
 
-    event: Event
-    nodes: frozenset[str]
+    nodes: frozenset[str]  # that accepted it
     attempts: int = 1
+    needed: bool = True  # whether its user had a stream
 
 
 @dataclass(frozen=True, slots=True)

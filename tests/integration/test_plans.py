@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, text
 
-from shirase.store import audience, connections, log, registry
+from shirase.store import audience, connections, marks, registry
 from shirase.store.database import Database
 from shirase.store.migrate import migrate
 from shirase.types import NOTIFICATION, PUBLISH, Event, EventId, Published, StreamConnection
@@ -40,8 +40,8 @@ def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
 
 def test_plans_without_statistics_mark_single_events(unanalysed: Database) -> None:
     plans = plans_of_marks(unanalysed)
-    assert len(plans) == 1
-    assert without_condition(plans[0]) == []
+    assert len(plans) == 2
+    assert [scan for plan in plans for scan in without_condition(plan)] == []
 
 
 def plans_about_users(database: Database) -> list[list[str]]:
@@ -55,22 +55,26 @@ def plans_about_users(database: Database) -> list[list[str]]:
             connections.count(db, connection.user_id)
             registry.announced(db, "n", [connection.connection_id], NOW, NOW)
             audience.read(db, [connection.user_id], NOW)
-            log.mark_published(db, [published(connection.user_id)], NOW, way=PUBLISH, committed_at=NOW)
+            mark(db, [event_of(connection.user_id)])
         return kept_plans(db)
 
 
 def plans_of_marks(database: Database) -> list[list[str]]:
-    """Return the plans that it keeps of the mark of several events."""
+    """Return the plans that it keeps of the marks of several events, and of an append."""
     with database.engine.connect() as db:
         for number in range(PREPARED):
-            many = [published(f"u{number}"), published(f"v{number}")]
-            log.mark_published(db, many, NOW, way=PUBLISH, committed_at=NOW)
+            mark(db, [event_of(f"u{number}"), event_of(f"v{number}")])
+            mark(db, [event_of(f"u{each}") for each in range(marks.MANY)], is_append=True)
         return kept_plans(db)
 
 
-def published(user_id: str) -> Published:
-    event = Event(user_id, EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 1, NOW)
-    return Published(event, frozenset({"n"}))
+def mark(db: Connection, appended: list[Event], *, is_append: bool = False) -> None:
+    published = {Published(frozenset({"n"})): appended}
+    marks.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW, is_append=is_append)
+
+
+def event_of(user_id: str) -> Event:
+    return Event(user_id, EventId(2, "0a1b2c"), EventId(1, "0a1b2c"), NOTIFICATION, 1, NOW)
 
 
 def kept_plans(db: Connection) -> list[list[str]]:

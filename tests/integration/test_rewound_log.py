@@ -11,7 +11,7 @@ from shirase.inbox.replay import REWOUND
 from shirase.proxy import grip
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
-from shirase.store import append, log
+from shirase.store import append, log, marks
 from shirase.store.database import Database
 from shirase.types import PUBLISH, Draft, Event, Published
 from tests.support.backup import restore, take_backup
@@ -101,8 +101,8 @@ def test_a_lost_event_does_not_mark_the_one_in_its_place(database: Database) -> 
     """A handler marks a lost event published after a failover: the event in its place stays unpublished."""
     lost = rewind(database, 3)
     now = datetime.now(UTC)
-    sent = [Published(event, frozenset({"node"})) for event in lost]
+    sent = {Published(frozenset({"node"})): lost}
     with database.transaction() as db:
-        log.mark_published(db, sent, now, way=PUBLISH, committed_at=now)
+        marks.mark_published(db, sent, now, way=PUBLISH, committed_at=now)
         waiting = log.unpublished(db, ("", 0), 100, now)
     assert {event.seq for event in lost} <= {event.seq for event in waiting}

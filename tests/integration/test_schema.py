@@ -24,6 +24,7 @@ from shirase.store import (
     inbox,
     keyed,
     log,
+    marks,
     missed,
     pending,
     registry,
@@ -69,9 +70,9 @@ class Row:
     user_id: str = "u7"
 
 
-def mark(db: Connection, events: list[Event]) -> None:
-    published = [Published(event, frozenset({"n"})) for event in events]
-    log.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW)
+def mark(db: Connection, events: list[Event], *, is_append: bool = False) -> None:
+    published = {Published(frozenset({"n"})): events}
+    marks.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW, is_append=is_append)
 
 
 QUERIES: dict[str, Callable[[Connection], Any]] = {
@@ -110,6 +111,7 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "outdated": lambda db: retention.outdated(db, NOW, 500),
     "remove, due": lambda db: retention.remove(db, [(3, "u2"), (4, "u3")], NOW),
     "mark_published": lambda db: mark(db, log.read_events(db, "u7", 1, 9, 9, NOW)),
+    "mark_published, append": lambda db: mark(db, log.read_events(db, "u7", 1, 40, 40, NOW), is_append=True),
     "remove_events": lambda db: retention.remove_events(db, datetime(2020, 1, 1, tzinfo=UTC), 500),
     "trace": lambda db: traces.find(db, 7, ["n", "m"]),
     "outbox": log.outbox,

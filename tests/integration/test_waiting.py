@@ -10,7 +10,7 @@ from shirase.inbox import notifications
 from shirase.inbox.connections import REVOKED
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
-from shirase.store import connections, log, missed, pending, registry
+from shirase.store import connections, log, marks, missed, pending, registry
 from shirase.store.database import Database
 from shirase.types import PUBLISH, Draft, Published, StreamConnection
 from tests.support.content import content
@@ -38,8 +38,7 @@ def create(database: Database, settings: Settings, expires_at: datetime | None) 
 
 def publish_all(db: Connection) -> None:
     result = log.unpublished(db, ("", 0), 10, NOW)
-    published = [Published(event, frozenset({"n"})) for event in result]
-    log.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW)
+    marks.mark_published(db, {Published(frozenset({"n"})): result}, NOW, way=PUBLISH, committed_at=NOW)
 
 
 def test_nothing_waits_in_an_empty_database(database: Database) -> None:

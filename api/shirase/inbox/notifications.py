@@ -17,7 +17,7 @@ from shirase.errors import DatabaseUnavailable, KeyReused, NotFound, RowsLocked
 from shirase.inbox import audience, events
 from shirase.inbox.batcher import Batcher, RunSeparately
 from shirase.proxy.publisher import Publisher
-from shirase.store import at_once, idempotency, keyed, log, missed, traces
+from shirase.store import at_once, idempotency, keyed, log, marks, missed, traces
 from shirase.store.database import Database
 from shirase.types import PUBLISH, Draft, Event, Published, Stored, Trace
 
@@ -139,7 +139,8 @@ def publish_stored(database: Database, publisher: Publisher, results: Sequence[S
     appended = [event for result in results for event in result.events]
     metrics.CREATED.inc(sum(result.is_new for result in results))
     name_events(appended)
-    publish(database, publisher, appended, committed_at)
+    is_append = len({event.id.tag for event in appended}) == 1
+    publish(database, publisher, appended, committed_at, is_append=is_append)
 
 
 def trace(database: Database, publisher: Publisher, number: int) -> Trace:
@@ -191,6 +192,7 @@ def publish(
     *,
     way: str = PUBLISH,
     attempts: Mapping[tuple[str, int], int] | None = None,
+    is_append: bool = False,
 ) -> int:
     """Send committed events to the proxy, and record which nodes accepted them.
 
@@ -201,6 +203,7 @@ def publish(
         committed_at: the time of their commit, if known.
         way: ``PUBLISH`` for the first publish, or ``RELAY``.
         attempts: attempts of that way by (user, seq), including this one; 1 where missing.
+        is_append: they are all the events of one append.
 
     Returns:
         The number of events that are done: at least one node accepted them, or those that did not are noted.
@@ -216,7 +219,8 @@ def publish(
     targets = [holding[covered[0].user_id] for _, covered in items]
     with metrics.PUBLISH_SECONDS.time():
         accepted = publisher.publish([item for item, _ in items], targets, patient=way != PUBLISH)
-    sent = [Published(event, frozenset(), _tries(event, attempts)) for event in unneeded]
+    sent: dict[Published, list[Event]] = {}
+    _add(sent, unneeded, Published(frozenset(), needed=False), attempts)
     behind: list[tuple[str, str]] = []
     results = Counter(unneeded=len(unneeded))
     for (_, covered), target, nodes in zip(items, targets, accepted, strict=True):
@@ -224,35 +228,50 @@ def publish(
         # An event that no node accepts stays in the outbox. One that some node accepts is noted for the others, so that
         # events which wait for an unreachable node do not delay the rest.
         if nodes or not target >= everywhere:
-            sent += [Published(event, nodes, _tries(event, attempts)) for event in covered]
+            _add(sent, covered, Published(nodes), attempts)
             behind += [(node, covered[0].user_id) for node in target - nodes]
             # The proxy queues 100 items for a stream that is recovering, and drops the rest silently. A stream that
             # lost any has passed one of these events, so the relay sends its user a hint when the burst is over.
             behind += [(missed.ANY_NODE, event.user_id) for event in covered if event.seq % events.BURST == 0]
     for result, count in results.items():
         metrics.PUBLISHED.labels(result).inc(count)
-    if len(sent) < len(appended) and way == PUBLISH:
-        logger.info("%d of %d events are left to the relay", len(appended) - len(sent), len(appended))
+    count = sum(map(len, sent.values()))
+    if count < len(appended) and way == PUBLISH:
+        logger.info("%d of %d events are left to the relay", len(appended) - count, len(appended))
     if not sent:
         return 0
     now = datetime.now(UTC)
-    metrics.observe_ages(way, (published.event.created_at for published in sent), now)
-    _mark(database, sent, behind, now, way=way, committed_at=committed_at)
-    return len(sent)
+    metrics.observe_ages(way, (event.created_at for own in sent.values() for event in own), now)
+    is_append = is_append and count == len(appended)
+    _mark(database, sent, behind, now, way=way, committed_at=committed_at, is_append=is_append)
+    return count
 
 
-def _tries(event: Event, attempts: Mapping[tuple[str, int], int] | None) -> int:
-    return attempts.get((event.user_id, event.seq)) or 1 if attempts else 1
+def _add(
+    sent: dict[Published, list[Event]],
+    events_: Sequence[Event],
+    how: Published,
+    attempts: Mapping[tuple[str, int], int] | None,
+) -> None:
+    """Add events, each with its attempts, to those that left the outbox."""
+    if not attempts:
+        if events_:
+            sent.setdefault(how, []).extend(events_)
+        return
+    for event in events_:
+        tries = attempts.get((event.user_id, event.seq)) or 1
+        sent.setdefault(how._replace(attempts=tries), []).append(event)
 
 
 def _mark(
     database: Database,
-    sent: Sequence[Published],
+    sent: Mapping[Published, Sequence[Event]],
     behind: Sequence[tuple[str, str]],
     now: datetime,
     *,
     way: str,
     committed_at: datetime | None,
+    is_append: bool,
 ) -> None:
     try:
         # If a power cut undoes this, the relay publishes the events again, and the proxy drops the repeats.
@@ -261,9 +280,9 @@ def _mark(
             if behind
             else database.transaction(single_statement=True, durable=False) as db
         ):
-            log.mark_published(db, sent, now, way=way, committed_at=committed_at)
+            marks.mark_published(db, sent, now, way=way, committed_at=committed_at, is_append=is_append)
             if behind:
                 missed.record(db, behind)
     except DatabaseUnavailable:
         # The notification is committed and sent. The relay will publish it again, and the proxy drops the repeat.
-        logger.warning("the database became unavailable before %d events were marked as published", len(sent))
+        logger.warning("the database became unavailable before events were marked as published")

@@ -5,7 +5,7 @@ the change itself. So ``seq`` follows the order of commits, a user's log has no 
 read every earlier event. An ordinary auto-increment id guarantees none of these.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -16,10 +16,8 @@ from sqlalchemy import (
     Connection,
     Executable,
     FromClause,
-    Integer,
     Select,
     String,
-    Text,
     and_,
     bindparam,
     case,
@@ -29,15 +27,14 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
-    update,
 )
 
 from shirase.fields import FIELDS
 from shirase.store import tables
 from shirase.store.advance import LATEST
 from shirase.store.sql import among, among_listed, document, listed, rows, setting
-from shirase.store.tables import TAG_LENGTH, Moment, Tag, UserId, content_of
-from shirase.types import UPDATED, Event, EventId, Notification, Position, Published
+from shirase.store.tables import Moment, UserId, content_of
+from shirase.types import UPDATED, Event, EventId, Notification, Position
 
 streams = tables.Base.metadata.tables["shirase_streams"]
 events = tables.Base.metadata.tables["shirase_events"]
@@ -187,53 +184,6 @@ def unpublished_among(db: Connection, places: Collection[tuple[str, int]], now: 
     query = _with_notifications(now).join(place, same_place).where(of_users, events.c.published_at.is_(None))
     query = query.order_by(events.c.user_id, events.c.seq)
     return [_event(row) for row in db.execute(query, {"places": document(values)})]
-
-
-def mark_published(
-    db: Connection, published: Iterable[Published], now: datetime, *, way: str, committed_at: datetime | None
-) -> None:
-    """Remove events from the outbox, and record how they were published."""
-    alike: dict[tuple[frozenset[str], int], list[dict[str, Any]]] = {}
-    for item in published:
-        place = {"user_id": item.event.user_id, "seq": item.event.seq, "tag": item.event.id.tag}
-        alike.setdefault((item.nodes, item.attempts), []).append(place)
-    for (nodes, attempts), places in alike.items():  # nearly always one
-        parameters = {"nodes": " ".join(sorted(nodes)), "attempts": attempts}
-        parameters |= {"now": now, "committed_at": committed_at, "way": way}
-        if is_single := len(places) == 1:
-            parameters |= {f"done_{name}": value for name, value in places[0].items()}
-        else:
-            parameters["done"] = document(places)
-        db.execute(_mark_published(_dialect(db), is_single=is_single), parameters)
-
-
-@cache
-def _mark_published(dialect: str, *, is_single: bool) -> Executable:
-    columns: dict[str, Any] = {"user_id": UserId, "seq": BigInteger(), "tag": Tag}
-    done: Any = {name: bindparam(f"done_{name}", type_=kind) for name, kind in columns.items()}
-    # As ``transaction(durable=False)`` does, since in autocommit the statement is its own transaction.
-    conditions = [] if dialect == "sqlite" else [setting("synchronous_commit", "off")]
-    if not is_single:
-        done = rows(dialect, "done", columns).c
-        # Always true. PostgreSQL expects one row of it, and so looks each event up by its key, without statistics too.
-        conditions.append(func.length(done["tag"]) == TAG_LENGTH)
-    live = select(func.count()).where(connections.c.user_id == events.c.user_id, connections.c.ended_at.is_(None))
-    return (
-        update(events)
-        .where(events.c.user_id == done["user_id"], events.c.seq == done["seq"])
-        .where(events.c.tag == done["tag"])  # a failover may have put another event there meanwhile
-        # Not ``published_at``: its index might be read as a whole, with what was unpublished since the last vacuum.
-        .where(events.c.way.is_(None))
-        .where(*conditions)
-        .values(
-            published_at=_NOW,
-            committed_at=bindparam("committed_at", type_=Moment()),
-            way=bindparam("way", type_=String()),
-            nodes=bindparam("nodes", type_=Text()),
-            attempts=bindparam("attempts", type_=Integer()),
-            connections=live.scalar_subquery(),
-        )
-    )
 
 
 def _dialect(db: Connection) -> str:
