@@ -7,6 +7,7 @@ from shirase import tls
 from shirase.mail_settings import NONE, STARTTLS, TLS, MailSettings
 from shirase.relay.channels import Failed, Outcome, Refused, Sent
 from shirase.relay.mail.messages import Message
+from shirase.relay.mail.replies import BoundedSmtp, BoundedSmtpTls
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +59,9 @@ class Connection:
     def _connect(self) -> smtplib.SMTP:
         mail = self._mail
         if mail.security == TLS:
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(mail.host, mail.port, timeout=mail.timeout, context=tls.context())
+            smtp: BoundedSmtp = BoundedSmtpTls(mail.host, mail.port, timeout=mail.timeout, context=tls.context())
         else:
-            smtp = smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout)
+            smtp = BoundedSmtp(mail.host, mail.port, timeout=mail.timeout)
         try:
             if mail.security == STARTTLS:
                 smtp.starttls(context=tls.context())

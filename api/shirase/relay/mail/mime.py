@@ -13,6 +13,7 @@ from email.header import Header
 from email.utils import formataddr
 
 LONGEST_LINE = 998  # bytes (RFC 5322, section 2.1.1)
+LONGEST_ADDRESS = 900  # characters on a line, with room for the header's name
 FOLD = "\r\n "  # a line of a header that goes on
 _BREAK = re.compile(r"\r\n?|\n")
 
@@ -55,6 +56,12 @@ def mailbox(name: str, address: str) -> str:
     encoded = text(name)
     phrase = formataddr((name, "")).removesuffix(" <>") if encoded == name else encoded  # with quotes where needed
     return f"{phrase} <{address}>"
+
+
+def address(url: str) -> str:
+    """Encode an address for ``List-Unsubscribe``. Readers ignore white space in it (RFC 2369, section 2)."""
+    whole = f"<{url}>"
+    return FOLD.join(whole[first : first + LONGEST_ADDRESS] for first in range(0, len(whole), LONGEST_ADDRESS))
 
 
 def _part(subtype: str, body: str) -> bytes:
