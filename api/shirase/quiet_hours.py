@@ -1,8 +1,16 @@
 """Quiet hours: the part of a user's day in which push and mail wait, on the user's own clock."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+def zone_of(name: str | None) -> tzinfo:
+    """A time zone by its name; UTC without a name, or if this machine lacks it: another one's list may be newer."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,7 @@ class QuietHours:
         When summer time ends, a time of the day occurs twice: quiet hours begin at its first occurrence and end at its
         last. When summer time begins, a time that is skipped stands for the moment of the change.
         """
-        zone = ZoneInfo(self.timezone)
+        zone = zone_of(self.timezone)
         today = now.astimezone(zone).date()
         over_midnight = self.ends <= self.starts
         for day in (today - timedelta(days=1), today):
@@ -30,7 +38,7 @@ class QuietHours:
         return None
 
 
-def _moment(day: date, at: time, zone: ZoneInfo) -> datetime:
+def _moment(day: date, at: time, zone: tzinfo) -> datetime:
     wall = datetime.combine(day, at, tzinfo=zone)
     moment = wall.astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from shirase.quiet_hours import QuietHours
+from shirase.quiet_hours import QuietHours, zone_of
 
 
 def quiet(starts: str, ends: str, zone: str) -> QuietHours:
@@ -42,3 +42,11 @@ def utc(text: str) -> datetime:
 )
 def test_quiet_hours_end_on_the_users_clock(hours: tuple[str, str, str], now: str, end: str | None) -> None:
     assert quiet(*hours).until(utc(now)) == (utc(end) if end else None)
+
+
+def test_a_zone_that_this_machine_lacks_is_utc() -> None:
+    """Another one's list of zones, by which the preferences were checked, may be newer."""
+    for zone in ("America/Newest", "America", "../../etc/passwd", "\x00"):
+        hours = quiet("22:00", "07:00", zone)
+        assert hours.until(utc("2026-07-01T23:00")) == utc("2026-07-02T07:00")
+        assert str(zone_of(zone)) == "UTC"

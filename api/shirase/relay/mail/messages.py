@@ -8,7 +8,6 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
-from zoneinfo import ZoneInfo
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, select_autoescape
@@ -16,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from shirase.errors import SettingsError
 from shirase.inbox import unsubscribe
 from shirase.mail_settings import MailSettings
+from shirase.quiet_hours import zone_of
 from shirase.relay.channels import Item
 from shirase.relay.mail import mime
 from shirase.relay.mail.words import RIGHT_TO_LEFT, WORDS, language
@@ -100,13 +100,13 @@ class Composer:
             yield "References", f"<key-{root}@{domain}>"
             yield "In-Reply-To", f"<key-{root}@{domain}>"
         if link:
-            yield "List-Unsubscribe", f"<{link}>"
+            yield "List-Unsubscribe", mime.address(link)
             yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
 
     def _fields(self, item: Item, contact: Contact) -> dict[str, Any]:
         """A notification as templates see it: with absolute links, and its time in the user's zone."""
         content = item.notification.content
-        zone = ZoneInfo(contact.timezone) if contact.timezone else UTC
+        zone = zone_of(contact.timezone)
         created = item.notification.updated_at or item.notification.created_at
         actions = orjson.loads(content.actions or "[]")
         return {
@@ -120,7 +120,7 @@ class Composer:
             "count": item.notification.count,
             "url": self._absolute(content.url),
             "actions": [{**action, "url": self._absolute(action["url"])} for action in actions],
-            "created_at": f"{created.astimezone(zone):%Y-%m-%d %H:%M} {contact.timezone or 'UTC'}",
+            "created_at": f"{created.astimezone(zone):%Y-%m-%d %H:%M} {zone}",
         }
 
     def _absolute(self, address: str | None) -> str | None:
