@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
 from typing import Any
 
@@ -26,7 +26,7 @@ from shirase.addresses import resolve
 LONGEST_ANSWER = 4096  # bytes of a body that are read
 PIECE = 16_384  # bytes written at a time, so that the deadline applies between them
 IDLE = 20.0  # seconds for which a connection is kept
-LOOKUPS = 16  # at a time
+LOOKUPS = 4  # at a time, for one ``Outbound``
 
 PRIVATE_NAMES = (".localhost", ".local", ".internal")
 
@@ -34,12 +34,17 @@ PRIVATE_NAMES = (".localhost", ".local", ".internal")
 _EMBEDDING = ((IPv6Network("64:ff9b::/96"), 12), (IPv6Network("2002::/16"), 2), (IPv6Network("::/96"), 12))
 _TEREDO = IPv6Network("2001::/32")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-
-_lookups = ThreadPoolExecutor(LOOKUPS, "outbound-lookup")  # a resolver may hang for longer than any deadline
+# Clouds serve machines their credentials and settings at 192.0.0.192 and 168.63.129.16. Python counts both as public,
+# and all of 192.0.0.0/24 but a few addresses, which is for protocols alone (RFC 6890).
+_PLATFORM = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
 
 
 class Unreachable(Exception):
     """The request failed. ``str(error)`` names neither the address nor anything of the answer."""
+
+
+class TooLate(Unreachable):
+    """There was no answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,8 @@ def is_public(address: str) -> bool:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if any(address in network for network in _PLATFORM):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -179,13 +186,14 @@ class Outbound:
         except ValueError as exc:
             raise Unreachable(f"the address {exc}") from exc
         except (httpcore.TimeoutException, TimeoutError) as exc:
-            raise Unreachable("no answer in time") from exc
+            raise TooLate("no answer in time") from exc
         except Exception as exc:
             raise Unreachable(_reason(exc)) from exc
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
+        self._network.close()
 
 
 def _headers(host: bytes, headers: Mapping[str, str], content: bytes) -> list[tuple[bytes, bytes]]:
@@ -210,6 +218,8 @@ class _Guarded(httpcore.NetworkBackend):
     def __init__(self, private_hosts: Collection[str]) -> None:
         self._private = private_hosts
         self._sockets = httpcore.SyncBackend()
+        # A resolver may hang for longer than any deadline. Names that hang hold up no other ``Outbound``.
+        self._lookups = ThreadPoolExecutor(LOOKUPS, "outbound-lookup")
         self.until = 0.0
 
     def left(self) -> float:
@@ -238,15 +248,21 @@ class _Guarded(httpcore.NetworkBackend):
         raise failed or httpcore.ConnectError("no address")
 
     def _addresses(self, host: str) -> list[str]:
+        looking_up = self._lookups.submit(resolve, host.strip("[]"))
         try:
-            result = [address for _, address in _lookups.submit(resolve, host.strip("[]")).result(self.left())]
+            result = [address for _, address in looking_up.result(self.left())]
         except FutureTimeout as exc:
+            looking_up.cancel()
             raise httpcore.ConnectTimeout from exc
         except OSError as exc:
             raise Unreachable("the host name does not resolve") from exc
         if host.lower() not in self._private and not all(map(is_public, result)):
             raise Unreachable("the host is in a private network, and OUTBOUND_PRIVATE_HOSTS does not list it")
         return result
+
+    def close(self) -> None:
+        """Wait for no lookup any more."""
+        self._lookups.shutdown(wait=False, cancel_futures=True)
 
 
 class _Deadlined(httpcore.NetworkStream):

@@ -237,6 +237,36 @@ def test_a_push_service_that_hangs_ends_in_time(
     assert states(database) == [("pending", "no answer in time")]
 
 
+def test_endpoints_of_one_user_that_hang_hold_up_no_other(
+    ask: Callable[..., TestResponse],
+    create: Callable[..., None],
+    database: Database,
+    settings: Settings,
+    server: Sink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "TIMEOUT", 0.5)
+    with sink() as hanging:
+        hanging.mode = "hang"
+        for number in range(push.MOST):
+            ask("PUT", "subscriptions", Browser.new(f"{hanging.url}/{number}").subscription, "attacker")
+        ask("PUT", "subscriptions", Browser.new(f"{server.url}/1").subscription, "42")
+        server.before_answer = lambda _: asked.append(len(hanging.got))
+        asked: list[int] = []
+        create("attacker")
+        create("42")
+        assert settings.push_key
+        channel = Push(settings, settings.push_key, database)
+        deliveries.deliver(database, channel)
+        deliveries.deliver(database, channel)
+        channel.close()
+        assert len(server.accepted) == 1
+        assert asked[0] < relay.AT_ONCE  # it did not wait for one of them to end
+        assert len(hanging.got) <= 2 * relay.AT_ONCE
+        reasons = [reason for _, reason in states(database) if reason]
+        assert "another browser of the user did not answer in time" in reasons
+
+
 def test_unsubscribing_touches_ones_own_alone(
     ask: Callable[..., TestResponse],
     create: Callable[..., None],

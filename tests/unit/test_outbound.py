@@ -1,6 +1,7 @@
 """Requests to addresses that others choose: none reaches the private network, and each ends in time."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +24,10 @@ INTERNAL = (
     "100.64.0.1",
     "198.18.0.1",
     "192.0.2.1",
+    "192.0.0.192",  # where a cloud serves credentials
+    "168.63.129.16",  # the same of another
+    "::ffff:192.0.0.192",
+    "64:ff9b::a83f:8110",
     "224.0.0.1",
     "240.0.0.1",
     "255.255.255.255",
@@ -178,6 +183,24 @@ def test_a_lookup_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(outbound, "resolve", lambda _: time.sleep(2))
     with closing(Outbound(frozenset(), 0.2)) as client, pytest.raises(Unreachable, match="in time"):
         client.post("https://example.com/", b"", {})
+
+
+def test_names_that_hang_hold_up_no_other_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def resolve(host: str) -> list[tuple[int, str]]:
+        if host == "slow.example.com":
+            released.wait(20)
+        return [(0, "10.0.0.1")]
+
+    monkeypatch.setattr(outbound, "resolve", resolve)
+    with closing(Outbound(frozenset(), 0.02)) as push, closing(Outbound(frozenset(), 10)) as webhook:
+        for _ in range(40):
+            with pytest.raises(Unreachable, match="in time"):
+                push.post("https://slow.example.com/", b"", {})
+        with pytest.raises(Unreachable, match="private network"):  # it was looked up
+            webhook.post("https://quick.example.com/", b"", {})
+        released.set()
 
 
 def test_an_endless_answer_is_cut_off(server: Sink) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
@@ -9,7 +10,7 @@ from http import HTTPStatus
 
 from shirase.errors import DatabaseUnavailable
 from shirase.inbox import push as messages
-from shirase.outbound import Answer, Outbound, Unreachable
+from shirase.outbound import Answer, Outbound, TooLate, Unreachable
 from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
 from shirase.settings import Settings
 from shirase.store import push
@@ -50,23 +51,31 @@ class Push:
                 for item in items
                 if not item.delivery.target
             }
-        sending = {}
+        silent: set[str] = set()
+        due = _in_turn([item for item in items if _target(item) in known])
+        sending = {self._pool.submit(self._send, known[_target(item)], item, silent): item for item in due}
         for item in items:
             if not item.delivery.target:
                 result = browsers[item.delivery.user_id]
                 yield item, Split(result) if result else Skipped("no browser has subscribed")
-            elif subscription := known.get((item.delivery.user_id, item.delivery.target)):
-                sending[self._pool.submit(self._send, subscription, item)] = item
-            else:
+            elif _target(item) not in known:
                 yield item, Skipped("the browser has unsubscribed")
         for done in as_completed(sending):
             yield sending[done], done.result()
 
-    def _send(self, subscription: Subscription, item: Item) -> Outcome:
+    def _send(self, subscription: Subscription, item: Item, silent: set[str]) -> Outcome:
+        """Send one message, unless its user is ``silent``: another endpoint of the user did not answer in time.
+
+        A user chooses up to 20 endpoints. So however many of them hang, they occupy all threads once.
+        """
+        if item.delivery.user_id in silent:
+            return Failed("another browser of the user did not answer in time")
         try:
             body, headers = messages.encrypt(self._key, subscription, item.notification)
             answer = self._outbound().post(subscription.endpoint, body, headers)
         except Unreachable as exc:
+            if isinstance(exc, TooLate):
+                silent.add(item.delivery.user_id)
             return Failed(str(exc))
         except Exception:  # other messages are not affected
             logger.exception("web_push: a message cannot be made")
@@ -95,6 +104,20 @@ class Push:
         self._pool.shutdown()
         for outbound in self._opened:
             outbound.close()
+
+
+def _target(item: Item) -> tuple[str, str]:
+    return item.delivery.user_id, item.delivery.target or ""
+
+
+def _in_turn(items: Sequence[Item]) -> list[Item]:
+    """Each user's first, then each user's second, and so on: one with many browsers holds up no other."""
+    of_user: Counter[str] = Counter()
+    ranks: dict[int, int] = {}
+    for item in items:
+        ranks[item.delivery.id] = of_user[item.delivery.user_id]
+        of_user[item.delivery.user_id] += 1
+    return sorted(items, key=lambda item: ranks[item.delivery.id])
 
 
 def _outcome(answer: Answer) -> Outcome:
