@@ -71,11 +71,16 @@ def _payload(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _future(value: datetime) -> datetime:
+def in_utc(value: datetime) -> datetime:
+    """Check a time that is given with an offset: in UTC it may be beyond what a database stores."""
     try:
-        moment = value.astimezone(UTC)
+        return value.astimezone(UTC)
     except OverflowError as exc:
-        raise ValueError("must be a time before the year 10000") from exc
+        raise ValueError("must be a time from the year 1 to the year 9999, in UTC") from exc
+
+
+def _future(value: datetime) -> datetime:
+    moment = in_utc(value)
     if moment <= datetime.now(UTC):
         raise ValueError("must be in the future")
     return moment
@@ -87,6 +92,7 @@ Topic = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, patt
 Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
+Time = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Future = Annotated[AwareDatetime, AfterValidator(_future)]
 Address = Annotated[
     str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_address)

@@ -124,6 +124,7 @@ def test_hostile_links_unsubscribe_nobody(
         path = f"{unsubscribe.PATH}/{quote(sent.encode(errors='replace'), safe='')}"
         for method in ("GET", "POST"):
             assert check(client.open(path, method=method)).status_code in (404, 405), sent
+    assert client.get("/api/notifications/counts", headers=headers("42")).status_code == 200  # begins the log
     good = unsubscribe.address(unlimited, "", "42", "*")
     for changed in (good[:-2], good + "A", good.swapcase()):
         assert check(client.post(changed)).status_code == 404

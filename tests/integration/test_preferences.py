@@ -21,6 +21,7 @@ from shirase.types import CANCELLED, PENDING
 
 NEW = {"user_id": "42", "type": "a.b", "title": "T", "message": "M"}
 MUTED = {"muted": True}
+OFF = {"scope": "*", "channel": "inbox", "enabled": False}
 MAIL: dict[str, Any] = {
     "label": "A",
     "category": "c",
@@ -136,6 +137,8 @@ def test_preferences_are_stored_and_sent_to_all_devices(api: Api) -> None:
         ({"rules": [{"scope": "", "channel": "inbox", "enabled": True}]}, "rules[0].scope"),
         ({"rules": [{"scope": "*", "channel": "inbox"}]}, "rules[0].enabled"),
         ({"rules": [{"scope": "*", "channel": "inbox", "enabled": True, "until": "2030-01-01"}]}, "rules[0].until"),
+        ({"rules": [{**OFF, "until": "9999-12-31T23:59:59-01:00"}]}, "rules[0].until"),
+        ({"rules": [{**OFF, "until": "0001-01-01T00:00:00+01:00"}]}, "rules[0].until"),
         ({"rules": [{"scope": "*", "channel": "inbox", "enabled": True}] * 2}, "rules"),
         ({"quiet": {"from": "22:00", "to": "22:00", "timezone": "UTC"}}, "quiet.to"),
         ({"quiet": {"from": "24:00", "to": "22:00", "timezone": "UTC"}}, "quiet.from"),
@@ -157,6 +160,23 @@ def test_a_critical_type_cannot_be_switched_off(api: Api) -> None:
     assert api.prefer(("*", "inbox", False), ("c", "inbox", False)).status_code == 200  # do not apply to it
     assert api.create().status_code == 201
     assert api.create(type="other").json == MUTED
+
+
+def test_a_rule_from_before_a_type_was_critical_may_stay(api: Api) -> None:
+    api.prefer(("a.b", "email", False))
+    api.put_type(critical=True)
+    assert api.prefer(("a.b", "email", False), ("other", "email", False)).status_code == 200
+    answer = api.prefer(("a.b", "email", False), ("a.b", "inbox", False))
+    assert (answer.status_code, errors(answer)) == (422, ["rules[1].enabled"])
+
+
+def test_preferences_that_do_not_change_are_not_sent_again(api: Api) -> None:
+    for _ in range(3):
+        answer = api.prefer(("b", "email", False), ("a", "inbox", True))
+        assert (answer.status_code, len(answer.json["rules"])) == (200, 2)  # type: ignore[index]
+    assert api.log() == ["preferences"]
+    api.prefer(("b", "email", True), ("a", "inbox", True))
+    assert api.log() == ["preferences"] * 2
 
 
 @pytest.mark.parametrize(

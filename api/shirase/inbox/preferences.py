@@ -24,8 +24,10 @@ def read(database: Database, user_id: str) -> Preferences:
 def replace(database: Database, publisher: Publisher, user_id: str, replacement: Preferences) -> Preferences:
     """Replace a user's preferences, publish them to all devices, and cancel deliveries that they no longer allow.
 
+    Nothing is written or published if nothing changes.
+
     Raises:
-        Invalid: if a rule switches off a critical type.
+        Invalid: if a new rule switches off a critical type.
     """
     return change(database, publisher, user_id, lambda _: replacement)
 
@@ -39,9 +41,12 @@ def change(
         if user_id not in log.lock(db, [user_id]):
             appear(db, [user_id])
             log.lock(db, [user_id])
-        replacement = change(preferences.read(db, user_id, now))
-        _refuse_critical(replacement.rules, type_catalogue.critical(db))
+        present = preferences.read(db, user_id, now)
+        replacement = change(present)
+        _refuse_critical(replacement.rules, present.rules, type_catalogue.critical(db))
         in_force = tuple(rule for rule in replacement.rules if rule.until is None or rule.until > now)
+        if (set(in_force), replacement.quiet) == (set(present.rules), present.quiet):
+            return present
         preferences.replace(db, user_id, Preferences(in_force, replacement.quiet))
         deliveries.cancel_disallowed(db, user_id, now)
         stored = preferences.read(db, user_id, now)
@@ -51,8 +56,13 @@ def change(
     return stored
 
 
-def _refuse_critical(rules: Sequence[Rule], critical: set[str]) -> None:
-    wrong = [number for number, rule in enumerate(rules) if not rule.enabled and rule.scope in critical]
+def _refuse_critical(rules: Sequence[Rule], present: Sequence[Rule], critical: set[str]) -> None:
+    """Refuse new rules that switch off a critical type. One from before it was critical has no effect, and may stay."""
+    wrong = [
+        number
+        for number, rule in enumerate(rules)
+        if not rule.enabled and rule.scope in critical and rule not in present
+    ]
     if wrong:
         message = "must be true: this type is critical, and cannot be switched off"
         raise Invalid(*(FieldError(f"rules[{number}].enabled", message) for number in wrong))

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from shirase.fields import MAX_NAME, NAME, NAME_LETTER, NO_NUL, Category, Type, no_nul
+from shirase.fields import MAX_NAME, NAME, NAME_LETTER, NO_NUL, Category, Time, Type, no_nul
 from shirase.inbox.drafts import Request
 from shirase.policies import Policy
 from shirase.quiet_hours import QuietHours
@@ -88,7 +88,7 @@ class RuleInput(BaseModel):
     scope: Annotated[Scope, Field(description="`*`, a category or a type.")]
     channel: Literal["inbox", "web_push", "email", "apprise", "webhook"]
     enabled: bool
-    until: Annotated[AwareDatetime | None, Field(description="When the rule ends.")] = None
+    until: Annotated[Time | None, Field(description="When the rule ends.")] = None
 
 
 class QuietInput(BaseModel):

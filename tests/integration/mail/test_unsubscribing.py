@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from email.message import EmailMessage
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from shirase.flask.app import create_app
-from shirase.inbox import preferences
+from shirase.inbox import preferences, users
 from shirase.settings import Settings
 from shirase.types import CANCELLED, Rule
 from tests.integration.mail.post import Post
 from tests.support.mail_server import MailServer, text_of
 
 
-def unsubscribing(mail: Any) -> str:
+def unsubscribing(mail: EmailMessage) -> str:
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    address: str = mail["List-Unsubscribe"].strip("<>")
+    address: str = dict(mail.raw_items())["List-Unsubscribe"].strip("<>")  # as it was sent
     assert address.startswith("https://example.com/notify/api/unsubscribe/")
     return address.removeprefix("https://example.com/notify")
 
@@ -48,6 +49,41 @@ def test_one_click_unsubscribes_without_a_sign_in(post: Post, server: MailServer
     post.deliver()
     assert len(server.mails) == 3  # another type
     assert preferences.read(post.database, "42").rules == (Rule("a.b", "email", enabled=False),)
+
+
+@pytest.mark.parametrize("user", ["42", "u" * 255, "\N{GRINNING FACE}" * 255])
+def test_mail_programs_can_read_the_address_whatever_the_id(
+    user: str, post: Post, server: MailServer, app: Flask
+) -> None:
+    post.contact(user)
+    post.create(user)
+    post.deliver()
+    sent = dict(server.mails[0].raw_items())["List-Unsubscribe"]
+    lines = sent.split("\n")
+    assert all(line.isascii() and len(line) < 998 and "=?" not in line for line in lines)
+    path = "".join(line.strip() for line in lines).strip("<>").removeprefix("https://example.com/notify")
+    assert app.test_client().post(path).status_code == 200
+    assert preferences.read(post.database, user).rules == (Rule("a.b", "email", enabled=False),)
+
+
+def test_a_link_that_is_used_again_writes_nothing(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.deliver()
+    path = unsubscribing(server.mails[0])
+    for _ in range(3):
+        assert app.test_client().post(path).status_code == 200
+    with post.database.autocommit() as db:
+        assert db.scalar(text("SELECT count(*) FROM shirase_events WHERE kind = 'preferences'")) == 1
+
+
+def test_a_link_of_an_erased_user_stores_nothing(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.deliver()
+    assert users.erase(post.database, post.publisher, "42")
+    assert app.test_client().post(unsubscribing(server.mails[0])).status_code == 200
+    with post.database.autocommit() as db:
+        for table in ("streams", "preferences", "events"):
+            assert db.scalar(text(f"SELECT count(*) FROM shirase_{table} WHERE user_id = '42'")) == 0  # noqa: S608
 
 
 def test_unsubscribing_from_a_digest_ends_all_mail(post: Post, server: MailServer, app: Flask) -> None:

@@ -41,8 +41,9 @@ def ask_to_unsubscribe(sealed: str) -> Response:
         "Unsubscribe from mail with one click",
         PUBLIC,
         {200: ("Mail of this type, or all mail, is switched off", HTML)},
-        problems=(404,),
-        description="The address is the `List-Unsubscribe` of a mail (RFC 8058). It is signed, so no token is needed.",
+        problems=(404, 422),
+        description="The address is the `List-Unsubscribe` of a mail (RFC 8058). It is signed, so no token is needed."
+        " 422 if the type has become critical.",
     )
 )
 def unsubscribe_with_one_click(sealed: str) -> Response:
