@@ -90,9 +90,10 @@ class Operations:
     async def answer(self, methods: Methods, request: Request, identify: HostSignIn | None) -> Response:
         """Answer one request; ``identify`` must not wait for anything."""
         read = await self._read(request) if request.method not in WITHOUT_BODY else b""
-        call = Call(self._services, _request(request, next(iter(methods.values())).path, read), identify)
-        names = next(iter(methods.values())).parameters
-        own = {name: request.path_params[name] for name in names}  # the prefix may have others
+        first = next(iter(methods.values()))
+        own = {name: request.path_params[name] for name in first.parameters}  # the prefix may have others
+        slashes = sum(str(value).count("/") for value in own.values())
+        call = Call(self._services, _request(request, first.path.count("/") + slashes, read), identify)
         made = await to_thread.run_sync(respond, methods, call, own, limiter=self._threads)
         response: Response = (
             StreamingResponse(made.parts, made.status, made.headers)
@@ -160,9 +161,9 @@ def _raise(error: Exception, _: Any) -> Who:
     raise error
 
 
-def _request(asked: Request, rule: str, body: bytes | ShiraseError) -> http.Request:
+def _request(asked: Request, depth: int, body: bytes | ShiraseError) -> http.Request:
+    """The request for an operation that is ``depth`` segments below the host's prefix."""
     parts = asked.scope["path"].split("/")
-    depth = rule.count("/")
     return http.Request(
         method=asked.method,
         path="/".join(["", *parts[-depth:]]),

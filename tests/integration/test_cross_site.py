@@ -236,7 +236,7 @@ def test_a_preflight_is_answered_for_a_while_and_needs_no_token(client: FlaskCli
         name: {part.strip().lower() for part in answer.headers[f"Access-Control-Allow-{name}"].split(",")}
         for name in ("Methods", "Headers")
     }
-    assert body["Methods"] == {"get", "post", "delete"}
+    assert body["Methods"] == {"get", "post", "put", "delete"}
     assert body["Headers"] >= {"authorization", "content-type", "last-event-id", "idempotency-key"}
     assert int(answer.headers["Access-Control-Max-Age"]) > 0
 

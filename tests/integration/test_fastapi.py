@@ -108,6 +108,13 @@ def test_the_sign_in_of_the_application_identifies_users(client: Client) -> None
     assert client.post(LIST, json=body, headers={"X-User": "42"}).status_code == 403
 
 
+def test_a_key_with_slashes_is_no_part_of_the_prefix(client: Client) -> None:
+    body = {"user_id": "42", "type": "t", "title": "T", "message": ""}
+    created = client.ask("PUT", f"{LIST}/keys/a/b//c", json=body, headers={"X-User": "producer"})
+    assert (created.status_code, created.json()["key"]) == (201, "a/b//c")
+    assert created.headers["Location"] == f"{LIST}/{created.json()['id']}"
+
+
 @pytest.mark.parametrize(("user", "status"), [(None, 401), ("closed", 403), ("broken", 500), ("a\x85", 500)])
 def test_a_sign_in_that_refuses_is_answered_as_a_problem(client: Client, user: str | None, status: int) -> None:
     answer = client.get(LIST, headers={"X-User": user.encode("latin-1")} if user else {})

@@ -5,7 +5,7 @@ An origin is compared with the list and never reflected: an origin that is not l
 
 from shirase.settings import ProxySettings, Settings
 
-METHODS = "GET, POST, DELETE"
+METHODS = "GET, POST, PUT, DELETE"
 REQUEST_HEADERS = (
     *("Authorization", "Content-Type", "Last-Event-ID", "Idempotency-Key", "X-Request-Id"),
     *("Cache-Control", "Pragma", "X-Requested-With"),  # EventSource polyfills and older libraries
