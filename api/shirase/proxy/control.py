@@ -23,6 +23,10 @@ class ControlError(Exception):
     """The control port did not accept the request."""
 
 
+class ControlTimeout(ControlError):
+    """The control port did not answer in time."""
+
+
 class ControlPort:
     """Posts to a control address. Safe to share between threads.
 
@@ -52,22 +56,26 @@ class ControlPort:
         self._timeout = timeout
         self._server_name = server_name or self._host
 
-    def publish(self, body: bytes) -> None:
-        """Post items (docs/pushpin.md, Publishing).
+    def publish(self, body: bytes, timeout: float | None = None) -> None:
+        """Post items (docs/pushpin.md, Publishing), within ``timeout`` seconds if that is less than the port's own.
 
         Each post uses its own connection, which Pushpin closes after the response. Proxy settings of the environment
         are ignored, and a post is never retried.
 
         Raises:
+            ControlTimeout: if the port does not answer in time.
             ControlError: if the port cannot be reached or refuses the items.
         """
-        deadline = time.monotonic() + self._timeout
+        timeout = min(self._timeout, timeout or self._timeout)
+        deadline = time.monotonic() + timeout
         request = f"{self._request}{self._authorization()}Content-Length: {len(body)}\r\n\r\n".encode() + body
         try:
-            with closing(self._connect()) as connection:
+            with closing(self._connect(timeout)) as connection:
                 _limit(connection, deadline)
                 connection.sendall(request)
                 head, text = _answer(connection, deadline)
+        except TimeoutError as exc:
+            raise ControlTimeout(str(exc) or "timed out") from exc
         except OSError as exc:
             raise ControlError(str(exc) or type(exc).__name__) from exc
         status = _STATUS.match(head)
@@ -75,8 +83,8 @@ class ControlPort:
             shown = text[:SHOWN].decode(errors="replace")
             raise ControlError(f"status {status[1].decode()}: {shown}" if status else "the answer is not HTTP")
 
-    def _connect(self) -> socket.socket:
-        raw = names.connect(self._host, self._port, self._timeout)
+    def _connect(self, timeout: float) -> socket.socket:
+        raw = names.connect(self._host, self._port, timeout)
         return tls.context().wrap_socket(raw, server_hostname=self._server_name) if self._is_tls else raw
 
     def _authorization(self) -> str:

@@ -9,13 +9,17 @@ from urllib.parse import urlsplit
 
 from shirase import metrics
 from shirase.proxy import names
-from shirase.proxy.control import ControlError, ControlPort
+from shirase.proxy.control import ControlError, ControlPort, ControlTimeout
 from shirase.variables import EVERY_ADDRESS
 
 log = logging.getLogger(__name__)
 
 FAILURES_UNTIL_SPARED = 3
 SPARED = (0.5, 1.0)  # seconds; random, so that not all workers retry at once
+# How long a publish to several nodes waits for one of them: in seconds, for each 100 KB of a post too, and in times of
+# what its posts usually take. Longer than an answer takes on a busy machine, shorter than a producer notices.
+PATIENCE, PATIENCE_SIZE, USUAL_TIMES = 0.5, 100_000, 4
+SHARE = 1 / 8  # of the last post in what is usual
 
 
 class Nodes:
@@ -101,7 +105,7 @@ def statistics_of(nodes: Iterable[str], urls: Sequence[str], stats_urls: Sequenc
 
 
 class Node:
-    """One node, as this process knows it. Spared for a moment after several failures in a row."""
+    """One node, as this process knows it. Spared for a moment after several failures in a row, or a timeout."""
 
     def __init__(self, url: str, timeout: float, server_name: str | None = None) -> None:
         """Prepare, without connecting; see ``ControlPort``."""
@@ -109,20 +113,27 @@ class Node:
         self.name = self._control.address
         self._failures = 0
         self._spared_until = 0.0
+        self._usual = 0.0  # seconds of a post
         self._failed_posts = metrics.CONTROL_FAILURES.labels(self.name)
         self._spared_posts = metrics.CONTROL_SPARED.labels(self.name)
         metrics.RELAY_HINTED.labels(self.name)  # exported as 0 from the start, like the two above
 
-    def post(self, body: bytes) -> bool:
-        """Post items; returns whether they were accepted."""
+    def post(self, body: bytes, *, beside_others: bool = False) -> bool:
+        """Post items; returns whether they were accepted.
+
+        ``beside_others`` are nodes that the same publish waits for: then this one must answer almost as soon as usual.
+        """
         if self._is_spared():
             self._spared_posts.inc()
             return False
+        begun = time.monotonic()
+        patience = PATIENCE * (1 + len(body) / PATIENCE_SIZE) + USUAL_TIMES * self._usual
         try:
-            self._control.publish(body)
+            self._control.publish(body, patience if beside_others else None)
         except ControlError as exc:
             self._failed(exc)
             return False
+        self._usual += (time.monotonic() - begun - self._usual) * SHARE
         if self._failures >= FAILURES_UNTIL_SPARED:
             log.warning("control port %s answers again", self.name)
         self._failures = 0
@@ -152,11 +163,15 @@ class Node:
 
     def _failed(self, error: ControlError) -> None:
         self._failed_posts.inc()
-        self._failures += 1
+        was_spared = self._failures >= FAILURES_UNTIL_SPARED
+        # A refusal costs nobody any time, and may pass. A timeout costs every publish as much.
+        self._failures += FAILURES_UNTIL_SPARED if isinstance(error, ControlTimeout) else 1
         self._pause(time.monotonic())
-        if self._failures == FAILURES_UNTIL_SPARED:
-            log.error("control port %s failed %d times: left to the relay (%s)", self.name, self._failures, error)
-        elif self._failures < FAILURES_UNTIL_SPARED:
+        if was_spared:
+            return
+        if self._failures >= FAILURES_UNTIL_SPARED:
+            log.error("control port %s fails: left to the relay (%s)", self.name, error)
+        else:
             log.warning("control port %s failed (%s)", self.name, error)
 
     def _pause(self, now: float) -> None:

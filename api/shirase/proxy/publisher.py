@@ -43,9 +43,10 @@ def closing_items(connection_id: str, content: str) -> list[Item]:
 class Publisher:
     """Sends items to every node's control port, in bounded time, and never raises.
 
-    A node that failed several times in a row is spared: it gets no post for a moment, and then one that tries it, for
-    which only the relay waits. So a hanging node does not delay creates by its timeout. The database records what it
-    missed, and the relay repairs it.
+    A node that timed out, or failed several times in a row, is spared: it gets no post for a moment, and then one that
+    tries it, for which only the relay waits. Where there are several nodes, no publish waits much longer for one than
+    usual, because creates that are published together, or one after the other, are for different nodes. So a hanging
+    node does not delay creates by its timeout. The database records what it missed, and the relay repairs it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -83,7 +84,7 @@ class Publisher:
         Args:
             items: in the order in which each node gets them.
             targets: the names of the nodes for each item; by default all. Unknown names are ignored.
-            patient: wait for a node too that is tried again after several failures.
+            patient: wait for a node too that is slower than usual, or is tried again after it failed.
 
         Returns:
             The nodes that accepted each item. Accepted does not mean delivered (docs/pushpin.md, Publishing).
@@ -103,7 +104,9 @@ class Publisher:
         for entry in work:
             if entry not in awaited:
                 threading.Thread(target=entry.run, args=[deadline], name="trial", daemon=True).start()
-        _side_by_side([partial(entry.run, deadline) for entry in awaited], deadline)
+        beside_others = len(nodes) > 1 and not patient
+        runs = [partial(entry.run, deadline, beside_others=beside_others) for entry in awaited]
+        _side_by_side(runs, deadline)
         return _accepted(len(items), awaited)
 
     def publish_to(self, node: str, items: Sequence[Item]) -> bool:
@@ -139,10 +142,10 @@ class _Work:
     items: list[int]  # the numbers of the items that these are
     accepted: int = 0  # of them, in order
 
-    def run(self, deadline: float) -> None:
+    def run(self, deadline: float, *, beside_others: bool = False) -> None:
         """Post until something fails or the deadline has passed; then the relay takes over."""
         for body, count in _bodies(self.parts):
-            if time.monotonic() >= deadline or not self.node.post(body):
+            if time.monotonic() >= deadline or not self.node.post(body, beside_others=beside_others):
                 return
             self.accepted += count
 
