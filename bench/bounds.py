@@ -1,7 +1,7 @@
-"""``python -m bench.bounds``: what bounds a connect and a create, by removing one part after the other.
+"""``python -m bench.bounds``: what bounds a connect, a create and a crowd of streams, by removing parts.
 
 Milliseconds of processor time of each program, for streams that open at full load and are read again by the proxy a
-second later, and for creates at the origin. The variants take turns.
+second later, and for creates at the origin; and for crowds how long they take. The variants take turns.
 """
 
 import argparse
@@ -11,12 +11,15 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.designs import SETTLED, Design, PushpinAlone, Shirase
+from bench import measures
+from bench.__main__ import print_progress
+from bench.designs import LISTENING, SETTLED, Design, PushpinAlone, Shirase
+from bench.disturbances import while_streams_open
 from bench.load import Lost, send, streams
 from bench.machine import processor_seconds, thread_seconds
 from bench.measures import user
@@ -32,10 +35,13 @@ NOTHING = "nothing"
 PUSHPIN_AGAIN, PUSHPIN = "all but Pushpin, nginx answers", "and the second request"
 OF_CONNECT = (NOTHING, "announcements", "the second request", "the database", "our handler", PUSHPIN_AGAIN, PUSHPIN)
 OF_CREATE = (NOTHING, "the publish", "the database", "our handler")
+OF_CROWD = (NOTHING, "our handler", PUSHPIN_AGAIN, PUSHPIN)
 IN_FLIGHT, CLIENTS = 32, 16
 ENOUGH = 0.9  # of the streams: Pushpin cancels some on a busy machine, and their cost is the same
 
-Times = dict[str, float]  # by program
+Times = dict[str, float]  # by program, and ``ALL``
+ALL = "all"
+Results = Mapping[str, Mapping[str, Times]]  # by kind, and by what was removed
 
 
 class Without(Shirase):
@@ -50,6 +56,7 @@ class Without(Shirase):
         mark = f"{directory.resolve()}/gunicorn"
         self._gunicorn = Child("gunicorn", command, environ | {"BENCH_WITHOUT": part}, mark)
         self._part = part
+        self.recovers = part not in WITHOUT_ROWS
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -67,14 +74,16 @@ class Without(Shirase):
 
 
 class PushpinRecovering(PushpinAlone):
-    """Pushpin alone, which reads each stream again, as it does ours."""
+    """Pushpin alone, which reads each stream again, as it does ours. Listeners take events without a place."""
 
-    hold = """
+    hold = f"""
         set $who $arg_u;
-        if ($http_grip_last ~ "^.-([^;]+)") { set $who $1; }
-        add_header Grip-Channel "u-$who; prev-id=0, c-$who; prev-id=0";
+        set $place "; prev-id=0";
+        if ($http_grip_last ~ "^.-([^;]+)") {{ set $who $1; }}
+        if ($who ~ "^{LISTENING}") {{ set $place ""; }}
+        add_header Grip-Channel "u-$who$place, c-$who; prev-id=0";
         add_header Grip-Link "</api/sse/next>; rel=next; timeout=3600";
-        location /api/sse/next { return 200 ""; }"""
+        location /api/sse/next {{ return 200 ""; }}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class Size:
     count: int = 1000  # streams, and creates
     again: float = 2.5  # seconds in which the proxy has read every stream again
     parts: Sequence[str] = tuple(dict.fromkeys(OF_CONNECT + OF_CREATE))
+    crowd: measures.Size = field(default_factory=measures.Size)
 
 
 def connects(design: Design, size: Size) -> Times:
@@ -99,7 +109,7 @@ def connects(design: Design, size: Size) -> Times:
             time.sleep(size.again)
             after = _used(design)
         time.sleep(0 if is_measured else size.again)
-    return {name: (after[name] - before[name]) * 1000 / size.count for name in after}
+    return _each(before, after, size)
 
 
 def creates(design: Design, size: Size) -> Times:
@@ -110,7 +120,18 @@ def creates(design: Design, size: Size) -> Times:
         before = _used(design)
         send(design.origin, requests, clients=CLIENTS, count=size.count).all_as(201)
         after = _used(design)
-    return {name: (after[name] - before[name]) * 1000 / size.count for name in after}
+    return _each(before, after, size)
+
+
+def crowds(design: Design, size: Size) -> Times:
+    """How long streams that were cut at once take to return; and the delay of others' events while streams open."""
+    back = measures.returns(design, size.crowd)
+    figures = {f"{size.crowd.returning} back, s": back["seconds"], "failed": back["failed"]}
+    if not isinstance(design, Without):  # which publishes nothing
+        others = while_streams_open(design, size.crowd, at_origin=True)
+        figures |= {"p50, ms": others["p50_ms"], "p99, ms": others["p99_ms"]}
+        figures |= {f"while {size.crowd.opened} open, s": others["opened_s"]}
+    return figures
 
 
 def _used(design: Design) -> Times:
@@ -127,17 +148,31 @@ def _used(design: Design) -> Times:
     return {name: processor_seconds(pids[name]) for name in PROGRAMS} | {"standby": thread_seconds("standby")}
 
 
-def measure(postgres: Cluster, directory: Path, size: Size) -> tuple[dict[str, Times], dict[str, Times]]:
-    """The medians of connects and of creates, by what was removed."""
-    taken: dict[str, dict[str, list[Times]]] = {"connects": defaultdict(list), "creates": defaultdict(list)}
+def _each(before: Times, after: Times, size: Size) -> Times:
+    times = {name: (after[name] - before[name]) * 1000 / size.count for name in PROGRAMS}
+    return times | {ALL: sum(times.values())}
+
+
+KINDS: Mapping[str, tuple[Sequence[str], Callable[[Design, Size], Times]]] = {
+    "a connect": (OF_CONNECT, connects),
+    "a create": (OF_CREATE, creates),
+    "a crowd": (OF_CROWD, crowds),
+}
+
+
+def measure(postgres: Cluster, directory: Path, size: Size) -> Results:
+    """The medians; a turn in which something was lost is reported, and has no figures."""
+    taken: dict[str, dict[str, list[Times]]] = {kind: defaultdict(list) for kind in KINDS}
     for number in range(size.rounds):
         for place, part in enumerate(size.parts):
             with _design(part, directory / f"bounds_{number}_{place}", postgres) as design:
-                if part in OF_CONNECT:
-                    taken["connects"][part].append(connects(design, size))
-                if part in OF_CREATE:
-                    taken["creates"][part].append(creates(design, size))
-    return _medians(taken["connects"]), _medians(taken["creates"])
+                for kind, (_, take) in ((kind, of) for kind, of in KINDS.items() if part in of[0]):
+                    print_progress(f"round {number}: {kind} without {part}")
+                    try:
+                        taken[kind][part].append(take(design, size))
+                    except Lost as lost:
+                        print_progress(f"lost: {lost}")
+    return {kind: _medians(of_part) for kind, of_part in taken.items()}
 
 
 def _design(part: str, directory: Path, postgres: Cluster) -> Design:
@@ -152,31 +187,33 @@ def _design(part: str, directory: Path, postgres: Cluster) -> Design:
     return Shirase(part, url, directory, postgres)
 
 
-def _medians(taken: dict[str, list[Times]]) -> dict[str, Times]:
+def _medians(taken: Mapping[str, list[Times]]) -> dict[str, Times]:
     return {
-        part: {name: statistics.median(times[name] for times in rounds) for name in PROGRAMS}
+        part: {name: statistics.median(times[name] for times in rounds) for name in rounds[0]}
         for part, rounds in taken.items()
+        if rounds
     }
 
 
-def table(kind: str, figures: dict[str, Times]) -> str:
+def table(kind: str, figures: Mapping[str, Times]) -> str:
     """The figures as Markdown."""
-    lines = [f"| {kind} without | {' | '.join(PROGRAMS)} | all |", "|---|" + "---|" * (len(PROGRAMS) + 1)]
+    names = list(dict.fromkeys(name for times in figures.values() for name in times))
+    lines = [f"| {kind} without | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for part, times in figures.items():
-        cells = [f"{times[name]:.2f}" if times[name] else "" for name in PROGRAMS]
-        lines.append(f"| {part} | {' | '.join(cells)} | {sum(times.values()):.2f} |")
+        cells = [f"{times[name]:.2f}" if times.get(name) else "" for name in names]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print a table for each kind."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=1000, help="streams, and creates, of a round")
     options = parser.parse_args()
     with cluster(DURABLE) as postgres, tempfile.TemporaryDirectory(prefix="b-", ignore_cleanup_errors=True) as root:
-        opened, created = measure(postgres, Path(root), Size(options.rounds, options.count))
-    sys.stdout.write(f"{table('a connect', opened)}\n{table('a create', created)}")
+        results = measure(postgres, Path(root), Size(options.rounds, options.count))
+    sys.stdout.write("\n".join(table(kind, figures) for kind, figures in results.items()))
 
 
 if __name__ == "__main__":

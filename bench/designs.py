@@ -33,6 +33,7 @@ from tests.support.stack import Stack, free_row
 
 PRODUCERS = 16  # that create notifications
 SETTLED = 60.0  # seconds until everything accepted must be stored and delivered
+LISTENING = "listening"  # with it begin the names of users that get what is created while others' streams open
 CONTENT = {
     "type": "bench.created",
     "title": f"Interview {STAMP}",

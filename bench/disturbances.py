@@ -3,20 +3,21 @@
 import threading
 import time
 
-from bench.designs import Shirase
+from bench.designs import LISTENING, Design, Shirase
 from bench.load import Answered, send, streams
-from bench.measures import Figures, Size, arrived, most_open, user
+from bench.measures import Figures, Size, arrived, most_open
 
 RATE = 50  # creates a second
 CLIENTS = 25  # that create; each waits half a second, so that a late answer delays few others
 
 
-def while_streams_open(design: Shirase, size: Size, *, at_origin: bool) -> Figures:
+def while_streams_open(design: Design, size: Size, *, at_origin: bool) -> Figures:
     """Measure from the POST to the arrival, of notifications to other users, while many streams open."""
-    listeners = [design.stream(user(n)) for n in range(size.listeners)]
-    requests = [design.create([user(n % size.listeners)], n) for n in range(size.listeners)]
+    users = [f"{LISTENING}-{n}" for n in range(size.listeners)]
+    listeners = [design.stream(user) for user in users]
+    requests = [design.create([user], n) for n, user in enumerate(users)]
     opening = [design.stream(f"opened-{n}") for n in range(size.opened)]
-    address = design.origin if at_origin else design.address
+    address = design.origin if at_origin and isinstance(design, Shirase) else design.producers
     with streams(design.address, listeners, in_flight=2) as held:
         time.sleep(size.settling)
         most_open(held.report(), len(listeners))
@@ -32,6 +33,6 @@ def while_streams_open(design: Shirase, size: Size, *, at_origin: bool) -> Figur
             opened = more.opened
             most_open(opened, size.opened)
             creating.join()
-        answered[0].all_as(201)
+        answered[0].all_as(design.accepted)
         seen = arrived(held, count)
     return {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms, "failed": opened.failed, "opened_s": opened.seconds}

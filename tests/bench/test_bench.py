@@ -64,10 +64,11 @@ def test_the_bench_of_the_event_loop_works() -> None:
 def test_the_bounds_show_as_parts_are_removed(tmp_path: Path) -> None:
     parts = ("the second request", "our handler", bounds.PUSHPIN_AGAIN)
     with cluster(DURABLE) as postgres:
-        opened, created = bounds.measure(
-            postgres, tmp_path / "b", bounds.Size(rounds=1, count=10, again=0, parts=parts)
-        )
+        size = bounds.Size(rounds=1, count=10, again=0, parts=parts, crowd=QUICK)
+        opened, created, crowds = bounds.measure(postgres, tmp_path / "b", size).values()
     assert list(opened) == list(parts)
     assert list(created) == ["our handler"]
     assert opened["our handler"]["relay"] == 0
+    assert list(crowds) == ["our handler", bounds.PUSHPIN_AGAIN]
+    assert crowds[bounds.PUSHPIN_AGAIN]["p99, ms"] > 0
     assert all(f"| {part} |" in bounds.table("a connect", opened) for part in parts)
