@@ -25,6 +25,7 @@ from shirase.addresses import resolve
 
 LONGEST_ANSWER = 4096  # bytes of a body that are read
 PIECE = 16_384  # bytes written at a time, so that the deadline applies between them
+PORTS = {"http": 80, "https": 443}
 IDLE = 20.0  # seconds for which a connection is kept
 LOOKUPS = 4  # at a time, for one ``Outbound``
 
@@ -72,7 +73,7 @@ def check_url(text: str, private_hosts: Collection[str]) -> httpx.URL:
 
     Args:
         text: the address.
-        private_hosts: hosts that may be in the private network, also over plain http.
+        private_hosts: hosts that may be in the private network, also over plain http; see ``is_listed``.
 
     Raises:
         ValueError: if it is not an https address, or is in the private network.
@@ -84,13 +85,18 @@ def check_url(text: str, private_hosts: Collection[str]) -> httpx.URL:
         host = url.raw_host.decode("ascii").lower()
     except (httpx.InvalidURL, UnicodeError) as exc:
         raise ValueError("must be an https:// address") from exc
-    if url.scheme not in ("http", "https") or not host or "%" in host or not _is_port(url.port):
+    if url.scheme not in PORTS or not host or "%" in host or not _is_port(url.port):
         raise ValueError("must be an https:// address")
     if url.userinfo or url.fragment:
         raise ValueError("must have neither a user nor a fragment")
-    if host not in private_hosts:
+    if not is_listed(private_hosts, host, url.port or PORTS[url.scheme]):
         _check_public(url.scheme, host)
     return url
+
+
+def is_listed(private_hosts: Collection[str], host: str, port: int) -> bool:
+    """Whether a host is among ``HOST``, which has every port, or ``HOST:PORT``, in small letters."""
+    return host in private_hosts or f"{f'[{host}]' if ':' in host else host}:{port}" in private_hosts
 
 
 def _is_port(port: int | None) -> bool:
@@ -239,7 +245,7 @@ class _Guarded(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to one of the addresses that were checked."""
         failed: Exception | None = None
-        for address in self._addresses(host):
+        for address in self._addresses(host, port):
             try:
                 opened = self._sockets.connect_tcp(address, port, self.left(), local_address, socket_options)
                 return _Deadlined(opened, self)
@@ -247,7 +253,7 @@ class _Guarded(httpcore.NetworkBackend):
                 failed = exc
         raise failed or httpcore.ConnectError("no address")
 
-    def _addresses(self, host: str) -> list[str]:
+    def _addresses(self, host: str, port: int) -> list[str]:
         looking_up = self._lookups.submit(resolve, host.strip("[]"))
         try:
             result = [address for _, address in looking_up.result(self.left())]
@@ -256,7 +262,7 @@ class _Guarded(httpcore.NetworkBackend):
             raise httpcore.ConnectTimeout from exc
         except OSError as exc:
             raise Unreachable("the host name does not resolve") from exc
-        if host.lower() not in self._private and not all(map(is_public, result)):
+        if not is_listed(self._private, host.strip("[]").lower(), port) and not all(map(is_public, result)):
             raise Unreachable("the host is in a private network, and OUTBOUND_PRIVATE_HOSTS does not list it")
         return result
 

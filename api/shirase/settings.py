@@ -77,7 +77,7 @@ class Settings(TokenSettings):
     request_timeout: float = 10.0  # seconds in which a request must arrive completely
     publish_timeout: float = 2.0  # seconds for a publish to all nodes
     database_timeout: float = 10.0  # seconds for a connect, a lock or a statement
-    outbound_private_hosts: frozenset[str] = frozenset()  # hosts of webhooks and push services that may be private
+    outbound_private_hosts: frozenset[str] = frozenset()  # HOST or HOST:PORT, which may be private
     retention_days: int = 30  # for which notifications and events are kept
     log_level: str = "INFO"
     log_format: str = "text"

@@ -228,7 +228,7 @@ def test_a_redirect_into_the_private_network_is_not_followed(messages: Messages,
 GUARDED = """
 import json, os, socket, subprocess, syslog
 from shirase.relay.apprise.worker import Guard
-guard = Guard({"127.0.0.1"})
+guard = Guard({"127.0.0.1", "127.0.0.3:80"})
 guard.install()
 tried = dict(
     program=lambda: subprocess.run(["true"]),
@@ -243,6 +243,8 @@ tried = dict(
     datagram=lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.2", 9)),
     connect_ex=lambda: socket.socket().connect_ex(("10.0.0.1", 9)),
     name=lambda: socket.socket().connect(("localhost", 9)),
+    port=lambda: (socket.getaddrinfo("127.0.0.3", 80), socket.socket().connect(("127.0.0.3", 9))),
+    other_port=lambda: socket.create_connection(("127.0.0.3", 9)),
     metadata=lambda: socket.create_connection(("169.254.169.254", 80)),
     log=lambda: syslog.syslog("x"),
     remove=lambda: os.remove("/nonexistent"),
@@ -264,9 +266,9 @@ print(json.dumps(result))
 def test_no_program_file_or_private_address_is_reachable() -> None:
     ran = subprocess.run([sys.executable, "-P", "-c", GUARDED], capture_output=True, text=True, check=True)
     result = json.loads(ran.stdout)
-    network = {"datagram", "connect_ex", "name", "metadata", "unix"}
+    network = {"datagram", "connect_ex", "name", "port", "other_port", "metadata", "unix"}
     assert result == {what: PRIVATE if what in network else LOCAL for what in result}
-    assert len(result) == 15
+    assert len(result) == 17
 
 
 def test_the_process_has_no_secrets(process: AppriseProcess, monkeypatch: pytest.MonkeyPatch) -> None:

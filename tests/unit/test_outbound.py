@@ -165,6 +165,18 @@ def test_a_listed_host_is_not_a_pass_for_others(server: Sink) -> None:
     assert len(server.got) == 1
 
 
+def test_a_listed_port_is_not_a_pass_for_others(server: Sink) -> None:
+    port = int(server.url.rpartition(":")[2])
+    with closing(Outbound(frozenset({f"127.0.0.1:{port}"}), 5)) as client:
+        assert client.post(server.url, b"", {}).is_success
+        for url in (f"http://127.0.0.1:{port + 1}", "http://127.0.0.1", f"http://localhost:{port}"):
+            with pytest.raises(Unreachable, match="must"):
+                client.post(url, b"", {})
+    check_url("http://[::1]/", frozenset({"[::1]:80"}))
+    with pytest.raises(ValueError, match="must"):
+        check_url("https://[::1]/", frozenset({"[::1]:80"}))
+
+
 def test_redirects_are_not_followed(server: Sink) -> None:
     server.mode = "redirect"
     with closing(Outbound(HERE, 5)) as client:

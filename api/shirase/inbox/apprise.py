@@ -14,7 +14,7 @@ import orjson
 
 from shirase.errors import FieldError, Invalid
 from shirase.fields import Content
-from shirase.outbound import check_url
+from shirase.outbound import PORTS, check_url, is_listed
 from shirase.settings import Settings
 
 # An id that has no meaning in any part of an address.
@@ -52,11 +52,13 @@ def check_address(address: str, private_hosts: Collection[str]) -> None:
     if "requests" not in vars(sys.modules[service.__module__]):
         raise ValueError("must be a service that Apprise reaches over HTTP")
     host = str(parts.get("host") or "").lower()
-    if not any("{host}" in str(template) for template in service.templates) or host in private_hosts:
+    uses_tls = parts["schema"] in _schemes(service.secure_protocol)
+    port = int(parts.get("port") or PORTS["https" if uses_tls else "http"])
+    if not any("{host}" in str(template) for template in service.templates) or is_listed(private_hosts, host, port):
         return
     if parts.get("verify") is False:
         raise ValueError("must not have verify=no, unless OUTBOUND_PRIVATE_HOSTS lists its host")
-    if parts["schema"] not in _schemes(service.secure_protocol):
+    if not uses_tls:
         raise ValueError("must use TLS, as jsons:// does, unless OUTBOUND_PRIVATE_HOSTS lists its host")
     check_url(f"https://{f'[{host}]' if ':' in host else host}", private_hosts)
 

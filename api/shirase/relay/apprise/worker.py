@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import apprise
 from apprise import plugins
 
-from shirase.outbound import is_public
+from shirase.outbound import is_listed, is_public
 
 AT_ONCE = 8  # messages
 MEMORY = 1024**3  # bytes
@@ -39,7 +39,7 @@ class Guard:
 
     def __init__(self, private_hosts: Collection[str]) -> None:
         self._private_hosts = private_hosts
-        self._private: set[str] = set()  # addresses of private hosts
+        self._private: set[tuple[str, int]] = set()  # addresses and ports of private hosts
         self._modules = tuple(os.path.realpath(path) + os.sep for path in sys.path if Path(path).is_dir())
         self._resolve = socket.getaddrinfo
         # Apprise may call a plugin in another thread, with a copy of the context.
@@ -60,13 +60,13 @@ class Guard:
         self._reasons.get([]).append(reason)
         raise PermissionError(reason)
 
-    def _getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> Any:
-        result = self._resolve(host, *args, **kwargs)
+    def _getaddrinfo(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        result = self._resolve(host, port, *args, **kwargs)
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
-        addresses = {str(entry[4][0]) for entry in result}
-        if name.lower() in self._private_hosts:
-            self._private |= addresses
-        elif not all(map(is_public, addresses)):
+        places = {(str(entry[4][0]), int(entry[4][1])) for entry in result}
+        if all(is_listed(self._private_hosts, name.lower(), at) for _, at in places):
+            self._private |= places
+        elif not all(is_public(address) for address, _ in places):
             self._refuse(PRIVATE)
         return result
 
@@ -85,7 +85,7 @@ class Guard:
         if not isinstance(address, tuple):
             return False
         try:
-            return str(address[0]) in self._private or is_public(str(address[0]))
+            return (str(address[0]), address[1]) in self._private or is_public(str(address[0]))
         except ValueError:
             return False
 
