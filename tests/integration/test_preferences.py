@@ -144,6 +144,7 @@ def test_preferences_are_stored_and_sent_to_all_devices(api: Api) -> None:
         ({"quiet": {"from": "24:00", "to": "22:00", "timezone": "UTC"}}, "quiet.from"),
         ({"quiet": {"from": "22:00", "to": "07:00", "timezone": "../../etc/passwd"}}, "quiet.timezone"),
         ({"quiet": {"from": "22:00", "to": "07:00", "timezone": "Mars/Olympus"}}, "quiet.timezone"),
+        ({"quiet": {"from": "22:00", "to": "07:00", "timezone": "localtime"}}, "quiet.timezone"),
         ({"quiet": {"from": "22:00", "to": "07:00"}}, "quiet.timezone"),
     ],
 )

@@ -26,7 +26,7 @@ ADDRESS = r"^[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,253}$"
 
 @cache
 def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - {"Factory", "localtime"}  # the files of a machine, not places
 
 
 def _timezone(value: str) -> str:
