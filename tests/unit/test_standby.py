@@ -1,8 +1,13 @@
-"""The standby forwards complete answers of handlers only."""
+"""The standby forwards complete answers of handlers only, and ends without a word about those that it drops."""
+
+import socket
 
 import pytest
 
+from shirase.inbox.streams import PATH
 from shirase.run.http_text import is_whole
+from shirase.run.standby import Standby
+from shirase.settings import ProxySettings
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -39,3 +44,14 @@ def test_a_complete_answer_is_forwarded(answer: bytes) -> None:
 )
 def test_a_truncated_answer_is_not_forwarded(answer: bytes) -> None:
     assert not is_whole(answer)
+
+
+def test_a_standby_that_ends_logs_no_dropped_request(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as handlers, socket.socket() as client:
+        with Standby(f"127.0.0.1:{handlers.getsockname()[1]}", ProxySettings(pushpin_sig_key="k" * 32)) as standby:
+            host, _, port = standby.address.partition(":")
+            client.connect((host, int(port)))
+            client.sendall(f"GET {PATH} HTTP/1.1\r\nHost: node\r\n\r\n".encode())
+            unanswered, _ = handlers.accept()
+        unanswered.close()
+    assert caplog.records == []

@@ -112,7 +112,10 @@ class Standby:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with suppress(OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
+            # Cancelled at the end of the loop: Python 3.11 would log each such request with a traceback.
+            with suppress(
+                OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError
+            ):
                 async with asyncio.timeout(HEAD_TIMEOUT):
                     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, target, *_ = [*head[0].split(" "), "", ""]
