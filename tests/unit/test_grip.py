@@ -143,3 +143,13 @@ def test_only_a_sealed_header_names_a_node(made: str) -> None:
 @given(st.text(max_size=100))
 def test_a_hostile_node_is_none(header: str) -> None:
     assert grip.parse_node(header, KEYS) is None
+
+
+@pytest.mark.timeout(20)  # read from every position, this takes minutes
+@pytest.mark.parametrize("piece", ["w-", "a", "w-a;", "c-0", " ", ",", ", ", "w-a ; last-id=0-1-"])
+def test_a_long_header_is_read_in_one_pass(piece: str) -> None:
+    header = piece * (200_000 // len(piece))
+    assert grip.parse_wait(header, "42", (b"k" * 32,)) is None
+    assert grip.parse_polling(header, "42", (b"k" * 32,)) is None
+    assert grip.parse_node(header, (b"k" * 32,)) is None
+    assert grip.parse_last(header, (b"k" * 32,)) is None

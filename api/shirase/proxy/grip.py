@@ -30,9 +30,10 @@ DRAIN = "Grip-Drain"  # the same, from a node that asks to be drained
 _PURPOSE = {NODE: "node", DRAIN: "drain"}  # of a header's seal
 LATE = 60  # seconds after the end of a long poll in which its repeated request is accepted
 
-_WAIT_OF_LAST = re.compile(r"(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
+# A match begins with a value, not anywhere: a client's ``Grip_Last`` may have 8 KB, on servers that pass it on.
+_WAIT_OF_LAST = re.compile(r"(?:^|,)\s*(w-[A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})-([0-9]{1,18})-([0-9a-f]{32})")
 _POLLING_OF_LAST = re.compile(r"(?:^|,)\s*c-([0-9a-f-]{1,100})\s*;")
-_NODE = re.compile(r"([^\s,]{1,255}) ([0-9a-f]{32})")
+_NODE = re.compile(r"(?:^|,)\s*([^\s,]{1,255}) ([0-9a-f]{32})")
 _CHANNEL_OF_LAST = re.compile(r"\s*([A-Za-z0-9_-]+)\s*;\s*last-id=([0-9a-f.]{1,25})\s*")
 
 
