@@ -24,7 +24,7 @@ from sqlalchemy import text
 from bench import measures
 from bench.designs import CONTENT, Shirase
 from bench.load import Lost, request, send
-from bench.machine import memory_kb
+from bench.machine import memory_kb, processor_seconds
 from bench.measures import Size
 from shirase.store.migrate import migrate
 from shirase.store.tables import Moment
@@ -69,6 +69,7 @@ class Result:
     during: list[float]
     after: list[float]
     memory: list[int]  # KB of the relays together: when a tenth was sent, and at the end
+    processor: float  # seconds of the relays together
 
     @property
     def times(self) -> float:
@@ -87,7 +88,8 @@ def main() -> None:
             result = measure(name, Path(directory), Plan(number=options.number))
         rate = options.number / result.seconds
         sys.stdout.write(
-            f"{name}: {options.number} sent once each, the last after {result.seconds:.0f} s, {rate:.0f}/s\n"
+            f"{name}: {options.number} sent once each, the last after {result.seconds:.0f} s, {rate:.0f}/s,"
+            f" {result.processor / options.number * 1000:.2f} ms of the relays' processor time each\n"
         )
         for what in ("before", "during", "after"):
             p50, p99 = getattr(result, what)
@@ -139,7 +141,8 @@ def _measure(design: Shirase, sink: "_Sink", plan: Plan) -> Result:
     if counts != {"different": plan.number, "all": plan.number} or states != plan.number:
         raise Lost(f"{plan.number} were due, the server has {counts}, and {states} are recorded")
     middle = during[:-1] or during  # the last one ends after the last mail
-    return Result(watching.ended - began, _median(before), _median(middle), _median(after), watching.memory)
+    seconds, latencies = watching.ended - began, (_median(before), _median(middle), _median(after))
+    return Result(seconds, *latencies, watching.memory, watching.processor)
 
 
 def _median(rounds: list[list[float]]) -> list[float]:
@@ -167,13 +170,14 @@ def _latency(design: Shirase, plan: Plan) -> list[float]:
 
 
 class _Watch(threading.Thread):
-    """Waits until the sink has everything, and samples the relays' memory."""
+    """Waits until the sink has everything, and samples the relays' memory and processor time."""
 
     def __init__(self, design: Shirase, sink: "_Sink", number: int) -> None:
         super().__init__(daemon=True)
         self._design, self._sink, self._number = design, sink, number
         self.ended = 0.0
         self.memory: list[int] = []
+        self.processor = -processor_seconds(design.relays())
 
     def run(self) -> None:
         """Until all have arrived, or for an hour."""
@@ -186,6 +190,7 @@ class _Watch(threading.Thread):
                 break
             time.sleep(1)
         self.memory = [*self.memory, memory_kb(self._design.relays())]
+        self.processor += processor_seconds(self._design.relays())
         self.ended = time.monotonic()
 
 
