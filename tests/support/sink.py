@@ -43,7 +43,11 @@ def sink() -> Iterator[Sink]:  # noqa: C901 - a handler has many small methods
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # its sender was killed
+                self.close_connection = True
+                return
             request = Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             made.got.append(request)
             made.before_answer(request)
