@@ -57,7 +57,7 @@ def router(
 
 
 def _add(router: APIRouter, path: str, methods: list[str], handler: Any, endpoint: Endpoint | None) -> None:
-    shown = endpoint is not None and endpoint.operation.access != PROXY
+    shown = endpoint is not None and endpoint.path == path and endpoint.operation.access != PROXY
     router.add_api_route(
         with_braces(path, TYPES),
         handler,

@@ -202,6 +202,18 @@ def test_the_relay_finishes_what_a_handler_left(
     assert mentions(database, "42") == []
 
 
+@pytest.mark.parametrize("user_id", ["aiko/export", "aiko/contact", "aiko/export/export"])
+def test_an_id_that_ends_as_a_path_does_is_erased(
+    user_id: str, ask: Callable[..., TestResponse], database: Database, publisher: Publisher
+) -> None:
+    for user in ("aiko", user_id):
+        notifications.create(database, publisher, [Draft(user, content())], answer=lambda _: "")
+    assert ask("DELETE", f"/api/users/{user_id}", scope="").status_code == 403
+    assert ask("DELETE", f"/api/users/{user_id}").status_code == 204
+    assert mentions(database, user_id) == []
+    assert mentions(database, "aiko") != []
+
+
 def test_an_unfinished_erasure_is_202(
     ask: Callable[..., TestResponse], database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
 
-from shirase.access.tokens import WRITE, Identity
+from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.fastapi import router
 from shirase.settings import Settings
 from shirase.starlette import routes
@@ -32,6 +32,8 @@ async def by_dependency(x_user: Annotated[str | None, Header()] = None) -> Ident
         raise HTTPException(403, "this account is closed", {"X-Reason": "closed"})
     if x_user == "broken":
         raise ZeroDivisionError
+    if x_user == "operator":
+        return Identity("operator", frozenset({ADMIN}))
     if x_user == "producer":
         return Identity("producer", frozenset({WRITE}))
     return int(x_user) if x_user and x_user.isdecimal() else x_user
@@ -113,6 +115,14 @@ def test_a_key_with_slashes_is_no_part_of_the_prefix(client: Client) -> None:
     created = client.ask("PUT", f"{LIST}/keys/a/b//c", json=body, headers={"X-User": "producer"})
     assert (created.status_code, created.json()["key"]) == (201, "a/b//c")
     assert created.headers["Location"] == f"{LIST}/{created.json()['id']}"
+
+
+def test_an_id_that_ends_as_a_path_does_is_erased(client: Client) -> None:
+    for user_id in ("aiko/export", "aiko/contact"):
+        path, headers = f"/inbox/api/users/{user_id}", {"X-User": "operator"}
+        assert client.ask("DELETE", path, headers=headers).status_code == 204
+        assert client.ask("DELETE", path, headers={"X-User": "aiko"}).status_code == 403
+        assert client.ask("POST", path, headers=headers).status_code == 405
 
 
 @pytest.mark.parametrize(("user", "status"), [(None, 401), ("closed", 403), ("broken", 500), ("a\x85", 500)])

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from shirase.web.http import Response
 from shirase.web.operation import Operation
@@ -62,11 +63,29 @@ class Blueprint:
 
 
 def by_path(endpoints: Iterable[Endpoint]) -> dict[str, dict[str, Endpoint]]:
-    """The endpoints of each path, by their methods."""
+    """The endpoints of each path, by their methods.
+
+    A parameter of any text may end as another path does: ``DELETE /api/users/aiko/export`` erases ``aiko/export``.
+    """
     grouped: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         grouped.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    for path, methods in grouped.items():
+        whole, _, ending = path.rpartition("/")
+        if re.search(r"<path:\w+>$", whole):
+            for method, endpoint in grouped.get(whole, {}).items():
+                methods.setdefault(method, _with_ending(endpoint, f"/{ending}"))
     return grouped
+
+
+def _with_ending(endpoint: Endpoint, ending: str) -> Endpoint:
+    """The endpoint for a last parameter that ends so."""
+    name = endpoint.parameters[-1]
+
+    def view(**parameters: Any) -> Response:
+        return endpoint.view(**{**parameters, name: f"{parameters[name]}{ending}"})
+
+    return replace(endpoint, view=view)
 
 
 def with_braces(path: str, types: Mapping[str, str] | None = None) -> str:
