@@ -15,6 +15,7 @@ from uuid import UUID
 from shirase.errors import FieldError, Invalid
 
 MAX_INTEGER = 2**63  # beyond it, JSON parsers disagree
+_CONTAINERS = (dict, list)  # as a union it would be built for each member of a payload
 
 
 def as_json(value: Any, path: str, most: int) -> Any:
@@ -56,7 +57,7 @@ def is_deeper(value: Any, most: int) -> bool:
     """Whether containers of a JSON value are nested deeper. Iterative, since recursion is limited on some Pythons."""
     level = [value]
     for _ in range(most):
-        level = [member for outer in level for member in _members(outer) if isinstance(member, dict | list)]
+        level = [member for outer in level for member in _members(outer) if isinstance(member, _CONTAINERS)]
         if not level:
             return False
     return True

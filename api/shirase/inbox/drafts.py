@@ -19,7 +19,7 @@ from pydantic import (
 
 from shirase.access.tokens import MAX_USER_ID, is_user_id
 from shirase.errors import FieldError, Invalid
-from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Future, Key, Topic
+from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Declared, Future, Key, Topic
 from shirase.plain import as_json, as_text
 from shirase.types import EVERYONE, Draft
 
@@ -60,12 +60,16 @@ R = TypeVar("R", bound=Request)
 
 
 def _declared(*without: str) -> Any:
-    fields: Any = {
-        name: (field.annotation, ... if field.required else field.default)
-        for name, field in FIELDS.items()
-        if name not in without
-    }
+    fields: Any = {name: (field.annotation, _default(field)) for name, field in FIELDS.items() if name not in without}
     return create_model("Declared", __base__=Request, **fields)
+
+
+def _default(field: Declared) -> Any:
+    if field.required:
+        return ...
+    if isinstance(field.default, dict | list):  # pydantic would make a deep copy of it for each notification
+        return Field(default_factory=field.default.copy, json_schema_extra={"default": field.default})
+    return field.default
 
 
 class _Content(Request):
