@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from psycopg import _queries
 from sqlalchemy import Connection, text
 
-from shirase.store import audience, connections, marks, registry
+from shirase.store import append, audience, connections, marks, registry
 from shirase.store.database import Database
 from shirase.store.migrate import migrate
-from shirase.types import NOTIFICATION, PUBLISH, Event, EventId, Published, StreamConnection
+from shirase.types import NOTIFICATION, PUBLISH, Draft, Event, EventId, Published, StreamConnection
+from tests.support.content import content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PREPARED = 12  # executions after which the driver has prepared a statement and the server has kept its plan
@@ -42,6 +44,16 @@ def test_plans_without_statistics_mark_single_events(unanalysed: Database) -> No
     plans = plans_of_marks(unanalysed)
     assert len(plans) == 2
     assert [scan for plan in plans for scan in without_condition(plan)] == []
+
+
+def test_the_driver_parses_the_text_of_an_append_once(unanalysed: Database) -> None:
+    seen = []
+    for _ in range(2):
+        with unanalysed.autocommit() as db:
+            append.append_notifications(db, [Draft("u", content())], NOW)
+        seen.append(_queries._query2pg.cache_info())  # noqa: SLF001 - the driver has no public name for it
+    assert seen[0].misses == seen[1].misses
+    assert seen[0].hits < seen[1].hits
 
 
 def plans_about_users(database: Database) -> list[list[str]]:

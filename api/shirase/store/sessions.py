@@ -11,6 +11,7 @@ from select import POLLIN, poll
 from typing import Any
 
 import psycopg
+from psycopg import _queries
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
@@ -19,6 +20,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from shirase.database_url import DatabaseUrl
 from shirase.errors import DatabaseUnavailable
 
+# The driver parses a longer statement at each execution; the append has some 7,000 characters.
+_queries.MAX_CACHED_STATEMENT_LENGTH = 16 * 1024
 LONGEST_REST = 10.0  # seconds of idleness after which a pooled connection is checked
 RESTS_SINCE = "rests_since"
 BEHIND_POOLER = "behind_pooler"
