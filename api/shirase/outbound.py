@@ -6,6 +6,7 @@ Redirects are not followed, answers are cut off, and one deadline covers the who
 byte read.
 """
 
+import re
 import socket
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -29,6 +30,7 @@ PORTS = {"http": 80, "https": 443}
 IDLE = 20.0  # seconds for which a connection is kept
 LOOKUPS = 4  # at a time, for one ``Outbound``
 
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 PRIVATE_NAMES = (".localhost", ".local", ".internal")
 
 # Prefixes whose addresses contain an IPv4 address, and at which byte: NAT64 (RFC 6052), 6to4, IPv4-compatible.
@@ -85,7 +87,7 @@ def check_url(text: str, private_hosts: Collection[str]) -> httpx.URL:
         host = url.raw_host.decode("ascii").lower()
     except (httpx.InvalidURL, UnicodeError) as exc:
         raise ValueError("must be an https:// address") from exc
-    if url.scheme not in PORTS or not host or "%" in host or not _is_port(url.port):
+    if url.scheme not in PORTS or not _is_host(host) or not _is_port(url.port):
         raise ValueError("must be an https:// address")
     if url.userinfo or url.fragment:
         raise ValueError("must have neither a user nor a fragment")
@@ -97,6 +99,13 @@ def check_url(text: str, private_hosts: Collection[str]) -> httpx.URL:
 def is_listed(private_hosts: Collection[str], host: str, port: int) -> bool:
     """Whether a host is among ``HOST``, which has every port, or ``HOST:PORT``, in small letters."""
     return host in private_hosts or f"{f'[{host}]' if ':' in host else host}:{port}" in private_hosts
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an address, or a name that cannot be mistaken for one: the last label is not a number."""
+    return bool(_literal(host)) or (
+        _NAME.fullmatch(host) is not None and not host.rstrip(".").rpartition(".")[2].isdecimal()
+    )
 
 
 def _is_port(port: int | None) -> bool:

@@ -317,6 +317,8 @@ def test_a_user_has_a_bounded_number_of_browsers(
         ({"endpoint": "https://10.0.0.1/x"}, "endpoint"),
         ({"endpoint": "https://[::ffff:127.0.0.1]/x"}, "endpoint"),
         ({"endpoint": "https://2852039166/x"}, "endpoint"),
+        ({"endpoint": "https://xn--a/x"}, "endpoint"),  # no message to it could be encrypted
+        ({"endpoint": "https://1.2.3.4.5/x"}, "endpoint"),
         ({"keys": {"p256dh": "AAAA", "auth": encoded(bytes(16))}}, "keys.p256dh"),
         ({"keys": {"p256dh": "B" * 87, "auth": encoded(bytes(16))}}, "keys.p256dh"),
         ({"extra": 1}, "extra"),

@@ -87,6 +87,13 @@ MALFORMED = (
     "https://example.com/\r\nX: y",
     "https://[fe80::1%25eth0]/",
     "https://[::1",
+    "https://1.2.3.4.5/",
+    "https://a..b/",
+    "https://.example.com/",
+    "https://a|b/",
+    'https://a"b/',
+    "https://a{b}.example.com/",
+    "https://a,b/",
     "javascript:alert(1)",
     "http://example.com/",
 )
@@ -120,7 +127,17 @@ def test_malformed_addresses_are_refused(url: str) -> None:
         check_url(url, frozenset())
 
 
-@pytest.mark.parametrize("url", ["https://example.com/x?y=z", "https://EXAMPLE.com:8443", "https://bücher.example/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/x?y=z",
+        "https://EXAMPLE.com:8443",
+        "https://bücher.example/",
+        "https://my_host-1.example.com./",
+        "https://8.8.8.8/",
+        "https://[2606:4700:4700::1111]:8443/",
+    ],
+)
 def test_https_addresses_are_accepted(url: str) -> None:
     check_url(url, frozenset())
 

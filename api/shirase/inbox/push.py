@@ -9,7 +9,7 @@ from typing import Annotated
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from webpush import WebPush
 from webpush.types import WebPushKeys, WebPushSubscription
 
@@ -80,6 +80,7 @@ def subscribe(settings: Settings, database: Database, user_id: str, body: Subscr
     except ValueError as exc:
         raise Invalid(FieldError("endpoint", str(exc))) from exc
     _check_keys(body.keys)
+    _check_readable(body)
     target = Subscription(_id(body.endpoint), body.endpoint, body.keys.p256dh, body.keys.auth)
     agent = "".join(character for character in user_agent if character.isprintable())[:200]
     with database.transaction() as db:
@@ -153,6 +154,14 @@ def _check_keys(keys: PushKeys) -> None:
         size = 0
     if size != AUTH_SIZE:
         raise Invalid(FieldError("keys.auth", f"must be {AUTH_SIZE} bytes in base64url"))
+
+
+def _check_readable(body: SubscriptionInput) -> None:
+    """Check that a message can be made: what encrypts it reads addresses by stricter rules."""
+    try:
+        WebPushSubscription.model_validate({"endpoint": body.endpoint, "keys": body.keys.model_dump()})
+    except ValidationError as exc:
+        raise Invalid(FieldError("endpoint", "must be an https:// address")) from exc
 
 
 def _decode(text: str) -> bytes:
