@@ -37,9 +37,9 @@ def test_each_event_of_an_append_is_marked_as_published(database: Database, *, i
         connections.add(db, StreamConnection("c1", "u0"), NOW)
         published = {A: events[:2], B: events[2:]}
         marks.mark_published(db, published, NOW, way=PUBLISH, committed_at=NOW, is_append=is_append)
-    found = rows(database, "user_id, way, nodes, attempts, connections")
+    marked = rows(database, "user_id, way, nodes, attempts, connections")
     expected = {("u0", PUBLISH, "a", 1, 1), ("u1", PUBLISH, "a", 1, 0)}
-    assert found == expected | {(event.user_id, PUBLISH, "b", 1, 0) for event in events[2:]}
+    assert marked == expected | {(event.user_id, PUBLISH, "b", 1, 0) for event in events[2:]}
     assert len(rows(database, "published_at, committed_at, created_at")) == 1
 
 

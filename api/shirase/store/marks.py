@@ -1,4 +1,4 @@
-"""Marks of published events: they leave the outbox, and their rows tell how they were published."""
+"""Marks of published events: they leave the outbox, and their rows record how they were published."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
