@@ -1,16 +1,20 @@
 """The standby forwards complete answers of handlers only, and ends without a word about those that it drops."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from shirase.inbox.streams import PATH
+from shirase.run import standby
 from shirase.run.http_text import is_whole
-from shirase.run.standby import Standby
+from shirase.run.standby import OPENING, Standby
 from shirase.settings import ProxySettings
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+BOUND = 10.0  # seconds
 
 
 @pytest.mark.parametrize(
@@ -46,12 +50,43 @@ def test_a_truncated_answer_is_not_forwarded(answer: bytes) -> None:
     assert not is_whole(answer)
 
 
-def test_a_standby_that_ends_logs_no_dropped_request(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as handlers, socket.socket() as client:
-        with Standby(f"127.0.0.1:{handlers.getsockname()[1]}", ProxySettings(pushpin_sig_key="k" * 32)) as standby:
-            host, _, port = standby.address.partition(":")
-            client.connect((host, int(port)))
+@contextmanager
+def streams_opening(count: int) -> Iterator[socket.socket]:
+    """The socket of handlers that a standby asks for so many new streams."""
+    with ExitStack() as opened:
+        handlers = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        handlers.settimeout(BOUND)
+        place = f"127.0.0.1:{handlers.getsockname()[1]}"
+        node = opened.enter_context(Standby(place, ProxySettings(pushpin_sig_key="k" * 32)))
+        host, _, port = node.address.partition(":")
+        for _ in range(count):
+            client = opened.enter_context(socket.create_connection((host, int(port))))
             client.sendall(f"GET {PATH} HTTP/1.1\r\nHost: node\r\n\r\n".encode())
-            unanswered, _ = handlers.accept()
-        unanswered.close()
+        yield handlers
+
+
+def test_a_standby_that_ends_logs_no_dropped_request(caplog: pytest.LogCaptureFixture) -> None:
+    with streams_opening(1) as handlers:
+        unanswered, _ = handlers.accept()
+    unanswered.close()
     assert caplog.records == []
+
+
+def test_handlers_have_few_new_streams_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standby, "OPENING_SECONDS", BOUND)
+    with streams_opening(OPENING + 1) as handlers:
+        asked = [handlers.accept()[0] for _ in range(OPENING)]
+        handlers.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            handlers.accept()
+        asked.pop().close()
+        handlers.settimeout(BOUND)
+        asked.append(handlers.accept()[0])
+    for connection in asked:
+        connection.close()
+
+
+def test_answers_that_take_long_hold_up_no_new_stream() -> None:
+    with streams_opening(OPENING * 3) as handlers:
+        for connection in [handlers.accept()[0] for _ in range(OPENING * 3)]:
+            connection.close()

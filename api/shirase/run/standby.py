@@ -43,6 +43,9 @@ RETRY_AFTER = 1  # seconds
 RETRY = (2000, 8000)  # milliseconds until an EventSource reconnects, random
 BACKLOG = 1024
 ALIVE = "/livez"  # the node's own health, independent of the handlers
+# New streams that the handlers are asked for at a time: half of the threads of two workers, so that a create finds a
+# free one while many streams open. After that time a request does not count any more: it waits for something else.
+OPENING, OPENING_SECONDS = 8, 0.1
 OPEN_TIMEOUT = 0.5  # seconds to ask the handlers for it
 OPEN = "/livez/open"  # whether the node takes new streams; the handlers know, and else it is as it was
 _IS_DRAINING = re.compile(rf"\r\n{DRAINING}:".encode(), re.IGNORECASE)
@@ -77,6 +80,7 @@ class Standby:
         key = key_bytes(settings.pushpin_sig_key)
         self._added = [f"{grip.NODE}: {grip.name_node(key, node)}"] if node else []
         self._recoveries = Recoveries(self._ask_about)
+        self._opening = asyncio.Semaphore(OPENING)
         self._answered = self._is_open = True
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._serving = threading.Event()
@@ -149,12 +153,19 @@ class Standby:
         if (
             PATH in request.path and NEXT_PATH not in request.path
         ):  # also paths that no handler has, with a slash at the end
-            answer = await self._ask(request)
+            answer = await self._open(request)
         elif request.path.endswith(NEXT_PATH):
             answer = await self._recover(request)
         elif _PAGE.fullmatch(request.path):
             answer = await self._ask_until_answered(request)
         return answer or self._hold_on(request) or self._instead(request)
+
+    async def _open(self, request: RequestHead) -> bytes | None:
+        """Pass on a request for a new stream, when the handlers have few of them."""
+        async with self._opening:
+            asked = asyncio.ensure_future(self._ask(request))
+            await asyncio.wait([asked], timeout=OPENING_SECONDS)
+        return await asked
 
     async def _recover(self, request: RequestHead) -> bytes | None:
         if request.method == "GET" and request.header("grip-last") and _NEXT.fullmatch(request.target):
