@@ -33,7 +33,7 @@ COUNT = 300
 LAYERS: dict[str, tuple[str, ...]] = {  # by a part of the file's path; the first match counts
     "SQLAlchemy": ("/sqlalchemy/",),
     "psycopg": ("/psycopg",),
-    "http (the publish)": ("/http/", "/pubcontrol/", "/email/", "/socket.py", "/publisher.py"),
+    "http (the publish)": ("/http/", "/pubcontrol/", "/email/", "/socket.py", "/publisher.py", "/control.py"),
     "Flask, werkzeug": ("/flask/", "/werkzeug/", "/blinker/"),
     "PyJWT": ("/jwt/", "/cryptography/", "/hmac.py", "/base64.py"),
     "JSON, pydantic": ("/json/", "/pydantic/"),
