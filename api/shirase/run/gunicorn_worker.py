@@ -81,7 +81,8 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
             listeners = {listener.fileno(): listener for listener in self.sockets}
             while self.alive:
                 for number, _ in waiting.poll():
-                    if self.alive and number in listeners:
+                    # Also at the end: no other thread, of no other worker, is awake for this connection.
+                    if number in listeners:
                         self._accept(listeners[number])
                     elif self.alive and number == self._signal:
                         self._answer_next()
