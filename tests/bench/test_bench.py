@@ -12,6 +12,7 @@ from bench.run import BARE, DURABLE, MEMORY, POSTGRESQL, PUSHPIN, RETURNS, SQLIT
 from tests.support.postgres import cluster
 
 
+@pytest.mark.timeout(600)
 def test_the_bench_works_and_loses_nothing(tmp_path: Path) -> None:
     results = run(QUICK, tmp_path / "run", lambda _: None)
 

@@ -12,7 +12,7 @@ from tests.browser.conftest import new_user, streams_of
 from tests.browser.demo_page import create
 from tests.support.stack import Stack
 
-BUILD_TIMEOUT = 120.0
+BUILD_TIMEOUT = 170.0
 DEVELOPMENT_ONLY = "wrapped in act"  # text of React's development build only
 
 

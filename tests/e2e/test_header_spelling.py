@@ -19,6 +19,7 @@ from tests.support.stack import Stack
 
 MEI = "mei"
 PATIENCE = 20.0
+TRIES = 5
 NOT_PUBLISHED = {"GRIP_URL": REFUSED, "PUBLISH_TIMEOUT": "1", "SSE_KEEPALIVE_TIMEOUT": "1"}
 WSGI = (
     "from a2wsgi import WSGIMiddleware; from examples.flask_host import create_app; app = WSGIMiddleware(create_app())"
@@ -66,8 +67,11 @@ def test_no_spelling_of_a_name_makes_a_recovery(host: Host) -> None:
     spellings = (["Grip_Last"], ["GRIP_LAST"], ["grip-Last"], ["Grip-Last", "grip_last"])
     for names, connection in product(spellings, ("c-00", f"c-{'0' * 16}-0-{'0' * 32}")):
         last = f"{channel_of(host.ids[MEI])}; last-id=0, {connection}; last-id=0"
-        with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
-            answer = http.get(f"{host.inbox}/api/sse/next", headers=[(name, last) for name in names])
+        headers = [(name, last) for name in names]
+        for _ in range(TRIES):
+            answer = httpx.get(f"{host.inbox}/api/sse/next", headers=headers, trust_env=False, timeout=PATIENCE)
+            if answer.status_code != 502:  # as Pushpin 1.41 answers now and then, when uWSGI closes at once
+                break
         assert (answer.status_code, secret in answer.text) == (403, False)
 
 

@@ -80,14 +80,13 @@ def former(tmp_path: Path) -> Path:
         pytest.skip("there is no history here")
     log = ["git", "log", "--format=%H", "--diff-filter=A", "-n1", "--", "migrations/versions"]
     commit = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    with (tmp_path / "former.tar").open("wb") as archive:
-        made = subprocess.run(
-            ["git", "archive", f"{commit}^", "api", "migrations"], cwd=ROOT, stdout=archive, check=False
-        )
-    if made.returncode:
+    archive, former = tmp_path / "former.tar", tmp_path / "former"
+    command = ["git", "archive", f"--output={archive}", f"{commit}^", "api", "migrations"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
         pytest.skip("the history does not reach back to the commit before the last migration")
-    shutil.unpack_archive(tmp_path / "former.tar", tmp_path / "former")
-    return tmp_path / "former"
+    former.mkdir()
+    subprocess.run(["tar", "--extract", "--file", archive, "--directory", former], check=True)
+    return former
 
 
 def test_the_former_release_works_on_the_newest_schema(former: Path, database_url: str) -> None:

@@ -22,11 +22,11 @@ export function useNavigation(isActive: boolean, act: () => void): void {
       [navigation(), "currententrychange"],
     ];
     for (const [target, type] of sources) target?.addEventListener(type, report);
-    // Without that API, a router's navigation is detected by the change of the page.
-    const drawn = navigation() ? null : new MutationObserver(report);
-    drawn?.observe(document, { childList: true, subtree: true });
+    // Where that API is missing, or does not report a router's navigation (WebKitGTK 2.52), the change of the page shows it.
+    const drawn = new MutationObserver(report);
+    drawn.observe(document, { childList: true, subtree: true });
     return () => {
-      drawn?.disconnect();
+      drawn.disconnect();
       for (const [target, type] of sources) target?.removeEventListener(type, report);
     };
   }, [isActive]);
