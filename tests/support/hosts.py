@@ -159,7 +159,7 @@ def _is_tracker(pid: int) -> bool:
     """Whether it is the resource tracker of ``multiprocessing``, by which uvicorn starts its workers, or gone."""
     try:
         return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
