@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import MakeDatabase
 from tests.support.browser_like import Browsers
 from tests.support.forwarder import Mode
-from tests.support.hosts import Host, djangos
+from tests.support.hosts import START_TIMEOUT, Host, djangos
 from tests.support.kills import REPEATED, kill_around_commits
 from tests.support.loop_thread import wait_until
 from tests.support.town import HOSTS, PAGE, USERS, Town, town
@@ -162,6 +162,7 @@ def test_a_long_poll_through_a_host(built: Town, host: Host, user: str) -> None:
     assert built.service.ask("GET", f"/api/notifications/poll?after={first['cursor']}", host.ids[user]).json() == second
 
 
+@pytest.mark.timeout(KILLS * START_TIMEOUT)
 def test_a_notification_arrives_iff_the_hosts_row_is_committed(built: Town, host: Host, browsers: Browsers) -> None:
     """A short run of ``python -m tests.support.kills --kills 200``."""
     name = next(name for name, item in built.hosts.items() if item is host)
