@@ -164,7 +164,7 @@ class Node:
     def _failed(self, error: ControlError) -> None:
         self._failed_posts.inc()
         was_spared = self._failures >= FAILURES_UNTIL_SPARED
-        # A refusal costs nobody any time, and may pass. A timeout costs every publish as much.
+        # A refusal comes at once, and may pass. After a timeout, every further publish would wait as long.
         self._failures += FAILURES_UNTIL_SPARED if isinstance(error, ControlTimeout) else 1
         self._pause(time.monotonic())
         if was_spared:

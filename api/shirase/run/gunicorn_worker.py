@@ -81,7 +81,7 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]
             listeners = {listener.fileno(): listener for listener in self.sockets}
             while self.alive:
                 for number, _ in waiting.poll():
-                    # Also at the end: no other thread, of no other worker, is awake for this connection.
+                    # Even if the worker is ending: the kernel woke no other thread for this connection.
                     if number in listeners:
                         self._accept(listeners[number])
                     elif self.alive and number == self._signal:

@@ -43,8 +43,9 @@ RETRY_AFTER = 1  # seconds
 RETRY = (2000, 8000)  # milliseconds until an EventSource reconnects, random
 BACKLOG = 1024
 ALIVE = "/livez"  # the node's own health, independent of the handlers
-# New streams that the handlers are asked for at a time: half of the threads of two workers, so that a create finds a
-# free one while many streams open. After that time a request does not count any more: it waits for something else.
+# How many requests for new streams the handlers get at a time: as many as half of the threads of two workers, so that a
+# create finds a free thread while many streams open. A request that takes longer than ``OPENING_SECONDS`` no longer
+# counts, because it is waiting for something else, such as the database.
 OPENING, OPENING_SECONDS = 8, 0.1
 OPEN_TIMEOUT = 0.5  # seconds to ask the handlers for it
 OPEN = "/livez/open"  # whether the node takes new streams; the handlers know, and else it is as it was
