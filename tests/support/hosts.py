@@ -44,8 +44,9 @@ Server = Callable[[str, Path, str], list[str]]  # the command that serves an app
 
 
 def gunicorn(address: str, directory: Path, application: str) -> list[str]:
-    """Two workers of gunicorn."""
+    """Two workers of gunicorn, with threads if connections are to be kept, as docs/pushpin.md advises."""
     options = ["--bind", address, "--workers", "2", "--preload", "--no-control-socket", "--log-level", "warning"]
+    options += ["--threads", "2"] if installed_version() >= (1, 40) else []
     return [sys.executable, "-m", "gunicorn", *options, "--chdir", str(directory), application]
 
 
