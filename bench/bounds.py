@@ -29,7 +29,17 @@ from shirase.run.readiness import wait_for_stream
 from shirase.store.migrate import migrate
 from tests.support.postgres import Cluster, cluster
 
-PROGRAMS = ("condure", "pushpin-proxy", "zurl", "pushpin-handler", "standby", "handlers", "relay", "PostgreSQL")
+PROGRAMS = (
+    "condure",
+    "pushpin-connmgr",
+    "pushpin-proxy",
+    "zurl",
+    "pushpin-handler",
+    "standby",
+    "handlers",
+    "relay",
+    "PostgreSQL",
+)
 WITHOUT_ROWS = ("the publish", "the database", "our handler")  # the relay would make up for what is missing
 NOTHING = "nothing"
 PUSHPIN_AGAIN, PUSHPIN = "all but Pushpin, nginx answers", "and the second request"
