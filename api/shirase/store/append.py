@@ -33,7 +33,7 @@ from shirase.fields import FIELDS, Content, rfc3339
 from shirase.store import tables
 from shirase.store.advance import IMPATIENCE, NOW, TAG, End, advancing, insert_events, new_tag
 from shirase.store.rules import in_inbox, planning
-from shirase.store.sql import document, rows, setting
+from shirase.store.sql import constant, document, rows, setting
 from shirase.store.tables import Moment, UserId, column_type
 from shirase.types import NOTIFICATION, Draft, Event, EventId, Notification
 
@@ -49,7 +49,6 @@ CONTENT = {name: column_type(field) for name, field in FIELDS.items()}
 _PLACE = {"user_id": UserId, "k": Integer(), "ord": Integer()}
 _STORED = ("id", "position", "user_id", "seq", "created_at", "announcement_id", *FIELDS)
 _CONTENT_ROW = {"k": Integer(), "announced_at": Moment(), "announcement_id": BigInteger(), **CONTENT}
-_OF_CONTENT = [name for name in _CONTENT_ROW if name != "k"]
 
 
 def append_notifications(
@@ -163,9 +162,12 @@ def _places(place: FromClause, contents: FromClause) -> tuple[CTE, CTE]:
         .outerjoin(types, types.c.type == contents.c.type)
         .cte("judged")
     )
-    number = func.row_number().over(partition_by=judged.c.user_id, order_by=judged.c.ord.desc())
-    after = (number - 1).label("after")  # how many of the user's follow
-    kept = select(judged.c.user_id, judged.c.k, judged.c.ord, after).where(judged.c.stored).cte("kept")
+    user, latest_first = judged.c.user_id, judged.c.ord.desc()
+    number = func.row_number().over(partition_by=user, order_by=latest_first)
+    after = (number - constant(1)).label("after")  # how many of the user's follow
+    earlier = func.lead(judged.c.ord).over(partition_by=user, order_by=latest_first)
+    is_first = earlier.is_(None).label("is_first")
+    kept = select(user, judged.c.k, judged.c.ord, after, is_first).where(judged.c.stored).cte("kept")
     return kept, select(judged.c.ord).where(~judged.c.stored).cte("muted")
 
 
@@ -179,9 +181,9 @@ def _report(as_array: str) -> ColumnElement[Any]:
 
 
 def _steps(kept: CTE, *conditions: ColumnElement[bool]) -> CTE:
-    each = func.count()
+    each = kept.c.after + constant(1)
     counted = select(kept.c.user_id, each.label("events"), each.label("unread"), each.label("unseen"))
-    return counted.where(*conditions).group_by(kept.c.user_id).cte("steps")
+    return counted.where(kept.c.is_first, *conditions).cte("steps")
 
 
 @cache
@@ -192,42 +194,36 @@ def _append_at_once(*, patient: bool) -> Executable:
     kept, muted = _places(place, contents)
     steps = _steps(kept, *([] if patient else [setting("lock_timeout", IMPATIENCE)]))
     ended = advancing(postgresql, steps).cte("ended")
+    end, after = ended.c, kept.c.after
+    entry = {
+        "seq": end.head - after,
+        "unread": end.unread - after,
+        "unseen": end.unseen - after,
+        "previous_tag": case((kept.c.is_first, end.previous_tag), else_=TAG),
+    }
     ordered = (
-        select(kept.c.user_id, (ended.c.head - kept.c.after).label("seq"), *(contents.c[n] for n in _OF_CONTENT))
-        .join_from(kept, ended, kept.c.user_id == ended.c.user_id)
-        .join(contents, kept.c.k == contents.c.k)
+        select(kept.c.user_id, kept.c.k, *(value.label(name) for name, value in entry.items()))
+        .join_from(kept, ended, kept.c.user_id == end.user_id)
         .order_by(kept.c.ord)
         .subquery("ordered")
     )
-    numbered = select(NEXT_ID.label("id"), *ordered.c).subquery("numbered")
+    # The contents are joined afterwards: they may be long, and would be sorted and kept once for each user.
+    numbered = select(NEXT_ID.label("id"), *ordered.c).cte("numbered")
     row = numbered.c
-    stored = (
-        insert(notifications)
-        .from_select(_STORED, select(row.id, row.id, row.user_id, row.seq, *_content_columns(row)))
-        .returning(*(notifications.c[name] for name in ("user_id", "seq", "id", "type", "category")))
-        .cte("stored")
+    notification = (row.id, row.id, row.user_id, row.seq, *_content_columns(contents.c))
+    with_contents = select(*notification).join_from(numbered, contents, row.k == contents.c.k)
+    stored = insert(notifications).from_select(_STORED, with_contents).cte("stored")
+    planned = (
+        select(row.id, row.user_id, contents.c.type, contents.c.category)
+        .join_from(numbered, contents, row.k == contents.c.k)
+        .subquery("planned")
     )
-    after = ended.c.head - stored.c.seq
-    is_first = stored.c.seq == ended.c.head - steps.c.events + 1
-    entry = {
-        "user_id": stored.c.user_id,
-        "seq": stored.c.seq,
-        "kind": literal(NOTIFICATION),
-        "notification_id": stored.c.id,
-        "unread": ended.c.unread - after,
-        "unseen": ended.c.unseen - after,
-        "tag": TAG,
-        "previous_tag": case((is_first, ended.c.previous_tag), else_=TAG),
-        "created_at": NOW,
-    }
-    entries = (
-        select(*entry.values())
-        .join_from(stored, ended, stored.c.user_id == ended.c.user_id)
-        .join(steps, stored.c.user_id == steps.c.user_id)
-    )
+    fixed = {"kind": literal(NOTIFICATION), "tag": TAG, "created_at": NOW}
+    entries = select(row.user_id, row.id, *(row[name] for name in entry), *fixed.values())
+    appending = insert(events).from_select(["user_id", "notification_id", *entry, *fixed], entries)
     returned = (events.c[name] for name in ("notification_id", "seq", "unread", "unseen", "previous_tag"))
-    appending = insert(events).from_select(list(entry), entries).returning(*returned, _report("json_agg"))
-    return appending.add_cte(muted, planning("postgresql", stored).cte("planned"))
+    appending = appending.returning(*returned, _report("json_agg"))
+    return appending.add_cte(muted, stored, planning("postgresql", planned).cte("deliveries"))
 
 
 @cache
