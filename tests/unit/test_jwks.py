@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
@@ -85,7 +85,8 @@ class Issuer:
                 for name, value in issuer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(issuer.body)
+                with suppress(BrokenPipeError):  # who asked may have given up
+                    self.wfile.write(issuer.body)
 
             def log_message(self, *_: Any) -> None:
                 pass
