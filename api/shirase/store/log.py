@@ -133,17 +133,24 @@ def read_events(db: Connection, user_id: str, first: int, last: int, limit: int,
     ``last`` must come from ``position``, in this transaction or earlier: everything up to a head that was read has
     been committed.
     """
-    query = _with_notifications(now).where(events.c.user_id == user_id, events.c.seq >= first, events.c.seq <= last)
-    return [_event(row) for row in db.execute(query.order_by(events.c.seq).limit(limit))]
+    parameters = {"user_id": user_id, "first": first, "last": last, "limit": limit, "now": now}
+    return [_event(row) for row in db.execute(_missed(), parameters)]
+
+
+@cache
+def _missed() -> Executable:
+    between = and_(events.c.seq >= bindparam("first"), events.c.seq <= bindparam("last"))
+    query = _with_notifications().where(events.c.user_id == bindparam("user_id"), between)
+    return query.order_by(events.c.seq).limit(bindparam("limit", type_=BigInteger()))
 
 
 def latest(db: Connection, user_ids: Sequence[str], now: datetime) -> list[Event]:
     """The newest event of each user's log, unless it has been removed."""
-    query = _with_notifications(now).join(
+    query = _with_notifications().join(
         streams, and_(streams.c.user_id == events.c.user_id, streams.c.head == events.c.seq)
     )
     of_users = among(db.dialect.name, streams.c.user_id, user_ids)
-    return [_event(row) for row in db.execute(query.where(of_users))]
+    return [_event(row) for row in db.execute(query.where(of_users), {"now": now})]
 
 
 def unpublished(
@@ -161,8 +168,8 @@ def unpublished(
     if rest:
         waiting = waiting.where(or_(events.c.created_at <= now - rest, events.c.created_at > now))
     picked = waiting.order_by(events.c.user_id, events.c.seq).limit(limit).subquery("waiting")
-    query = _with_notifications(now, picked).order_by(picked.c.user_id, picked.c.seq)
-    return [_event(row) for row in db.execute(query)]
+    query = _with_notifications(picked).order_by(picked.c.user_id, picked.c.seq)
+    return [_event(row) for row in db.execute(query, {"now": now})]
 
 
 def outbox(db: Connection) -> tuple[int, datetime | None]:
@@ -181,18 +188,18 @@ def unpublished_among(db: Connection, places: Collection[tuple[str, int]], now: 
     place = rows(_dialect(db), "places", {"user_id": UserId, "seq": BigInteger()})
     same_place = and_(events.c.user_id == place.c.user_id, events.c.seq == place.c.seq)
     of_users = among(_dialect(db), events.c.user_id, {user_id for user_id, _ in places})
-    query = _with_notifications(now).join(place, same_place).where(of_users, events.c.published_at.is_(None))
+    query = _with_notifications().join(place, same_place).where(of_users, events.c.published_at.is_(None))
     query = query.order_by(events.c.user_id, events.c.seq)
-    return [_event(row) for row in db.execute(query, {"places": document(values)})]
+    return [_event(row) for row in db.execute(query, {"places": document(values), "now": now})]
 
 
 def _dialect(db: Connection) -> str:
     return db.dialect.name
 
 
-def _with_notifications(now: datetime, source: FromClause = events) -> Select[Any]:
-    """Events, each joined with its notification unless that has expired or been removed."""
-    alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
+def _with_notifications(source: FromClause = events) -> Select[Any]:
+    """Events, each joined with its notification unless that has expired (parameter ``now``) or been removed."""
+    alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > _NOW)
     # The user too, so that the join stays in one partition.
     same = and_(notifications.c.id == source.c.notification_id, notifications.c.user_id == source.c.user_id)
     return select(
