@@ -40,6 +40,13 @@ def test_plans_made_for_few_rows_look_up_single_rows(small: Database) -> None:
     assert [scan for plan in plans for scan in without_condition(plan)] == []
 
 
+@pytest.mark.parametrize("database", ["unanalysed", "small"])
+def test_plans_look_up_named_connections_by_their_ids(database: str, request: pytest.FixtureRequest) -> None:
+    plans = plans_about_ids(request.getfixturevalue(database))
+    assert plans
+    assert [scan for plan in plans for scan in by_other_columns(plan, "connection_id", "user_id")] == []
+
+
 def test_plans_without_statistics_mark_single_events(unanalysed: Database) -> None:
     plans = plans_of_marks(unanalysed)
     assert len(plans) == 2
@@ -71,6 +78,15 @@ def plans_about_users(database: Database) -> list[list[str]]:
         return kept_plans(db)
 
 
+def plans_about_ids(database: Database) -> list[list[str]]:
+    """Return the plans that it keeps of statements about the connections that a node names."""
+    with database.engine.connect() as db:
+        for number in range(PREPARED):
+            connections.heads(db, [f"c{number}"], NOW, NOW)
+            registry.departed(db, [f"c{number}"], NOW)
+        return kept_plans(db)
+
+
 def plans_of_marks(database: Database) -> list[list[str]]:
     """Return the plans that it keeps of the marks of several events, and of an append."""
     with database.engine.connect() as db:
@@ -99,6 +115,13 @@ def kept_plans(db: Connection) -> list[list[str]]:
         [row[0] for row in db.exec_driver_sql(f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * number)})")]
         for name, number in kept
     ]
+
+
+def by_other_columns(plan: list[str], *columns: str) -> list[str]:
+    """Return the scans whose condition names none of these columns: they read the rows of many connections."""
+    following = [*plan[1:], ""]
+    scans = [after for line, after in zip(plan, following, strict=True) if SCAN.search(line)]
+    return [scan for scan in scans if "Index Cond" not in scan or not any(column in scan for column in columns)]
 
 
 def without_condition(plan: list[str]) -> list[str]:

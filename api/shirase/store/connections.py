@@ -12,6 +12,7 @@ from sqlalchemy import (
     Executable,
     and_,
     bindparam,
+    case,
     delete,
     func,
     literal,
@@ -32,6 +33,9 @@ connections = tables.Base.metadata.tables["shirase_connections"]
 
 GONE = "gone"  # the client left; with any other reason the service ended it
 _LIVE = connections.c.ended_at.is_(None)
+# The same for rows that are named by their ids. No index has this column: PostgreSQL would keep a plan that reads every
+# live row by another index, if it was made while there were few.
+LIVE_BY_ID = connections.c.reason.is_(None)
 _ENDED = (connections.c.connection_id, connections.c.reason, connections.c.node)  # the fields of ``Ended``
 
 
@@ -154,22 +158,25 @@ def heads(
 
     Connections that were not seen since ``seen_since`` are left out, and users for whom there may be an announcement.
     """
-    parameters = {"ids": listed(db.dialect.name, connection_ids), "seen_since": seen_since, "now": now, "claimed": None}
-    rows = db.execute(_heads(db.dialect.name), parameters)
-    return {connection_id: (user_id, EventId(head, tag)) for connection_id, user_id, head, tag in rows}
+    dialect = db.dialect.name
+    parameters = {"ids": listed(dialect, connection_ids), "claimed": None}
+    return {
+        row.connection_id: (row.user_id, EventId(row.head, row.tag))
+        for row in db.execute(_heads(dialect), parameters)
+        if row.head is not None and row.last_seen > seen_since and (row.expires_at is None or row.expires_at > now)
+    }
 
 
 @cache
 def _heads(dialect: str) -> Executable:
-    streams = log.streams.c
-    query = select(connections.c.connection_id, connections.c.user_id, streams.head, streams.tag)
-    return query.join_from(connections, log.streams, streams.user_id == connections.c.user_id).where(
-        among_listed(dialect, connections.c.connection_id, "ids"),
-        _LIVE,
-        connections.c.last_seen > bindparam("seen_since", type_=Moment()),
-        or_(connections.c.expires_at.is_(None), connections.c.expires_at > bindparam("now", type_=Moment())),
-        not_(log.HAS_NEWS),
-    )
+    own, streams = connections.c, log.streams.c
+    # Not a join, whose plan for few rows would read every log.
+    of_user = select(case((not_(log.HAS_NEWS), streams.head)).label("head")).where(streams.user_id == own.user_id)
+    return select(
+        *(own.connection_id, own.user_id, own.last_seen, own.expires_at),
+        of_user.scalar_subquery().label("head"),
+        of_user.with_only_columns(streams.tag).scalar_subquery().label("tag"),
+    ).where(among_listed(dialect, own.connection_id, "ids"), LIVE_BY_ID)
 
 
 def end(

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, and_, delete, fu
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import tables
-from shirase.store.connections import GONE, lock_rows
+from shirase.store.connections import GONE, LIVE_BY_ID, lock_rows
 from shirase.store.sql import among
 
 connections = tables.Base.metadata.tables["shirase_connections"]
@@ -69,7 +69,7 @@ def uncounted(db: Connection, node: str, connection_ids: Collection[str]) -> set
 
 def departed(db: Connection, connection_ids: Collection[str], now: datetime) -> int:
     """Record that these connections are gone; returns how many were live."""
-    return _leave(db, now, _these(db, connection_ids))
+    return _leave(db, now, _these(db, connection_ids), LIVE_BY_ID)
 
 
 def of_node(db: Connection, node: str, before: datetime) -> Iterator[tuple[str, bool]]:
@@ -163,8 +163,8 @@ def _these(db: Connection, connection_ids: Collection[str]) -> ColumnElement[boo
     return among(db.dialect.name, connections.c.connection_id, connection_ids)
 
 
-def _leave(db: Connection, now: datetime, condition: ColumnElement[bool]) -> int:
-    if not lock_rows(db, condition, _LIVE):
+def _leave(db: Connection, now: datetime, condition: ColumnElement[bool], is_live: ColumnElement[bool] = _LIVE) -> int:
+    if not lock_rows(db, condition, is_live):
         return 0
-    leaving = update(connections).where(condition, _LIVE).values(ended_at=now, reason=GONE, closing_sent_at=now)
+    leaving = update(connections).where(condition, is_live).values(ended_at=now, reason=GONE, closing_sent_at=now)
     return cast(CursorResult[Any], db.execute(leaving)).rowcount
