@@ -5,7 +5,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,6 +33,8 @@ class Key:
 class Keys(Protocol):
     """A source of keys."""
 
+    have_ids: ClassVar[bool]  # whether a token's ``kid`` selects among them
+
     def candidates(self, key_id: str | None) -> Sequence[Key]:
         """The keys that may have signed a token with this ``kid``."""
 
@@ -42,6 +44,7 @@ class FixedKeys:
     """The configured keys: one, or two during a rotation. They have no ids, so each is tried."""
 
     keys: tuple[Key, ...]
+    have_ids: ClassVar[bool] = False
 
     def candidates(self, key_id: str | None) -> Sequence[Key]:  # noqa: ARG002 - see the class
         """All keys."""

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import jwt
@@ -32,6 +32,8 @@ KeySet = Sequence[tuple[str | None, Key]]
 
 class Jwks:
     """The keys of one URL. Safe to share between threads; fetches only when a token is verified."""
+
+    have_ids: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ def verify(keys: Keys, settings: TokenSettings, token: str) -> Identity:
     # Deeply nested JSON exceeds the interpreter's recursion limit before anything is verified.
     unreadable = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
     try:
-        for key in keys.candidates(_key_id(token)):
+        for key in keys.candidates(_key_id(token) if keys.have_ids else None):
             try:
                 identity = _verified(key, settings, token)
             except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:

@@ -18,6 +18,7 @@ from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call, HostSignIn
 from shirase.web.http import Headers, Request, Response
 from shirase.web.json_body import DISCARDED, MAX_BODY
+from shirase.web.operation import Operation
 from shirase.web.prefix import at_proxy, wsgi_path, wsgi_root
 from shirase.web.problems import HostRefusal
 from shirase.web.respond import respond
@@ -89,6 +90,11 @@ def _view(methods: Mapping[str, Endpoint], identify: HostSignIn | None) -> Calla
 
     view.operation = first.operation  # type: ignore[attr-defined]
     return view
+
+
+def operation_at(endpoint: str | None) -> Operation | None:
+    """The operation of an endpoint; ``None`` for pages and unknown paths."""
+    return getattr(flask.current_app.view_functions.get(endpoint or ""), "operation", None)
 
 
 def response_of(answer: Response) -> flask.Response:

@@ -1,14 +1,14 @@
 """The service as a Flask application, and its operations as a blueprint for other Flask applications."""
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from shirase import logs
 from shirase.errors import ShiraseError
 from shirase.flask import host, reader
-from shirase.flask.adapter import mount, read_request, response_of
+from shirase.flask.adapter import mount, operation_at, read_request, response_of
 from shirase.flask.demo import routes as demo
-from shirase.inbox.services import Services, wire
+from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.web import http, problems
 from shirase.web.auth import with_topics
@@ -22,11 +22,11 @@ from shirase.web.respond import finish
 def create_app(settings: Settings) -> Flask:
     """Create the service's application, which is stateless between requests."""
     app = Flask(__name__, static_folder=None)
-    wired = app.extensions["shirase"] = wire(settings)
+    app.extensions["shirase"] = wire(settings)
     endpoints = [*SERVICE, *document_of(SERVICE)]
     app.extensions["shirase.endpoints"] = endpoints
     mount(app, endpoints)
-    _answer_the_rest(app, wired)
+    _answer_the_rest(app)
     app.register_blueprint(reader.blueprint)
     if settings.demo:
         app.register_blueprint(demo.blueprint)
@@ -58,26 +58,20 @@ def create_blueprint(
     return made
 
 
-def _answer_the_rest(app: Flask, services: Services) -> None:
+def _answer_the_rest(app: Flask) -> None:
     """Give pages, their files and unknown paths the headers and errors of all other responses."""
-
-    @app.before_request
-    def begin() -> None:
-        request.max_content_length = MAX_BODY
-        g.call = Call(services, read_request())
-        logs.begin(g.call.request_id)
 
     @app.after_request
     def end(response: Response) -> Response:
         if "X-Request-Id" not in response.headers:
             answer = http.Response(status=response.status_code, content_type=response.content_type)
             answer.headers.update(response.headers)
-            finish(answer, g.call, (request.endpoint or "none").rpartition(".")[2])
+            finish(answer, _call(), (request.endpoint or "none").rpartition(".")[2])
             response.headers.update(answer.headers)
         return response
 
     def known(error: Exception) -> Response:
-        return response_of(problems.answer(error, g.call))
+        return response_of(problems.answer(error, _call()))
 
     def refused(error: HTTPException) -> Response:
         """Convert errors that Flask raises itself: an unknown path, a method without a route."""
@@ -87,7 +81,22 @@ def _answer_the_rest(app: Flask, services: Services) -> None:
                 answer.headers[name] = value
         return answer
 
+    app.before_request(_begin)
     app.register_error_handler(ShiraseError, known)
     app.register_error_handler(HTTPException, refused)
     app.register_error_handler(Exception, known)
     app.teardown_request(lambda _: logs.clear())
+
+
+def _begin() -> None:
+    if not operation_at(request.endpoint):  # an operation does this by itself
+        request.max_content_length = MAX_BODY
+        logs.begin(_call().request_id)
+
+
+def _call() -> Call:
+    """The call of a request for a page or an unknown path."""
+    if "call" not in g:
+        g.call = Call(current_app.extensions["shirase"], read_request())
+    call: Call = g.call
+    return call

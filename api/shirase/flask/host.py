@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import flask
 
 from shirase.errors import Unauthenticated
-from shirase.flask.adapter import read_request, response_of
+from shirase.flask.adapter import operation_at, read_request, response_of
 from shirase.inbox.services import Services
 from shirase.web import problems
 from shirase.web.call import Call
-from shirase.web.operation import PROXY, Operation
+from shirase.web.operation import PROXY
 from shirase.web.respond import finish
 
 NOT_SIGNED_IN = "nobody has signed in: the application answered this request by itself"
@@ -26,9 +26,9 @@ def answer_the_proxy_first(endpoint: str | None, values: dict[str, Any] | None) 
 
     A URL value preprocessor is the only hook that runs that early. It ends a request by raising.
     """
-    view = flask.current_app.view_functions[endpoint or ""]
-    described: Operation | None = getattr(view, "operation", None)
-    if described and described.access == PROXY:
+    described = operation_at(endpoint)
+    if endpoint and described and described.access == PROXY:
+        view = flask.current_app.view_functions[endpoint]
         flask.abort(flask.make_response(view(**(values or {}))))
 
 
