@@ -67,7 +67,7 @@ def create(
         name_events(stored.events)
         return answer([stored]), False
     now = datetime.now(UTC)
-    with database.transaction(single_statement=not once and not _keyed(drafts)) as db:
+    with database.transaction(single_statement=not once and not keyed.have_keys(drafts)) as db:
         earlier = claim(db, once, now)
         if earlier is not None:
             return earlier, True
@@ -109,7 +109,7 @@ def create_batcher(database: Database, publisher: Publisher) -> CreateBatcher:
             # A host's open transaction may lock one user's log for seconds, which must not delay the other users.
             results = _replaced(database, drafts, now)
             if results is None:
-                with database.transaction(single_statement=not _keyed(drafts)) as db:
+                with database.transaction(single_statement=not keyed.have_keys(drafts)) as db:
                     results = keyed.put(db, drafts, now, patient=len(drafts) == 1)
         except RowsLocked as exc:
             if len(drafts) > 1:
@@ -127,10 +127,6 @@ def _replaced(database: Database, drafts: Sequence[Draft], now: datetime) -> lis
         return None
     with database.autocommit() as db:
         return at_once.replace_at_once(db, drafts, now)
-
-
-def _keyed(drafts: Sequence[Draft]) -> bool:
-    return any(draft.content.key for draft in drafts)
 
 
 def publish_stored(database: Database, publisher: Publisher, results: Sequence[Stored]) -> None:

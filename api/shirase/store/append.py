@@ -74,7 +74,7 @@ def append_notifications(
     parameters = {"place": document(places), "drafts": content_rows, "tag": tag, "now": now}
     if db.dialect.name == "sqlite":  # it has one writer at a time, so ``patient`` means nothing
         return _append_on_sqlite(db, drafts, places, parameters)
-    stored = sorted(map(tuple, db.execute(_append_at_once(patient=patient), parameters)))  # ids follow the places
+    stored = sorted(map(tuple, db.execute(_append_at_once(patient=patient), parameters).all()))  # ids follow the places
     muted = _muted(len(drafts), (row[-1] for row in stored))
     appended: list[Event | None] = [None] * len(drafts)
     kept = [order for order in range(len(drafts)) if order not in muted]

@@ -51,6 +51,11 @@ _REVISION = {
 }
 
 
+def have_keys(drafts: Sequence[Draft]) -> bool:
+    """Whether any of the drafts has a key."""
+    return any(draft.content.columns.get("key") for draft in drafts)
+
+
 def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool = True) -> list[Stored]:
     """Store drafts in order. One with a key replaces the user's present notification of that key; the rest are new.
 
@@ -62,7 +67,7 @@ def put(db: Connection, drafts: Sequence[Draft], now: datetime, *, patient: bool
         now: their time of creation or change.
         patient: wait for locked logs up to the timeout; else fail after ``IMPATIENCE`` (``RowsLocked``).
     """
-    if not any(draft.content.key for draft in drafts):
+    if not have_keys(drafts):
         appended = append_notifications(db, drafts, now, patient=patient)
         return [_created(event) for event in appended]
     seen = lock(db, sorted({draft.user_id for draft in drafts}), None if patient else IMPATIENCE)
