@@ -1,5 +1,8 @@
 """Published events are marked: singly, or as what is left of their append."""
 
+import threading
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +16,10 @@ from shirase.store import append, audience, connections, marks
 from shirase.store.database import Database
 from shirase.types import PUBLISH, Draft, Event, Published, StreamConnection
 from tests.support.content import content
+from tests.support.control_port import control_port
 
 MANY = marks.MANY
+PATIENCE = 20  # seconds
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 A, B = Published(frozenset({"a"})), Published(frozenset({"b"}), needed=False)
 
@@ -60,3 +65,34 @@ def test_events_of_a_batch_that_no_node_accepts_are_unmarked(database: Database,
     drafts = [Draft(f"u{number}", content()) for number in range(MANY * 2)]
     notifications.create(database, publisher, drafts, answer=lambda _: "")
     assert {user_id for user_id, way in rows(database, "user_id, way") if not way} == {"u3"}
+
+
+def test_a_large_append_is_answered_before_it_is_marked(database: Database, settings: Settings) -> None:
+    """Its events are locked from the publish on, so that a mark would wait."""
+    locked, answered = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with database.transaction() as db:  # SQLite locks everything
+            if db.dialect.name == "postgresql":
+                db.execute(text("SELECT FROM shirase_events FOR UPDATE"))
+            locked.set()
+            answered.wait(PATIENCE)
+
+    holder = threading.Thread(target=lock)
+
+    def hold() -> None:
+        holder.start()
+        locked.wait(PATIENCE)
+
+    drafts = [Draft(f"u{number}", content()) for number in range(notifications.LARGE)]
+    with control_port() as port:
+        port.on_post = hold
+        publisher = Publisher(replace(settings, grip_url=(port.url,)))
+        notifications.create(database, publisher, drafts, answer=lambda _: "")
+        assert rows(database, "way") == {(None,)}
+        answered.set()
+        deadline = time.monotonic() + PATIENCE
+        while rows(database, "way") == {(None,)} and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert rows(database, "way, nodes") == {(PUBLISH, port.url)}
+    holder.join(PATIENCE)

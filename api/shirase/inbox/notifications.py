@@ -5,10 +5,12 @@ publishing fails, nothing is lost: the events stay in the outbox, and the relay 
 """
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CreateBatcher = Batcher[Draft, Stored]
 MOST_TOGETHER = 64
+LARGE = 1000  # events of one append, from which on the answer does not wait for their mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,11 @@ def publish(
     now = datetime.now(UTC)
     metrics.observe_ages(way, (event.created_at for own in sent.values() for event in own), now)
     is_append = is_append and count == len(appended)
-    _mark(database, sent, behind, now, way=way, committed_at=committed_at, is_append=is_append)
+    mark = partial(_mark, database, sent, behind, now, way=way, committed_at=committed_at, is_append=is_append)
+    if is_append and count >= LARGE:
+        threading.Thread(target=mark, name="mark").start()
+    else:
+        mark()
     return count
 
 
