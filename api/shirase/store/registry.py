@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shirase.store import tables
 from shirase.store.connections import GONE, LIVE_BY_ID, lock_rows
-from shirase.store.sql import among
+from shirase.store.sql import among, among_listed, listed
 
 connections = tables.Base.metadata.tables["shirase_connections"]
 missed = tables.Base.metadata.tables["shirase_missed"]
@@ -41,8 +42,9 @@ def announced(
     node (``store/audience.py``): it has no row, a row of another node, or is gone since before ``gone_before``.
     Rows that would not change are not written.
     """
-    query = select(*(connections.c[name] for name in ("connection_id", "node", "reason", "ended_at")))
-    known = {row.connection_id: row for row in db.execute(query.where(_these(db, connection_ids)))}
+    dialect = db.dialect.name
+    rows = db.execute(_named(dialect), {"ids": listed(dialect, connection_ids)})
+    known = {row.connection_id: row for row in rows}
     live = {number: row for number, row in known.items() if row.reason in (None, GONE)}
     changed = [number for number, row in live.items() if row.node != node or row.reason]
     if changed and lock_rows(db, _these(db, changed)):
@@ -58,6 +60,12 @@ def announced(
     }
     missing = frozenset(connection_ids) - known.keys()
     return Announced(frozenset(connection_ids) - (live.keys() - missed), missing)
+
+
+@cache
+def _named(dialect: str) -> Executable:
+    query = select(*(connections.c[name] for name in ("connection_id", "node", "reason", "ended_at")))
+    return query.where(among_listed(dialect, connections.c.connection_id, "ids"))
 
 
 def uncounted(db: Connection, node: str, connection_ids: Collection[str]) -> set[str]:
