@@ -134,11 +134,14 @@ def test_the_keyboard_opens_reads_and_closes(host: Host, demo: Stack, user: str)
     tab.wait(f"{FOCUSED} === {BELL}")
     tab.press("Enter")
     tab.wait(f"{PANEL}?.contains({FOCUSED})")
+    tab.wait(f"!!{PANEL}.querySelector('[aria-label=\"Mark read: By hand\"]')")  # the list arrives after the panel
     name = f"{FOCUSED}.getAttribute('aria-label')"
     for _ in range(TAB_STOPS):
         if tab.run(f"return {name}") == "Mark read: By hand":
             break
         tab.press("Tab")
+    else:
+        raise AssertionError("no Tab reaches the button")
     tab.press("Enter")
     wait_for_count(tab, 0).wait(f"{name}.endsWith(': By hand')")  # the next action, since what had the focus is gone
     tab.press("Escape")
