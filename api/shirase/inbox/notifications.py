@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 CreateBatcher = Batcher[Draft, Stored]
 MOST_TOGETHER = 64
-LARGE = 1000  # events of one append, from which on the answer does not wait for their mark
+LARGE = 1000  # notifications of one request, from which on the answer does not wait for the mark of their events
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def create(
         results = keyed.put(db, drafts, now)
         body = answer(results)
         keep(db, once, body)
-    publish_stored(database, publisher, results)
+    publish_stored(database, publisher, results, mark_later=len(results) >= LARGE)
     return body, False
 
 
@@ -132,14 +132,16 @@ def _replaced(database: Database, drafts: Sequence[Draft], now: datetime) -> lis
         return at_once.replace_at_once(db, drafts, now)
 
 
-def publish_stored(database: Database, publisher: Publisher, results: Sequence[Stored]) -> None:
+def publish_stored(
+    database: Database, publisher: Publisher, results: Sequence[Stored], *, mark_later: bool = False
+) -> None:
     """Publish the events of notifications that have been stored and committed."""
     committed_at = datetime.now(UTC)
     appended = [event for result in results for event in result.events]
     metrics.CREATED.inc(sum(result.is_new for result in results))
     name_events(appended)
     is_append = len({event.id.tag for event in appended}) == 1
-    publish(database, publisher, appended, committed_at, is_append=is_append)
+    publish(database, publisher, appended, committed_at, is_append=is_append, mark_later=mark_later)
 
 
 def trace(database: Database, publisher: Publisher, number: int) -> Trace:
@@ -192,6 +194,7 @@ def publish(
     way: str = PUBLISH,
     attempts: Mapping[tuple[str, int], int] | None = None,
     is_append: bool = False,
+    mark_later: bool = False,
 ) -> int:
     """Send committed events to the proxy, and record which nodes accepted them.
 
@@ -203,6 +206,7 @@ def publish(
         way: ``PUBLISH`` for the first publish, or ``RELAY``.
         attempts: attempts of that way by (user, seq), including this one; 1 where missing.
         is_append: they are all the events of one append.
+        mark_later: have a thread record it, on a connection of its own, so that the caller does not wait.
 
     Returns:
         The number of events that are done: at least one node accepted them, or those that did not are noted.
@@ -243,7 +247,7 @@ def publish(
     metrics.observe_ages(way, (event.created_at for own in sent.values() for event in own), now)
     is_append = is_append and count == len(appended)
     mark = partial(_mark, database, sent, behind, now, way=way, committed_at=committed_at, is_append=is_append)
-    if is_append and count >= LARGE:
+    if mark_later:
         threading.Thread(target=mark, name="mark").start()
     else:
         mark()
