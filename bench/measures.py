@@ -195,6 +195,8 @@ def returns(design: Design, size: Size) -> Figures:
         time.sleep(size.settling)
     missed = [design.create([name], n) for n, name in enumerate(names)]
     send(design.producers, missed, clients=4, count=len(missed)).all_as(design.accepted)
+    if not design.recovers:
+        time.sleep(size.settling)  # what it publishes late would still arrive
     events = int(design.recovers)
     back = [design.stream(name, replay=events) for name in names]
     with streams(design.address, back, in_flight=size.returning, events=events) as held:
