@@ -1,7 +1,6 @@
 """Published events are marked: singly, or as what is left of their append."""
 
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ from shirase.store.database import Database
 from shirase.types import PUBLISH, Draft, Event, Published, StreamConnection
 from tests.support.content import content
 from tests.support.control_port import control_port
+from tests.support.loop_thread import wait_until
 
 MANY = marks.MANY
 PATIENCE = 20  # seconds
@@ -91,8 +91,6 @@ def test_a_large_append_is_answered_before_it_is_marked(database: Database, sett
         notifications.create(database, publisher, drafts, answer=lambda _: "")
         assert rows(database, "way") == {(None,)}
         answered.set()
-        deadline = time.monotonic() + PATIENCE
-        while rows(database, "way") == {(None,)} and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: rows(database, "way") != {(None,)}, PATIENCE, "nothing is marked")
         assert rows(database, "way, nodes") == {(PUBLISH, port.url)}
     holder.join(PATIENCE)
