@@ -9,6 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from shirase import vapid
 from shirase.run import demo_mail
 from shirase.run.processes import Child
 from shirase.settings import DEMO_KEY_PREFIX
@@ -55,6 +56,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, elsewhere: str) -> Iterator[S
         "AUTH_COOKIE": "session",
         "CORS_ORIGINS": elsewhere,
         "SSE_MAX_CONNECTIONS_PER_USER": "5",
+        "VAPID_PRIVATE_KEY": vapid.generate(),
+        "VAPID_CONTACT": "ops@example.com",
+        "OUTBOUND_PRIVATE_HOSTS": "127.0.0.1",  # where the tests' push service is
     }
     server = Child("mail", demo_mail.command(port, directory / "mail"), os.environ, f"{directory}/mail")
     server.start()

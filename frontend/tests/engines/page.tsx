@@ -2,6 +2,7 @@
 import { createRoot } from "react-dom/client";
 import { createNotificationStream, fetchToken, type StreamEvent, type StreamOptions } from "shirase";
 import { createInbox } from "shirase/inbox";
+import * as push from "shirase/push";
 import { NotificationBell, NotificationsProvider } from "shirase/react";
 
 /** A stream and its inbox, as `window.stream` and `window.inbox`; what it delivers, in `window.received`. */
@@ -30,4 +31,4 @@ function showBell({ user, url, tokens }: { user: string; url: string; tokens: st
   );
 }
 
-Object.assign(window, { listen, showBell });
+Object.assign(window, { listen, push, showBell });

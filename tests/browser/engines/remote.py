@@ -95,6 +95,14 @@ class Marionette:
             raise CommandError(f"{error['error']}: {error['message']}")
         return result
 
+    def in_firefox(self, script: str, *arguments: Any) -> Any:
+        """Run a script in Firefox's own window instead of a page."""
+        self.send("Marionette:SetContext", {"value": "chrome"})
+        try:
+            return self.call("ExecuteScript", script=script, args=list(arguments))
+        finally:
+            self.send("Marionette:SetContext", {"value": "content"})
+
     def _receive(self) -> Any:
         while b":" not in self._buffer:
             self._read()

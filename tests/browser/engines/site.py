@@ -7,10 +7,11 @@ FRONTEND = Path(__file__).parents[3] / "frontend"
 BUILD_TIMEOUT = 60.0
 BUILD = """
     import { writeFileSync } from "node:fs";
-    import { bundle, styles } from "./bundle.js";
+    import { bundle, serviceWorker, styles } from "./bundle.js";
     const [directory] = process.argv.slice(1);
     writeFileSync(`${directory}/shirase.css`, await styles());
     writeFileSync(`${directory}/page.js`, await bundle("tests/engines/page.tsx"));
+    writeFileSync(`${directory}/push-worker.js`, await serviceWorker());
     writeFileSync(`${directory}/worker.js`, await bundle("tests/engines/worker.ts"));
 """
 PAGE = """<!doctype html>

@@ -1,7 +1,7 @@
 """Starts a browser of each engine, with a profile of its own and no window on any screen."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -52,12 +52,12 @@ def located(path: str) -> str:
 
 
 @contextmanager
-def running(name: str, directory: Path) -> Iterator[Engine]:
-    """Run a browser until the end of the block, with all its files in ``directory``."""
+def running(name: str, directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Engine]:
+    """Run a browser until the end of the block, with all its files in ``directory``; ``settings`` are Firefox's."""
     with ExitStack() as stack:
         processes = Processes(stack, directory)
-        start = {"chromium": _chromium, "firefox": _firefox, "webkit": _webkit}[name]
-        remote, set_offline = start(processes, directory)
+        starts = {"chromium": _chromium, "firefox": _firefox, "webkit": _webkit}
+        remote, set_offline = starts[name](processes, directory, settings or {})
         stack.callback(remote.close)
         yield Engine(remote, set_offline)
 
@@ -95,7 +95,7 @@ def _is_ready(address: str) -> bool:
     return False
 
 
-def _chromium(processes: Processes, directory: Path) -> tuple[Remote, SetOffline]:
+def _chromium(processes: Processes, directory: Path, _: Mapping[str, str]) -> tuple[Remote, SetOffline]:
     arguments = ["--headless", "--no-sandbox", f"--user-data-dir={directory / 'profile'}"]
     options = {"binary": CHROMIUM, "args": arguments}
     remote = Http(processes.driver(CHROMIUM_DRIVER), {"goog:chromeOptions": options})
@@ -108,10 +108,10 @@ def _chromium(processes: Processes, directory: Path) -> tuple[Remote, SetOffline
     return remote, set_offline
 
 
-def _firefox(processes: Processes, directory: Path) -> tuple[Remote, SetOffline]:
+def _firefox(processes: Processes, directory: Path, settings: Mapping[str, str]) -> tuple[Remote, SetOffline]:
     profile = directory / "profile"
     profile.mkdir()
-    lines = (f'user_pref("{name}", {value});\n' for name, value in FIREFOX_SETTINGS.items())
+    lines = (f'user_pref("{name}", {value});\n' for name, value in {**FIREFOX_SETTINGS, **settings}.items())
     (profile / "user.js").write_text("".join(lines))
     processes.start(FIREFOX, *FIREFOX_FLAGS, str(profile))
     port = profile / "MarionetteActivePort"
@@ -119,14 +119,12 @@ def _firefox(processes: Processes, directory: Path) -> tuple[Remote, SetOffline]
     remote = Marionette(int(port.read_text()))
 
     def set_offline(_: Tab, offline: bool) -> None:  # noqa: FBT001 - SetOffline
-        remote.send("Marionette:SetContext", {"value": "chrome"})
-        remote.call("ExecuteScript", script="Services.io.offline = arguments[0]", args=[offline])
-        remote.send("Marionette:SetContext", {"value": "content"})
+        remote.in_firefox("Services.io.offline = arguments[0]", offline)
 
     return remote, set_offline
 
 
-def _webkit(processes: Processes, directory: Path) -> tuple[Remote, SetOffline]:
+def _webkit(processes: Processes, directory: Path, _: Mapping[str, str]) -> tuple[Remote, SetOffline]:
     number = directory / "display"
     with number.open("w") as file:
         descriptor = file.fileno()
