@@ -79,8 +79,8 @@ class Catalogue:
         tables = document.get("types") if isinstance(document, dict) else None
         if not isinstance(tables, dict):
             raise SettingsError(SETTING, f'{path} needs a table "types"')
-        types = {name: _entry(f"{path}: types.{name}", name, table) for name, table in tables.items()}
-        checks = {name: _compile(f"{path}: types.{name}.payload", entry.payload) for name, entry in types.items()}
+        types = {name: _entry(f'{path}: types."{name}"', name, table) for name, table in tables.items()}
+        checks = {name: _compile(f'{path}: types."{name}".payload', entry.payload) for name, entry in types.items()}
         return cls(types, {name: check for name, check in checks.items() if check})
 
     def has_schema(self, type_: str) -> bool:
@@ -112,15 +112,17 @@ def _entry(where: str, name: str, table: Any) -> TypeEntry:
     known = {each.name for each in fields(TypeEntry)}
     for key, value in table.items():
         if key not in known:
-            raise SettingsError(SETTING, f"{where}.{key} is unknown; known are {', '.join(sorted(known))}")
+            hint = f"; if the type is {name}.{key}, put it in quotes" if isinstance(value, dict) else ""
+            raise SettingsError(SETTING, f"{where}.{key} is unknown; known are {', '.join(sorted(known))}{hint}")
         kind, name_of_kind = KINDS.get(key, (str, "text"))
         if not isinstance(value, kind):
             raise SettingsError(SETTING, f"{where}.{key} must be {name_of_kind}")
     try:
         _POLICY.validate_python(table.get("channels", []))
     except ValidationError as exc:
-        path = ".".join(map(str, exc.errors()[0]["loc"]))
-        raise SettingsError(SETTING, f"{where}.channels.{path}: {exc.errors()[0]['msg']}") from exc
+        error = exc.errors()[0]
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+        raise SettingsError(SETTING, f"{where}.channels{path}: {error['msg'].removeprefix('Value error, ')}") from exc
     return TypeEntry(**table)
 
 

@@ -86,6 +86,23 @@ def test_a_wrong_catalogue_stops_the_start(tmp_path: Path, text: str) -> None:
         Catalogue.read(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[types.a.b]\nlabel = 'A'", 'types."a".b is unknown; .*; if the type is a.b, put it in quotes'),
+        (
+            "[types.'a.b']\nchannels = [{ channel = 'email', after = '10min' }]",
+            r'types."a.b".channels\[0\].after: must be a number and a unit',
+        ),
+    ],
+)
+def test_the_error_of_a_catalogue_names_the_remedy(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "types.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        Catalogue.read(path)
+
+
 def test_the_python_types_are_python(catalogue: Path, tmp_path: Path) -> None:
     written = tmp_path / "payloads.py"
     written.write_text(python(Catalogue.read(catalogue)) + "\n\none: InterviewScheduled = {'room': 'Sakura'}\n")

@@ -1,13 +1,15 @@
 """Unsubscribing from mail by a signed address, which needs no sign-in (RFC 8058)."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from shirase.access import tokens
 from shirase.inbox import preferences
 from shirase.policies import EMAIL
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
-from shirase.store import log
+from shirase.store import contacts, log, type_catalogue
 from shirase.store.database import Database
 from shirase.store.rules import EVERYTHING
 from shirase.types import Preferences, Rule
@@ -21,31 +23,39 @@ def address(settings: Settings, base: str, user_id: str, scope: str) -> str:
     return f"{base}{PATH}/{tokens.seal(settings, PURPOSE, {'user': user_id, 'scope': scope})}"
 
 
-def scope_of(settings: Settings, sealed: str) -> str | None:
-    """What the address is for; ``None`` if it is not one of ours."""
-    opened = tokens.unseal(settings, PURPOSE, sealed)
-    return opened["scope"] if opened else None
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What an address ends: a user's mail of one type, or of all."""
 
+    user_id: str
+    scope: str  # a type, or ``*``
 
-def unsubscribe(database: Database, publisher: Publisher, settings: Settings, sealed: str) -> bool:
-    """Switch mail off for the address; false if its link is not one of ours.
+    @classmethod
+    def of(cls, settings: Settings, sealed: str) -> Self | None:
+        """Read an address; ``None`` if it is not one of ours."""
+        opened = tokens.unseal(settings, PURPOSE, sealed)
+        return cls(opened["user"], opened["scope"]) if opened else None
 
-    Nothing is stored for a user who has no log: old mail of an erased user must not begin the user anew.
+    def describe(self, database: Database) -> tuple[str | None, str | None]:
+        """The label of the type, or ``None`` if it is for all types; and the user's locale, if it is known."""
+        with database.autocommit() as db:
+            contact = contacts.of_users(db, [self.user_id]).get(self.user_id)
+            label = None if self.scope == EVERYTHING else type_catalogue.label(db, self.scope) or self.scope
+        return label, contact.locale if contact else None
 
-    Raises:
-        Invalid: if the type has become critical since.
-    """
-    opened = tokens.unseal(settings, PURPOSE, sealed)
-    if opened is None:
-        return False
-    scope = opened["scope"]
-    with database.autocommit() as db:
-        if not log.position(db, opened["user"], datetime.now(UTC)).is_known:
-            return True
+    def end(self, database: Database, publisher: Publisher) -> None:
+        """Switch the mail off.
 
-    def without_mail(present: Preferences) -> Preferences:
-        others = [rule for rule in present.rules if rule.channel != EMAIL or scope not in (EVERYTHING, rule.scope)]
-        return Preferences((*others, Rule(scope, EMAIL, enabled=False)), present.quiet)
+        Nothing is stored for a user who has no log: old mail of an erased user must not begin the user anew.
 
-    preferences.change(database, publisher, opened["user"], without_mail)
-    return True
+        Raises:
+            Invalid: if the type has become critical since.
+        """
+        with database.autocommit() as db:
+            if not log.position(db, self.user_id, datetime.now(UTC)).is_known:
+                return
+        preferences.change(database, publisher, self.user_id, self._without_mail)
+
+    def _without_mail(self, present: Preferences) -> Preferences:
+        others = [rule for rule in present.rules if rule.channel != EMAIL or self.scope not in (EVERYTHING, rule.scope)]
+        return Preferences((*others, Rule(self.scope, EMAIL, enabled=False)), present.quiet)

@@ -65,6 +65,11 @@ def entries(db: Connection) -> list[TypeEntry]:
     ]
 
 
+def label(db: Connection, type_: str) -> str | None:
+    """The label of a type, if it has one."""
+    return db.scalar(select(types.c.label).where(types.c.type == type_)) or None
+
+
 def critical(db: Connection) -> set[str]:
     """The types that no user can switch off."""
     return set(db.scalars(select(types.c.type).where(types.c.critical)))

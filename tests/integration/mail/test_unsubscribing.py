@@ -1,6 +1,10 @@
 """Unsubscribing from mail by a signed address."""
 
+import base64
+import hashlib
+import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -10,6 +14,7 @@ from sqlalchemy import text
 
 from shirase.flask.app import create_app
 from shirase.inbox import preferences, users
+from shirase.inbox.translations import WORDS, Words
 from shirase.settings import Settings
 from shirase.types import CANCELLED, Rule
 from tests.integration.mail.post import Post
@@ -111,3 +116,47 @@ def test_critical_mail_cannot_be_unsubscribed_from(post: Post, server: MailServe
     post.deliver()
     assert server.mails[0]["List-Unsubscribe"] is None
     assert "unsubscribe" not in text_of(server.mails[0]).lower()
+
+
+def test_the_page_is_in_the_users_language_with_the_label(post: Post, server: MailServer, app: Flask) -> None:
+    post.execute("UPDATE shirase_types SET label = 'Interviews & <b>more</b>' WHERE type = 'a.b'")
+    post.contact(locale="de-AT")
+    post.create()
+    post.deliver()
+    path, client = unsubscribing(server.mails[0]), app.test_client()
+    asked = client.get(path, headers={"Accept-Language": "ja"}).text
+    assert '<html lang="de" dir="ltr">' in asked
+    assert "<h1>„Interviews &amp; &lt;b&gt;more&lt;/b&gt;“ abbestellen?</h1>" in asked
+    assert "<button>Abbestellen</button>" in asked
+    assert "„Interviews &amp; &lt;b&gt;more&lt;/b&gt;“ ist abbestellt." in client.post(path).text
+
+
+def test_browsers_get_a_page_for_what_cannot_be_done(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.deliver()
+    post.execute("UPDATE shirase_types SET critical = true")
+    client = app.test_client()
+    browser = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "Accept-Language": "he-IL,en;q=0.5"}
+    path = unsubscribing(server.mails[0])
+    for answer, status in ((client.get(path + "x", headers=browser), 404), (client.post(path, headers=browser), 422)):
+        assert (answer.status_code, answer.mimetype) == (status, "text/html")
+        assert '<html lang="he" dir="rtl">' in answer.text
+    for answer, status in ((client.get(path + "x"), 404), (client.post(path), 422)):
+        assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+
+
+def test_the_page_runs_nothing_and_styles_itself(post: Post, server: MailServer, app: Flask) -> None:
+    post.create()
+    post.deliver()
+    page = app.test_client().get(unsubscribing(server.mails[0]))
+    [style] = re.findall("<style>(.*?)</style>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_every_language_names_the_type(words: Words) -> None:
+    texts = asdict(words)
+    assert all(texts.values())
+    assert {name for name, each in texts.items() if "{label}" in each} == {"ask", "done"}
+    assert {name for name, each in texts.items() if "{n}" in each} == {"digest"}

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from shirase.errors import SettingsError
 from shirase.inbox import apprise
+from shirase.inbox.translations import WORDS, language
 from shirase.policies import APPRISE
 from shirase.relay.apprise.process import AppriseProcess
 from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
-from shirase.relay.mail.words import WORDS, language
 from shirase.settings import Settings
 from shirase.store import contacts
 from shirase.store.contacts import Contact

@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 
 from shirase.errors import SettingsError
 from shirase.inbox import unsubscribe
+from shirase.inbox.translations import RIGHT_TO_LEFT, WORDS, language
 from shirase.mail_settings import MailSettings
 from shirase.quiet_hours import zone_of
 from shirase.relay.channels import Item
 from shirase.relay.mail import mime
-from shirase.relay.mail.words import RIGHT_TO_LEFT, WORDS, language
 from shirase.settings import Settings
 from shirase.store.contacts import Contact
 from shirase.store.rules import EVERYTHING
