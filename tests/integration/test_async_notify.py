@@ -14,11 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from shirase.errors import Invalid
+from shirase.errors import Invalid, SchemaMismatch
 from shirase.fastapi import Notifier, broadcast, notify, notify_many, retract
 from shirase.proxy.publisher import Publisher
 from shirase.relay import repair
 from shirase.settings import Settings
+from shirase.sqlalchemy.notifier import NOTIFIER
 from shirase.store import log
 from shirase.store.database import Database, parse_url
 from tests.support.control_port import ControlPort, control_port
@@ -206,3 +207,24 @@ def test_wrong_uses_are_named(settings: Settings, driver: str, database: Databas
 
     run(settings, driver, test)
     assert stored(database) == ["scoped"]
+
+
+def test_the_named_engine_of_several_is_used(settings: Settings, driver: str, database: Database) -> None:
+    async def test(sessions: Sessions) -> None:
+        several: Sessions = async_sessionmaker()
+        sessions.kw["info"][NOTIFIER].attach(several, bind=sessions.kw["bind"])
+        async with several.begin() as session:
+            await notify(session, user_id="42", title="several", **FIELDS)
+
+    run(settings, driver, test)
+    assert stored(database) == ["several"]
+
+
+def test_missing_tables_are_one_error_with_every_driver(settings: Settings, driver: str) -> None:
+    async def test(sessions: Sessions) -> None:
+        async with sessions() as session:
+            await session.execute(text("ALTER TABLE shirase_streams RENAME TO gone"))
+            with pytest.raises(SchemaMismatch, match="shirase migrate"):
+                await notify(session, user_id="42", title="t", **FIELDS)
+
+    run(settings, driver, test)

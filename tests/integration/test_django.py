@@ -56,7 +56,9 @@ django.setup()
 URLS.urlpatterns = [path("inbox/", include("shirase.django.urls"))]  # type: ignore[attr-defined]
 NO_URLS.urlpatterns = []  # type: ignore[attr-defined]
 
-from shirase.django import announce, broadcast, erase, export, notify, notify_many  # noqa: E402 - needs Django's settings
+from django.contrib.auth.models import AnonymousUser  # noqa: E402 - needs Django's settings
+
+from shirase.django import announce, broadcast, erase, export, notify, notify_many, retract  # noqa: E402 - needs Django's settings
 from shirase.django.apps import shirase  # noqa: E402
 
 
@@ -205,6 +207,25 @@ def test_wrong_fields_are_named_and_database_errors_are_djangos(database: Databa
         with pytest.raises(Error):
             notify(user_id="42", type="t", title="t", message="")
         raise ZeroDivisionError
+    assert stored(database) == []
+
+
+@pytest.mark.usefixtures("site")
+def test_a_user_without_a_primary_key_is_refused(database: Database) -> None:
+    """Anonymous, unsaved or deleted: all of them would be the user "None"."""
+    fields: Any = {"type": "t", "title": "t", "message": ""}
+    for user in (AnonymousUser(), SimpleNamespace(pk=None)):
+        for call in (
+            lambda user=user: notify(user=user, **fields),
+            lambda user=user: broadcast(users=[SimpleNamespace(pk=1), user], **fields),
+            lambda user=user: retract(user=user, key="k"),
+            lambda user=user: erase(user=user),
+            lambda user=user: export(user=user),
+        ):
+            with pytest.raises(ValueError, match="no primary key"):
+                call()
+    with pytest.raises(TypeError, match="user_id"):
+        notify(user="42", **fields)
     assert stored(database) == []
 
 

@@ -1,6 +1,7 @@
 """``shirase.testing`` in a host's own test suite, run as a process."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from sqlalchemy import make_url, text
 from shirase.store.database import Database
 
 Suite = Callable[..., None]
+PAGE = Path(__file__).parent.parent.parent / "docs" / "testing.md"
 
 SQLALCHEMY = """
 import asyncio, os
@@ -19,9 +21,11 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
-from shirase import Notifier, Settings, notify
+from shirase import Notifier, Settings, announce, notify
 from shirase.fastapi import notify as notify_async
-from shirase.store.database import parse_url
+from shirase.inbox import announcements as inbox
+from shirase.proxy.publisher import Publisher
+from shirase.store.database import Database, parse_url
 
 URL = parse_url(os.environ["DATABASE_URL"]).url
 SETTINGS = Settings.from_env(os.environ, tokens=False)
@@ -49,6 +53,25 @@ def test_commit(sessions, notifications):
         notifications.assert_sent("42", type="other")
     with pytest.raises(TypeError, match="titel"):
         notifications.assert_sent("42", titel="T")
+    notifications.clear()
+    notifications.assert_nothing_sent()
+
+
+def test_an_announcement(sessions, notifications):
+    with sessions() as session:
+        announce(session, title="no", **FIELDS)
+        session.rollback()
+        announce(session, topic="team:a", title="yes", **FIELDS)
+        notifications.assert_nothing_sent()
+        session.commit()
+        announce(session, title="for newcomers", for_newcomers=True, **FIELDS)
+        session.commit()
+    assert notifications.assert_announced("team:a", title="yes")["type"] == "interview.scheduled"
+    inbox.arrive(Database(os.environ["DATABASE_URL"]), Publisher(SETTINGS), "7", None)  # a page takes it over
+    with pytest.raises(AssertionError, match="'yes' to the topic 'team:a'"):
+        notifications.assert_announced("team:a", title="no")
+    with pytest.raises(AssertionError, match="found 2"):
+        notifications.assert_nothing_sent()
     notifications.clear()
     notifications.assert_nothing_sent()
 
@@ -123,7 +146,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DJANGO = """
 from django.db import transaction
 from django.test import TestCase, TransactionTestCase
-from shirase.django import notify
+from shirase.django import announce, notify
 from shirase.testing import recording
 
 FIELDS = dict(type="interview.scheduled", message="")
@@ -140,6 +163,16 @@ class Both:
         self.notifications.assert_sent(42, type="interview.scheduled", count=1)
         notify(user_id="42", title="by itself", **FIELDS)
         self.notifications.assert_sent(42, count=2)
+
+    def test_an_announcement(self):
+        with self.assertRaises(ZeroDivisionError), transaction.atomic():
+            announce(title="no", **FIELDS)
+            raise ZeroDivisionError
+        with transaction.atomic():
+            announce(title="yes", **FIELDS)
+            self.notifications.assert_nothing_sent()
+        self.notifications.assert_announced(title="yes")
+        self.assertEqual([one["title"] for one in self.notifications.announced], ["yes"])
 
     def test_a_rollback(self):
         with self.assertRaises(ZeroDivisionError), transaction.atomic():
@@ -166,8 +199,9 @@ class InATransactionTestCase(Both, TransactionTestCase):
         from django.db import connection
         self.doCleanups()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM shirase_notifications")
-            assert cursor.fetchone() == (0,)
+            for table in ("notifications", "announcements"):
+                cursor.execute(f"SELECT count(*) FROM shirase_{table}")
+                assert cursor.fetchone() == (0,)
 
 
 class WithoutTheRecorder(TransactionTestCase):
@@ -179,6 +213,34 @@ class WithoutTheRecorder(TransactionTestCase):
 
     test_first = one_unread
     test_second = one_unread
+"""
+
+
+APPLICATION = """
+import os
+
+import pytest
+from flask import Flask, request
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+from shirase import Notifier, Settings, notify
+
+app = Flask(__name__)
+sessions = sessionmaker(create_engine(os.environ["DATABASE_URL"]))
+Notifier(Settings.from_env(os.environ, tokens=False)).attach(sessions)
+
+
+@app.post("/interviews")
+def schedule():
+    with sessions.begin() as session:
+        candidate = request.form["candidate"]
+        notify(session, user_id=candidate, type="interview.scheduled", title=request.form["title"], message="")
+    return ""
+
+
+@pytest.fixture
+def client():
+    return app.test_client()
 """
 
 
@@ -212,8 +274,16 @@ def test_sqlalchemy_sessions(suite: Suite, database_url: str, database: Database
     names = f"\nDRIVER, MODE = {driver!r}, {mode!r}\n"
     suite(["pytest", "-q", "-p", "no:cacheprovider"], test_host=SQLALCHEMY + names)
     with database.autocommit() as db:
-        for table in ("notifications", "events", "streams"):
+        for table in ("notifications", "events", "streams", "announcements"):
             assert db.scalar(text(f"SELECT count(*) FROM shirase_{table}")) == 0, table  # noqa: S608 - our own names
+
+
+def test_the_page_is_enough_for_each_worker_of_xdist(suite: Suite) -> None:
+    """The lines of docs/testing.md, with an application."""
+    files = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE.read_text(), re.DOTALL))
+    assert sorted(files) == ["conftest", "test_interviews"]
+    files["conftest"] += "from application import client\n"
+    suite(["pytest", "-q", "-p", "no:cacheprovider", "-n", "2"], application=APPLICATION, **files)
 
 
 def test_a_log_that_was_there_stays_as_it_was(suite: Suite, database_url: str, database: Database) -> None:

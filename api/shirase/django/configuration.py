@@ -74,8 +74,19 @@ def proxies() -> list[dict[str, Any]]:
 
 
 def primary_key(user: Any) -> str:
-    """The default of ``SHIRASE["USER_ID"]``: a user's primary key as text."""
-    return str(user.pk)
+    """The default of ``SHIRASE["USER_ID"]``: a user's primary key as text.
+
+    Raises:
+        TypeError: if it is no user.
+        ValueError: if it has no primary key; its text would be the id "None".
+    """
+    try:
+        key = user.pk
+    except AttributeError as exc:
+        raise TypeError(f"user must be a user, not {user!r}; for an id there is user_id") from exc
+    if key is None:
+        raise ValueError(f"user {user!r} has no primary key: it is anonymous, not saved yet, or deleted")
+    return str(key)
 
 
 def _function(name: str, value: Any, what: str) -> Callable[[Any], Any] | None:

@@ -73,7 +73,10 @@ def announce(*, topic: str = EVERYONE, for_newcomers: bool = False, **fields: Un
 
     Other announcements wait until the transaction ends.
     """
-    announcement = check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields})
+    return _announce(check(NewAnnouncementNow, {"topic": topic, "for_newcomers": for_newcomers, **fields}))
+
+
+def _announce(announcement: NewAnnouncementNow) -> Announcement:
     application = _shirase()
     draft = announcement.draft()
     check_payloads(application.site.settings.type_catalogue, [draft])

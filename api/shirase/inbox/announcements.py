@@ -5,9 +5,11 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from shirase import metrics
 from shirase.errors import DatabaseReadOnly, NotFound, RowsLocked
+from shirase.fields import rfc3339, to_json
 from shirase.inbox import notifications, replay
 from shirase.inbox.notifications import Once
 from shirase.proxy.publisher import Publisher
@@ -215,3 +217,18 @@ def delete_topic(database: Database, topic: str) -> None:
             return
         with database.transaction() as db:
             topics.delete(db, topic, user_ids)
+
+
+def announcement_fields(announcement: Announcement) -> dict[str, Any]:
+    """An announcement as JSON shows it."""
+    return {
+        "id": announcement.id,
+        "topic": announcement.topic,
+        **to_json(announcement.draft.content),
+        "for_newcomers": announcement.for_newcomers,
+        "fold": announcement.draft.fold,
+        "quiet": announcement.draft.quiet,
+        "created_at": rfc3339(announcement.created_at),
+        "reached": announcement.reached,
+        "read": announcement.read,
+    }

@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.exc import DBAPIError, UnboundExecutionError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
 from shirase import metrics
+from shirase.errors import SchemaMismatch
 from shirase.fields import AddressedInput, KeyedInput, UserId
 from shirase.inbox import notifications
 from shirase.inbox.drafts import NewAnnouncementNow, NewBatch, NewBroadcast, NewEntry, Retraction, check
@@ -34,10 +36,11 @@ from shirase.settings import Settings
 from shirase.sqlalchemy.background import BackgroundPublisher, Place
 from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
-from shirase.store.database import join
+from shirase.store.database import join, lacks_table_or_column
 from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification
 
 NOTIFIER = "shirase"  # key of the notifier in a session's info
+BIND = "shirase.bind"  # key of the engine with our tables, or of None
 PENDING = "shirase.pending"  # key of the events that wait for the commit
 
 AnySession = Session | scoped_session[Session]
@@ -63,14 +66,23 @@ class Notifier:
         self._services = wire(settings)
         self._background = BackgroundPublisher(self._publish, settings.publish_timeout)
 
-    def attach(self, sessions: Sessions) -> None:
-        """Enable ``notify`` in this session, or in every session that this factory creates from now on."""
+    def attach(self, sessions: Sessions, *, bind: Engine | AsyncEngine | None = None) -> None:
+        """Enable ``notify`` in this session, or in every session that this factory creates from now on.
+
+        Args:
+            sessions: the session or factory.
+            bind: the engine with our tables, if the sessions use several.
+        """
+        engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
+        own = {NOTIFIER: self, BIND: engine}
         if isinstance(sessions, Session | AsyncSession):
-            sessions.info[NOTIFIER] = self
+            sessions.info.update(own)
             return
         scoped = isinstance(sessions, scoped_session | async_scoped_session)
         factory: Any = sessions.session_factory if scoped else sessions  # type: ignore[union-attr]
-        factory.configure(info={**(factory.kw.get("info") or {}), NOTIFIER: self})
+        if not isinstance(factory, sessionmaker | async_sessionmaker):
+            raise TypeError(f"attach takes a sessionmaker, a scoped session or a session, not {sessions!r}")
+        factory.configure(info={**(factory.kw.get("info") or {}), **own})
 
     def append(self, session: Session, drafts: list[Draft]) -> list[Notification | None]:
         """Store notifications in the session's transaction, and publish them after its commit."""
@@ -91,9 +103,11 @@ class Notifier:
         draft = announcement.draft()
         check_payloads(self._services.settings.type_catalogue, [draft])
         with self._joined(session) as db:
-            return announcements.add(
+            added = announcements.add(
                 db, announcement.topic, draft, datetime.now(UTC), for_newcomers=announcement.for_newcomers
             )
+        self._pending(session).announced.append(added.id)
+        return added
 
     @property
     def schema(self) -> str | None:
@@ -107,17 +121,25 @@ class Notifier:
 
     @contextmanager
     def _joined(self, session: Session) -> Iterator[Connection]:
-        connection = session.connection()
+        connection = session.connection(bind_arguments={"bind": bind_of(session)})
         _check_transaction(connection)
-        with join(connection, self._services.settings.database_schema) as joined:
-            yield joined
+        try:
+            with join(connection, self.schema) as joined:
+                yield joined
+        except DBAPIError as exc:
+            if not lacks_table_or_column(exc.orig):
+                raise
+            raise SchemaMismatch(
+                f"the session's database {connection.engine.url.database!r} lacks Shirase's tables or some of them:"
+                " run `shirase migrate` on it, or name another engine by attach(…, bind=…)"
+            ) from exc
 
     def _note(self, session: Session, appended: Iterable[Event]) -> None:
         pending = self._pending(session)
         for event in appended:
             pending.places.add((event.user_id, event.seq))
             pending.created += event.kind == NOTIFICATION
-        pending.beside_a_loop = session.connection().dialect.is_async
+        pending.beside_a_loop = bind_of(session).dialect.is_async
 
     def _pending(self, session: Session) -> "Pending":
         if PENDING not in session.info:
@@ -137,12 +159,14 @@ class Notifier:
             return
         pending: Pending = session.info[PENDING]
         session.info[PENDING] = Pending()
-        if pending.places and pending.committed:
+        if (pending.places or pending.announced) and pending.committed:
             metrics.CREATED.inc(pending.created)
             self.publish_committed(session, pending)
 
     def publish_committed(self, session: Session, pending: "Pending") -> None:  # noqa: ARG002 - for tests, which read there
         """Publish the notifications that a session has committed."""
+        if not pending.places:
+            return
         publish = self._background.add if pending.beside_a_loop else self._publish
         publish(pending.places)
 
@@ -152,9 +176,10 @@ class Notifier:
 
 @dataclass(slots=True)
 class Pending:
-    """The events that a session has appended and not committed, as (user, seq)."""
+    """What a session has stored and not committed."""
 
-    places: set[Place] = field(default_factory=set)
+    places: set[Place] = field(default_factory=set)  # events, as (user, seq)
+    announced: list[int] = field(default_factory=list)  # ids of announcements
     created: int = 0  # of them, new notifications
     committed: bool = False
     beside_a_loop: bool = False  # the session is an AsyncSession's
@@ -168,7 +193,8 @@ def notify(session: AnySession, **fields: Unpack[AddressedInput]) -> Notificatio
 
     Raises:
         Invalid: with the invalid fields; nothing was written.
-        LookupError: if no ``Notifier`` is attached to the session or its factory.
+        LookupError: if no ``Notifier`` is attached to the session or its factory, or none of several engines is named.
+        SchemaMismatch: if the session's database lacks Shirase's tables.
         ValueError: if the session's connection is in AUTOCOMMIT, and so has no transaction.
     """
     return _append(session, [check(NewEntry, fields).draft()])[0]
@@ -220,6 +246,20 @@ def _attached(session: AnySession) -> tuple[Session, Notifier]:
     if notifier is None:
         raise LookupError("no Notifier is attached to this session's factory: Notifier(settings).attach(sessionmaker)")
     return own, notifier
+
+
+def bind_of(session: Session) -> Engine | Connection:
+    """The database with our tables, among those of the session."""
+    named: Engine | None = session.info.get(BIND)
+    if named is not None and not (isinstance(session.bind, Connection) and session.bind.engine is named):
+        return named
+    try:
+        return session.get_bind()
+    except UnboundExecutionError as exc:
+        raise LookupError(
+            "the session has no engine of its own: Notifier(settings).attach(sessions, bind=engine) names the one with"
+            " Shirase's tables"
+        ) from exc
 
 
 def _check_transaction(connection: Connection) -> None:

@@ -192,7 +192,7 @@ def named_errors() -> Iterator[None]:
     except DBAPIError as exc:
         if isinstance(exc.orig, LockNotAvailable):
             raise RowsLocked("the database does not answer: another transaction has locked the rows") from exc
-        if _lacks_table_or_column(exc.orig):
+        if lacks_table_or_column(exc.orig):
             raise SchemaMismatch("the database lacks tables or columns of this release: run `shirase migrate`") from exc
         if _refuses_writes(exc.orig):
             raise DatabaseReadOnly("the database accepts no writes now") from exc
@@ -236,11 +236,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _lacks_table_or_column(error: BaseException | None) -> bool:
+def lacks_table_or_column(error: BaseException | None) -> bool:
     """Whether the statement's table or column does not exist."""
     if isinstance(error, sqlite3.OperationalError):
         return str(error).startswith(("no such table", "no such column")) or "has no column named" in str(error)
-    return isinstance(error, UndefinedTable | UndefinedColumn)
+    codes = {getattr(error, name, None) for name in ("sqlstate", "pgcode")}  # of any driver that a host may use
+    return not codes.isdisjoint((UndefinedTable.sqlstate, UndefinedColumn.sqlstate))
 
 
 def _refuses_writes(error: BaseException | None) -> bool:

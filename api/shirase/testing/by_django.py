@@ -15,18 +15,20 @@ from django.db import connections
 from shirase.django import producing
 from shirase.django.apps import shirase
 from shirase.inbox import events
+from shirase.inbox.drafts import NewAnnouncementNow
 from shirase.store import inbox, log
 from shirase.testing.recorder import Fields, as_fields
-from shirase.testing.rows import remove
-from shirase.types import Draft, Event, Notification
+from shirase.testing.rows import announced, remove
+from shirase.types import Announcement, Draft, Event, Notification
 
 
 class Blocks:
-    """The appended notifications, and the blocks that they were appended in."""
+    """The notifications and announcements, and the blocks that they were stored in."""
 
     def __init__(self) -> None:
         # By their ids, which SQLite reuses after a rollback.
         self._appended: dict[int, tuple[Notification, list[Any]]] = {}
+        self._announced: dict[int, list[Any]] = {}
 
     def append(self, drafts: list[Draft]) -> list[Notification | None]:
         """Append as the site does, and record the open blocks."""
@@ -34,6 +36,22 @@ class Blocks:
         appended = _APPEND(drafts)
         self._appended |= {notification.id: (notification, open_now) for notification in appended if notification}
         return appended
+
+    def announce(self, announcement: NewAnnouncementNow) -> Announcement:
+        """Announce as the site does, and record the open blocks."""
+        open_now = _open_blocks()
+        added = _ANNOUNCE(announcement)
+        self._announced[added.id] = open_now
+        return added
+
+    def announced(self) -> list[Fields]:
+        """The announcements that remain of finished blocks."""
+        open_now = _open_blocks()
+        left = [number for number, blocks in self._announced.items() if not any(block in open_now for block in blocks)]
+        if not left:
+            return []
+        with shirase().database.within() as db:
+            return announced(db, left)
 
     def committed(self) -> list[Fields]:
         """The rows that remain of finished blocks."""
@@ -53,7 +71,7 @@ class Blocks:
     def remove(self) -> None:
         """Leave no row behind, except those that a ``TestCase`` is about to roll back."""
         application = shirase()
-        if not self._appended or connections[application.site.alias].in_atomic_block:
+        if not (self._appended or self._announced) or connections[application.site.alias].in_atomic_block:
             return
         users = {notification.user_id for notification, _ in self._appended.values()}
         with application.database.transaction() as db:
@@ -64,10 +82,12 @@ class Blocks:
                 appended += [
                     event for event in logged if event.notification and event.notification.id in self._appended
                 ]
-            remove(db, appended)
+            remove(db, appended, self._announced)
 
 
-_APPEND = producing._append  # noqa: SLF001 - the one place through which all of them go
+# The places through which all of them go.
+_APPEND = producing._append  # noqa: SLF001
+_ANNOUNCE = producing._announce  # noqa: SLF001
 
 
 def _open_blocks() -> list[Any]:
@@ -83,6 +103,7 @@ def record() -> Iterator[Blocks]:
     try:
         with (
             patch.object(producing, "_append", blocks.append),
+            patch.object(producing, "_announce", blocks.announce),
             patch.object(producing, "publish_places", lambda *_: None),
         ):
             yield blocks

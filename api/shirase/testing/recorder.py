@@ -1,4 +1,4 @@
-"""The notifications committed during a test."""
+"""The notifications and announcements committed during a test."""
 
 import sys
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from shirase.types import EVERYONE
+
 Fields = dict[str, Any]  # of a notification, as JSON has them
 
 
@@ -14,22 +16,31 @@ class Source(Protocol):
     """Where notifications are committed: by SQLAlchemy, or by Django."""
 
     def committed(self) -> list[Fields]:
-        """What is committed by now, in order."""
+        """The notifications that are committed by now, in order."""
+
+    def announced(self) -> list[Fields]:
+        """The announcements that are committed by now, in order."""
 
 
 class Recorder:
-    """The notifications that a test's transactions have committed."""
+    """The notifications and announcements that a test's transactions have committed."""
 
     def __init__(self, sources: list[Source]) -> None:
         """Record what these sources commit."""
         self._sources = sources
-        self._passed_over = 0
+        self._passed_over = self._announcements_passed_over = 0
 
     @property
     def sent(self) -> list[Fields]:
         """All of them in order, as the API shows notifications."""
         committed = [fields for source in self._sources for fields in source.committed()]
         return sorted(committed, key=lambda fields: int(fields["id"]))[self._passed_over :]
+
+    @property
+    def announced(self) -> list[Fields]:
+        """All announcements in order, as the API shows them."""
+        committed = [fields for source in self._sources for fields in source.announced()]
+        return sorted(committed, key=lambda fields: int(fields["id"]))[self._announcements_passed_over :]
 
     def to(self, user_id: Any, /, **fields: Any) -> list[Fields]:
         """Those to one user that have these fields."""
@@ -51,18 +62,27 @@ class Recorder:
             raise AssertionError(f"expected {expected}, found {len(matching)}; sent: {self._summary()}")
         return matching[-1]
 
+    def assert_announced(self, topic: str = EVERYONE, /, **fields: Any) -> Fields:
+        """Fail unless something with these fields was announced to this topic; return the last one."""
+        matching = [made for made in self.announced if made["topic"] == topic and _has(made, fields)]
+        if not matching:
+            raise AssertionError(f"expected an announcement to {topic!r} with {fields}; sent: {self._summary()}")
+        return matching[-1]
+
     def assert_nothing_sent(self, user_id: Any = None, /) -> None:
-        """Fail if anything was sent, or if anything was sent to this user."""
-        matching = self.sent if user_id is None else self.to(user_id)
+        """Fail if anything was sent or announced, or if anything was sent to this user."""
+        matching = [*self.sent, *self.announced] if user_id is None else self.to(user_id)
         if matching:
             raise AssertionError(f"expected no notification, found {len(matching)}; sent: {self._summary()}")
 
     def clear(self) -> None:
-        """Forget the notifications sent so far."""
+        """Forget what was sent and announced so far."""
         self._passed_over += len(self.sent)
+        self._announcements_passed_over += len(self.announced)
 
     def _summary(self) -> str:
         shown = [f"{fields['type']} {fields['title']!r} to {fields['user_id']!r}" for fields in self.sent]
+        shown += [f"{fields['type']} {fields['title']!r} to the topic {fields['topic']!r}" for fields in self.announced]
         return "; ".join(shown) or "nothing"
 
 
@@ -89,5 +109,5 @@ def as_fields(shown: orjson.Fragment) -> Fields:
 def _has(notification: Fields, expected: Fields) -> bool:
     for name in expected:
         if name not in notification:
-            raise TypeError(f"a notification has no field {name!r}; it has {', '.join(sorted(notification))}")
+            raise TypeError(f"it has no field {name!r}, but {', '.join(sorted(notification))}")
     return all(notification[name] == value for name, value in expected.items())

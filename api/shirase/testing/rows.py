@@ -1,20 +1,33 @@
-"""Removes the rows that a test has stored."""
+"""The rows that a test has stored: reads announcements, and removes all."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from shirase.inbox.announcements import announcement_fields
+from shirase.store import announcements as store
 from shirase.store import tables
+from shirase.testing.recorder import Fields
 from shirase.types import Event
 
 TABLES = tables.Base.metadata.tables
 streams, events = TABLES["shirase_streams"], TABLES["shirase_events"]
-notifications = TABLES["shirase_notifications"]
+notifications, announcements = TABLES["shirase_notifications"], TABLES["shirase_announcements"]
 
 
-def remove(db: Connection, appended: Iterable[Event]) -> None:
-    """Remove these and all later rows of the same logs; a log that began with them goes as a whole."""
-    firsts: dict[str, int] = {}
+def announced(db: Connection, ids: Iterable[int]) -> list[Fields]:
+    """The announcements with these ids that exist, as the API shows them."""
+    return [announcement_fields(row) for number in ids if (row := store.find(db, number))]
+
+
+def remove(db: Connection, appended: Iterable[Event], announced: Collection[int]) -> None:
+    """Remove these events and announcements, and all later rows of the same logs.
+
+    A log that began with one of them goes as a whole.
+    """
+    taken_over = notifications.c.announcement_id.in_(announced)
+    query = select(notifications.c.user_id, func.min(notifications.c.seq).label("first")).where(taken_over)
+    firsts: dict[str, int] = {row.user_id: row.first for row in db.execute(query.group_by(notifications.c.user_id))}
     for event in appended:
         firsts[event.user_id] = min(event.seq, firsts.get(event.user_id, event.seq))
     for user_id, first in sorted(firsts.items()):
@@ -24,6 +37,7 @@ def remove(db: Connection, appended: Iterable[Event]) -> None:
                     db.execute(delete(table).where(table.c.user_id == user_id))
         else:
             _cut(db, user_id, first)
+    db.execute(delete(announcements).where(announcements.c.id.in_(announced)))
 
 
 def _cut(db: Connection, user_id: str, first: int) -> None:

@@ -1,16 +1,13 @@
 """Announcements: one notification for everyone of a topic."""
 
-from typing import Any
-
 import orjson
 
 from shirase.access.rate_limits import CREATES
 from shirase.access.tokens import WRITE, Identity
-from shirase.fields import rfc3339, to_json
 from shirase.inbox import announcements
+from shirase.inbox.announcements import announcement_fields
 from shirase.inbox.drafts import NewAnnouncement
 from shirase.inbox.payloads import check_payloads
-from shirase.types import Announcement
 from shirase.web.blueprint import Blueprint
 from shirase.web.call import services
 from shirase.web.http import Response
@@ -60,7 +57,7 @@ def announce(caller: Identity, body: NewAnnouncement) -> Response:
         draft,
         for_newcomers=body.for_newcomers,
         once=once(caller),
-        answer=lambda announcement: orjson.dumps(_fields(announcement)).decode(),
+        answer=lambda announcement: orjson.dumps(announcement_fields(announcement)).decode(),
     )
     answer = json_answer(made, 200 if replayed else 201)
     if replayed:
@@ -79,7 +76,12 @@ def announcement_list(caller: Identity, query: AnnouncementsQuery) -> Response: 
     """One page, the latest first."""
     shown, next_before = announcements.page(services().database, query.limit, query.before)
     return json_answer(
-        orjson.dumps({"announcements": [_fields(announcement) for announcement in shown], "next_before": next_before})
+        orjson.dumps(
+            {
+                "announcements": [announcement_fields(announcement) for announcement in shown],
+                "next_before": next_before,
+            }
+        )
     )
 
 
@@ -88,7 +90,7 @@ def announcement_list(caller: Identity, query: AnnouncementsQuery) -> Response: 
 def announcement(caller: Identity, number: int) -> Response:  # noqa: ARG001 - the scope is what matters
     """One, with how many users it has reached."""
     announcement, waiting = announcements.find(services().database, number)
-    return json_answer(orjson.dumps({**_fields(announcement), "waiting": waiting}))
+    return json_answer(orjson.dumps({**announcement_fields(announcement), "waiting": waiting}))
 
 
 @blueprint.delete("/<int:number>")
@@ -107,17 +109,3 @@ def delete_announcement(caller: Identity, number: int) -> Response:  # noqa: ARG
     wired = services()
     announcements.retract(wired.database, wired.publisher, number)
     return Response(status=204)
-
-
-def _fields(announcement: Announcement) -> dict[str, Any]:
-    return {
-        "id": announcement.id,
-        "topic": announcement.topic,
-        **to_json(announcement.draft.content),
-        "for_newcomers": announcement.for_newcomers,
-        "fold": announcement.draft.fold,
-        "quiet": announcement.draft.quiet,
-        "created_at": rfc3339(announcement.created_at),
-        "reached": announcement.reached,
-        "read": announcement.read,
-    }
