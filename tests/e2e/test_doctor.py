@@ -31,6 +31,8 @@ ALL = {
     "control port",
     "relay",
     "statistics",
+    "deliveries",
+    "webhooks",
     "route",
     "clocks",
     "signing key",

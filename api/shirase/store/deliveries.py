@@ -145,6 +145,19 @@ def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:
     return {channel: (count, oldest) for channel, count, oldest in db.execute(counted)}
 
 
+def failing(db: Connection) -> tuple[str, int, str] | None:
+    """The most frequent failure among pending deliveries: its channel, their number, the reason.
+
+    It reads at most ``MOST_COUNTED`` rows, which bounds the cost after a long outage.
+    """
+    pending = select(deliveries).where(IS_PENDING).limit(MOST_COUNTED).subquery()
+    number = func.count()
+    counted = select(pending.c.channel, number, pending.c.reason).group_by(pending.c.channel, pending.c.reason)
+    failed = counted.where(pending.c.attempts > 0, pending.c.reason.is_not(None))
+    row = db.execute(failed.order_by(number.desc()).limit(1)).one_or_none()
+    return (row[0], row[1], row[2]) if row else None
+
+
 def count_dead(db: Connection) -> int:
     """How many deliveries are dead; ``MOST_COUNTED`` at the most."""
     dead = select(literal(1)).where(deliveries.c.state == DEAD).limit(MOST_COUNTED).subquery()

@@ -10,6 +10,7 @@ from shirase.mail_settings import MailSettings
 from shirase.settings import Settings
 from shirase.store.database import Database
 from tests.integration.mail.post import HOST, Post
+from tests.support.certificates import Authority, make_authority
 from tests.support.mail_server import MailServer
 
 
@@ -43,3 +44,8 @@ def post(database: Database, settings: Settings) -> Iterator[Post]:
     post.contact()
     yield post
     post.channel.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))

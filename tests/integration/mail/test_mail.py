@@ -20,13 +20,8 @@ from shirase.store import deliveries
 from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED
 from tests.integration.mail.post import Post
-from tests.support.certificates import Authority, make_authority
+from tests.support.certificates import Authority
 from tests.support.mail_server import DROP, HANG, MailServer, text_of
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return make_authority(tmp_path_factory.mktemp("authority"))
 
 
 def test_a_mail_has_both_texts_its_sender_and_its_time(post: Post, server: MailServer) -> None:

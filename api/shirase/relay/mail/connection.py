@@ -11,6 +11,7 @@ from shirase.relay.mail.replies import BoundedSmtp, BoundedSmtpTls
 
 logger = logging.getLogger(__name__)
 
+TEMPORARY = 400  # the first status of refusals
 PERMANENT = 500  # the first status of permanent refusals
 UTF8 = ("SMTPUTF8", "BODY=8BITMIME")  # for an address with other characters than ASCII (RFC 6531)
 
@@ -46,6 +47,20 @@ class Connection:
             logger.warning("mail: the server at %s does not answer: %s", self._mail.host, type(exc).__name__)
             return Failed("the mail server does not answer"), False
         return Sent(), True
+
+    def check(self) -> None:
+        """Connect, sign in and name the sender, without a mail.
+
+        Raises:
+            SMTPException: if the server refuses one of these.
+            OSError: if it does not answer.
+        """
+        self._smtp = self._connect()
+        self._smtp.ehlo_or_helo_if_needed()
+        sender = self._mail.sender.addr_spec
+        code, words = self._smtp.mail(sender)
+        if code >= TEMPORARY:
+            raise smtplib.SMTPSenderRefused(code, words, sender)
 
     def close(self) -> None:
         """End the connection, if there is one."""

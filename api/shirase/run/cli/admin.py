@@ -14,7 +14,7 @@ from shirase.errors import SettingsError
 from shirase.inbox import imports
 from shirase.run import node, payload_types
 from shirase.run.cli.options import DATA_DIR, DEFAULT_URL, INBOX, TOKEN, URL, USER, connect, one_line
-from shirase.run.doctor import client_path, parts
+from shirase.run.doctor import client_path, parts, reach
 from shirase.run.doctor.findings import examine
 from shirase.run.environment import load
 from shirase.settings import Settings, TokenSettings
@@ -77,9 +77,10 @@ def run_doctor(*, url: str | None, token: str | None, inboxes: tuple[str, ...], 
     failed = False
     with (
         closing(parts.Parts(settings, issuer)) as local,
+        closing(reach.Reach(settings, lambda: local.has_schema)) as outside,
         closing(client_path.ClientPath(address, token, local.clock, prefixes)) as path,
     ):
-        for finding in examine([*local.checks(), *path.checks()]):
+        for finding in examine([*local.checks(), *outside.checks(), *path.checks()]):
             click.echo(str(finding))
             failed |= finding.failed
     sys.exit(int(failed))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shirase.errors import ShiraseError
 
 Check = tuple[str, Callable[[], str]]  # a name, and what returns the good result or raises one of the two below
+TIMEOUT = 5.0  # seconds to wait for the database
 WIDTH = 14  # of the longest name
 
 

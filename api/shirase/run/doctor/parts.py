@@ -15,7 +15,7 @@ from shirase.access.jwks import Jwks
 from shirase.addresses import resolve
 from shirase.errors import DatabaseUnavailable, DatabaseUnusable, KeysUnavailable
 from shirase.proxy.publisher import Publisher
-from shirase.run.doctor.findings import Check, Failed, Skipped
+from shirase.run.doctor.findings import TIMEOUT, Check, Failed, Skipped
 from shirase.settings import Settings, TokenSettings
 from shirase.store import registry
 from shirase.store import schema as schemas
@@ -24,7 +24,6 @@ from shirase.store.migrate import check_encoding
 from shirase.store.sessions import is_behind_pooler, not_in_force
 from shirase.variables import EVERY_ADDRESS
 
-TIMEOUT = 5.0  # seconds to wait for the database
 BEATS = 6.0  # seconds to wait for a sign of life of a relay, which writes one every second
 POLL = 0.2  # seconds between two reads of it
 
@@ -41,7 +40,7 @@ class Parts:
         self._database = Database(settings.database_url, TIMEOUT, settings.database_schema)
         self._publisher = Publisher(settings)
         self._answers = False
-        self._current = False  # the schema
+        self.has_schema = False  # a usable one; known after its check
         self._before: Nodes = {}
         self._after: Nodes = {}
 
@@ -109,7 +108,7 @@ class Parts:
             raise Failed(
                 f"the schema cannot be read: {_reason(exc.__cause__ or exc)}", "see the database's log"
             ) from exc
-        self._current = state.is_usable
+        self.has_schema = state.is_usable
         if state.is_newer:
             raise Failed(str(state), "install the release that migrated it here too; until then this one works on it")
         if not state.is_usable:
@@ -201,7 +200,7 @@ class Parts:
 
     def _need_schema(self) -> None:
         self._need_database()
-        if not self._current:
+        if not self.has_schema:
             raise Skipped("not checked: the schema is not up to date")
 
     @contextmanager
