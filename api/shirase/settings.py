@@ -128,7 +128,7 @@ class Settings(TokenSettings):
             request_timeout=request_timeout(environ),
             publish_timeout=number(environ, "PUBLISH_TIMEOUT", 2.0, 0.05, 60, whole=False),
             database_timeout=number(environ, "DATABASE_TIMEOUT", 10.0, 1, 600, whole=False),
-            outbound_private_hosts=frozenset(map(str.lower, words(environ, "OUTBOUND_PRIVATE_HOSTS"))),
+            outbound_private_hosts=variables.hosts(environ, "OUTBOUND_PRIVATE_HOSTS"),
             retention_days=int(number(environ, "RETENTION_DAYS", 30, 1, 36_500)),
             log_level=choice(environ, "LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR"),
             log_format=choice(environ, "LOG_FORMAT", "text", "json"),

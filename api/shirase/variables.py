@@ -15,6 +15,7 @@ from shirase.errors import SettingsError
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's token (RFC 9110 section 5.6.2)
 FILE = "file:"
 EVERY_ADDRESS = "dns+"  # before a URL: each address of its host is meant
+_HOST = re.compile(r"[a-z0-9_.-]+(:[0-9]{1,5})?|[0-9a-f:.]+|\[[0-9a-f:.]+\]:[0-9]{1,5}")  # with a port, or without
 SUFFIX = "_FILE"  # NAME_FILE names the file with the value of NAME, a convention of container images
 
 
@@ -109,6 +110,17 @@ def rate(environ: Mapping[str, str], name: str, default: str) -> str | None:
 def words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     """Several values, separated by white space or commas."""
     return tuple(word for word in re.split(r"[\s,]+", optional(environ, name) or "") if word)
+
+
+def hosts(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """A list of ``HOST`` or ``HOST:PORT``, in small letters."""
+    values = frozenset(map(str.lower, words(environ, name)))
+    for value in sorted(values):
+        if not _HOST.fullmatch(value):
+            raise SettingsError(
+                name, f"must be HOST or HOST:PORT, as in crm.internal:8080 or [fd00::1]:80, not {value!r}"
+            )
+    return values
 
 
 def header_names(environ: Mapping[str, str], name: str) -> frozenset[str]:

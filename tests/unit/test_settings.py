@@ -94,11 +94,22 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("SHIRASE_DEMO", "maybe"),
         ("CORS_HEADERS", "X-One X Two: 2"),
         ("CORS_HEADERS", "*"),
+        ("OUTBOUND_PRIVATE_HOSTS", "http://crm.internal"),
+        ("OUTBOUND_PRIVATE_HOSTS", "crm.internal/hook"),
+        ("OUTBOUND_PRIVATE_HOSTS", "10.0.0.0/8"),
+        ("OUTBOUND_PRIVATE_HOSTS", "*.internal"),
+        ("OUTBOUND_PRIVATE_HOSTS", "[fd00::1]"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         Settings.from_env(GOOD | {name: value})
+
+
+@pytest.mark.parametrize("host", ["crm.internal", "CRM_1:8080", "10.0.0.7", "10.0.0.7:1", "fd00::1", "[fd00::1]:80"])
+def test_a_private_host_may_have_a_port(host: str) -> None:
+    settings = Settings.from_env(GOOD | {"OUTBOUND_PRIVATE_HOSTS": f"other {host}"})
+    assert settings.outbound_private_hosts == {"other", host.lower()}
 
 
 @pytest.mark.parametrize(
