@@ -110,9 +110,9 @@ export function createCaller(
  */
 export function ticketsFrom(options: {
   /** Where the service is, as in `StreamOptions`. */
-  url?: string;
+  url?: string | undefined;
   getToken: GetCredential;
-  environment?: Pick<Environment, "fetch">;
+  environment?: Pick<Environment, "fetch"> | undefined;
 }): GetCredential {
   const { url = "", getToken, environment } = options;
   return async ({ refresh }) => {

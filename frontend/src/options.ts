@@ -19,45 +19,48 @@ export type GetCredential = (request: CredentialRequest) => string | Promise<str
  * - `cookies` sends the browser's cookies, also to another origin (which must allow it, see `CORS_ORIGINS`).
  */
 export interface Credentials {
-  getToken?: GetCredential;
-  getTicket?: GetCredential;
-  cookies?: boolean;
+  getToken?: GetCredential | undefined;
+  getTicket?: GetCredential | undefined;
+  cookies?: boolean | undefined;
 }
 
 /** What `createNotificationStream` takes. Durations are in milliseconds. */
 export interface StreamOptions extends Credentials {
   /** Where the service is, without `/api`: `https://push.example.com`. The page's own origin by default. */
-  url?: string;
+  url?: string | undefined;
   /** The user's id. Tabs share a connection only if it is set, and another user's stream is refused. */
-  user?: string | number;
+  user?: string | number | undefined;
   /** Whether tabs of one `user` share one connection, where the browser can (Web Locks, BroadcastChannel). `true`. */
-  shareTabs?: boolean;
+  shareTabs?: boolean | undefined;
   /** Whether to connect at once; otherwise `connect()` does it. `true`. */
-  autoConnect?: boolean;
+  autoConnect?: boolean | undefined;
   /** Where to begin: events after this cursor. At the present by default. */
-  cursor?: string;
+  cursor?: string | undefined;
   /** Whether to come back after a loss. `true`. */
-  reconnect?: boolean;
+  reconnect?: boolean | undefined;
   /** The service's `SSE_KEEPALIVE_TIMEOUT`: two of them in silence, and a connection counts as dead. 30,000. */
-  heartbeat?: number;
+  heartbeat?: number | undefined;
   /** How long a connection may take until `connected` arrives. 10,000. */
-  connectTimeout?: number;
+  connectTimeout?: number | undefined;
   /** The bound of the first random wait between two attempts; it doubles with each failure. 1,000. */
-  minDelay?: number;
+  minDelay?: number | undefined;
   /** The bound of the longest. 30,000. */
-  maxDelay?: number;
+  maxDelay?: number | undefined;
   /** After how many failures in a row to change to the long poll, if the service itself answers; 0: never. 3. */
-  pollAfter?: number;
+  pollAfter?: number | undefined;
   /** How long one long poll waits for events, 60,000 at most. 25,000. */
-  pollTimeout?: number;
+  pollTimeout?: number | undefined;
   /** How long to stay with the long poll before a stream is tried again; doubles up to ten times as long. 60,000. */
-  streamRetry?: number;
+  streamRetry?: number | undefined;
   /** What the client uses of the browser, part by part: for tests, and for runtimes that lack something. */
-  environment?: Partial<Environment>;
+  environment?: Partial<Environment> | undefined;
 }
 
+/** Options that are all there. For the caller's sake, an option that is `undefined` counts as left out. */
+export type Complete<Options> = { [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
+
 /** The options with every default in its place. */
-export type Settings = Required<
+export type Settings = Complete<
   Pick<
     StreamOptions,
     | "url"

@@ -19,7 +19,7 @@ const ENTRIES = [
   "testing/react.tsx",
 ].map((path) => here(`../src/${path}`));
 
-const PAGES = ["README.md", "MIGRATING.md"];
+const PAGES = ["README.md", "MIGRATING.md", "../docs/bell.md", "../docs/reach.md"];
 
 const program = ts.createProgram(ENTRIES, config.options);
 const checker = program.getTypeChecker();
@@ -86,6 +86,7 @@ test("the examples of the pages compile", () => {
         "shirase/inbox": [here("../src/inbox/index.ts")],
         "shirase/push": [here("../src/push/index.ts")],
         "shirase/react": [here("../src/react/index.ts")],
+        "shirase/react/preferences": [here("../src/react/preferences/index.ts")],
         "shirase/testing": [here("../src/testing/index.ts")],
         "shirase/testing/react": [here("../src/testing/react.tsx")],
       },
@@ -102,7 +103,7 @@ function writeExamples(page: string, directory: string): string[] {
   return [...text.matchAll(/^```(tsx?)\n(.*?)^```/gms)].map(([, kind, code], number) => {
     // The first one of a page is what the others may import as their own module.
     const name = number === 0 ? "notifications" : `example-${number}`;
-    const file = join(directory, page, `${name}.${kind}`);
+    const file = join(directory, page.replaceAll("/", "_"), `${name}.${kind}`);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, code ?? "");
     return file;

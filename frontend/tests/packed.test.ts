@@ -58,7 +58,7 @@ const APP = `
 import { createNotificationStream, fetchToken, isOfType, type Notification } from "shirase";
 import { createInbox } from "shirase/inbox";
 import { asStore, relativeTime } from "shirase/display";
-import { NotificationBell } from "shirase/react";
+import { NotificationBell, useNotificationSSE } from "shirase/react";
 import { createFakeService } from "shirase/testing";
 import { FakeNotificationsProvider } from "shirase/testing/react";
 import "shirase/react/styles.css";
@@ -71,6 +71,14 @@ declare module "shirase" {
 
 export function room(notification: Notification): string {
   return isOfType(notification, "interview.scheduled") ? notification.payload.room : relativeTime(notification.created_at);
+}
+export function useRooms(user: string | undefined, enter: (room: string) => void): void {
+  useNotificationSSE({
+    user, // undefined, too
+    onNotification: (arrived) => {
+      if (arrived.type === "interview.scheduled") enter(arrived.payload.room);
+    },
+  });
 }
 const inbox = createInbox(createNotificationStream({ getToken: fetchToken("/my-token") }));
 asStore(inbox).subscribe(({ unreadCount }) => unreadCount);
@@ -86,7 +94,8 @@ test.each([
   writeFileSync(join(host, name), APP);
   const compilerOptions = {
     ...{ module, moduleResolution, target: "es2022", lib: ["es2022", "dom", "dom.iterable"], types: [], noEmit: true },
-    ...{ strict: true, noUncheckedSideEffectImports: true, skipLibCheck: true },
+    ...{ noUncheckedSideEffectImports: true, skipLibCheck: true },
+    ...{ strict: true, exactOptionalPropertyTypes: true, noPropertyAccessFromIndexSignature: true },
   };
   writeFileSync(join(host, "tsconfig.json"), JSON.stringify({ compilerOptions, files: [name] }));
   const problems = await run(here("../node_modules/.bin/tsc"), ["--pretty", "false"], host).catch(

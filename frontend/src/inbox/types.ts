@@ -29,11 +29,11 @@ export interface Page {
 /** What `createInbox` takes beside the stream. */
 export interface InboxOptions extends InboxFilter {
   /** How many notifications a page has, 1 to 200. 30. */
-  pageSize?: number;
+  pageSize?: number | undefined;
   /** Whether the snapshot has the counts by category, which one request after an event keeps true. `false`. */
-  byCategory?: boolean;
+  byCategory?: boolean | undefined;
   /** The newest page, fetched already. The stream, opened at its `cursor`, delivers the rest, and nothing is fetched. */
-  initial?: Page;
+  initial?: Page | undefined;
 }
 
 /**

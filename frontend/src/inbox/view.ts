@@ -3,13 +3,13 @@ import type { Notification } from "../events.js";
 /** Which of a user's notifications an inbox has. */
 export interface InboxFilter {
   /** Those of this category alone. */
-  category?: string;
+  category?: string | undefined;
   /** The archived ones instead of the others. */
-  archived?: boolean;
+  archived?: boolean | undefined;
   /** The unread ones alone. */
-  unread?: boolean;
+  unread?: boolean | undefined;
   /** Those whose title or message has each of these words. */
-  search?: string;
+  search?: string | undefined;
 }
 
 /** Whether an inbox with this filter has it. */

@@ -10,15 +10,15 @@ import { useNavigation } from "./use-navigation.js";
 
 /** What `NotificationBell` takes. */
 export interface NotificationBellProps extends Pick<NotificationListProps, "mute"> {
-  className?: string;
+  className?: string | undefined;
   /** What the panel holds. A `NotificationList` by default, which `mute` is for. */
   children?: ReactNode;
   /** Whether the panel is open, if the page decides it. */
-  open?: boolean;
+  open?: boolean | undefined;
   /** The panel opens or closes, or should, if `open` decides it. */
-  onOpenChange?: (open: boolean) => void;
+  onOpenChange?: ((open: boolean) => void) | undefined;
   /** Which edge of the bell the panel keeps to, in the direction of the text. It never leaves the window. `end`. */
-  align?: PanelAlign;
+  align?: PanelAlign | undefined;
 }
 
 /**

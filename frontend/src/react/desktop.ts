@@ -11,14 +11,14 @@ const listeners = new Set<() => void>();
 /** What can be shown on the desktop: a notification, or words of the page's own. */
 export interface DesktopMessage {
   title: string;
-  message?: string;
+  message?: string | undefined;
   /** A picture: a relative, `http` or `https` address. */
-  icon?: string | null;
+  icon?: string | null | undefined;
   /** Where a click leads: an address of the same kinds. By default the payload's `url`. */
-  url?: string | null;
-  payload?: Record<string, unknown>;
+  url?: string | null | undefined;
+  payload?: Record<string, unknown> | undefined;
   /** Of two with the same id the later replaces the earlier, in all tabs. */
-  id?: number;
+  id?: number | undefined;
 }
 
 /**

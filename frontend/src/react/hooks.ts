@@ -61,7 +61,7 @@ export interface Notifications extends InboxSnapshot {
 /** Which notifications: those of a category, unread, archived or found by words; all that are not archived by default. */
 export interface NotificationsFilter extends InboxFilter {
   /** Whether `byCategory` is kept. */
-  byCategory?: boolean;
+  byCategory?: boolean | undefined;
 }
 
 /** The user's notifications, or some of them, and what can be done with them. */

@@ -8,7 +8,7 @@ export interface InitialInbox {
   /** The answer's `cursor`: the stream goes on behind it. */
   readonly cursor: string;
   /** The answer's `next_before`; by default there are older ones if the page is full. */
-  readonly nextBefore?: number | null;
+  readonly nextBefore?: number | null | undefined;
 }
 
 /** It as the service answered it. */

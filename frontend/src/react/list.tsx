@@ -14,17 +14,17 @@ import { useRows } from "./use-rows.js";
 
 /** What `NotificationList` takes. */
 export interface NotificationListProps {
-  className?: string;
+  className?: string | undefined;
   /** What to show below a notification's message. Nothing by default. */
-  children?: (notification: Notification) => ReactNode;
+  children?: ((notification: Notification) => ReactNode) | undefined;
   /** Where a notification leads; its `url`, or its payload's, by default. Only `http`, `https` and relative addresses become links. */
-  linkTo?: (notification: Notification) => unknown;
+  linkTo?: ((notification: Notification) => unknown) | undefined;
   /** A title was chosen. It is marked read too. Prevent the event's default to stay on the page. */
-  onSelect?: (notification: Notification, event: React.MouseEvent) => void;
+  onSelect?: ((notification: Notification, event: React.MouseEvent) => void) | undefined;
   /** The tabs above the list: all, unread and archived by default. With less than two there are none. */
-  tabs?: readonly NotificationTab[];
+  tabs?: readonly NotificationTab[] | undefined;
   /** Whether there is a field to search in titles and messages. `false`. */
-  search?: boolean;
+  search?: boolean | undefined;
   /** Mutes a notification's type, for a button in each row: `useMute()` of `shirase/react/preferences`. */
   mute?: ((notification: Notification) => Promise<void>) | undefined;
 }

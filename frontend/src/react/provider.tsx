@@ -2,6 +2,7 @@
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Labels } from "../display/index.js";
 import type { Notification } from "../events.js";
+import type { Complete } from "../options.js";
 import { type Client, NotificationsContext } from "./context.js";
 import { showOnDesktop } from "./desktop.js";
 import { firstSnapshot, pageOf } from "./initial.js";
@@ -19,31 +20,31 @@ const BURST = 400; // milliseconds in which arrivals are announced together
 export interface NotificationsProviderProps extends ClientOptions {
   children?: ReactNode;
   /** Words to use instead of those of the language. */
-  labels?: Partial<Labels>;
+  labels?: Partial<Labels> | undefined;
   /** The language of words and times, such as `de` or `ja-JP`. The page's by default, or the browser's. */
-  locale?: string;
+  locale?: string | undefined;
   /** Your own components in the place of any of ours. */
-  parts?: Partial<NotificationParts>;
+  parts?: Partial<NotificationParts> | undefined;
   /** Whether the unseen number stands before the page's title. `false`. */
-  titleCount?: boolean;
+  titleCount?: boolean | undefined;
   /** Whether the page's icon has a dot while something is unseen. `false`. */
-  faviconDot?: boolean;
+  faviconDot?: boolean | undefined;
   /** Whether what arrives makes a sound, or the address of one; after the user's first gesture. `false`. */
-  sound?: boolean | string;
+  sound?: boolean | string | undefined;
   /**
    * Signs the user in: called when a signed-out user requests it. When the returned promise has resolved, a
    * stream that was closed is opened again.
    */
-  onSignIn?: () => unknown;
+  onSignIn?: (() => unknown) | undefined;
   /** Whether arrivals are announced to screen readers. `true`. */
-  announce?: boolean;
+  announce?: boolean | undefined;
   /** Whether what arrives while the page is hidden comes up on the desktop, if the user has permitted it. `false`. */
-  desktop?: boolean;
+  desktop?: boolean | undefined;
   /**
    * Follows the components' links within the page's origin, such as `router.push`. Without it the browser does. On the
    * desktop it follows clicks too.
    */
-  navigate?: Navigate;
+  navigate?: Navigate | undefined;
 }
 
 /**
@@ -114,7 +115,7 @@ function PageSigns({
   titleCount,
   faviconDot,
   sound,
-}: Pick<Required<NotificationsProviderProps>, "titleCount" | "faviconDot" | "sound"> & {
+}: Complete<Pick<NotificationsProviderProps, "titleCount" | "faviconDot" | "sound">> & {
   client: Client | null;
 }): null {
   useTitleCount(titleCount);

@@ -7,7 +7,7 @@ import { useNotificationSSE } from "./use-notification-sse.js";
 
 /** What `SSEConnectionStatus` takes. */
 export interface SSEConnectionStatusProps {
-  className?: string;
+  className?: string | undefined;
 }
 
 /** Shows the state of the connection, and a button to retry while there is none. */

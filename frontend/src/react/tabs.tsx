@@ -6,10 +6,10 @@ import { useProvided } from "./context.js";
 /** A tab above the list, and what it shows. */
 export interface NotificationTab {
   /** Its name. That of "all", "unread" and "archived" is known. */
-  label?: string;
-  category?: string;
-  unread?: boolean;
-  archived?: boolean;
+  label?: string | undefined;
+  category?: string | undefined;
+  unread?: boolean | undefined;
+  archived?: boolean | undefined;
 }
 
 /** What `Tabs` of the parts takes. */

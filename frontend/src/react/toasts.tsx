@@ -8,11 +8,11 @@ import { useArrivals } from "./use-arrivals.js";
 
 /** What `NotificationToasts` takes. */
 export interface NotificationToastsProps {
-  className?: string;
+  className?: string | undefined;
   /** How many are shown at a time; the others wait. 3. */
-  limit?: number;
+  limit?: number | undefined;
   /** How long each stays, in milliseconds; one of high priority stays until it is dismissed. 6,000. */
-  duration?: number;
+  duration?: number | undefined;
 }
 
 /**

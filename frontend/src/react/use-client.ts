@@ -8,9 +8,9 @@ import { type InitialInbox, pageOf } from "./initial.js";
 /** What a client is made of. `user: null` means that nobody is signed in: nothing is opened then. */
 export type ClientOptions = Omit<StreamOptions, "user"> &
   Omit<InboxOptions, "initial"> & {
-    user?: string | number | null;
+    user?: string | number | null | undefined;
     /** The newest page, fetched by a server: the first render shows it, and the stream goes on behind its `cursor`. */
-    initial?: InitialInbox;
+    initial?: InitialInbox | undefined;
   };
 
 // On the server there is no layout, and React 18 warns about the hook.

@@ -7,9 +7,9 @@ import { type ClientOptions, identify, streamOptions } from "./use-client.js";
 /** What the stream of a component without a provider is made of. Without a credential it uses the browser's cookies. */
 export interface LoneStreamOptions extends Omit<StreamOptions, "user" | "reconnect" | "autoConnect"> {
   /** The user's id; `null` while nobody is signed in: nothing is opened then. */
-  user?: string | number | null;
+  user?: string | number | null | undefined;
   /** Whether to come back after a loss. `true`. */
-  autoReconnect?: boolean;
+  autoReconnect?: boolean | undefined;
 }
 
 /** A stream for one component. */

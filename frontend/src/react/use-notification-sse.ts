@@ -1,6 +1,6 @@
 "use client";
 import { useContext, useEffect, useMemo, useRef, useState } from "react";
-import type { Notification } from "../events.js";
+import type { AnyNotification } from "../events.js";
 import type { StreamState } from "../state.js";
 import type { NotificationStream } from "../types.js";
 import { NotificationsContext } from "./context.js";
@@ -23,11 +23,11 @@ export interface NotificationSSE {
 /** What `useNotificationSSE` calls. They may be new functions at each render. */
 export interface NotificationSSEHandlers {
   /** One has arrived: each once, in the order of the stream. */
-  onNotification?: (notification: Notification) => void;
+  onNotification?: ((notification: AnyNotification) => void) | undefined;
   /** The connection was lost, or closed for a reason of the service's; called once for each loss. */
-  onError?: (state: Extract<StreamState, { status: "reconnecting" | "closed" }>) => void;
+  onError?: ((state: Extract<StreamState, { status: "reconnecting" | "closed" }>) => void) | undefined;
   /** A connection has been made. Called at once if there is one already. */
-  onConnected?: (state: Extract<StreamState, { status: "open" | "polling" }>) => void;
+  onConnected?: ((state: Extract<StreamState, { status: "open" | "polling" }>) => void) | undefined;
 }
 
 /** What `useNotificationSSE` takes: what it calls and, where there is no provider above, what its stream is made of. */

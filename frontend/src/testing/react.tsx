@@ -7,7 +7,7 @@ import type { FakeService } from "./types.js";
 /** What `FakeNotificationsProvider` takes: the service, and whatever else `NotificationsProvider` does. */
 export interface FakeNotificationsProviderProps extends Omit<NotificationsProviderProps, "environment" | "getToken"> {
   /** One of its own by default. */
-  service?: FakeService;
+  service?: FakeService | undefined;
 }
 
 /** A `NotificationsProvider` that talks to a fake service instead of a network. */

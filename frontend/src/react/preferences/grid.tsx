@@ -8,9 +8,9 @@ import { useNotificationPreferences } from "./use-preferences.js";
 
 /** What `NotificationPreferences` takes. */
 export interface NotificationPreferencesProps {
-  className?: string;
+  className?: string | undefined;
   /** The columns, in order. By default the inbox, and the channels that the policy of some type names. */
-  channels?: readonly Channel[];
+  channels?: readonly Channel[] | undefined;
 }
 
 const SWITCHED: readonly Channel[] = ["inbox", "web_push", "email", "apprise"];
