@@ -4,10 +4,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from shirase.run.doctor.client_path import ClientPath
 from shirase.run.doctor.findings import Failed
 from shirase.run.doctor.parts import Parts
 from shirase.settings import TokenSettings
@@ -44,6 +47,24 @@ def test_a_name_of_several_nodes_is_a_failure(port: ControlPort, resolved: list[
         resolved.append("127.0.0.2")
         with pytest.raises(Failed, match=r"nodes\.test in GRIP_URL has 2 addresses"):
             parts.control_port()
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(502, "does not answer"), (503, "does not answer"), (404, "no application has mounted")]
+)
+def test_an_inbox_that_is_not_there_is_no_guard(status: int, expected: str) -> None:
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+    server = HTTPServer(("127.0.0.1", 0), Answers)
+    Thread(target=server.handle_request).start()
+    with (
+        closing(server.socket),
+        closing(ClientPath(f"http://127.0.0.1:{server.server_port}", "", lambda: None)) as path,
+        pytest.raises(Failed, match=expected),
+    ):
+        path.inbox("/app/inbox")
 
 
 def test_the_issuers_keys_are_fetched() -> None:

@@ -25,6 +25,8 @@ TYPE = "shirase.doctor"
 # A forged recovery: the proxy forwards this spelling, and several servers treat it as Grip-Last.
 FORGED = {"Grip_Last": "u-ZG9jdG9y; last-id=0, c-0; last-id=0"}
 
+UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+
 
 class ClientPath:
     """The checks; each depends on the results of those before it."""
@@ -81,6 +83,14 @@ class ClientPath:
                 answer = self._http.get(f"{self._url}{prefix}{path}", headers={"Authorization": "", **FORGED})
             except httpx.HTTPError as exc:
                 raise Failed(f"{prefix}{path} does not answer: {exc}", "start the application") from exc
+            if answer.status_code in UNAVAILABLE:
+                what = (
+                    f"{prefix}{path} is answered with {answer.status_code}: the application behind it does not answer"
+                )
+                raise Failed(what, "start the application, and check the address in the --route that leads to it")
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                what = f"{prefix}{path} does not exist: no application has mounted the routes at {prefix}"
+                raise Failed(what, "pass the prefix of the application's inbox as --inbox")
             if answer.status_code != status or answer.headers.get("Content-Type") != CONTENT_TYPE:
                 what = f"{prefix}{path} answers {whom}, with {answer.status_code} instead of {status.value} in JSON"
                 fix = f"let requests for {prefix}/api/ pass whatever guards the application, and route the proxy there"
