@@ -132,6 +132,7 @@ class Notifier:
             raise SchemaMismatch(
                 f"the session's database {connection.engine.url.database!r} lacks Shirase's tables or some of them:"
                 " run `shirase migrate` on it, or name another engine by attach(…, bind=…)"
+                " or the schema by DATABASE_SCHEMA"
             ) from exc
 
     def _note(self, session: Session, appended: Iterable[Event]) -> None:

@@ -205,16 +205,18 @@ def named_errors() -> Iterator[None]:
 def join(connection: Connection, schema: str | None) -> Iterator[Connection]:
     """Use a host's transaction, without committing it or rolling it back.
 
-    The connection keeps the host's search_path, so statements name the schema explicitly.
+    The connection keeps the host's search_path, so statements name the schema explicitly. A host's own translation,
+    such as to one schema a tenant, is suspended.
     """
     previous = connection.get_execution_options().get("schema_translate_map")
-    if schema:
-        connection.execution_options(schema_translate_map={None: schema})
+    if not schema and not previous:
+        yield connection
+        return
+    connection.execution_options(schema_translate_map={None: schema} if schema else {})
     try:
         yield connection
     finally:
-        if schema:
-            connection.execution_options(schema_translate_map=previous)
+        connection.execution_options(schema_translate_map=previous)
 
 
 def parse_url(url: str, schema: str | None = None) -> DatabaseUrl:

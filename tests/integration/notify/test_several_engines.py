@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from shirase.errors import SchemaMismatch
+from shirase.settings import Settings
 from shirase.sqlalchemy import Notifier, announce, notify, retract
 from shirase.store.database import Database
 from shirase.testing import recording
@@ -119,3 +120,24 @@ def test_a_session_in_a_tests_own_transaction_stays_there(
         session.close()
         around.rollback()
     assert stored(database) == []
+
+
+def test_a_hosts_schema_translation_is_not_ours(
+    sessions: sessionmaker[Session], settings: Settings, database: Database
+) -> None:
+    """A host with one schema a tenant."""
+    tenant = {None: "tenant_a"}
+    with sessions() as session, recording() as notifications:
+        session.connection(execution_options={"schema_translate_map": tenant})
+        notify(session, user_id="42", type="t", title="of a tenant", message="")
+        announce(session, type="t", title="to everyone", message="")
+        assert session.connection().get_execution_options()["schema_translate_map"] == tenant
+        session.commit()
+        notifications.assert_sent(42, title="of a tenant")
+    translated = sessionmaker(session.get_bind().execution_options(schema_translate_map=tenant))
+    made = Notifier(settings)
+    made.attach(translated)
+    with translated.begin() as session:
+        notify(session, user_id="42", type="t", title="translated", message="")
+    made.close()
+    assert stored(database) == ["translated"]
