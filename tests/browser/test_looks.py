@@ -15,6 +15,13 @@ ROWS: list[dict[str, Any]] = [
     {"title": "A long one", "message": LONG},
     {"title": "מה שלומך? (בוקר טוב!)", "message": "שלום עולם, הכל בסדר?"},
 ]
+TYPES: list[dict[str, Any]] = [
+    {"type": "a.b", "label": "Interviews", "description": "When one is scheduled, moved or cancelled"},
+    {"type": "c.d", "label": "Bewerbungsunterlagenaktualisierungsbenachrichtigungen", "description": ""},
+    {"type": "e.f", "label": "Security", "description": "", "critical": True},
+]
+for _type in TYPES:
+    _type.update({"category": None, "critical": _type.get("critical", False), "channels": [{"channel": "email"}]})
 HOSTS = ("bootstrap", "tailwind", "vite", "hostile")
 RTL = 'dir="rtl"'
 SIZES = ((320, 640), (390, 844), (1280, 800))
@@ -27,11 +34,11 @@ DARK = 'style="color-scheme: dark; background: #111"'
 STYLE_OF = "(element, name) => getComputedStyle(element)[name]"
 # What is drawn, and where, relative to the bell: hosts move the bell itself.
 DRAWN = """() => {
-    const bell = document.querySelector(".shirase-bell-button").getBoundingClientRect();
+    const bell = (document.querySelector(".shirase-bell-button") ?? document.body).getBoundingClientRect();
     const names = ["color", "backgroundColor", "fontSize", "fontWeight", "fontStyle", "textAlign", "textTransform",
         "textDecorationLine", "letterSpacing", "listStyleType", "display", "visibility", "borderTopWidth", "boxShadow",
         "fill", "stroke", "strokeWidth", "textShadow", "content"];
-    const roots = ":is(.shirase-bell, .shirase-list, .shirase-status)";
+    const roots = ":is(.shirase-bell, .shirase-list, .shirase-preferences, .shirase-status)";
     return [...document.querySelectorAll(`${roots}, ${roots} :is([class^=shirase-], path)`)].flatMap((element) => {
         const { x, y, width, height } = element.getBoundingClientRect();
         return ["", "::before", "::after"].map((pseudo) => {
@@ -139,14 +146,45 @@ def test_any_host_stylesheet_leaves_the_looks_alone(show: Show, host: str) -> No
 @pytest.mark.parametrize(("host", "show_what"), [("hostile", "list"), ("hostile", "status"), ("bootstrap", "list")])
 def test_outside_of_a_bell_too(show: Show, host: str, show_what: str) -> None:
     """Where a host lays the outermost element out itself, what is in it stays as it is."""
-    inner = DRAWN.replace('document.querySelector(".shirase-bell-button")', "document.body").replace(
-        ": [Math.round(width), Math.round(height)]", ": []"
-    )
+    inner = DRAWN.replace(": [Math.round(width), Math.round(height)]", ": []")
     fixed = ":root { --shirase-font: sans-serif } .shirase-list { width: 500px !important; max-width: none !important }"
     pages = [show(show=show_what, notifications=ROWS, host=fixed + style) for style in ("", host_style(host))]
     for each in pages:
         expect(each.page.locator(".shirase-item" if show_what == "list" else "[data-status=open]")).not_to_have_count(0)
     assert pages[1].page.evaluate(inner) == pages[0].page.evaluate(inner)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_preferences_look_the_same_in_any_host(show: Show, host: str) -> None:
+    fixed = (
+        "#at .shirase-preferences { --shirase-font: sans-serif; width: 500px !important; max-width: none !important }"
+    )
+    pages = [show(show="preferences", types=TYPES, host=fixed + style) for style in ("", host_style(host))]
+    for each in pages:
+        expect(each.page.get_by_role("checkbox")).to_have_count(6)
+    assert pages[1].page.evaluate(DRAWN) == pages[0].page.evaluate(DRAWN)
+
+
+@pytest.mark.parametrize(("root", "text"), [("", 16), (RTL, 16), ("", 32)])
+def test_preferences_fit_a_phone_and_a_finger(show: Show, root: str, text: int) -> None:
+    style = f":root {{ --shirase-size: {text}px }} body {{ margin: 0 }}"
+    looks = show((320, 640), at="", root=root, show="preferences", types=TYPES, host=style)
+    box = looks.page.get_by_role("checkbox", name="Interviews: Inbox")
+    expect(box).to_be_checked()
+    assert looks.page.evaluate("document.documentElement.scrollWidth") == 320
+    target = looks.page.locator(".shirase-switch").first.bounding_box()
+    assert target
+    assert min(target["width"], target["height"]) >= 44
+    looks.page.mouse.click(target["x"] + 3, target["y"] + 3)  # beside the box itself
+    expect(box).not_to_be_checked()
+
+
+def test_unreadable_preferences_are_reported_with_a_retry(show: Show) -> None:
+    looks = show(show="preferences")
+    expect(looks.page.get_by_role("alert")).to_contain_text("could not be loaded")
+    button = looks.page.get_by_role("button", name="Try again")
+    assert button.evaluate(STYLE_OF, "cursor") == "pointer"
+    assert looks.page.locator(".shirase-empty .shirase-icon").bounding_box()["width"] < 50  # type: ignore[index]
 
 
 def test_each_text_runs_in_its_own_direction(show: Show) -> None:
@@ -171,6 +209,7 @@ def test_each_text_runs_in_its_own_direction(show: Show) -> None:
 def test_a_long_message_is_cut_until_it_is_asked_for(show: Show) -> None:
     looks = show(notifications=ROWS).open()
     item = looks.page.locator(".shirase-item").filter(has_text="A long one")
+    expect(item.get_by_role("button", name="More:")).to_be_visible()  # which adds to the height
     short = item.bounding_box()
     assert short
     assert short["height"] < 200

@@ -1,6 +1,7 @@
 // A page to look at: the components over the scripted service, bundled by tests/browser/looks.py.
 import { createRoot } from "react-dom/client";
 import type { Notification } from "shirase";
+import type { NotificationType } from "shirase/preferences";
 import {
   NotificationBell,
   NotificationList,
@@ -10,6 +11,7 @@ import {
   NotificationToasts,
   SSEConnectionStatus,
 } from "shirase/react";
+import { NotificationPreferences } from "shirase/react/preferences";
 import { createScriptedServer } from "../scripted-server.js";
 
 /** What the page is asked to show. */
@@ -17,7 +19,9 @@ interface Scene {
   notifications?: Partial<Notification>[];
   /** How many more there are, all unread. */
   more?: number;
-  show?: "bell" | "list" | "status" | "toasts";
+  show?: "bell" | "list" | "status" | "toasts" | "preferences";
+  /** The catalogue of the service; without it, the preferences cannot be read. */
+  types?: NotificationType[];
   align?: "start" | "center" | "end";
   signedOut?: boolean;
   tabs?: NotificationTab[];
@@ -26,7 +30,15 @@ interface Scene {
   options?: NotificationsProviderProps;
 }
 
-function start({ notifications = [], more = 0, show = "bell", align = "end", signedOut = false, ...scene }: Scene) {
+function start({
+  notifications = [],
+  more = 0,
+  show = "bell",
+  align = "end",
+  signedOut = false,
+  types,
+  ...scene
+}: Scene) {
   const server = createScriptedServer();
   server.accepts = () => !signedOut;
   const now = new Date().toISOString();
@@ -35,9 +47,15 @@ function start({ notifications = [], more = 0, show = "bell", align = "end", sig
   };
   for (let number = 0; number < more; number += 1) create({ title: `No ${number}` });
   for (const each of notifications) create(each);
+  const stored: Record<string, unknown> = { "/api/types": { types }, "/api/preferences": { rules: [], quiet: null } };
   const environment = {
     EventSource: server.EventSource,
-    fetch: server.fetch,
+    fetch: (url: string, init?: RequestInit) => {
+      const path = new URL(url, location.href).pathname;
+      if (!types || !(path in stored)) return server.fetch(url, init);
+      if (init?.method === "PUT") stored[path] = JSON.parse(String(init.body));
+      return Promise.resolve(Response.json(stored[path]));
+    },
     navigator: { onLine: true }, // wherever the tests run
     locks: undefined,
     BroadcastChannel: undefined,
@@ -58,6 +76,7 @@ function start({ notifications = [], more = 0, show = "bell", align = "end", sig
       {show === "list" && list}
       {show === "status" && <SSEConnectionStatus />}
       {show === "toasts" && <NotificationToasts />}
+      {show === "preferences" && <NotificationPreferences />}
     </NotificationsProvider>,
   );
   Object.assign(window, { server });

@@ -21,6 +21,7 @@ export function NotificationPreferences({ className, channels }: NotificationPre
   const { types, preferences, error, set, refresh } = useNotificationPreferences();
   const [refused, setRefused] = useState<(() => void) | null>(null);
   const titleId = useId();
+  const outer = classNames("shirase-preferences", className);
   const names: Record<Channel, string> = {
     inbox: labels.inInbox,
     web_push: labels.byPush,
@@ -28,8 +29,9 @@ export function NotificationPreferences({ className, channels }: NotificationPre
     apprise: labels.byOthers,
     webhook: "Webhook",
   };
-  if (error) return <parts.Failed tryAgain={refresh} />;
-  if (!types || !preferences) return <parts.Loading />;
+  if (error || !types || !preferences) {
+    return <section className={outer}>{error ? <parts.Failed tryAgain={refresh} /> : <parts.Loading />}</section>;
+  }
   const columns = channels ?? SWITCHED.filter((channel) => types.some((type) => goesTo(type, channel)));
 
   const change = (type: string, channel: Channel, enabled: boolean) => {
@@ -38,37 +40,41 @@ export function NotificationPreferences({ className, channels }: NotificationPre
   };
 
   return (
-    <section className={classNames("shirase-preferences", className)} aria-labelledby={titleId}>
-      <table>
-        <caption id={titleId}>{labels.preferences}</caption>
-        <thead>
-          <tr>
-            <td />
+    <section className={outer} aria-labelledby={titleId}>
+      <table className="shirase-grid">
+        <caption className="shirase-grid-title" id={titleId}>
+          {labels.preferences}
+        </caption>
+        <thead className="shirase-grid-head">
+          <tr className="shirase-grid-channels">
+            <td className="shirase-cell" />
             {columns.map((channel) => (
-              <th key={channel} scope="col">
+              <th key={channel} className="shirase-channel" scope="col">
                 {names[channel]}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody className="shirase-grid-body">
           {[...types, ...othersOf(types, preferences)].map((type) => (
-            <tr key={type.type}>
-              <th scope="row">
+            <tr key={type.type} className="shirase-grid-row">
+              <th className="shirase-kind" scope="row">
                 {type.label || type.type}
-                {type.description && <small>{type.description}</small>}
+                {type.description && <small className="shirase-kind-about">{type.description}</small>}
               </th>
               {columns.map((channel) => (
-                <td key={channel}>
+                <td key={channel} className="shirase-cell">
                   {goesTo(type, channel) && (
-                    <input
-                      type="checkbox"
-                      aria-label={`${type.label || type.type}: ${names[channel]}`}
-                      title={type.critical ? labels.alwaysOn : undefined}
-                      checked={isEnabled(preferences, type, channel)}
-                      disabled={type.critical}
-                      onChange={({ target }) => change(type.type, channel, target.checked)}
-                    />
+                    <label className="shirase-switch" title={type.critical ? labels.alwaysOn : undefined}>
+                      <input
+                        type="checkbox"
+                        className="shirase-checkbox"
+                        aria-label={`${type.label || type.type}: ${names[channel]}`}
+                        checked={isEnabled(preferences, type, channel)}
+                        disabled={type.critical}
+                        onChange={({ target }) => change(type.type, channel, target.checked)}
+                      />
+                    </label>
                   )}
                 </td>
               ))}
