@@ -23,6 +23,7 @@ from shirase.errors import FieldError, Invalid
 from shirase.settings import Settings
 from shirase.sqlalchemy.asyncio import Notifier, announce, broadcast, notify, notify_many, retract
 from shirase.starlette import METHODS, TYPES, Methods, Operations, Topics, named, settled
+from shirase.web.auth import check_sign_in
 from shirase.web.blueprint import Endpoint, by_path, with_braces
 from shirase.web.operation import PROXY
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
@@ -45,6 +46,7 @@ def router(
             Without it, tokens count as they do at the service.
         topics: which topics the signed-in user of a request has: a function or a coroutine function of the request.
     """
+    check_sign_in(settings, identify, topics)
     operations = Operations(settings)
     dependency = _dependency(identify) if identify else None
     made = APIRouter(route_class=_route_class(operations), tags=["Notifications"])

@@ -28,6 +28,7 @@ from shirase.errors import ShiraseError, TooSlow
 from shirase.inbox.services import Services, wire
 from shirase.settings import Settings
 from shirase.web import http
+from shirase.web.auth import check_sign_in
 from shirase.web.blueprint import Endpoint, by_path, with_braces
 from shirase.web.bodies import LATE, too_large
 from shirase.web.call import Call, HostSignIn
@@ -66,6 +67,7 @@ def routes(settings: Settings, *, identify: SignIn | None = None, topics: Topics
             of the request; without it, a token identifies the user as at the service.
         topics: which topics the signed-in user of a request has, by a function of the same kinds.
     """
+    check_sign_in(settings, identify, topics)
     operations = Operations(settings)
 
     def route(path: str, methods: Methods) -> Route:

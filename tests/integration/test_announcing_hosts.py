@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +16,9 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from shirase.access.tokens import Identity
-from shirase.errors import Invalid
+from shirase.errors import Invalid, SettingsError
 from shirase.fastapi import announce as announce_async
+from shirase.fastapi import router
 from shirase.flask.app import create_blueprint
 from shirase.inbox import announcements, inbox
 from shirase.proxy.publisher import Publisher
@@ -175,3 +177,11 @@ def test_an_identity_may_carry_topics(made: Settings) -> None:
     app.register_blueprint(create_blueprint(made, identify=lambda _: identity), url_prefix="/inbox")
     assert shown(app.test_client().get, "aiko") == ["team:b"]
     app.extensions["shirase"].database.close()
+
+
+@pytest.mark.parametrize("mount", [create_blueprint, router, routes])
+def test_routes_that_nobody_could_use_are_not_mounted(mount: Callable[..., Any], settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="identify="):
+        mount(replace(settings, jwt_secret=""))
+    with pytest.raises(TypeError, match="topics="):
+        mount(settings, topics=lambda _: ["team:a"])

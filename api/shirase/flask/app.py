@@ -11,7 +11,7 @@ from shirase.flask.demo import routes as demo
 from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.web import http, problems
-from shirase.web.auth import with_topics
+from shirase.web.auth import check_sign_in, with_topics
 from shirase.web.call import Call, HostSignIn, HostTopics
 from shirase.web.json_body import MAX_BODY
 from shirase.web.openapi import document_of
@@ -46,7 +46,11 @@ def create_blueprint(
         settings: the same as those of the proxy and the relay.
         identify: identifies a request's user by the application's sign-in; by default a token does, as at the service.
         topics: returns the topics of a request's user, besides those that the user is a member of.
+
+    Raises:
+        SettingsError: if neither ``identify`` nor a token could identify a user.
     """
+    check_sign_in(settings, identify, topics)
     identify = with_topics(identify, topics) if identify else None
     made = Blueprint("shirase", __name__)
     wired = wire(settings)

@@ -4,7 +4,7 @@ from typing import Any
 
 from shirase.access import tickets, tokens
 from shirase.access.tokens import Identity
-from shirase.errors import Unauthenticated
+from shirase.errors import SettingsError, Unauthenticated
 from shirase.inbox.services import Services
 from shirase.proxy import grip
 from shirase.settings import Settings
@@ -61,6 +61,21 @@ def identify_by_host(request: Request, services: Services, identify: HostSignIn,
     if (user_id := tokens.as_user_id(identity)) is not None:
         return Identity(user_id)
     raise TypeError(f"identify() must return a user's id, an Identity or None, not {identity!r}")
+
+
+def check_sign_in(settings: Settings, identify: object, topics: object) -> None:
+    """Refuse to mount routes that nobody could ever use.
+
+    Raises:
+        SettingsError: if neither the application nor a token identifies a user.
+        TypeError: if there are topics for users that the application does not identify.
+    """
+    if identify is not None:
+        return
+    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwt_jwks_url):
+        raise SettingsError("JWT_SECRET", "is not set, and identify= is missing: nobody could sign in")
+    if topics is not None:
+        raise TypeError("topics= is for users that identify= returns; a token names its own topics")
 
 
 def with_topics(identify: HostSignIn, topics: HostTopics | None) -> HostSignIn:
