@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from shirase.client.client import Client
@@ -28,9 +29,14 @@ def rules_of(stack: Stack, user: str) -> list[tuple[str, str, bool]]:
         return [(rule["scope"], rule["channel"], rule["enabled"]) for rule in client.preferences()["rules"]]
 
 
-def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, user: str, tmp_path: Path) -> None:
-    built = tmp_path / "elements.js"
-    built.write_bytes(subprocess.check_output(["node", "--input-type=module", "-e", BUILD], cwd=FRONTEND, timeout=60))
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("elements") / "elements.js"
+    file.write_bytes(subprocess.check_output(["node", "--input-type=module", "-e", BUILD], cwd=FRONTEND, timeout=60))
+    return file
+
+
+def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, user: str, built: Path) -> None:
     page = context.new_page()
     page.route("**/my-token", lambda route: route.fulfill(json={"token": demo.token(user)}))
     go_to_empty_page(page, demo.url)
@@ -69,3 +75,22 @@ def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, us
     assert rules_of(demo, user) == [("test", "inbox", False)]
     page.locator("shirase-list").evaluate("list => list.remove()")
     page.locator("shirase-bell").evaluate("bell => bell.remove()")
+
+
+def test_an_element_brings_back_what_was_muted(context: BrowserContext, demo: Stack, user: str, built: Path) -> None:
+    with Client(demo.url, demo.token(user)) as client:
+        client.put_preferences({"rules": [{"scope": "test", "channel": "inbox", "enabled": False}]})
+    page = context.new_page()
+    page.route("**/my-token", lambda route: route.fulfill(json={"token": demo.token(user)}))
+    go_to_empty_page(page, demo.url)
+    page.evaluate("document.body.innerHTML = '<shirase-preferences token-url=\"/my-token\"></shirase-preferences>'")
+    page.add_script_tag(path=built, type="module")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.locator("shirase-preferences").evaluate("(element, user) => element.setAttribute('user', user)", user)
+    muted = page.get_by_role("checkbox", name="test: Inbox")
+    expect(muted).not_to_be_checked()
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        muted.press("Space")
+    expect(muted).to_be_checked()
+    assert rules_of(demo, user) == [("test", "inbox", True)]
+    page.locator("shirase-preferences").evaluate("element => element.remove()")

@@ -9,7 +9,7 @@ import {
   NotificationToasts,
   type PanelAlign,
 } from "../react/index.js";
-import { useMute } from "../react/preferences/index.js";
+import { NotificationPreferences, useMute } from "../react/preferences/index.js";
 
 declare const STYLES: string; // the stylesheet, which the build puts in
 
@@ -123,6 +123,13 @@ export class ShiraseToasts extends NotificationElement {
   }
 }
 
+/** `<shirase-preferences user="…" token-url="/my-token">`: what the user receives. Dispatches `sign-in`. */
+export class ShirasePreferences extends NotificationElement {
+  protected content(): ReactNode {
+    return <NotificationPreferences />;
+  }
+}
+
 /** The list; with `mute`, each row has a button that mutes its type. */
 function List({ isMutable, select }: { isMutable: boolean; select: Select }): ReactNode {
   const mute = useMute();
@@ -139,7 +146,12 @@ function addStyles(shadow: ShadowRoot): void {
   }
 }
 
-const ELEMENTS = { "shirase-bell": ShiraseBell, "shirase-list": ShiraseList, "shirase-toasts": ShiraseToasts };
+const ELEMENTS = {
+  "shirase-bell": ShiraseBell,
+  "shirase-list": ShiraseList,
+  "shirase-preferences": ShirasePreferences,
+  "shirase-toasts": ShiraseToasts,
+};
 for (const [name, element] of Object.entries(ELEMENTS)) {
   if (globalThis.customElements && !customElements.get(name)) customElements.define(name, element);
 }

@@ -155,3 +155,10 @@ test("a muted type that the catalogue lacks has a row, to bring it back", async 
   expect(box("odd.type: Inbox").checked).toBe(true);
   expect(stored.preferences.rules).toContainEqual({ scope: "odd.type", channel: "inbox", enabled: true });
 });
+
+test("a signed-out user is asked to sign in", async () => {
+  const { environment } = withPreferences();
+  await renderApp(<NotificationPreferences />, { environment, user: null, onSignIn: () => {} });
+  expect(screen.getByRole("button", { name: "Sign in" })).toBeTruthy();
+  expect(screen.queryAllByRole("checkbox")).toEqual([]);
+});

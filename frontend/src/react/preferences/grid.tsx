@@ -3,6 +3,7 @@ import { type ReactNode, useId, useState } from "react";
 import { type Channel, isEnabled, type NotificationType, type Preferences } from "../../preferences/index.js";
 import { classNames } from "../class-names.js";
 import { useProvided } from "../context.js";
+import { useSignedOut } from "../hooks.js";
 import { Problem } from "../notices.js";
 import { useNotificationPreferences } from "./use-preferences.js";
 
@@ -20,6 +21,7 @@ export function NotificationPreferences({ className, channels }: NotificationPre
   const { labels, parts } = useProvided();
   const { types, preferences, error, set, refresh } = useNotificationPreferences();
   const [refused, setRefused] = useState<(() => void) | null>(null);
+  const isSignedOut = useSignedOut();
   const titleId = useId();
   const outer = classNames("shirase-preferences", className);
   const names: Record<Channel, string> = {
@@ -29,10 +31,12 @@ export function NotificationPreferences({ className, channels }: NotificationPre
     apprise: labels.byOthers,
     webhook: "Webhook",
   };
-  if (error || !types || !preferences) {
-    return <section className={outer}>{error ? <parts.Failed tryAgain={refresh} /> : <parts.Loading />}</section>;
+  if (isSignedOut || !types || !preferences) {
+    const vacant = error ? <parts.Failed tryAgain={refresh} /> : <parts.Loading />;
+    return <section className={outer}>{isSignedOut ? <parts.SignedOut /> : vacant}</section>;
   }
-  const columns = channels ?? SWITCHED.filter((channel) => types.some((type) => goesTo(type, channel)));
+  const rows = [...types, ...othersOf(types, preferences)];
+  const columns = channels ?? SWITCHED.filter((channel) => rows.some((type) => goesTo(type, channel)));
 
   const change = (type: string, channel: Channel, enabled: boolean) => {
     setRefused(null);
@@ -56,7 +60,7 @@ export function NotificationPreferences({ className, channels }: NotificationPre
           </tr>
         </thead>
         <tbody className="shirase-grid-body">
-          {[...types, ...othersOf(types, preferences)].map((type) => (
+          {rows.map((type) => (
             <tr key={type.type} className="shirase-grid-row">
               <th className="shirase-kind" scope="row">
                 {type.label || type.type}
