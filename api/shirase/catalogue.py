@@ -29,9 +29,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from shirase.errors import FieldError, Invalid, SettingsError
 from shirase.fields import NAME
+from shirase.plain import as_json
 from shirase.policies import Policy
 
 SETTING = "TYPE_CATALOGUE"
+MAX_DEPTH = 200  # levels of objects and arrays in a schema
 KINDS: Mapping[str, tuple[type, str]] = {
     "payload": (dict, "a table"),
     "critical": (bool, "true or false"),
@@ -76,6 +78,8 @@ class Catalogue:
             document = orjson.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         except (OSError, UnicodeError, ValueError) as exc:
             raise SettingsError(SETTING, f"{path} cannot be read: {exc}") from exc
+        except RecursionError as exc:
+            raise SettingsError(SETTING, f"{path} is nested too deeply") from exc
         tables = document.get("types") if isinstance(document, dict) else None
         if not isinstance(tables, dict):
             raise SettingsError(SETTING, f'{path} needs a table "types"')
@@ -132,12 +136,27 @@ def _compile(where: str, schema: Mapping[str, Any] | None) -> Callable[[Any], An
     if schema.get("type") != "object":
         raise SettingsError(SETTING, f'{where} must have "type": "object", as every payload is one')
     try:
+        plain = as_json(schema, where, MAX_DEPTH)  # TOML has dates, infinity and NaN
+    except Invalid as exc:
+        [error] = exc.errors
+        raise SettingsError(SETTING, f"{error.field}: {error.message}") from exc
+    _refuse_zero(where, plain)
+    try:
         check: Callable[[Any], Any] = fastjsonschema.compile(
-            dict(schema), handlers=dict.fromkeys(("http", "https", "ftp", "file", ""), _refuse), use_default=False
+            plain, handlers=dict.fromkeys(("http", "https", "ftp", "file", ""), _refuse), use_default=False
         )
     except (fastjsonschema.JsonSchemaDefinitionException, SettingsError, ValueError, re.error, TypeError) as exc:
         raise SettingsError(SETTING, f"{where} is not a JSON Schema: {exc}") from exc
     return check
+
+
+def _refuse_zero(where: str, part: Any) -> None:
+    """Refuse a ``multipleOf`` that no number is a multiple of: the check of a payload would divide by it."""
+    members = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for name, member in members:
+        if name == "multipleOf" and isinstance(member, int | float) and member <= 0:
+            raise SettingsError(SETTING, f"{where}.multipleOf must be more than 0")
+        _refuse_zero(f"{where}.{name}", member)
 
 
 def _refuse(uri: str) -> Any:

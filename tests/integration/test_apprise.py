@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apprise.plugins.discord import NotifyDiscord
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
@@ -18,6 +20,7 @@ from werkzeug.test import TestResponse
 from shirase.access.tokens import ADMIN, WRITE
 from shirase.errors import SettingsError
 from shirase.inbox import inbox, notifications, preferences, users
+from shirase.inbox.apprise import without_mentions
 from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
 from shirase.relay.apprise.channel import Apprise
@@ -114,7 +117,12 @@ def test_a_message_has_title_text_and_absolute_links(messages: Messages, server:
     messages.deliver()
     [body], [got] = bodies(server.accepted), server.accepted
     assert (got.path.rstrip("/"), body["title"]) == ("/secret", "Build <7>")
-    lines = ["It *failed*.", "@everyone", "Öffnen: https://example.com/b/7", "Run again: https://ci.example.com/7"]
+    lines = [
+        "It *failed*.",
+        "@\u200beveryone",
+        "Öffnen: https://example.com/b/7",
+        "Run again: https://ci.example.com/7",
+    ]
     assert body["message"].splitlines() == lines
     assert messages.states(number) == [(SENT, None)]
 
@@ -125,6 +133,33 @@ def test_without_a_text_the_title_is_the_text(messages: Messages, server: Sink) 
     messages.deliver()
     [body] = bodies(server.accepted)
     assert (body["title"], body["message"], body["type"]) == ("", "Only this", "warning")
+
+
+def test_a_title_is_one_line_and_blank_texts_are_none(messages: Messages, server: Sink) -> None:
+    messages.contact(to(server))
+    messages.create(title="One\r\nX-Other: two", message=" \n")
+    messages.create(title=" ", message="")
+    messages.deliver()
+    assert [body["message"] for body in bodies(server.accepted)] == ["One X-Other: two", "a.b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["@everyone", "/@here", "x@Everyone", "hi @aiko", "<@42>", "<@&42> <@!42>", "<!channel>", "@**all**", "(@room)"],
+)
+def test_no_text_mentions_anyone(text: str) -> None:
+    changed = without_mentions(text)
+    assert changed.replace("\u200b", "") == text
+    assert without_mentions(changed) == changed
+    assert not re.search(r"@[\w*&!]|<[@!#]", changed)
+    assert NotifyDiscord("1" * 18, "a" * 20).ping_payload(changed) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["a@here.example.com", "aiko@example.com", "https://m.example.com/@aiko", "a < b", "@ 5"]
+)
+def test_addresses_and_links_are_no_mentions(text: str) -> None:
+    assert without_mentions(text) == text
 
 
 def test_each_address_is_tried_by_itself(messages: Messages, server: Sink) -> None:

@@ -76,6 +76,13 @@ def test_types_without_a_schema_may_have_any_payload(catalogue: Path) -> None:
         "[types.a.payload]\ntype = 'object'\nproperties.a.pattern = '('",
         "[types.a.payload]\ntype = 'object'\nproperties.a.'$ref' = 'http://127.0.0.1:9/x'",
         "[types.a.payload]\ntype = 'object'\nproperties.a.'$ref' = 'file:///etc/passwd'",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.maximum = inf",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.enum = [nan]",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.minLength = 1e400",
+        "[types.a.payload]\ntype = 'object'\nproperties.a.multipleOf = 0",
+        "[types.a.payload]\ntype = 'object'\nanyOf = [{ properties.a.multipleOf = -0.5 }]",
+        f"types.a.channels = {'[' * 5000}{']' * 5000}",
+        f"[types.a.payload]\ntype = 'object'\nx = {'[' * 250}{']' * 250}",
         "no toml",
     ],
 )
@@ -84,6 +91,15 @@ def test_a_wrong_catalogue_stops_the_start(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match="TYPE_CATALOGUE"):
         Catalogue.read(path)
+
+
+def test_a_date_in_a_schema_is_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "types.toml"
+    path.write_text("[types.a.payload]\ntype = 'object'\nproperties.day.enum = [2026-12-24]\n")
+    read = Catalogue.read(path)
+    read.check("a", {"day": "2026-12-24"})
+    with pytest.raises(Invalid):
+        read.check("a", {"day": "2026-12-25"})
 
 
 @pytest.mark.parametrize(

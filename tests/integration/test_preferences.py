@@ -324,12 +324,29 @@ def test_a_contact_is_stored_and_replaced(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    "email", ["a+b=c@x-y.example.co", "é@bücher.example", "面接@例え.テスト", "a@localhost", "o'x@1and1.com"]
+)
+def test_addresses_in_any_script_are_stored(api: Api, email: str) -> None:
+    answer: Any = api("PUT", "/users/42/contact", {"email": email}, "svc", WRITE).json
+    assert answer["email"] == email
+
+
+@pytest.mark.parametrize(
     ("contact", "field"),
     [
         ({"email": "nobody"}, "email"),
         ({"email": "a@b@c"}, "email"),
         ({"email": "a@b\r\nBcc: c@d"}, "email"),
         ({"email": "a b@c"}, "email"),
+        ({"email": "a@[127.0.0.1]"}, "email"),
+        ({"email": "a@127.1"}, "email"),
+        ({"email": "a@2130706433"}, "email"),
+        ({"email": "a@0x7f000001"}, "email"),
+        ({"email": "a@\uff11\uff12\uff17.1"}, "email"),
+        ({"email": "a@example..com"}, "email"),
+        ({"email": "=?utf-8?q?b=40c.d=2c?=@example.com"}, "email"),
+        ({"email": "a\u202eb@example.com"}, "email"),
+        ({"email": "a\x9bb@example.com"}, "email"),
         ({"email": f"{'x' * 250}@b.c"}, "email"),
         ({"locale": "no locale"}, "locale"),
         ({"timezone": "Mars"}, "timezone"),

@@ -20,6 +20,13 @@ from shirase.settings import Settings
 # An id that has no meaning in any part of an address.
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
+# What chat services read as a mention: of everyone, wherever it is, and of others. An e-mail address is none, nor is
+# what is a part of a link.
+MENTION = re.compile(
+    r"@(?=(?:everyone|here|channel|all|room)\b(?!\.\w))|(?<![\w/])@(?=[\w*&!])|<(?=[@!#])", re.IGNORECASE
+)
+APART = "\u200b"  # not shown; after it, a mention is text
+
 
 def check(settings: Settings, addresses: Sequence[str]) -> None:
     """Check a user's addresses.
@@ -108,10 +115,15 @@ def addresses_of(settings: Settings, user_id: str, own: Sequence[str]) -> dict[s
     return {digest(address): address for address in (*own, *for_all)}
 
 
+def without_mentions(text: str) -> str:
+    """A text of a notification, which cannot notify the members of a chat."""
+    return MENTION.sub(lambda match: match[0] + APART, text)
+
+
 def links(base: str | None, content: Content, open_word: str) -> Iterator[str]:
     """The lines with the links of a notification; a path needs a base."""
     pairs = [(open_word, content.url)] if content.url else []
     pairs += [(action["label"], action["url"]) for action in orjson.loads(content.actions or "[]")]
     for label, address in pairs:
         if base or not address.startswith("/"):
-            yield f"{label}: {urljoin(base or '', address)}"
+            yield f"{without_mentions(label)}: {urljoin(base or '', address)}"

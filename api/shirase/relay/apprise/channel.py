@@ -67,9 +67,10 @@ class Apprise:
         """The title and the text, links included."""
         content = item.notification.content
         words = WORDS[language(contact.locale)]
-        lines = [content.message, *apprise.links(self._settings.public_url, content, words.open)]
+        lines = [apprise.without_mentions(content.message.strip())]
+        lines += apprise.links(self._settings.public_url, content, words.open)
         body = "\n".join(filter(None, lines))
-        title = content.title
+        title = apprise.without_mentions(" ".join(content.title.split())) or content.type
         return {
             "title": title if body else "",  # most services refuse a message without a text
             "body": body or title,
