@@ -157,6 +157,7 @@ class Trace:
     connections: int | None  # that the user had open then
     waiting: tuple[str, ...]  # nodes that missed events of this user and have got no hint yet
     deliveries: tuple["Delivery", ...]  # to channels outside the inbox
+    omitted: tuple[tuple[str, bool], ...]  # channels of the policy without one, and whether they are switched off now
     webhooks: tuple["WebhookStep", ...] = ()
 
 

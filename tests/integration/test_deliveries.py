@@ -293,7 +293,7 @@ def test_dead_deliveries_are_listed_and_tried_again(
     relay.deliver(database, box)
     uid = box.sent[0].delivery.uid
     listed = CliRunner().invoke(main, ["deliveries", "list"]).output
-    assert f"{uid} email dead after 1 attempts, notification {number}" in listed
+    assert f"{uid} email dead after 1 attempt, notification {number}" in listed
     assert "no such mailbox" in listed
     assert "secret" not in listed
     assert CliRunner().invoke(main, ["deliveries", "list", "--channel", "web_push"]).output == ""

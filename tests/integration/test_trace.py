@@ -77,6 +77,28 @@ def test_the_steps_of_one_that_arrived_and_was_read(ask: Ask, port: ControlPort)
     assert "on Mozilla/5.0" in printed[-1]
 
 
+def test_channels_without_a_delivery_have_a_reason(ask: Ask, client: FlaskClient, token: Callable[..., str]) -> None:
+    def put(path: str, body: Any, user: str, scope: str = "") -> None:
+        headers = {"Authorization": f"Bearer {token(user, scope)}"}
+        assert client.put(path, json=body, headers=headers).status_code == 200
+
+    rule = {"scope": "a.b", "channel": "email", "enabled": False}
+    policy = [{"channel": "email"}, {"channel": "email", "after": "1h"}, {"channel": "web_push"}]
+    put("/api/preferences", {"rules": [rule]}, "42")
+    put("/api/types/a.b", {"label": "A", "description": "", "channels": policy}, "operator", ADMIN)
+    number = create(ask)
+    result = trace(ask, number)
+    assert [delivery["channel"] for delivery in result["deliveries"]] == ["web_push"]
+    assert result["omitted"] == [{"channel": "email", "reason": "muted"}]
+    assert lines(result)[-1] == "email      no delivery: the user has switched it off"
+    put("/api/preferences", {"rules": []}, "42")
+    result = trace(ask, number)
+    assert result["omitted"] == [{"channel": "email", "reason": "not_planned"}]
+    assert lines(result)[-1].startswith(
+        "email      no delivery: it was switched off, or not in the type's policy, when"
+    )
+
+
 def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: ControlPort) -> None:
     port.behaviour = "fail"
     number = create(ask)

@@ -3,6 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+OMITTED = {
+    "muted": "the user has switched it off",
+    "not_planned": "it was switched off, or not in the type's policy, when this was created",
+}
+
 
 def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     """The steps, from the answer of ``GET /api/notifications/ID/trace``."""
@@ -25,7 +30,8 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
         by = f"accepted by {_list(trace['nodes'])}" if trace["nodes"] else _by_none(trace)
         steps.append(f"published  {_after(created, published)}, {how}{tries}; {by}")
     if trace["connections"] is not None:
-        steps.append(f"streams    {trace['connections']} of this user were open then")
+        count = trace["connections"]
+        steps.append(f"streams    {count} of this user {'was' if count == 1 else 'were'} open then")
     if trace["waiting_nodes"]:
         steps.append(f"waiting    {_list(trace['waiting_nodes'])}: not yet asked to read this user's stream again")
     if trace["expires_at"]:
@@ -33,6 +39,7 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     device = f" on {trace['read_by']}" if trace["read_by"] else ""
     steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
     steps += [_delivery(created, delivery) for delivery in trace["deliveries"]]
+    steps += [f"{each['channel']:<10} no delivery: {OMITTED[each['reason']]}" for each in trace["omitted"]]
     return steps + [_webhook(created, step) for step in trace["webhooks"]]
 
 

@@ -34,6 +34,7 @@ from shirase.types import CANCELLED, DEAD, PENDING, Delivery, Notification
 
 deliveries = tables.Base.metadata.tables["shirase_deliveries"]
 types = tables.Base.metadata.tables["shirase_types"]
+policies = tables.Base.metadata.tables["shirase_policies"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 
 MOST_COUNTED = 100_000
@@ -105,6 +106,20 @@ def of_notification(db: Connection, number: int) -> list[Delivery]:
     """The deliveries of a notification, in the order of their creation."""
     query = select(deliveries).where(deliveries.c.notification_id == number).order_by(deliveries.c.id)
     return [delivery_of(row) for row in db.execute(query)]
+
+
+def omitted(db: Connection, user_id: str, number: int, now: datetime) -> list[tuple[str, bool]]:
+    """The channels of the type's present policy without a delivery of a notification; is each switched off now?"""
+    has_one = select(literal(1)).where(OF_DELIVERY, deliveries.c.channel == policies.c.channel).exists()
+    query = (
+        select(policies.c.channel, ~and_(in_inbox(**_COLUMNS), allowed(policies.c.channel, **_COLUMNS)))
+        .join_from(policies, notifications, notifications.c.type == policies.c.type)
+        .outerjoin(types, types.c.type == notifications.c.type)
+        .where(notifications.c.user_id == user_id, notifications.c.id == number, ~has_one)
+        .distinct()
+        .order_by(policies.c.channel)
+    )
+    return [(channel, bool(is_off)) for channel, is_off in db.execute(query, {"now": now})]
 
 
 def latest(db: Connection, user_ids: Collection[str], channel: str, limit: int) -> list[tuple[Delivery, str | None]]:

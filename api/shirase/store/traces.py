@@ -1,6 +1,7 @@
 """Traces: the history of one notification, without its text."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, and_, select
 
@@ -35,5 +36,6 @@ def find(db: Connection, number: int, nodes: Sequence[str]) -> Trace | None:
         connections=row.connections,
         waiting=tuple(sorted(db.execute(waiting).scalars())),
         deliveries=tuple(deliveries.of_notification(db, number)),
+        omitted=tuple(deliveries.omitted(db, row.user_id, number, datetime.now(UTC))),
         webhooks=tuple(webhooks.of_notification(db, row.user_id, number, row.type)),
     )

@@ -95,7 +95,9 @@ def test_deliveries_that_no_relay_takes_are_reported(post: Post, reach: Reach) -
     post.create()
     assert reach.deliveries() == "none is late"
     post.execute(f"UPDATE shirase_deliveries SET due_at = '{LONG_AGO}'")  # noqa: S608
-    with pytest.raises(Failed, match=r"email: no relay has taken .* 2026-01-02 03:04 \(1 wait\) — fix: set SMTP_HOST"):
+    with pytest.raises(
+        Failed, match=r"email: no relay has taken .* 2026-01-02 03:04 \(waiting: 1\) — fix: set SMTP_HOST"
+    ):
         reach.deliveries()
 
 
@@ -103,19 +105,19 @@ def test_deliveries_that_fail_are_reported_by_their_reason(post: Post, server: M
     server.refuse = lambda _: "450 try later"
     post.create()
     post.deliver()
-    with pytest.raises(Failed, match="email: 1 wait after a failure: the mail server refused the recipient: 450"):
+    with pytest.raises(Failed, match="email fails, waiting: 1, because: the mail server refused the recipient: 450"):
         reach.deliveries()
     server.refuse = lambda _: "550 no such mailbox"
     post.due_again()
     post.deliver()
-    assert reach.deliveries() == "none is late; 1 are dead, see `shirase deliveries list --state dead`"
+    assert reach.deliveries() == "none is late; dead: 1, see `shirase deliveries list --state dead`"
 
 
 def test_a_webhook_that_fails_or_is_paused_is_reported(post: Post, reach: Reach) -> None:
-    assert reach.webhooks() == "none of 0 is paused or failing"
+    assert reach.webhooks() == "0, none of them paused or failing"
     with post.database.transaction() as db:
         webhooks.put(db, "crm", "https://example.com/in", [], "whsec_x", datetime.now(UTC), timedelta())
-    assert reach.webhooks() == "none of 1 is paused or failing"
+    assert reach.webhooks() == "1, none of them paused or failing"
     post.execute(f"UPDATE shirase_webhooks SET failing_since = '{LONG_AGO}', reason = 'it answered 500'")  # noqa: S608
     with pytest.raises(Failed, match="crm has failed since 2026-01-02 03:04: it answered 500 — fix: repair"):
         reach.webhooks()

@@ -57,8 +57,9 @@ def retry_deliveries(*, channel: str | None, data_dir: Path) -> None:
 def line(delivery: Delivery) -> str:
     """A delivery in one line."""
     reason = f": {delivery.reason}" if delivery.reason else ""
+    tries = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
     return (
-        f"{delivery.uid} {delivery.channel} {delivery.state} after {delivery.attempts} attempts,"
+        f"{delivery.uid} {delivery.channel} {delivery.state} after {tries},"
         f" notification {delivery.notification_id}, created {delivery.created_at:%Y-%m-%d %H:%M:%S}{reason}"
     )
 

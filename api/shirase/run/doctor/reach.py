@@ -74,12 +74,14 @@ class Reach:
             dead = deliveries.count_dead(db)
         for channel, (count, since) in late.items():
             fix = f"set {SETTINGS.get(channel, channel)} and what belongs to it for a relay, or start more relays"
-            raise Failed(f"{channel}: no relay has taken what is due since {since:%Y-%m-%d %H:%M} ({count} wait)", fix)
+            raise Failed(
+                f"{channel}: no relay has taken what is due since {since:%Y-%m-%d %H:%M} (waiting: {count})", fix
+            )
         if failing:
             channel, count, reason = failing
             fix = "correct what the reason names; each is tried again for a day"
-            raise Failed(f"{channel}: {count} wait after a failure: {reason}", fix)
-        ended = f"; {dead} are dead, see `shirase deliveries list --state dead`" if dead else ""
+            raise Failed(f"{channel} fails, waiting: {count}, because: {reason}", fix)
+        ended = f"; dead: {dead}, see `shirase deliveries list --state dead`" if dead else ""
         return f"none is late{ended}"
 
     def webhooks(self) -> str:
@@ -94,7 +96,7 @@ class Reach:
                 fix = "repair its receiver; it is tried again for a day"
                 since = f"{webhook.failing_since:%Y-%m-%d %H:%M}"
                 raise Failed(f"{webhook.name} has failed since {since}: {webhook.reason}", fix)
-        return f"none of {len(every)} is paused or failing"
+        return f"{len(every)}, none of them paused or failing"
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

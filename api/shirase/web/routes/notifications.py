@@ -129,8 +129,9 @@ def create_broadcast(caller: Identity, body: NewBroadcast) -> Response:
         " proxy nodes that accepted it, and `waiting_nodes` those that missed events of this user and have not read the"
         " stream again. `connections` is the number of the user's open streams at that time. `committed_at` is null if"
         " the event was left to the relay. `read_by` is the user agent of the device, and `announcement_id` the"
-        " announcement that became this notification. `deliveries` are those to channels outside the inbox, and"
-        " `webhooks` its events in their queues: `done` is what left one, accepted or not needed any more.",
+        " announcement that became this notification. `deliveries` are those to channels outside the inbox, `omitted`"
+        " the channels of the type's policy that have none, and `webhooks` its events in their queues: `done` is what"
+        " left one, accepted or not needed any more.",
     )
 )
 def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every operation receives the caller
@@ -145,6 +146,8 @@ def trace(caller: Identity, number: int) -> Response:  # noqa: ARG001 - every op
     shown |= {name: rfc3339(at) if (at := getattr(trace, name)) else None for name in moments}
     shown |= {"nodes": trace.nodes, "waiting_nodes": trace.waiting}
     shown |= {"deliveries": [_delivery_fields(delivery) for delivery in trace.deliveries]}
+    reasons = {True: "muted", False: "not_planned"}
+    shown |= {"omitted": [{"channel": channel, "reason": reasons[is_off]} for channel, is_off in trace.omitted]}
     return json_answer({**shown, "webhooks": [_webhook_fields(step) for step in trace.webhooks]})
 
 

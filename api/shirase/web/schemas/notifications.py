@@ -162,6 +162,19 @@ class DeliveryView(BaseModel):
     ended_at: str | None
 
 
+class OmittedView(BaseModel):
+    """A channel of the type's policy without a delivery of this notification."""
+
+    channel: str
+    reason: Annotated[
+        Literal["muted", "not_planned"],
+        Field(
+            description="`muted`: the user's preferences do not allow it now. `not_planned`: they did not, or the"
+            " policy did not name it, when the notification was created."
+        ),
+    ]
+
+
 class WebhookStepView(BaseModel):
     """An event of a notification for a webhook."""
 
@@ -197,5 +210,6 @@ class TraceView(BaseModel):
     read_at: str | None
     read_by: str | None
     deliveries: list[DeliveryView]
+    omitted: list[OmittedView]
     webhooks: list[WebhookStepView]
     announcement_id: int | None
