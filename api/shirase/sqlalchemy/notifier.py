@@ -13,11 +13,13 @@ A user's log is locked until the transaction ends: keep it short, and notify sev
 fixed order. On SQLite this takes the database's only write lock, so notify before a long read.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Unpack
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy import event as sqlalchemy_event
@@ -34,10 +36,13 @@ from shirase.inbox.payloads import check_payloads
 from shirase.inbox.services import wire
 from shirase.settings import Settings
 from shirase.sqlalchemy.background import BackgroundPublisher, Place
+from shirase.sqlalchemy.other_database import other_database
 from shirase.store import announcements, keyed
 from shirase.store import retract as retract_store
 from shirase.store.database import join, lacks_table_or_column
 from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification
+
+log = logging.getLogger(__name__)
 
 NOTIFIER = "shirase"  # key of the notifier in a session's info
 BIND = "shirase.bind"  # key of the engine with our tables, or of None
@@ -65,6 +70,7 @@ class Notifier:
         """
         self._services = wire(settings)
         self._background = BackgroundPublisher(self._publish, settings.publish_timeout)
+        self._checked: WeakSet[Engine] = WeakSet()
 
     def attach(self, sessions: Sessions, *, bind: Engine | AsyncEngine | None = None) -> None:
         """Enable ``notify`` in this session, or in every session that this factory creates from now on.
@@ -164,12 +170,22 @@ class Notifier:
             metrics.CREATED.inc(pending.created)
             self.publish_committed(session, pending)
 
-    def publish_committed(self, session: Session, pending: "Pending") -> None:  # noqa: ARG002 - for tests, which read there
+    def publish_committed(self, session: Session, pending: "Pending") -> None:
         """Publish the notifications that a session has committed."""
         if not pending.places:
             return
+        self._check_database(bind_of(session).engine)
         publish = self._background.add if pending.beside_a_loop else self._publish
         publish(pending.places)
+
+    def _check_database(self, engine: Engine) -> None:
+        """Warn once if nothing can be published, because we read another database than the session writes to."""
+        if engine in self._checked:
+            return
+        self._checked.add(engine)
+        ours = self._services.database.engine.url
+        if name := other_database(engine.url, ours):
+            log.warning("notifications are stored in %s, but published from %s of DATABASE_URL", name, ours.database)
 
     def _publish(self, places: Collection[Place]) -> None:
         notifications.publish_places(self._services.database, self._services.publisher, places)

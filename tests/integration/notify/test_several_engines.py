@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from shirase.errors import SchemaMismatch
 from shirase.settings import Settings
 from shirase.sqlalchemy import Notifier, announce, notify, retract
+from shirase.sqlalchemy.other_database import other_database
 from shirase.store.database import Database
+from shirase.store.migrate import migrate
 from shirase.testing import recording
 from tests.integration.notify.host import Base, Interview, schedule, stored
 from tests.support.control_port import ControlPort
@@ -141,3 +143,34 @@ def test_a_hosts_schema_translation_is_not_ours(
         notify(session, user_id="42", type="t", title="translated", message="")
     made.close()
     assert stored(database) == ["translated"]
+
+
+def test_a_session_of_another_database_is_warned_of(
+    engine: Engine, notifier: Notifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path / 'instance.db'}"
+    migrate(url)
+    for bind, warnings in ((engine, 0), (create_engine(url), 1)):
+        sessions = sessionmaker(bind)
+        notifier.attach(sessions)
+        for _ in range(2):  # once for each engine
+            with sessions.begin() as session:
+                notify(session, user_id="42", type="t", title="t", message="")
+        warned = [record.message for record in caplog.records if "DATABASE_URL" in record.message]
+        assert len(warned) == warnings
+    assert "instance.db" in warned[0]
+
+
+def test_databases_are_compared_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for theirs, ours, other in (
+        ("sqlite:///a.db", f"sqlite:///{tmp_path}/a.db", None),
+        ("sqlite:///instance/a.db", "sqlite:///a.db", str(tmp_path / "instance" / "a.db")),
+        ("sqlite+aiosqlite:///./a.db", "sqlite:///a.db", None),
+        ("sqlite:///file:a.db?uri=true", "sqlite:///a.db", None),  # not recognized
+        ("postgresql+asyncpg://pooler:6432/app", "postgresql+psycopg://u@db/app", None),
+        ("postgresql+psycopg2://db/app_test", "postgresql+psycopg://db/app", "app_test"),
+        ("postgresql+psycopg://db", "postgresql+psycopg://db/app", None),
+        ("sqlite:///a.db", "postgresql+psycopg://db/app", str(tmp_path / "a.db")),
+    ):
+        assert other_database(make_url(theirs), make_url(ours)) == other, theirs
