@@ -44,6 +44,9 @@ class MailSettings:
         user, password = optional(environ, "SMTP_USER"), variables.secret(environ, "SMTP_PASSWORD")
         if (user is None) != (password is None):
             raise SettingsError("SMTP_USER and SMTP_PASSWORD", "are set together or not at all")
+        for name, value in (("SMTP_USER", user), ("SMTP_PASSWORD", password)):
+            if not (value or "").isascii():
+                raise SettingsError(name, "must be ASCII: with other characters, no sign-in is possible")
         if password is not None and security == NONE:
             raise SettingsError("SMTP_SECURITY", "must not be none where SMTP_PASSWORD is set: it would be readable")
         link_base = variables.public_url(environ, "PUBLIC_URL")

@@ -23,7 +23,7 @@ from shirase.inbox import inbox, notifications, preferences, users
 from shirase.inbox.apprise import without_mentions
 from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
-from shirase.relay.apprise.channel import Apprise
+from shirase.relay.apprise.channel import AT_ONCE, SILENT, Apprise
 from shirase.relay.apprise.process import ENDED, LATE, AppriseProcess
 from shirase.relay.apprise.worker import LOCAL, PRIVATE
 from shirase.relay.channels import configured
@@ -140,7 +140,7 @@ def test_a_title_is_one_line_and_blank_texts_are_none(messages: Messages, server
     messages.create(title="One\r\nX-Other: two", message=" \n")
     messages.create(title=" ", message="")
     messages.deliver()
-    assert [body["message"] for body in bodies(server.accepted)] == ["One X-Other: two", "a.b"]
+    assert {body["message"] for body in bodies(server.accepted)} == {"One X-Other: two", "a.b"}
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,24 @@ def test_what_hangs_delays_no_other_address(messages: Messages, server: Sink, mo
         messages.deliver()
     assert {state for state, _ in messages.states(number)} == {SENT}
     assert len(server.accepted) == 1
+
+
+def test_addresses_of_one_user_that_hang_hold_up_no_other(messages: Messages, server: Sink) -> None:
+    """Five addresses and more notifications than fit into one attempt: one of them is waited for, and not each."""
+    with sink() as hanging:
+        hanging.mode = "hang"
+        messages.contact(*(to(hanging, f"/{number}") for number in range(5)), user="attacker")
+        messages.contact(to(server))
+        numbers = [messages.create("attacker") for _ in range(5)]
+        mine = messages.create()
+        server.before_answer = lambda _: asked.append(len(hanging.got))
+        asked: list[int] = []
+        messages.deliver()
+        assert messages.states(mine) == [(SENT, None)]
+        assert asked[0] < AT_ONCE  # it did not wait for one of them to end
+        assert len(hanging.got) <= AT_ONCE
+    reasons = [reason for number in numbers for _, reason in messages.states(number)]
+    assert set(reasons) == {LATE, SILENT.reason}
 
 
 @pytest.mark.parametrize("mode", ["drop", "500", "404"])

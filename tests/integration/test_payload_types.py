@@ -119,6 +119,19 @@ def test_the_error_of_a_catalogue_names_the_remedy(tmp_path: Path, text: str, me
         Catalogue.read(path)
 
 
+@pytest.mark.parametrize("wrong", ["label = 'A\\u0000'", "category = 'not one'", f"label = '{'x' * 101}'"])
+def test_a_catalogue_is_loaded_as_a_whole_or_not_at_all(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "types.toml"
+    path.write_text(
+        f"[types.a]\nlabel = 'A'\nchannels = [{{ channel = 'email' }}]\n[types.b]\n{wrong}\n".replace("'", '"')
+    )
+    nowhere = ["--url", "http://127.0.0.1:1", "--token", "none"]  # nothing is asked
+    answer = CliRunner().invoke(main, ["types", "load", str(path), *nowhere, "--data-dir", str(tmp_path)])
+    assert answer.exit_code == 2
+    assert 'types."b"' in answer.output
+    assert wrong.partition(" ")[0] in answer.output
+
+
 def test_the_python_types_are_python(catalogue: Path, tmp_path: Path) -> None:
     written = tmp_path / "payloads.py"
     written.write_text(python(Catalogue.read(catalogue)) + "\n\none: InterviewScheduled = {'room': 'Sakura'}\n")

@@ -24,6 +24,8 @@ def test_mail_is_off_without_a_host() -> None:
         ({"MAIL_FROM": ""}, "MAIL_FROM"),
         ({"PUBLIC_URL": ""}, "PUBLIC_URL"),
         ({"SMTP_USER": "u"}, "SMTP_USER"),
+        ({"SMTP_USER": "u", "SMTP_PASSWORD": "pässword"}, "SMTP_PASSWORD: must be ASCII"),
+        ({"SMTP_USER": "ü", "SMTP_PASSWORD": "p"}, "SMTP_USER: must be ASCII"),
         ({"SMTP_USER": "u", "SMTP_PASSWORD": "p", "SMTP_SECURITY": "none"}, "SMTP_SECURITY"),
         ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
         ({"SMTP_CONNECTIONS": "0"}, "SMTP_CONNECTIONS"),

@@ -1,5 +1,6 @@
 """Channels outside the inbox: what a channel is, and what it answers."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -87,3 +88,13 @@ def configured(settings: Settings, database: Database) -> list[Channel]:
     if settings.apprise:
         channels.append(Apprise(settings, database))
     return channels
+
+
+def in_turn(items: Sequence[Item]) -> list[Item]:
+    """Each user's first, then each user's second, and so on: one with many targets holds up no other."""
+    of_user: Counter[str] = Counter()
+    ranks: dict[int, int] = {}
+    for item in items:
+        ranks[item.delivery.id] = of_user[item.delivery.user_id]
+        of_user[item.delivery.user_id] += 1
+    return sorted(items, key=lambda item: ranks[item.delivery.id])

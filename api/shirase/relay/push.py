@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
@@ -11,7 +10,7 @@ from http import HTTPStatus
 from shirase.errors import DatabaseUnavailable
 from shirase.inbox import push as messages
 from shirase.outbound import Answer, Outbound, TooLate, Unreachable
-from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
+from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split, in_turn
 from shirase.settings import Settings
 from shirase.store import push
 from shirase.store.database import Database
@@ -52,7 +51,7 @@ class Push:
                 if not item.delivery.target
             }
         silent: set[str] = set()
-        due = _in_turn([item for item in items if _target(item) in known])
+        due = in_turn([item for item in items if _target(item) in known])
         sending = {self._pool.submit(self._send, known[_target(item)], item, silent): item for item in due}
         for item in items:
             if not item.delivery.target:
@@ -108,16 +107,6 @@ class Push:
 
 def _target(item: Item) -> tuple[str, str]:
     return item.delivery.user_id, item.delivery.target or ""
-
-
-def _in_turn(items: Sequence[Item]) -> list[Item]:
-    """Each user's first, then each user's second, and so on: one with many browsers holds up no other."""
-    of_user: Counter[str] = Counter()
-    ranks: dict[int, int] = {}
-    for item in items:
-        ranks[item.delivery.id] = of_user[item.delivery.user_id]
-        of_user[item.delivery.user_id] += 1
-    return sorted(items, key=lambda item: ranks[item.delivery.id])
 
 
 def _outcome(answer: Answer) -> Outcome:

@@ -7,14 +7,15 @@ from shirase.errors import SettingsError
 from shirase.inbox import apprise
 from shirase.inbox.translations import WORDS, language
 from shirase.policies import APPRISE
-from shirase.relay.apprise.process import AppriseProcess
-from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split
+from shirase.relay.apprise.process import UNANSWERED, AppriseProcess
+from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Skipped, Split, in_turn
 from shirase.settings import Settings
 from shirase.store import contacts
 from shirase.store.contacts import Contact
 from shirase.store.database import Database
 
 AT_ONCE = 8  # messages
+SILENT = Failed("another address of the user did not answer in time")
 
 
 class Apprise:
@@ -45,7 +46,7 @@ class Apprise:
         with self._database.autocommit() as db:
             stored = contacts.of_users(db, {item.delivery.user_id for item in items})
         due: list[tuple[Item, dict[str, str]]] = []
-        for item in items:
+        for item in in_turn(items):
             contact = stored.get(item.delivery.user_id, Contact())
             addresses = apprise.addresses_of(self._settings, item.delivery.user_id, contact.apprise)
             if not item.delivery.target:
@@ -54,10 +55,16 @@ class Apprise:
                 due.append((item, {"url": address, **self._message(item, contact)}))
             else:
                 yield item, Skipped("the address was removed")
-        for first in range(0, len(due), AT_ONCE):
-            some = due[first : first + AT_ONCE]
+        silent: set[str] = set()  # users with an address that did not answer: their others wait, and hold up nobody
+        while due:
+            some, due = due[:AT_ONCE], due[AT_ONCE:]
             for number, answer in self._process.send([message for _, message in some]):
-                yield some[number][0], _outcome(answer)
+                item, _ = some[number]
+                if answer.get("failed") in UNANSWERED:
+                    silent.add(item.delivery.user_id)
+                yield item, _outcome(answer)
+            yield from ((item, SILENT) for item, _ in due if item.delivery.user_id in silent)
+            due = [(item, message) for item, message in due if item.delivery.user_id not in silent]
 
     def close(self) -> None:
         """End the process that sends."""

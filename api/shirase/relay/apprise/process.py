@@ -14,6 +14,7 @@ START = 60.0  # seconds until the plugins are loaded
 TIMEOUT = 15.0  # seconds for messages that are sent together
 LATE = "the service did not answer in time"
 ENDED = "Apprise broke off"
+UNANSWERED = (LATE, ENDED)
 
 
 class AppriseProcess:

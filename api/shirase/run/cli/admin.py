@@ -10,8 +10,9 @@ import click
 from shirase import vapid
 from shirase.access import tokens
 from shirase.catalogue import Catalogue
-from shirase.errors import SettingsError
-from shirase.inbox import imports
+from shirase.errors import Invalid, SettingsError
+from shirase.inbox import drafts, imports
+from shirase.inbox.reach import TypeInput
 from shirase.run import node, payload_types
 from shirase.run.cli.options import DATA_DIR, DEFAULT_URL, INBOX, TOKEN, URL, USER, connect, one_line
 from shirase.run.doctor import client_path, parts, reach
@@ -141,6 +142,11 @@ def load_types(*, file: Path | None, data_dir: Path, **service: Any) -> None:
     if not (path := file or optional(environ, "TYPE_CATALOGUE")):
         raise SettingsError("TYPE_CATALOGUE", "is not set: name the file")
     catalogue = Catalogue.read(Path(path))
+    for name, entry in catalogue.types.items():  # before the first is stored
+        try:
+            drafts.check(TypeInput, entry.stored)
+        except Invalid as exc:
+            raise SettingsError("TYPE_CATALOGUE", f'{path}: types."{name}".{exc}') from exc
     with connect(environ, "shirase-types", tokens.ADMIN, **service) as client:
         for name, entry in sorted(catalogue.types.items()):
             client.put_type(name, entry.stored)
