@@ -61,6 +61,7 @@ import { asStore, relativeTime } from "shirase/display";
 import { NotificationBell, useNotificationSSE } from "shirase/react";
 import { createFakeService } from "shirase/testing";
 import { FakeNotificationsProvider } from "shirase/testing/react";
+import "shirase/elements";
 import "shirase/react/styles.css";
 
 declare module "shirase" {
@@ -80,6 +81,8 @@ export function useRooms(user: string | undefined, enter: (room: string) => void
     },
   });
 }
+const element = document.querySelector("shirase-bell");
+if (element) element.options = { locale: "de", getToken: fetchToken("/my-token") };
 const inbox = createInbox(createNotificationStream({ getToken: fetchToken("/my-token") }));
 asStore(inbox).subscribe(({ unreadCount }) => unreadCount);
 createFakeService({ user: 42 }).notify({ title: "Interview" });

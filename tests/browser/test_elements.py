@@ -77,6 +77,28 @@ def test_elements_are_a_bell_and_a_list(context: BrowserContext, demo: Stack, us
     page.locator("shirase-bell").evaluate("bell => bell.remove()")
 
 
+def test_options_set_before_the_module_is_loaded_count(
+    context: BrowserContext, demo: Stack, user: str, built: Path
+) -> None:
+    page = context.new_page()
+    go_to_empty_page(page, demo.url)
+    page.evaluate(
+        """([user, token]) => {
+            const bell = document.createElement("shirase-bell");
+            bell.setAttribute("user", user);
+            bell.options = { getToken: () => token, labels: { notifications: "News" } };
+            document.body.append(bell);
+        }""",
+        [user, demo.token(user)],
+    )
+    page.add_script_tag(path=built, type="module")
+    create(demo, user, "First")
+    bell = page.locator("shirase-bell")
+    expect(bell.get_by_role("button", name="News, 1 unread")).to_be_visible()
+    bell.evaluate("bell => bell.options = { ...bell.options, labels: {} }")
+    expect(bell.get_by_role("button", name="Notifications, 1 unread")).to_be_visible()
+
+
 def test_an_element_brings_back_what_was_muted(context: BrowserContext, demo: Stack, user: str, built: Path) -> None:
     with Client(demo.url, demo.token(user)) as client:
         client.put_preferences({"rules": [{"scope": "test", "channel": "inbox", "enabled": False}]})

@@ -46,6 +46,7 @@ abstract class NotificationElement extends Element {
   }
 
   connectedCallback(): void {
+    if (Object.hasOwn(this, "options")) this.#takeOver();
     const shadow = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     if (shadow.childNodes.length === 0) addStyles(shadow);
     const at = shadow.appendChild(document.createElement("div"));
@@ -67,6 +68,13 @@ abstract class NotificationElement extends Element {
 
   protected dispatch(name: string, detail: unknown): boolean {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
+  }
+
+  /** A page may set `options` before this module is loaded: its property hides the one here. */
+  #takeOver(): void {
+    const { options } = this;
+    delete (this as Partial<NotificationElement>).options;
+    this.options = options;
   }
 
   #render(): void {
@@ -143,6 +151,15 @@ function addStyles(shadow: ShadowRoot): void {
     shadow.adoptedStyleSheets = [sheet];
   } catch {
     shadow.appendChild(document.createElement("style")).textContent = STYLES;
+  }
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "shirase-bell": ShiraseBell;
+    "shirase-list": ShiraseList;
+    "shirase-preferences": ShirasePreferences;
+    "shirase-toasts": ShiraseToasts;
   }
 }
 
