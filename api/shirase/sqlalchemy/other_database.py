@@ -9,7 +9,7 @@ def other_database(url: URL, ours: URL) -> str | None:
     """The database of ``url`` if it is not that of ``ours``, judging by their names alone.
 
     A relative SQLite file is the usual case: Flask-SQLAlchemy looks for it in its instance folder, others in the
-    working directory. Hosts and ports say nothing, because poolers and aliases have their own.
+    working directory. Hosts and ports are not compared, because poolers and aliases have their own.
     """
     theirs, expected = _name(url), _name(ours)
     return theirs if theirs and expected and theirs != expected else None
