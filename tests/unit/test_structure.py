@@ -1,6 +1,8 @@
 """What every route and event must have."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,3 +114,16 @@ def test_the_docs_page_serves_its_own_files_only(app: Flask) -> None:
 def endpoints(app: Flask) -> list[Endpoint]:
     result: list[Endpoint] = app.extensions["shirase.endpoints"]
     return result
+
+
+def test_no_public_name_needs_an_extra() -> None:
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["greenlet", "fastapi", "starlette", "django", "apprise"]))
+from shirase import *
+from sqlalchemy.orm import sessionmaker
+from tests.support.nowhere import NOWHERE
+import shirase.testing
+Notifier(NOWHERE).attach(sessionmaker())
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

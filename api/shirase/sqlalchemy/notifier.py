@@ -14,17 +14,17 @@ fixed order. On SQLite this takes the database's only write lock, so notify befo
 """
 
 import logging
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.exc import DBAPIError, UnboundExecutionError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
 from shirase import metrics
@@ -42,6 +42,18 @@ from shirase.store import retract as retract_store
 from shirase.store.database import join, lacks_table_or_column
 from shirase.types import EVERYONE, NOTIFICATION, Announcement, Draft, Event, Notification
 
+if TYPE_CHECKING:  # importing it needs greenlet, which SQLAlchemy installs on request only
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
+
+    Sessions = (
+        sessionmaker[Any]
+        | scoped_session[Any]
+        | Session
+        | async_sessionmaker[Any]
+        | async_scoped_session[Any]
+        | AsyncSession
+    )
+
 log = logging.getLogger(__name__)
 
 NOTIFIER = "shirase"  # key of the notifier in a session's info
@@ -49,14 +61,6 @@ BIND = "shirase.bind"  # key of the engine with our tables, or of None
 PENDING = "shirase.pending"  # key of the events that wait for the commit
 
 AnySession = Session | scoped_session[Session]
-Sessions = (
-    sessionmaker[Any]
-    | scoped_session[Any]
-    | Session
-    | async_sessionmaker[Any]
-    | async_scoped_session[Any]
-    | AsyncSession
-)
 
 
 class Notifier:
@@ -72,21 +76,21 @@ class Notifier:
         self._background = BackgroundPublisher(self._publish, settings.publish_timeout)
         self._checked: WeakSet[Engine] = WeakSet()
 
-    def attach(self, sessions: Sessions, *, bind: Engine | AsyncEngine | None = None) -> None:
+    def attach(self, sessions: "Sessions", *, bind: "Engine | AsyncEngine | None" = None) -> None:
         """Enable ``notify`` in this session, or in every session that this factory creates from now on.
 
         Args:
             sessions: the session or factory.
             bind: the engine with our tables, if the sessions use several.
         """
-        engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
-        own = {NOTIFIER: self, BIND: engine}
-        if isinstance(sessions, Session | AsyncSession):
-            sessions.info.update(own)
+        own = {NOTIFIER: self, BIND: getattr(bind, "sync_engine", bind)}
+        given: Any = sessions
+        if isinstance(given, Session) or _is_asynchronous(given, "AsyncSession"):
+            given.info.update(own)
             return
-        scoped = isinstance(sessions, scoped_session | async_scoped_session)
-        factory: Any = sessions.session_factory if scoped else sessions  # type: ignore[union-attr]
-        if not isinstance(factory, sessionmaker | async_sessionmaker):
+        scoped = isinstance(given, scoped_session) or _is_asynchronous(given, "async_scoped_session")
+        factory = given.session_factory if scoped else given
+        if not (isinstance(factory, sessionmaker) or _is_asynchronous(factory, "async_sessionmaker")):
             raise TypeError(f"attach takes a sessionmaker, a scoped session or a session, not {sessions!r}")
         factory.configure(info={**(factory.kw.get("info") or {}), **own})
 
@@ -189,6 +193,12 @@ class Notifier:
 
     def _publish(self, places: Collection[Place]) -> None:
         notifications.publish_places(self._services.database, self._services.publisher, places)
+
+
+def _is_asynchronous(of: object, name: str) -> bool:
+    """Whether it is an instance of this class of ``sqlalchemy.ext.asyncio``, without importing that."""
+    loaded = sys.modules.get("sqlalchemy.ext.asyncio")
+    return loaded is not None and isinstance(of, getattr(loaded, name))
 
 
 @dataclass(slots=True)
