@@ -25,6 +25,7 @@ from shirase.sqlalchemy.asyncio import Notifier, announce, broadcast, notify, no
 from shirase.starlette import METHODS, TYPES, Methods, Operations, Topics, named, settled
 from shirase.web.auth import check_sign_in
 from shirase.web.blueprint import Endpoint, by_path, with_braces
+from shirase.web.openapi import problems_of, request_of
 from shirase.web.operation import PROXY
 from shirase.web.operations import FOR_HOSTS, FOR_TOKENS
 
@@ -59,17 +60,34 @@ def router(
 
 
 def _add(router: APIRouter, path: str, methods: list[str], handler: Any, endpoint: Endpoint | None) -> None:
-    shown = endpoint is not None and endpoint.path == path and endpoint.operation.access != PROXY
+    is_shown = endpoint is not None and endpoint.path == path and endpoint.operation.access != PROXY
     router.add_api_route(
         with_braces(path, TYPES),
         handler,
         methods=methods,
         response_model=None,
-        include_in_schema=shown,
-        summary=endpoint.operation.summary if endpoint else None,
-        description=endpoint.operation.description if endpoint else None,
-        operation_id=f"shirase_{endpoint.name.rpartition('.')[2]}" if endpoint else None,
+        include_in_schema=is_shown,
+        **(_described(endpoint) if endpoint and is_shown else {}),
     )
+
+
+def _described(endpoint: Endpoint) -> dict[str, Any]:
+    """What the application's own OpenAPI document states about an operation."""
+    operation = endpoint.operation
+    responses = problems_of(operation)
+    for status, (description, shape) in operation.answers.items():
+        is_model = isinstance(shape, type)
+        responses[status] = {"description": description, **({"model": shape} if is_model else {})}
+        if isinstance(shape, str):
+            responses[status]["content"] = {shape: {}}
+    return {
+        "summary": operation.summary,
+        "description": operation.description,
+        "operation_id": f"shirase_{endpoint.name.rpartition('.')[2]}",
+        "status_code": min(operation.answers),
+        "responses": responses,
+        "openapi_extra": request_of(endpoint),
+    }
 
 
 def _handler(

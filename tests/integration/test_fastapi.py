@@ -8,6 +8,7 @@ import httpx
 import jwt
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException
+from openapi_spec_validator import validate
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
@@ -16,6 +17,9 @@ from shirase.access.tokens import ADMIN, WRITE, Identity
 from shirase.fastapi import router
 from shirase.settings import Settings
 from shirase.starlette import routes
+from shirase.web.openapi import describe
+from shirase.web.operation import PROXY
+from shirase.web.operations import FOR_HOSTS
 from tests.support.loop_thread import run_async
 
 LIST, STREAM = "/inbox/api/notifications", "/inbox/api/sse/notifications"
@@ -156,6 +160,25 @@ def test_the_openapi_document_of_the_host_lists_the_operations(settings: Setting
     paths = Client(in_fastapi(settings, by_dependency)).get("/openapi.json").json()["paths"]
     assert set(paths[LIST]) == {"get", "post"}
     assert "/inbox/api/sse/next" not in paths
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_hosts_document_has_what_ours_has_of_them(settings: Settings) -> None:
+    document = Client(in_fastapi(settings, by_dependency)).get("/openapi.json").json()
+    validate(document)
+    own = describe([endpoint for endpoint in FOR_HOSTS if endpoint.operation.access != PROXY], settings)["paths"]
+    for path, operations in own.items():
+        for method, described in operations.items():
+            shown = document["paths"][f"/inbox{path}"][method]
+            names = {parameter["name"] for parameter in described["parameters"]}
+            assert {parameter["name"] for parameter in shown["parameters"]} >= names, path
+            assert ("requestBody" in shown) == ("requestBody" in described), path
+            successes = {status for status in described["responses"] if status < "400"}
+            assert {status for status in shown["responses"] if status < "400"} == successes, path
+    read = document["paths"]["/inbox/api/notifications/read"]["post"]["requestBody"]["content"]["application/json"]
+    assert read["schema"]["required"] == ["ids"]
+    shape = document["paths"][LIST]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert "unread_count" in document["components"]["schemas"][shape["$ref"].rpartition("/")[2]]["properties"]
 
 
 def test_a_number_of_any_length_is_not_found(client: Client) -> None:

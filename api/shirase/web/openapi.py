@@ -104,6 +104,36 @@ def _schemas(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     return definitions
 
 
+def request_of(endpoint: Endpoint) -> dict[str, Any]:
+    """The parameters and the body of one operation, for the document of a host: it refers to nothing in ours."""
+    described: dict[str, Any] = {"parameters": _parameters(endpoint.parameters, endpoint.operation)}
+    if body := endpoint.operation.body:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _whole(body)}}}
+    return described
+
+
+def problems_of(described: Operation) -> dict[int | str, dict[str, Any]]:
+    """The problem documents that an operation may answer to a user whom a host identifies, in the same form."""
+    content = {"application/problem+json": {"schema": _whole(Problem)}}
+    statuses = sorted({*described.problems, *ALWAYS, *([401] if described.access != PUBLIC else [])})
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def _whole(model: type[BaseModel]) -> Any:
+    schema = model.model_json_schema()
+    return _without_references(schema, schema.pop("$defs", {}))
+
+
+def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_without_references(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if name := schema.get("$ref"):
+        schema = definitions[name.rpartition("/")[2]] | {key: part for key, part in schema.items() if key != "$ref"}
+    return {key: _without_references(part, definitions) for key, part in schema.items()}
+
+
 def in_query(settings: Settings) -> tuple[str, ...]:
     """The query parameters that can authenticate a stream."""
     return ("ticket", "token") if settings.auth_query_token else ("ticket",)
