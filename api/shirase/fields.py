@@ -15,7 +15,17 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_a
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, with_config
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    with_config,
+)
 from typing_extensions import TypedDict as CheckedDict  # pydantic requires this one before Python 3.12
 
 from shirase.plain import is_deeper
@@ -34,6 +44,8 @@ ADDRESS = (
 )
 KEY = "^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 _ADDRESS = re.compile(ADDRESS[1:-1])
+_DATE = re.compile("[0-9]{4}-")
+_TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 def no_nul(value: str) -> str:
@@ -71,6 +83,18 @@ def _payload(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _parsed(value: Any, info: ValidationInfo) -> Any:
+    """Read a time in JSON. By itself, pydantic takes digits alone for seconds since 1970, ``20301224`` too."""
+    if info.mode != "json" or not isinstance(value, str):
+        return value
+    if not _DATE.match(value):
+        raise ValueError("must be a time as in RFC 3339, such as 2026-12-24T18:00:00Z")
+    try:
+        return _TIME.validate_strings(value)
+    except ValidationError as exc:
+        raise ValueError(exc.errors()[0]["msg"]) from exc
+
+
 def in_utc(value: datetime) -> datetime:
     """Check a time that is given with an offset: in UTC it may be beyond what a database stores."""
     try:
@@ -92,8 +116,8 @@ Topic = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, patt
 Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
-Time = Annotated[AwareDatetime, AfterValidator(in_utc)]
-Future = Annotated[AwareDatetime, AfterValidator(_future)]
+Time = Annotated[AwareDatetime, BeforeValidator(_parsed), AfterValidator(in_utc)]
+Future = Annotated[AwareDatetime, BeforeValidator(_parsed), AfterValidator(_future)]
 Address = Annotated[
     str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_address)
 ]

@@ -137,6 +137,8 @@ def test_preferences_are_stored_and_sent_to_all_devices(api: Api) -> None:
         ({"rules": [{"scope": "", "channel": "inbox", "enabled": True}]}, "rules[0].scope"),
         ({"rules": [{"scope": "*", "channel": "inbox"}]}, "rules[0].enabled"),
         ({"rules": [{"scope": "*", "channel": "inbox", "enabled": True, "until": "2030-01-01"}]}, "rules[0].until"),
+        ({"rules": [{**OFF, "until": "20301224"}]}, "rules[0].until"),  # not a second of 1970
+        ({"rules": [{**OFF, "until": "4102444800"}]}, "rules[0].until"),
         ({"rules": [{**OFF, "until": "9999-12-31T23:59:59-01:00"}]}, "rules[0].until"),
         ({"rules": [{**OFF, "until": "0001-01-01T00:00:00+01:00"}]}, "rules[0].until"),
         ({"rules": [{"scope": "*", "channel": "inbox", "enabled": True}] * 2}, "rules"),

@@ -118,6 +118,8 @@ def test_a_batch_keeps_order_and_a_broadcast_has_a_user_once(api: Api, database:
         ({"expires_at": "2100-01-01T00:00:00"}, "expires_at"),
         ({"expires_at": "9999-12-31T23:59:59-23:00"}, "expires_at"),
         ({"expires_at": 4102444800}, "expires_at"),
+        ({"expires_at": "4102444800"}, "expires_at"),
+        ({"send_at": "4102444800.5"}, "send_at"),
         ({"priority": 1}, "priority"),
     ],
 )
