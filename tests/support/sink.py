@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from typing import Any
 
 LONGEST = 20.0  # seconds that it hangs
@@ -35,8 +36,8 @@ class Sink:
 
 
 @contextmanager
-def sink() -> Iterator[Sink]:  # noqa: C901 - a handler has many small methods
-    """Run one on a free port."""
+def sink(context: SSLContext | None = None) -> Iterator[Sink]:  # noqa: C901 - a handler has many small methods
+    """Run one on a free port, with TLS if a context is given."""
     made = Sink()
 
     class Handler(BaseHTTPRequestHandler):
@@ -114,6 +115,8 @@ def sink() -> Iterator[Sink]:  # noqa: C901 - a handler has many small methods
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context:  # the handshake is a handler's: one that fails ends no other
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

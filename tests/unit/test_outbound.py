@@ -1,15 +1,18 @@
 """Requests to addresses that others choose: none reaches the private network, and each ends in time."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
 from shirase import outbound
 from shirase.outbound import Outbound, Unreachable, check_url, is_public
+from tests.support.certificates import make_authority
 from tests.support.sink import Sink, sink
 
 HERE = frozenset({"127.0.0.1"})
@@ -192,6 +195,51 @@ def test_a_listed_port_is_not_a_pass_for_others(server: Sink) -> None:
     check_url("http://[::1]/", frozenset({"[::1]:80"}))
     with pytest.raises(ValueError, match="must"):
         check_url("https://[::1]/", frozenset({"[::1]:80"}))
+
+
+@pytest.mark.parametrize(("host", "is_trusted"), [("localhost", True), ("other.example.com", False)])
+def test_a_certificate_is_for_the_name_of_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, *, is_trusted: bool
+) -> None:
+    authority = make_authority(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    monkeypatch.setattr(outbound, "resolve", lambda _: [(socket.AF_INET, "127.0.0.1")])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    with sink(context) as secure, closing(Outbound(frozenset({host}), 5)) as client:
+        address = f"https://{host}:{secure.url.rpartition(':')[2]}/secret"
+        if is_trusted:
+            assert client.post(address, b"", {}).is_success
+        else:
+            with pytest.raises(Unreachable, match="the connection failed"):
+                client.post(address, b"", {})
+    assert len(secure.got) == is_trusted
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",  # interim answers
+        b"X: y\r\n",  # headers
+        b"\xff" * 1000,
+    ],
+)
+def test_an_answer_without_an_end_ends_the_request(piece: bytes) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening, closing(Outbound(HERE, 0.5)) as client:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with closing(connection), suppress(OSError):
+                connection.recv(65_536)
+                while True:
+                    connection.sendall(piece)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(Unreachable, match=r"no answer in time|not HTTP"):
+            client.post(f"http://127.0.0.1:{listening.getsockname()[1]}/", b"x", {})
+        thread.join(10)
+        assert not thread.is_alive()  # the connection was closed
 
 
 def test_redirects_are_not_followed(server: Sink) -> None:

@@ -1,5 +1,6 @@
 """Mail by a real SMTP server: what is sent, in which words, and what becomes of it when the server fails."""
 
+import json
 import logging
 import ssl
 from dataclasses import replace
@@ -47,6 +48,32 @@ def test_a_title_of_several_lines_makes_no_header(post: Post, server: MailServer
     post.deliver()
     assert server.mails[0]["Subject"] == "One Bcc: eve@example.net two"
     assert server.recipients == ["aiko@example.org"]
+
+
+@pytest.mark.parametrize("end", ["\r\n.\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n"])
+@pytest.mark.parametrize("character", ["", "é"])  # the body is sent as it is, or encoded
+def test_no_text_ends_its_mail(post: Post, server: MailServer, end: str, character: str) -> None:
+    """What an SMTP server takes for the end of a mail would make the rest commands, and so another mail."""
+    smuggled = "MAIL FROM:<eve@example.net>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\nSubject: x\r\n\r\nx"
+    post.create(message=f"{character}before{end}{smuggled}{end}after")
+    post.deliver()
+    [mail] = server.mails
+    assert "after" in text_of(mail)
+    assert server.recipients == ["aiko@example.org"]
+
+
+def test_no_text_runs_or_renders_in_a_mail(post: Post, server: MailServer) -> None:
+    hostile = "{{ 7 * 7 }}{% raw %}</p><img src=x onerror=alert(1)>\"'"
+    actions = json.dumps([{"label": hostile, "url": 'https://example.org/"onclick=x'}])
+    post.create(title=hostile, message=hostile, actions=actions)
+    post.deliver()
+    [mail] = server.mails
+    assert mail["Subject"] == hostile
+    assert hostile in text_of(mail)
+    html = text_of(mail, "html")
+    assert "<img" not in html
+    assert '"onclick' not in html
+    assert "{{ 7 * 7 }}" in html
 
 
 def test_words_are_in_the_users_language_and_times_in_the_zone(post: Post, server: MailServer) -> None:
