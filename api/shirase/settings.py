@@ -71,6 +71,7 @@ class Settings(TokenSettings):
     sse_resync_interval: int = 3600  # seconds of silence until the proxy reads a stream again
     rate_limit_creates: str | None = "1000/second"  # per caller; None: no limit
     rate_limit_changes: str | None = "6000/minute"
+    rate_limit_preferences: str | None = "600/hour"
     rate_limit_connects: str | None = "600/minute"
     rate_limit_tickets: str | None = "600/minute"
     rate_limit_file: str | None = None  # shared by the workers of one host
@@ -122,6 +123,7 @@ class Settings(TokenSettings):
             sse_resync_interval=int(number(environ, "SSE_RESYNC_INTERVAL", 3600, 1, 86_400)),
             rate_limit_creates=rate(environ, "RATE_LIMIT_CREATES", "1000/second"),
             rate_limit_changes=rate(environ, "RATE_LIMIT_CHANGES", "6000/minute"),
+            rate_limit_preferences=rate(environ, "RATE_LIMIT_PREFERENCES", "600/hour"),
             rate_limit_connects=rate(environ, "RATE_LIMIT_CONNECTS", "600/minute"),
             rate_limit_tickets=rate(environ, "RATE_LIMIT_TICKETS", "600/minute"),
             rate_limit_file=optional(environ, "RATE_LIMIT_FILE"),

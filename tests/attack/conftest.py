@@ -37,6 +37,7 @@ def unlimited(settings: Settings, control: ControlPort) -> Settings:
         grip_url=(control.url,),
         push_key=PushKey(vapid.generate(), "ops@example.com"),
         rate_limit_creates=None,
+        rate_limit_preferences=None,
         rate_limit_connects=None,
         rate_limit_tickets=None,
     )

@@ -37,6 +37,7 @@ def settings(sqlite_url: str, tmp_path: Path) -> Settings:
         jwt_secret="j" * 32,
         rate_limit_creates="2/minute",
         rate_limit_changes="2/minute",
+        rate_limit_preferences="2/minute",
         rate_limit_connects="2/minute",
         rate_limit_tickets="2/minute",
         rate_limit_file=str(tmp_path / "counts"),
@@ -50,7 +51,9 @@ def ask(client: FlaskClient, settings: Settings) -> Callable[..., TestResponse]:
     def send(method: str, path: str, user: str = "svc", **headers: str) -> TestResponse:
         own = {"Authorization": f"Bearer {tokens.mint(settings, user, scope=WRITE)}", "Grip-Sig": signed}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return client.open(path, method=method, headers=own | named, json=NEW if method == "POST" else None)
+        return client.open(
+            path, method=method, headers=own | named, json={"POST": NEW, "PUT": {"rules": []}}.get(method)
+        )
 
     return send
 
@@ -71,6 +74,7 @@ def test_all_changes_by_users_and_producers_are_limited(access: str) -> None:
         ("POST", "/api/notifications", "creates", 201),
         ("POST", "/api/notifications/read-all", "changes", 200),
         ("POST", "/api/notifications/seen", "changes", 200),
+        ("PUT", "/api/preferences", "preferences", 200),
         ("GET", STREAM, "connects", 200),
         ("GET", POLL, "connects", 200),
         ("POST", TICKETS, "tickets", 201),

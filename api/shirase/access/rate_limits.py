@@ -15,6 +15,7 @@ from shirase.settings import Settings
 log = logging.getLogger(__name__)
 
 CREATES, CHANGES, CONNECTS, TICKETS = "creates", "changes", "connects", "tickets"
+PREFERENCES = "preferences"  # each has an event of up to 100 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class RateLimits:
         chosen = {
             CREATES: settings.rate_limit_creates,
             CHANGES: settings.rate_limit_changes,
+            PREFERENCES: settings.rate_limit_preferences,
             CONNECTS: settings.rate_limit_connects,
             TICKETS: settings.rate_limit_tickets,
         }

@@ -1,6 +1,6 @@
 """Preferences of the caller, and the contacts of users."""
 
-from shirase.access.rate_limits import CHANGES, CREATES
+from shirase.access.rate_limits import CREATES, PREFERENCES
 from shirase.access.tokens import WRITE, Identity
 from shirase.inbox import apprise, preferences
 from shirase.inbox.drafts import UserOnly, check
@@ -31,7 +31,7 @@ def get_preferences(caller: Identity) -> Response:
         {200: ("The stored preferences", PreferencesView)},
         body=PreferencesInput,
         problems=bodies.PROBLEMS,
-        rate=CHANGES,
+        rate=PREFERENCES,
         description="Of the rules that match a notification, the one with the narrowest scope applies: its type, then"
         " its category, then `*`. Without a matching rule a channel is on. A notification that is off for `inbox` is"
         " not stored, and goes nowhere else. A critical type cannot be switched off, and wider rules do not apply to"
