@@ -34,6 +34,18 @@ def test_a_token_is_signed_with_its_secret_alone(service: Service, environ: dict
     assert service.http.get(f"{service.stack.url}/api/notifications", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("program", [["-m", "shirase", "relay"], ["-c", "import shirase.wsgi"]])
+def test_a_process_reads_the_file_env(tmp_path: Path, program: list[str]) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=nowhere\n")
+    command = [sys.executable, *program]
+    environ = {"PATH": os.environ["PATH"]}
+    ended = subprocess.run(
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert (ended.returncode > 0, ended.stderr.startswith("shirase: DATABASE_URL: ")) == (True, True), ended.stderr
+    assert "is not set" not in ended.stderr
+
+
 def test_token_opens_what_it_names(service: Service, environ: dict[str, str], tmp_path: Path) -> None:
     user = f"user-{uuid4().hex}"
     service.create(user)

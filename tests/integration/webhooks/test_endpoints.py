@@ -1,5 +1,6 @@
 """Webhooks for operators: the API, the command, the queue, traces and metrics."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,25 @@ def test_verify_checks_a_request(
     for body, secret in ((got.body + b"x", FIRST), (got.body, SECOND), (got.body, "whsec_"), (b"\xff", FIRST)):
         code, output = verify(body, secret)
         assert (code, output.partition(":")[0]) == (1, "shirase"), secret
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--timestamp", "yesterday", "--timestamp must be a Unix time"),
+        ("--timestamp", "1", "--timestamp is more than 5 minutes ago"),
+        ("--timestamp", "99999999999", "--timestamp is more than 5 minutes ahead"),
+        ("--signature", "nonsense", "--signature must be like v1,"),
+        ("--signature", "v1,AAAA", "is not what was signed"),
+        ("--secret", "whsec_!", "--secret must be what `shirase webhook secret` prints"),
+        ("--id", "", "must not be empty"),
+    ],
+)
+def test_verify_names_what_is_wrong(option: str, value: str, reason: str) -> None:
+    right = {"--id": "1", "--timestamp": str(int(time.time())), "--signature": "v1,AAAA", "--secret": FIRST}
+    arguments = [part for pair in ({**right, option: value}).items() for part in pair]
+    result = CliRunner().invoke(main, ["webhook", "verify", *arguments], input=b"{}")
+    assert (result.exit_code, reason in result.output) == (1, True), result.output
 
 
 def test_secret_prints_a_generated_one(

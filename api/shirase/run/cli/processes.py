@@ -1,6 +1,5 @@
 """The commands that run a process of the service until it is stopped."""
 
-import os
 import signal
 import sys
 import threading
@@ -21,7 +20,7 @@ from shirase.relay import repair
 from shirase.run import node, proxy, self_drain, supervisor
 from shirase.run.cli.options import DATA_DIR, INBOX, ROUTE, one_line
 from shirase.run.data_directory import make_private
-from shirase.run.environment import load
+from shirase.run.environment import chosen, load
 from shirase.run.standby import Standby
 from shirase.settings import ProxySettings, Settings
 from shirase.store.database import Database
@@ -106,7 +105,7 @@ def run_proxy(
 @one_line
 def run_relay(metrics_port: int | None, metrics_host: str) -> None:
     """Publish what was left unpublished, and maintain the registry of connections; any number may run."""
-    settings = Settings.from_env(os.environ, tokens=False)
+    settings = Settings.from_env(chosen(), tokens=False)
     logs.configure(settings)
     if metrics_port:
         try:

@@ -1,7 +1,8 @@
 """``shirase webhook``."""
 
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,26 @@ def webhook_secret(*, name: str, data_dir: Path) -> None:
         click.echo(webhooks.find(opened, name).secrets[0])
 
 
+REASONS = {  # by the library's messages
+    "Missing required headers": "--id, --timestamp and --signature must not be empty",
+    "Invalid Signature Headers": "--timestamp must be a Unix time in seconds",
+    "Message timestamp too old": "--timestamp is more than 5 minutes ago: receivers refuse such a request as a replay",
+    "Message timestamp too new": "--timestamp is more than 5 minutes ahead: compare the clocks",
+    "No matching signature found": "the secret, the id, the timestamp or the body is not what was signed",
+}
+
+
+@contextmanager
+def _named(malformed: str) -> Iterator[None]:
+    """Explain why the library refuses a request."""
+    try:
+        yield
+    except WebhookVerificationError as exc:
+        raise ShiraseError(f"not verified: {REASONS.get(str(exc), exc)}") from exc
+    except Exception as exc:  # it has several, for an empty secret, base64 and UTF-8
+        raise ShiraseError(f"not verified: {malformed}") from exc
+
+
 @run_webhook.command("verify")
 @click.argument("body", type=click.File("rb"), default="-")
 @click.option("--id", "number", required=True, help="The header webhook-id.")
@@ -103,11 +124,9 @@ def verify_webhook(*, body: Any, number: str, timestamp: str, signature: str, se
     if not secret:
         raise ShiraseError("--secret or SHIRASE_WEBHOOK_SECRET is needed")
     headers = {"webhook-id": number, "webhook-timestamp": timestamp, "webhook-signature": signature}
-    try:
-        Webhook(secret).verify(body.read(), headers, json_parse=False)
-    except WebhookVerificationError as exc:
-        raise ShiraseError(f"not verified: {exc}") from exc
-    except Exception as exc:  # the library has several, for an empty secret, base64 and UTF-8
-        raise ShiraseError("not verified: the secret, the signature or the body is malformed") from exc
+    with _named("--secret must be what `shirase webhook secret` prints"):
+        webhook = Webhook(secret)
+    with _named("--signature must be like v1,K5oZfzN95Z9U…=, and the body UTF-8"):
+        webhook.verify(body.read(), headers, json_parse=False)
     click.echo("verified")
     sys.exit(0)
