@@ -43,6 +43,8 @@ types = tables.Base.metadata.tables["shirase_types"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
 connections = tables.Base.metadata.tables["shirase_connections"]
 
+MOST_BUNDLED = 500  # rows of one user that are claimed for their window
+
 
 def is_due(db: Connection, channel: str, now: datetime) -> bool:
     """Whether anything is due on this channel and not claimed."""
@@ -62,7 +64,8 @@ def claim(
         lease: the time after which the rows are free again, if the relay dies.
         limit: rows, without those of ``window``.
         window: if it is not zero, of each user with a due row also claim what is due within this time, and bundle
-            them. What was bundled before stays so, and is claimed as a whole. This needs a lock against other claims.
+            them, ``MOST_BUNDLED`` at a time. What was bundled before stays so, and is claimed as a whole. This needs a
+            lock against other claims.
     """
     due = select(deliveries.c.id).where(_free(channel, now), deliveries.c.due_at <= now)
     claimed = _claim(db, due.order_by(deliveries.c.due_at, deliveries.c.id).limit(limit), now, lease)
@@ -81,9 +84,15 @@ def _belonging(db: Connection, channel: str, claimed: Sequence[Delivery], now: d
     """What goes with the claimed rows: the rest of their bundles, and what is due soon and in no bundle."""
     of_users = among(db.dialect.name, deliveries.c.user_id, {item.user_id for item in claimed})
     of_bundles = among(db.dialect.name, deliveries.c.bundle, {item.bundle for item in claimed if item.bundle})
-    soon = and_(deliveries.c.bundle.is_(None), deliveries.c.due_at <= now + window)
-    query = select(deliveries.c.id).where(of_users, _free(channel, now), or_(of_bundles, soon))
-    return query.order_by(deliveries.c.id)
+    free = and_(of_users, _free(channel, now))
+    first = func.row_number().over(partition_by=deliveries.c.user_id, order_by=(deliveries.c.due_at, deliveries.c.id))
+    soon = (
+        select(deliveries.c.id, first.label("number"))
+        .where(free, deliveries.c.bundle.is_(None), deliveries.c.due_at <= now + window)
+        .subquery()
+    )
+    bounded = deliveries.c.id.in_(select(soon.c.id).where(soon.c.number <= MOST_BUNDLED))
+    return select(deliveries.c.id).where(free, or_(of_bundles, bounded)).order_by(deliveries.c.id)
 
 
 def _bundle(db: Connection, claimed: Sequence[Delivery]) -> list[Delivery]:

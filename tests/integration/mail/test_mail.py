@@ -17,7 +17,7 @@ from shirase.relay import deliveries as relay
 from shirase.relay.mail import smtp
 from shirase.relay.mail.smtp import Mail
 from shirase.settings import Settings
-from shirase.store import deliveries
+from shirase.store import claims, deliveries
 from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED
 from tests.integration.mail.post import Post
@@ -128,6 +128,21 @@ def test_what_is_due_of_a_user_in_one_window_is_one_mail(post: Post, server: Mai
     assert [line for line in text_of(digest).splitlines() if line in ("One", "Two", "Three")] == ["One", "Two", "Three"]
     assert {post.state(number) for number in numbers} == {(SENT, None)}
     assert len(digest["X-Shirase-Deliveries"].split()) == 3
+
+
+def test_a_digest_is_bounded_and_the_rest_makes_another(
+    post: Post, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a producer creates in a loop, it neither fills the relay's memory nor makes a mail that is refused."""
+    monkeypatch.setattr(claims, "MOST_BUNDLED", 3)
+    post.channel.window = timedelta(minutes=1)
+    post.channel.batch = 2
+    numbers = [post.create(title=f"Title {number}") for number in range(8)]
+    post.deliver()
+    assert [mail["Subject"] for mail in server.mails] == ["5 notifications", "3 notifications"]
+    written = [line for mail in server.mails for line in text_of(mail).splitlines() if line.startswith("Title")]
+    assert written == [f"Title {number}" for number in range(8)]
+    assert {post.state(number) for number in numbers} == {(SENT, None)}
 
 
 def test_many_mails_share_connections(post: Post, server: MailServer) -> None:
