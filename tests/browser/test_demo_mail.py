@@ -56,6 +56,20 @@ def test_a_kind_is_muted_and_brought_back_by_the_keyboard(page: DemoPage) -> Non
     expect(box).to_have_count(0)
 
 
+def test_open_preferences_leave_room_for_the_inbox(page: DemoPage) -> None:
+    aiko, _ = page.users
+    page.button(aiko, "Preferences").click()
+    expect(page.panel(aiko).get_by_role("table")).to_be_visible()
+    for width, height in ((1280, 720), (1280, 900), (1000, 700)):
+        page.page.set_viewport_size({"width": width, "height": height})
+        inbox = page.panel(aiko).locator(".scroll").bounding_box()
+        log = page.panel(aiko).locator(".log").bounding_box()
+        assert inbox
+        assert log
+        assert inbox["height"] > 200
+        assert inbox["y"] + inbox["height"] <= log["y"] + 1
+
+
 def test_the_bells_panel_mutes_too(page: DemoPage) -> None:
     aiko, _ = page.users
     page.send(aiko, title="Noise", type="comment.created")
