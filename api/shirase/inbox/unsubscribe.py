@@ -6,6 +6,7 @@ from typing import Self
 
 from shirase.access import tokens
 from shirase.inbox import preferences
+from shirase.inbox.reach import MOST_RULES
 from shirase.policies import EMAIL
 from shirase.proxy.publisher import Publisher
 from shirase.settings import Settings
@@ -58,4 +59,6 @@ class Subscription:
 
     def _without_mail(self, present: Preferences) -> Preferences:
         others = [rule for rule in present.rules if rule.channel != EMAIL or self.scope not in (EVERYTHING, rule.scope)]
+        if len(others) >= MOST_RULES:  # with one more, the user could not store them again
+            others.remove(next((rule for rule in others if rule.enabled), others[-1]))
         return Preferences((*others, Rule(self.scope, EMAIL, enabled=False)), present.quiet)

@@ -14,9 +14,10 @@ from sqlalchemy import text
 
 from shirase.flask.app import create_app
 from shirase.inbox import preferences, users
+from shirase.inbox.reach import MOST_RULES
 from shirase.inbox.translations import WORDS, Words
 from shirase.settings import Settings
-from shirase.types import CANCELLED, Rule
+from shirase.types import CANCELLED, Preferences, Rule
 from tests.integration.mail.post import Post
 from tests.support.mail_server import MailServer, text_of
 
@@ -79,6 +80,19 @@ def test_a_link_that_is_used_again_writes_nothing(post: Post, server: MailServer
         assert app.test_client().post(path).status_code == 200
     with post.database.autocommit() as db:
         assert db.scalar(text("SELECT count(*) FROM shirase_events WHERE kind = 'preferences'")) == 1
+
+
+def test_what_one_click_leaves_can_be_stored_again(post: Post, server: MailServer, app: Flask) -> None:
+    """Also with as many rules as a user may have. One that switches a channel on gives way."""
+    post.create()
+    post.deliver()
+    rules = [Rule(f"s{number}", "inbox", enabled=number == 7) for number in range(MOST_RULES)]
+    preferences.replace(post.database, post.publisher, "42", Preferences(tuple(rules)))
+    for _ in range(2):
+        assert app.test_client().post(unsubscribing(server.mails[0])).status_code == 200
+    stored = preferences.read(post.database, "42").rules
+    assert set(stored) == {rule for rule in rules if not rule.enabled} | {Rule("a.b", "email", enabled=False)}
+    assert len(stored) == MOST_RULES
 
 
 def test_a_link_of_an_erased_user_stores_nothing(post: Post, server: MailServer, app: Flask) -> None:
