@@ -84,12 +84,12 @@ class Notifier:
             bind: the engine with our tables, if the sessions use several.
         """
         own = {NOTIFIER: self, BIND: getattr(bind, "sync_engine", bind)}
-        given: Any = sessions
-        if isinstance(given, Session) or _is_asynchronous(given, "AsyncSession"):
-            given.info.update(own)
+        target: Any = sessions
+        if isinstance(target, Session) or _is_asynchronous(target, "AsyncSession"):
+            target.info.update(own)
             return
-        scoped = isinstance(given, scoped_session) or _is_asynchronous(given, "async_scoped_session")
-        factory = given.session_factory if scoped else given
+        scoped = isinstance(target, scoped_session) or _is_asynchronous(target, "async_scoped_session")
+        factory = target.session_factory if scoped else target
         if not (isinstance(factory, sessionmaker) or _is_asynchronous(factory, "async_sessionmaker")):
             raise TypeError(f"attach takes a sessionmaker, a scoped session or a session, not {sessions!r}")
         factory.configure(info={**(factory.kw.get("info") or {}), **own})
