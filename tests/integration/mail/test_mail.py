@@ -36,7 +36,7 @@ def test_a_mail_has_both_texts_its_sender_and_its_time(post: Post, server: MailS
     assert "At ten\nin Sakura" in plain
     assert "https://example.com/interviews/7" in plain
     assert "Interview &lt;b&gt;" in html
-    assert '<a href="https://example.com/interviews/7">' in html
+    assert '<a href="https://example.com/interviews/7" ' in html
     with post.database.autocommit() as db:
         [delivery] = deliveries.of_notification(db, number)
     assert mail["Message-ID"] == f"<{delivery.uid}@example.com>"
