@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -97,6 +98,18 @@ def test_channels_without_a_delivery_have_a_reason(ask: Ask, client: FlaskClient
     assert lines(result)[-1].startswith(
         "email      no delivery: it was switched off, or not in the type's policy, when"
     )
+
+
+def test_a_delivery_that_no_relay_takes_leads_to_doctor(
+    ask: Ask, client: FlaskClient, token: Callable[..., str]
+) -> None:
+    entry = {"label": "A", "description": "", "channels": [{"channel": "email"}]}
+    headers = {"Authorization": f"Bearer {token('operator', ADMIN)}"}
+    assert client.put("/api/types/a.b", json=entry, headers=headers).status_code == 200
+    result = trace(ask, create(ask))
+    assert "no relay" not in lines(result)[-1]
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    assert "no relay has taken it; `shirase doctor` has the reason" in lines(result, later)[-1]
 
 
 def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: ControlPort) -> None:

@@ -1,8 +1,9 @@
 """The output of ``shirase trace``: one line for each step of a notification."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+LATE = timedelta(minutes=1)  # a relay looks for due deliveries twice a second
 OMITTED = {
     "muted": "the user has switched it off",
     "not_planned": "it was switched off, or not in the type's policy, when this was created",
@@ -38,16 +39,18 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
         steps.append(f"expires    {trace['expires_at']}")
     device = f" on {trace['read_by']}" if trace["read_by"] else ""
     steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
-    steps += [_delivery(created, delivery) for delivery in trace["deliveries"]]
+    steps += [_delivery(created, delivery, now or datetime.now(UTC)) for delivery in trace["deliveries"]]
     steps += [f"{each['channel']:<10} no delivery: {OMITTED[each['reason']]}" for each in trace["omitted"]]
     return steps + [_webhook(created, step) for step in trace["webhooks"]]
 
 
-def _delivery(created: datetime, delivery: dict[str, Any]) -> str:
+def _delivery(created: datetime, delivery: dict[str, Any], now: datetime) -> str:
     at = _moment(delivery["ended_at"]) or _moment(delivery["due_at"]) or created
     reason = f": {delivery['reason']}" if delivery["reason"] else ""
     when = f"due {_after(created, at)}" if delivery["state"] == "pending" else _after(created, at)
     tries = f", attempt {delivery['attempts']}" if delivery["attempts"] else ""
+    if delivery["state"] == "pending" and not delivery["attempts"] and at < now - LATE:
+        reason = ": no relay has taken it; `shirase doctor` has the reason"
     return f"{delivery['channel']:<10} {delivery['state']} {when}{tries}{reason} ({delivery['id']})"
 
 
