@@ -186,6 +186,8 @@ SKIPPED = "skipped"  # there was nobody to send it to, or it was not needed
 CANCELLED = "cancelled"  # the notification was read, archived, removed or muted
 DEAD = "dead"  # it failed for a day, or for good
 
+HELD = "quiet hours"  # the reason of a pending delivery that waits for their end
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -24,6 +24,8 @@ def read(database: Database, user_id: str) -> Preferences:
 def replace(database: Database, publisher: Publisher, user_id: str, replacement: Preferences) -> Preferences:
     """Replace a user's preferences, publish them to all devices, and cancel deliveries that they no longer allow.
 
+    What the earlier quiet hours hold back is due again if these have changed.
+
     Nothing is written or published if nothing changes.
 
     Raises:
@@ -49,6 +51,8 @@ def change(
             return present
         preferences.replace(db, user_id, Preferences(in_force, replacement.quiet))
         deliveries.cancel_disallowed(db, user_id, now)
+        if replacement.quiet != present.quiet:
+            deliveries.release_held(db, user_id, now)
         stored = preferences.read(db, user_id, now)
         appended = append_changes(db, [Change(user_id, PREFERENCES, to_json(stored))], now)
     notifications.name_events(appended)

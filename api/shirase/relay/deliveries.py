@@ -18,7 +18,7 @@ from shirase.relay.channels import Channel, Failed, Item, Outcome, Refused, Sent
 from shirase.store import claims
 from shirase.store.claims import Standing
 from shirase.store.database import Database
-from shirase.types import CANCELLED, DEAD, PENDING, SENT, SKIPPED, Delivery, DeliveryOutcome
+from shirase.types import CANCELLED, DEAD, HELD, PENDING, SENT, SKIPPED, Delivery, DeliveryOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _needless(channel: Channel, delivery: Delivery, standing: Standing | None, n
     if delivery.unless == "connected" and standing.is_connected:
         return DeliveryOutcome(SKIPPED, "connected", counts=False)
     quiet_until = standing.quiet.until(now) if standing.quiet and channel.keeps_quiet else None
-    return DeliveryOutcome(PENDING, "quiet hours", quiet_until, counts=False) if quiet_until else None
+    return DeliveryOutcome(PENDING, HELD, quiet_until, counts=False) if quiet_until else None
 
 
 def _send(database: Database, channel: Channel, items: Sequence[Item]) -> None:

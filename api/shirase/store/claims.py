@@ -221,6 +221,8 @@ def _finish(dialect: str) -> Update:
             due_at=func.coalesce(result.c.due_at, deliveries.c.due_at),
             claimed_until=null(),
             attempts=deliveries.c.attempts - result.c.attempts,
+            # A day of failures begins with the first attempt, not with the quiet hours before it.
+            tried_at=case((deliveries.c.attempts == result.c.attempts, null()), else_=deliveries.c.tried_at),
             # What was not tried is bundled anew, with what is due then.
             bundle=case((result.c.attempts == 0, deliveries.c.bundle), else_=null()),
             ended_at=case((is_over, now), else_=null()),
@@ -229,9 +231,19 @@ def _finish(dialect: str) -> Update:
 
 
 def split(db: Connection, delivery: Delivery, targets: Sequence[str], now: datetime) -> None:
-    """Replace a claimed delivery by one for each target, due now, unless it was cancelled meanwhile."""
+    """Replace a claimed delivery by one for each target, due now, unless it was cancelled meanwhile.
+
+    A target that another delivery of the notification is pending for gets that one: it carries the newest content.
+    """
     replaced = delete(deliveries).where(deliveries.c.id == delivery.id, IS_PENDING)
     if cast(CursorResult[Any], db.execute(replaced)).rowcount and targets:
         common = {name: getattr(delivery, name) for name in ("tag", "user_id", "notification_id", "channel", "unless")}
         common |= {"created_at": delivery.created_at, "due_at": now}
-        db.execute(insert(deliveries), [{**common, "target": target} for target in targets])
+        has_one = set(db.scalars(select(deliveries.c.target).where(_beside(delivery), IS_PENDING)))
+        if new := [{**common, "target": target} for target in targets if target not in has_one]:
+            db.execute(insert(deliveries), new)
+
+
+def _beside(delivery: Delivery) -> ColumnElement[bool]:
+    of_channel = and_(deliveries.c.user_id == delivery.user_id, deliveries.c.channel == delivery.channel)
+    return and_(of_channel, deliveries.c.notification_id == delivery.notification_id)

@@ -30,7 +30,7 @@ from shirase.store.advance import new_tag
 from shirase.store.rules import allowed, in_inbox, planning
 from shirase.store.sql import among, document, rows
 from shirase.store.tables import UserId
-from shirase.types import CANCELLED, DEAD, PENDING, Delivery, Notification
+from shirase.types import CANCELLED, DEAD, HELD, PENDING, Delivery, Notification
 
 deliveries = tables.Base.metadata.tables["shirase_deliveries"]
 types = tables.Base.metadata.tables["shirase_types"]
@@ -52,29 +52,54 @@ IS_ALLOWED = and_(in_inbox(**_COLUMNS), allowed(deliveries.c.channel, **_COLUMNS
 
 
 def plan(db: Connection, changed: Sequence[Notification], now: datetime) -> None:
-    """Insert the deliveries of notifications whose content was replaced, unless some of theirs are still pending."""
+    """Insert the deliveries of notifications whose content was replaced, on each channel where none is pending.
+
+    A pending one carries the new content. One that a relay has just claimed may carry the old: it is not tried again.
+    """
     stored = [
         {"id": item.id, "user_id": item.user_id, "type": item.content.type, "category": item.content.category}
         for item in changed
     ]
     if stored:
+        _end_claimed(db, changed, now)
         db.execute(_plan(db.dialect.name), {"changed": document(stored), "tag": new_tag(), "now": now})
 
 
 @cache
 def _plan(dialect: str) -> Executable:
     changed = rows(dialect, "changed", {"id": BigInteger(), "user_id": UserId, "type": String(), "category": String()})
-    of_changed = and_(deliveries.c.notification_id == changed.c.id, deliveries.c.user_id == changed.c.user_id)
-    pending = select(literal(1)).where(of_changed, IS_PENDING).exists()
-    return planning(dialect, select(changed).where(~pending).subquery("stored"))
+    stored = select(changed).subquery("stored")
+    of_stored = and_(deliveries.c.notification_id == stored.c.id, deliveries.c.user_id == stored.c.user_id)
+    # One with a target is for one address of several; ``claims.split`` skips those.
+    of_channel = and_(of_stored, deliveries.c.channel == policies.c.channel, deliveries.c.target.is_(None))
+    pending = select(literal(1)).where(of_channel, IS_PENDING).exists()
+    return planning(dialect, stored, ~pending)
+
+
+def _end_claimed(db: Connection, changed: Sequence[Notification], now: datetime) -> None:
+    """Cancel what relays have claimed. The rest is locked, so that what claims it later reads the new content."""
+    query = select(deliveries.c.id, deliveries.c.claimed_until).where(_of(db, changed), IS_PENDING)
+    pending = db.execute(query.order_by(deliveries.c.id).with_for_update())
+    if claimed := [number for number, until in pending if until and until > now]:
+        _cancel(db, among(db.dialect.name, deliveries.c.id, claimed), now, "replaced")
+
+
+def release_held(db: Connection, user_id: str, now: datetime) -> None:
+    """Make due what quiet hours hold back, because they have changed: a relay then applies the new ones."""
+    held = and_(deliveries.c.user_id == user_id, IS_PENDING, deliveries.c.reason == HELD)
+    ordered = select(deliveries.c.id).where(held).order_by(deliveries.c.id).with_for_update().cte("ordered")
+    db.execute(update(deliveries).where(deliveries.c.id == ordered.c.id, held).values(due_at=now))
 
 
 def cancel(db: Connection, changed: Collection[Any], now: datetime, reason: str) -> None:
     """Cancel pending deliveries of these rows of notifications. A delivery that is being sent is not tried again."""
     if changed:
-        of_users = among(db.dialect.name, deliveries.c.user_id, {row.user_id for row in changed})
-        these = among(db.dialect.name, deliveries.c.notification_id, [row.id for row in changed])
-        _cancel(db, and_(of_users, these), now, reason)
+        _cancel(db, _of(db, changed), now, reason)
+
+
+def _of(db: Connection, changed: Collection[Any]) -> ColumnElement[bool]:
+    of_users = among(db.dialect.name, deliveries.c.user_id, {row.user_id for row in changed})
+    return and_(of_users, among(db.dialect.name, deliveries.c.notification_id, [row.id for row in changed]))
 
 
 def cancel_disallowed(db: Connection, user_id: str, now: datetime) -> None:
@@ -168,7 +193,7 @@ def failing(db: Connection) -> tuple[str, int, str] | None:
     pending = select(deliveries).where(IS_PENDING).limit(MOST_COUNTED).subquery()
     number = func.count()
     counted = select(pending.c.channel, number, pending.c.reason).group_by(pending.c.channel, pending.c.reason)
-    failed = counted.where(pending.c.attempts > 0, pending.c.reason.is_not(None))
+    failed = counted.where(pending.c.attempts > 0, pending.c.reason != HELD)
     row = db.execute(failed.order_by(number.desc()).limit(1)).one_or_none()
     return (row[0], row[1], row[2]) if row else None
 

@@ -63,12 +63,13 @@ def in_inbox(**columns: Any) -> ColumnElement[bool]:
     return allowed(INBOX, **columns)
 
 
-def planning(dialect: str, stored: FromClause) -> Insert:
+def planning(dialect: str, stored: FromClause, *conditions: ColumnElement[bool]) -> Insert:
     """The statement that inserts the deliveries of notifications by the policies of their types.
 
     Args:
         dialect: the database's.
         stored: the notifications: ``id``, ``user_id``, ``type`` and ``category``.
+        conditions: for each of them and each step of its policy.
     """
     row = stored.c
     after = policies.c.after
@@ -93,7 +94,7 @@ def planning(dialect: str, stored: FromClause) -> Insert:
         select(*values.values())
         .join_from(stored, policies, policies.c.type == row.type)
         .outerjoin(types, types.c.type == row.type)
-        .where(is_allowed)
+        .where(is_allowed, *conditions)
         .order_by(row.id, policies.c.step)
     )
     return insert(deliveries).from_select(list(values), source)

@@ -1,0 +1,192 @@
+"""Deliveries whose notification or whose user's quiet hours change while they wait or are being sent."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from shirase.access.tokens import ADMIN, WRITE
+from shirase.relay import deliveries as relay
+from shirase.relay.channels import Failed, Item, Outcome, Sent, Split
+from shirase.store import deliveries
+from shirase.store.database import Database
+from shirase.types import CANCELLED, DEAD, HELD, PENDING, SENT, Delivery
+from tests.support.letterbox import Letterbox
+
+Put = Callable[..., Any]
+MAIL = {"channel": "email"}
+
+
+@pytest.fixture
+def put(client: FlaskClient, token: Callable[..., str]) -> Put:
+    def put(path: str, body: Any, user: str = "service", scope: str = WRITE) -> Any:
+        answer = client.put(f"/api/{path}", json=body, headers={"Authorization": f"Bearer {token(user, scope)}"})
+        assert answer.status_code in (200, 201), answer.json
+        return answer.json
+
+    return put
+
+
+def of_type(put: Put, *channels: dict[str, str]) -> None:
+    put("types/a.b", {"label": "A", "channels": channels}, scope=ADMIN)
+
+
+def replace(put: Put, title: str, **more: Any) -> int:
+    body = put("notifications/keys/k", {"user_id": "42", "type": "a.b", "title": title, "message": "", **more})
+    return int(body["id"])
+
+
+def prefer_quiet(put: Put, begins: int | None, ends: int = 0) -> None:
+    """Quiet hours by hours from now."""
+    now = datetime.now(UTC)
+    starts, end = (f"{now + timedelta(hours=hours):%H:%M}" for hours in (begins or 0, ends))
+    quiet = {"from": starts, "to": end, "timezone": "UTC"}
+    put("preferences", {"rules": [], "quiet": None if begins is None else quiet}, "42", "")
+
+
+def of(database: Database, number: int) -> list[Delivery]:
+    with database.autocommit() as db:
+        return deliveries.of_notification(db, number)
+
+
+def make_due(database: Database, **ago: int) -> None:
+    with database.transaction() as db:
+        db.execute(text("UPDATE shirase_deliveries SET due_at = :due"), {"due": moment(db, **ago)})
+
+
+def moment(db: Any, **ago: int) -> Any:
+    then = datetime.now(UTC) - timedelta(**ago)
+    return then.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if db.dialect.name == "sqlite" else then
+
+
+def on(channel: str, answer: Callable[[Item], Outcome] = lambda _: Sent()) -> Letterbox:
+    box = Letterbox(answer)
+    box.name = channel
+    return box
+
+
+def titles(box: Letterbox) -> list[str]:
+    return [item.notification.content.title for item in box.sent]
+
+
+def test_a_replace_is_delivered_on_each_channel_without_one(put: Put, database: Database) -> None:
+    of_type(put, {"channel": "web_push"}, {**MAIL, "after": "10m"})
+    push, mail = on("web_push"), on("email")
+    for title in "abc":
+        number = replace(put, title, fold=title == "c")
+        relay.deliver(database, push)
+    assert titles(push) == ["a", "b", "c"]
+    assert [item.channel for item in of(database, number) if item.state == PENDING] == ["email"]
+    make_due(database)
+    relay.deliver(database, mail)
+    assert titles(mail) == ["c"]
+
+
+def test_a_quiet_replace_is_not_delivered_again(put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    number, box = replace(put, "a"), on("email")
+    relay.deliver(database, box)
+    replace(put, "b", quiet=True)
+    assert [item.state for item in of(database, number)] == [SENT]
+
+
+@pytest.mark.parametrize("outcome", [Sent(), Failed("busy")])
+def test_a_replace_while_it_is_sent_is_delivered_too(outcome: Outcome, put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    number = replace(put, "a")
+
+    def answer(item: Item) -> Outcome:
+        if item.notification.content.title == "b":
+            return Sent()
+        replace(put, "b")
+        return outcome
+
+    box = on("email", answer)
+    relay.deliver(database, box)
+    relay.deliver(database, box)
+    first = SENT if outcome == Sent() else CANCELLED  # the old content is not tried again
+    assert [item.state for item in of(database, number)] == [first, SENT]
+    assert titles(box) == ["a", "b"]
+
+
+def test_an_address_that_fails_withholds_no_replace_from_others(put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    answers: dict[str | None, Outcome] = {None: Split(["good", "bad"]), "good": Sent(), "bad": Failed("busy")}
+    box = on("email", lambda item: answers[item.delivery.target])
+    number = replace(put, "a")
+    relay.deliver(database, box)
+    replace(put, "b")
+    relay.deliver(database, box)
+    reached = [(item.delivery.target, item.notification.content.title) for item in box.sent if item.delivery.target]
+    assert reached == [("good", "a"), ("bad", "a"), ("good", "b")]
+    [waiting] = [item for item in of(database, number) if item.state == PENDING]
+    assert waiting.target == "bad"
+    answers["bad"] = Sent()
+    make_due(database)
+    relay.deliver(database, box)
+    assert titles(box)[-1] == "b"
+    assert [item.state for item in of(database, number)] == [SENT] * 3
+
+
+def test_quiet_hours_that_are_switched_off_release_mail(put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    prefer_quiet(put, -1, 2)
+    number, box = replace(put, "a"), on("email")
+    relay.deliver(database, box)
+    assert ([item.reason for item in of(database, number)], box.sent) == ([HELD], [])
+    prefer_quiet(put, None)
+    relay.deliver(database, box)
+    assert titles(box) == ["a"]
+
+
+def test_quiet_hours_that_change_hold_until_the_new_end(put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    prefer_quiet(put, -1, 2)
+    number, box = replace(put, "a"), on("email")
+    ends = []
+    for hours in (2, 1, 3):
+        prefer_quiet(put, -1, hours)
+        relay.deliver(database, box)
+        ends += [round((item.due_at - datetime.now(UTC)) / timedelta(hours=1)) for item in of(database, number)]
+    assert (ends, box.sent) == ([2, 1, 3], [])
+
+
+def test_new_quiet_hours_release_nothing_that_is_not_due(put: Put, database: Database) -> None:
+    of_type(put, {**MAIL, "after": "1h"})
+    number = replace(put, "a")
+    due = [item.due_at for item in of(database, number)]
+    prefer_quiet(put, -1, 2)
+    prefer_quiet(put, None)
+    assert [item.due_at for item in of(database, number)] == due
+
+
+def test_a_day_of_failures_begins_after_quiet_hours(put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    prefer_quiet(put, -1, 22)
+    number, box = replace(put, "a"), on("email", lambda _: Failed("busy"))
+    relay.deliver(database, box)
+    [held] = of(database, number)
+    assert (held.state, held.attempts, held.tried_at) == (PENDING, 0, None)
+    prefer_quiet(put, None)
+    relay.deliver(database, box)
+    assert [item.state for item in of(database, number)] == [PENDING]
+    with database.transaction() as db:
+        day = {"then": moment(db, days=1)}
+        db.execute(text("UPDATE shirase_deliveries SET tried_at = :then, due_at = :then"), day)
+    relay.deliver(database, box)
+    assert [item.state for item in of(database, number)] == [DEAD]
+
+
+def test_unread_again_sends_nothing_more(
+    put: Put, client: FlaskClient, token: Callable[..., str], database: Database
+) -> None:
+    of_type(put, MAIL)
+    number = replace(put, "a")
+    for state in ("read", "unread"):
+        headers = {"Authorization": f"Bearer {token('42')}"}
+        assert client.post(f"/api/notifications/{state}", json={"ids": [number]}, headers=headers).status_code == 200
+    relay.deliver(database, box := on("email"))
+    assert ([item.state for item in of(database, number)], box.sent) == ([CANCELLED], [])
