@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urljoin
 from uuid import UUID
 
 import orjson
@@ -59,6 +60,14 @@ def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value):
         raise ValueError("must be a path that begins with one /, or an http:// or https:// address, without spaces")
     return value
+
+
+def absolute(base: str, address: str) -> str:
+    """An ``Address`` with the base in front, if it is a path.
+
+    Others are not parsed: that fails for some of them, such as ``https://[x/``.
+    """
+    return urljoin(base, address) if address.startswith("/") else address
 
 
 def _key(value: str) -> str:

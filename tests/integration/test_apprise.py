@@ -230,6 +230,29 @@ def test_a_process_that_dies_is_started_again(messages: Messages, server: Sink, 
     assert messages.states(number)[0][0] == SENT
 
 
+# Accepted as addresses of a notification, but Python's parser raises ValueError for them.
+UNPARSABLE = ["https://[x/", "https://[]/", "https://a]b/", "https://exa\u2100mple.com/", "https://x\uff0fy/"]
+
+
+@pytest.mark.parametrize("address", UNPARSABLE)
+def test_an_address_that_does_not_parse_is_sent_as_it_is(messages: Messages, server: Sink, address: str) -> None:
+    messages.contact(to(server))
+    actions = json.dumps([{"label": "Go", "url": address}])
+    number = messages.create(url=address, actions=actions)
+    messages.deliver()
+    assert messages.states(number) == [(SENT, None)]
+    assert bodies(server.accepted)[0]["message"].endswith(f"Open: {address}\nGo: {address}")
+
+
+def test_a_message_that_cannot_be_made_holds_up_no_other(messages: Messages, server: Sink) -> None:
+    messages.contact(to(server))
+    broken, other = messages.create(actions='[{"label": "Go", "url": "/x"}]'), messages.create()
+    messages.execute(f"UPDATE shirase_notifications SET actions = '[{{}}]' WHERE id = {broken}")  # noqa: S608
+    messages.deliver()
+    assert messages.states(broken) == [(PENDING, "the message cannot be made")]
+    assert messages.states(other) == [(SENT, None)]
+
+
 def test_a_user_without_an_address_is_skipped(messages: Messages) -> None:
     number = messages.create()
     messages.deliver()

@@ -8,12 +8,11 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
-from urllib.parse import urljoin
 
 import orjson
 
 from shirase.errors import FieldError, Invalid
-from shirase.fields import Content
+from shirase.fields import Content, absolute
 from shirase.outbound import PORTS, check_url, is_listed
 from shirase.settings import Settings
 
@@ -126,4 +125,4 @@ def links(base: str | None, content: Content, open_word: str) -> Iterator[str]:
     pairs += [(action["label"], action["url"]) for action in orjson.loads(content.actions or "[]")]
     for label, address in pairs:
         if base or not address.startswith("/"):
-            yield f"{without_mentions(label)}: {urljoin(base or '', address)}"
+            yield f"{without_mentions(label)}: {absolute(base or '', address)}"

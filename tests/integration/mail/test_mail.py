@@ -76,6 +76,15 @@ def test_no_text_runs_or_renders_in_a_mail(post: Post, server: MailServer) -> No
     assert "{{ 7 * 7 }}" in html
 
 
+@pytest.mark.parametrize("address", ["https://[x/", "https://a]b/", "https://exa\u2100mple.com/"])
+def test_an_address_that_does_not_parse_is_in_the_mail(post: Post, server: MailServer, address: str) -> None:
+    """One of many in a digest would keep all the others from being sent."""
+    post.create(url=address, actions=json.dumps([{"label": "Go", "url": address}]))
+    post.deliver()
+    [mail] = server.mails
+    assert text_of(mail).count(f": {address}") == 2
+
+
 def test_words_are_in_the_users_language_and_times_in_the_zone(post: Post, server: MailServer) -> None:
     post.contact(locale="ja-JP", timezone="Asia/Tokyo")
     post.create(title="面接", url="/a")

@@ -1,5 +1,6 @@
 """The channel ``apprise``: hands notifications to Apprise, for every service that has no channel of its own."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -13,6 +14,8 @@ from shirase.settings import Settings
 from shirase.store import contacts
 from shirase.store.contacts import Contact
 from shirase.store.database import Database
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 8  # messages
 SILENT = Failed("another address of the user did not answer in time")
@@ -52,7 +55,11 @@ class Apprise:
             if not item.delivery.target:
                 yield item, Split(list(addresses)) if addresses else Skipped("the user has no address")
             elif address := addresses.get(item.delivery.target):
-                due.append((item, {"url": address, **self._message(item, contact)}))
+                try:
+                    due.append((item, {"url": address, **self._message(item, contact)}))
+                except Exception:  # other messages are not affected
+                    logger.exception("apprise: a message cannot be made")
+                    yield item, Failed("the message cannot be made")
             else:
                 yield item, Skipped("the address was removed")
         silent: set[str] = set()  # users with an address that did not answer: their others wait, and hold up nobody

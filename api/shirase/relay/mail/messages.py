@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, select_autoescape
 
 from shirase.errors import SettingsError
+from shirase.fields import absolute
 from shirase.inbox import unsubscribe
 from shirase.inbox.translations import RIGHT_TO_LEFT, WORDS, language
 from shirase.mail_settings import MailSettings
@@ -124,7 +124,7 @@ class Composer:
         }
 
     def _absolute(self, address: str | None) -> str | None:
-        return urljoin(self._mail.link_base, address) if address else None
+        return absolute(self._mail.link_base, address) if address else None
 
     def _render(self, name: str, chosen: str, values: dict[str, Any]) -> str:
         return self._templates[chosen, name].render(values)
