@@ -22,10 +22,10 @@ from shirase.settings import Settings
 LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 KNOWN = ("request_id", "user", "connection", "event")
 
-# Tokens in URLs, headers and on their own: a safety net for the lines of libraries.
+# Tokens in URLs, headers and on their own, and sealed addresses: a safety net for the lines of libraries.
 _SECRET = re.compile(
-    r"(?P<name>(?:token|ticket)=)[^&\s\"']+|(?P<scheme>Bearer )[^\s\"']+|(?P<page>/api/sse/next/)[^\s\"']+"
-    r"|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}"
+    r"(?P<name>(?:token|ticket)=)[^&\s\"']+|(?P<scheme>Bearer )[^\s\"']+"
+    r"|(?P<page>/api/(?:sse/next|unsubscribe)/)[^\s\"']+|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}"
 )
 
 _known: ContextVar[Mapping[str, str]] = ContextVar("known", default=MappingProxyType({}))

@@ -1,4 +1,4 @@
-"""The edge files of ``deploy/edge`` by the real programs: TLS, HTTP/2, streams at once, and no query in a log."""
+"""The edge files of ``deploy/edge`` by the real programs: TLS, HTTP/2, streams at once, no secret in a log."""
 
 import json
 import socket
@@ -108,12 +108,15 @@ def test_unfinished_requests_that_stay_open_stop_nobody(front: Edge, http: httpx
         assert http.get("/api/sse/notifications").status_code == 401
 
 
-def test_no_query_is_in_a_log(front: Edge, http: httpx.Client, stack: Stack) -> None:
+def test_no_query_and_no_sealed_address_is_in_a_log(front: Edge, http: httpx.Client, stack: Stack) -> None:
     user = f"user-{uuid4().hex}"
     with listening(http, stack.token(user)) as events:
         next(events)
     http.get(f"/api/notifications?x={SECRET}")
+    for path in ("unsubscribe", "sse/next"):
+        http.get(f"/api/{path}/{SECRET}")
     assert "/api/notifications" in front.logged()
+    assert "/api/unsubscribe" in front.logged()
     assert SECRET not in front.logged()
     assert "eyJ" not in front.logged()
 

@@ -59,6 +59,7 @@ def test_a_line_has_the_context_of_its_request(written: io.StringIO) -> None:
         "GET /api/sse/notifications?ticket=SECRET",
         "Authorization: Bearer SECRET",
         "GET /api/sse/next/SECRET HTTP/1.1",
+        "POST /notify/api/unsubscribe/SECRET HTTP/1.1",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.SECRET",
     ],
 )
