@@ -16,7 +16,7 @@
 have any payload. ``shirase types load`` writes the rest into the database, for preferences and policies.
 """
 
-import re
+import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -75,7 +75,7 @@ class Catalogue:
         """
         try:
             text = path.read_text()
-            document = orjson.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+            document = _json(text) if path.suffix == ".json" else tomllib.loads(text)
         except (OSError, UnicodeError, ValueError) as exc:
             raise SettingsError(SETTING, f"{path} cannot be read: {exc}") from exc
         except RecursionError as exc:
@@ -102,6 +102,8 @@ class Catalogue:
             return
         try:
             check(payload)
+        except RecursionError as exc:
+            raise Invalid(FieldError(path, f"the schema of {type_} refers to itself without an end")) from exc
         except fastjsonschema.JsonSchemaValueException as exc:
             name = ".".join([path, *map(str, exc.path[1:])])
             message = str(exc.message).removeprefix(str(exc.name)).strip() or "is not valid"
@@ -145,9 +147,30 @@ def _compile(where: str, schema: Mapping[str, Any] | None) -> Callable[[Any], An
         check: Callable[[Any], Any] = fastjsonschema.compile(
             plain, handlers=dict.fromkeys(("http", "https", "ftp", "file", ""), _refuse), use_default=False
         )
-    except (fastjsonschema.JsonSchemaDefinitionException, SettingsError, ValueError, re.error, TypeError) as exc:
+        check({})
+    except fastjsonschema.JsonSchemaValueException:
+        pass  # an empty payload need not be valid
+    except SyntaxError as exc:  # of the code that fastjsonschema writes
+        raise SettingsError(SETTING, f"{where} is nested too deeply") from exc
+    except RecursionError as exc:
+        raise SettingsError(SETTING, f"{where} refers to itself without an end") from exc
+    except Exception as exc:  # fastjsonschema raises whatever a wrong schema leads to
         raise SettingsError(SETTING, f"{where} is not a JSON Schema: {exc}") from exc
     return check
+
+
+def _json(text: str) -> Any:
+    result = orjson.loads(text)  # the stricter parser
+    json.loads(text, object_pairs_hook=_distinct)
+    return result
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"the name {name!r} is given twice in one object")
+        seen.add(name)
 
 
 def _refuse_zero(where: str, part: Any) -> None:

@@ -83,6 +83,10 @@ def test_types_without_a_schema_may_have_any_payload(catalogue: Path) -> None:
         "[types.a.payload]\ntype = 'object'\nanyOf = [{ properties.a.multipleOf = -0.5 }]",
         f"types.a.channels = {'[' * 5000}{']' * 5000}",
         f"[types.a.payload]\ntype = 'object'\nx = {'[' * 250}{']' * 250}",
+        f"[types.a.payload]\ntype = 'object'\nproperties = {'{ x = { properties = ' * 60}{{}}{'} }' * 60}",
+        "[types.a.payload]\ntype = 'object'\nproperties = []",
+        "[types.a.payload]\ntype = 'object'\n'$ref' = '#'",
+        "[types.a.payload]\ntype = 'object'\nallOf = [{ '$ref' = '#' }]",
         "no toml",
     ],
 )
@@ -91,6 +95,25 @@ def test_a_wrong_catalogue_stops_the_start(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match="TYPE_CATALOGUE"):
         Catalogue.read(path)
+
+
+def test_a_name_twice_in_a_json_catalogue_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "types.json"
+    path.write_text('{"types": {"a": {"critical": true}, "a": {}}}')
+    with pytest.raises(SettingsError, match="'a' is given twice"):
+        Catalogue.read(path)
+
+
+def test_a_payload_is_refused_where_its_schema_never_ends(tmp_path: Path) -> None:
+    path = tmp_path / "types.toml"
+    path.write_text(
+        "[types.a.payload]\ntype = 'object'\nproperties.x.'$ref' = '#/definitions/y'\n"
+        "definitions.y.allOf = [{ '$ref' = '#/definitions/y' }]"
+    )
+    catalogue = Catalogue.read(path)
+    catalogue.check("a", {})
+    with pytest.raises(Invalid, match="without an end"):
+        catalogue.check("a", {"x": 1})
 
 
 def test_a_date_in_a_schema_is_its_text(tmp_path: Path) -> None:

@@ -20,9 +20,15 @@ MOST_RULES = 500
 MOST_ADDRESSES = 5
 TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"
-# No character that a mail program does not show, no encoded word (RFC 2047), and no domain that is an IP address: that
-# would lead from the mail server into its own network.
-_HIDDEN = r"\s\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+# No character that a mail program does not show (Default_Ignorable_Code_Point of Unicode), no encoded word (RFC 2047),
+# and no domain that is an IP address: that would lead from the mail server into its own network.
+_HIDDEN = (
+    r"\s\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+)
+_HIDDEN_BEYOND = re.compile(
+    "[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)  # no JSON pattern has it
 # What stands for a digit or a dot in other forms is one to a mail server (IDNA).
 _FORMS = r"\u00b2\u00b3\u00b9\u2070-\u209f\u2460-\u24ff\u3002\uff00-\uffef"
 _NEVER = _HIDDEN + r"@<>()\[\],;:\\\""
@@ -43,7 +49,7 @@ def _timezone(value: str) -> str:
 
 
 def _email(value: str) -> str:
-    if not _EMAIL.fullmatch(value):
+    if not _EMAIL.fullmatch(value) or _HIDDEN_BEYOND.search(value):
         raise ValueError("must be an address such as aiko@example.com")
     return value
 
