@@ -209,6 +209,20 @@ def test_addresses_of_one_user_that_hang_hold_up_no_other(messages: Messages, se
     assert set(reasons) == {LATE, SILENT.reason}
 
 
+@pytest.mark.parametrize("mode", ["endless", "bomb"])
+def test_an_answer_without_an_end_costs_little_memory(messages: Messages, process: AppriseProcess, mode: str) -> None:
+    process.stop()
+    with sink() as hostile:
+        hostile.mode = mode
+        messages.contact(to(hostile))
+        number = messages.create()
+        messages.deliver()
+    assert messages.states(number) == [(PENDING, REFUSED)]
+    assert process._process  # noqa: SLF001 - it was neither late nor killed
+    status = Path(f"/proc/{process._process.pid}/status").read_text()  # noqa: SLF001
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 400 * 1024
+
+
 @pytest.mark.parametrize("mode", ["drop", "500", "404"])
 def test_a_failure_is_tried_again(messages: Messages, server: Sink, mode: str) -> None:
     messages.contact(to(server))

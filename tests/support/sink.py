@@ -1,5 +1,6 @@
 """A real HTTP server that webhooks are sent to, and that fails in every way there is."""
 
+import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class Sink:
     """The server; ``mode`` is what it does with the next requests."""
 
     url: str = ""
-    mode: str = "ok"  # ok, drop, lose, hang, drip, endless, redirect, or a status
+    mode: str = "ok"  # ok, drop, lose, hang, drip, endless, bomb, redirect, or a status
     got: list[Got] = field(default_factory=list)  # every request, in order
     accepted: list[Got] = field(default_factory=list)  # those that were answered with success
     released: threading.Event = field(default_factory=threading.Event)
@@ -104,6 +105,13 @@ def sink(context: SSLContext | None = None) -> Iterator[Sink]:  # noqa: C901 - a
             self.close_connection = True
             while not made.released.is_set():
                 self.wfile.write(b"x" * 65_536)
+
+        def _bomb(self, _: Got) -> None:
+            """A small answer that becomes 4 GiB when it is decompressed."""
+            member = gzip.compress(bytes(2**24))
+            self._answer(200, **{"Content_Encoding": "gzip", "Content-Length": str(len(member) * 256)})
+            for _number in range(256):
+                self.wfile.write(member)
 
         def handle_one_request(self) -> None:
             try:

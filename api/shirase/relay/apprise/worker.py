@@ -13,19 +13,21 @@ import resource
 import socket
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
 import apprise
+import requests
 from apprise import plugins
 
 from shirase.outbound import is_listed, is_public
 
 AT_ONCE = 8  # messages
 MEMORY = 1024**3  # bytes
+LARGEST_ANSWER = 4 * 1024**2  # bytes, decompressed
 PRIVATE = "the host is in a private network, and OUTBOUND_PRIVATE_HOSTS does not list it"
 LOCAL = "the service is more than requests over the network"
 SENDING = {"socket.connect", "socket.sendto", "socket.sendmsg"}
@@ -102,10 +104,11 @@ def main() -> None:
     logging.getLogger("apprise").disabled = True  # it logs addresses
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no answer
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # an answer may have no end
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # the last bound
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     _parse("json://localhost")  # loads every plugin
     mimetypes.init()
+    bound_answers()
     guard = Guard(frozenset(json.loads(sys.stdin.readline())["private_hosts"]))
     guard.install()
     writing = threading.Lock()
@@ -147,6 +150,22 @@ def send(guard: Guard, message: dict[str, Any]) -> dict[str, str]:
     except Exception:  # noqa: BLE001 - a plugin's own
         is_sent = False
     return {} if is_sent else {"failed": PRIVATE if PRIVATE in refused else "the service did not accept it"}
+
+
+def bound_answers() -> None:
+    """End answers that are too large. Plugins read them whole, and a small one may be large when it is decompressed."""
+    whole = requests.Response.iter_content
+
+    def bounded(answer: requests.Response, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        size = 0
+        for part in whole(answer, *args, **kwargs):
+            size += len(part)
+            if size > LARGEST_ANSWER:
+                answer.close()
+                raise requests.ConnectionError("the answer is too large")
+            yield part
+
+    requests.Response.iter_content = bounded  # type: ignore[method-assign,assignment]
 
 
 def _parse(address: str) -> dict[str, Any] | None:
