@@ -108,8 +108,12 @@ class Forwarder:
     async def _set_mode(self, mode: Mode) -> None:
         self._mode = mode
         if mode is Mode.REFUSE and self._server:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            # Python 3.11 never closes what it accepted in the iteration in which its server closes: refuse it first.
+            for listening in server.sockets:
+                asyncio.get_running_loop().remove_reader(listening)
+            await asyncio.sleep(0)
+            server.close()
         elif mode is not Mode.REFUSE and self._server is None:
             await self._listen()
 
@@ -142,7 +146,7 @@ class Forwarder:
 
     async def _treat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mode = self._mode
-        if mode is Mode.CUT:
+        if mode in (Mode.CUT, Mode.REFUSE):
             writer.transport.abort()
             return
         first = await reader.read(REQUEST)
