@@ -215,11 +215,11 @@ test("a tab that does not handle a click is navigated", async () => {
   expect(calls.slice(-2)).toEqual(["message https://a.example/x", "navigate https://a.example/x"]);
 });
 
-test.each(["https://b.example/", "javascript:alert(1)", "data:text/html,x"])(
+test.each(["https://b.example/", "javascript:alert(1)", "data:text/html,x", "https://", "//[x]/"])(
   "a click on %s reaches no tab",
   async (url) => {
     const calls = await fakeScope("https://a.example/").click(url);
-    expect(calls.slice(1)).toEqual(url.startsWith("https") ? [`open ${url}`] : []);
+    expect(calls.slice(1)).toEqual(url === "https://b.example/" ? [`open ${url}`] : []);
   },
 );
 

@@ -55,6 +55,18 @@ def lines(result: Result) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def test_a_token_with_an_unknown_scope_comes_with_a_warning(run: Run) -> None:
+    known = run("token", "--user", "aiko", "--scope", f"{WRITE} {ADMIN}")
+    assert (known.stdout.count("."), known.stderr) == (2, "")
+    misspelt = run("token", "--user", "aiko", "--scope", f"notification:write {ADMIN}")
+    assert (misspelt.exit_code, misspelt.stdout.count(".")) == (0, 2)
+    assert misspelt.stderr == (
+        "shirase: the scope 'notification:write' grants nothing; known are notifications:admin, notifications:write\n"
+    )
+    named = run("token", "--user", "aiko", "--scope", "send", JWT_WRITE_SCOPES="send")
+    assert (named.stdout.count("."), named.stderr) == (2, "")
+
+
 def test_types_load_stores_a_catalogue(run: Run, service: Service, name: str, tmp_path: Path) -> None:
     (tmp_path / "types.toml").write_text(CATALOGUE.format(name=name) + PAYLOAD)
     assert run("types", "load", "types.toml").stdout == "1 types loaded\n"

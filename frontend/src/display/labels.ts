@@ -65,7 +65,7 @@ export interface Labels {
   signedOut: string;
   signedOutHint: string;
   signIn: string;
-  /** The list could not be fetched. */
+  /** The list or the preferences could not be fetched. */
   notLoaded: string;
   /** A change was refused, and has been taken back. */
   notSaved: string;
@@ -119,7 +119,7 @@ export const ENGLISH: Labels = labelsFrom("en", {
   signedOut: "Signed out",
   signedOutHint: "Sign in to see your notifications.",
   signIn: "Sign in",
-  notLoaded: "The notifications could not be loaded.",
+  notLoaded: "This could not be loaded.",
   notSaved: "That could not be saved.",
   tryAgain: "Try again",
   retryNow: "Try now",

@@ -59,8 +59,8 @@ function read(text: string | undefined): Message {
 }
 
 async function open(scope: WorkerScope, target: string | null | undefined): Promise<void> {
-  const url = new URL(target ?? scope.registration.scope, scope.location.origin);
-  if (url.protocol !== "https:" && url.protocol !== "http:") return;
+  const url = pageAt(target ?? scope.registration.scope, scope.location.origin);
+  if (!url) return;
   const tabs = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
   const tab = tabs.find((candidate) => candidate.url === url.href) ?? tabs[0];
   if (!tab || url.origin !== scope.location.origin) {
@@ -73,6 +73,16 @@ async function open(scope: WorkerScope, target: string | null | undefined): Prom
     await tab.navigate?.(url.href);
   } catch {
     await scope.clients.openWindow(url.href); // the tab is not controlled by this worker
+  }
+}
+
+/** The address of a page; `null` for one that does not parse, and for one that would run a script. */
+function pageAt(target: string, base: string): URL | null {
+  try {
+    const url = new URL(target, base);
+    return url.protocol === "https:" || url.protocol === "http:" ? url : null;
+  } catch {
+    return null;
   }
 }
 

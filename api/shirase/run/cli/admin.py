@@ -58,7 +58,12 @@ def migrate(*, check: bool, data_dir: Path) -> None:
 def token(user_id: str, scope: str, ttl: int, data_dir: Path) -> None:
     """Print a signed token for development and scripts."""
     tokens.check_user_id(user_id)
-    click.echo(tokens.mint(TokenSettings.from_env(load(data_dir)), user_id, scope=scope, ttl=ttl))
+    settings = TokenSettings.from_env(load(data_dir))
+    known = {tokens.WRITE, tokens.ADMIN} | settings.jwt_write_scopes | settings.jwt_admin_scopes
+    for name in scope.split():
+        if name not in known:
+            click.echo(f"shirase: the scope {name!r} grants nothing; known are {', '.join(sorted(known))}", err=True)
+    click.echo(tokens.mint(settings, user_id, scope=scope, ttl=ttl))
 
 
 @click.command("doctor")

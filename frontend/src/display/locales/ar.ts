@@ -64,7 +64,7 @@ export default labelsFrom("ar", {
   signedOut: "تم تسجيل الخروج",
   signedOutHint: "سجّل الدخول لرؤية إشعاراتك.",
   signIn: "تسجيل الدخول",
-  notLoaded: "تعذّر تحميل الإشعارات.",
+  notLoaded: "تعذّر التحميل.",
   notSaved: "تعذّر الحفظ.",
   tryAgain: "إعادة المحاولة",
   retryNow: "المحاولة الآن",

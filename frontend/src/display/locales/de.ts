@@ -44,7 +44,7 @@ export default labelsFrom("de", {
   signedOut: "Abgemeldet",
   signedOutHint: "Melden Sie sich an, um Ihre Benachrichtigungen zu sehen.",
   signIn: "Anmelden",
-  notLoaded: "Die Benachrichtigungen konnten nicht geladen werden.",
+  notLoaded: "Das konnte nicht geladen werden.",
   notSaved: "Das konnte nicht gespeichert werden.",
   tryAgain: "Erneut versuchen",
   retryNow: "Jetzt versuchen",

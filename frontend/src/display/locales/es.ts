@@ -44,7 +44,7 @@ export default labelsFrom("es", {
   signedOut: "Sesión cerrada",
   signedOutHint: "Inicia sesión para ver tus notificaciones.",
   signIn: "Iniciar sesión",
-  notLoaded: "No se pudieron cargar las notificaciones.",
+  notLoaded: "No se pudo cargar.",
   notSaved: "No se pudo guardar.",
   tryAgain: "Reintentar",
   retryNow: "Probar ahora",

@@ -48,7 +48,7 @@ export default labelsFrom("fr", {
   signedOut: "Déconnecté",
   signedOutHint: "Connectez-vous pour voir vos notifications.",
   signIn: "Se connecter",
-  notLoaded: "Impossible de charger les notifications.",
+  notLoaded: "Impossible de charger.",
   notSaved: "Impossible d’enregistrer.",
   tryAgain: "Réessayer",
   retryNow: "Essayer maintenant",

@@ -44,7 +44,7 @@ export default labelsFrom("he", {
   signedOut: "מנותק מהחשבון",
   signedOutHint: "יש להתחבר כדי לראות את ההתראות.",
   signIn: "התחברות",
-  notLoaded: "לא ניתן לטעון את ההתראות.",
+  notLoaded: "לא ניתן לטעון.",
   notSaved: "לא ניתן לשמור.",
   tryAgain: "ניסיון חוזר",
   retryNow: "לנסות עכשיו",

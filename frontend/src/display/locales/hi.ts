@@ -44,7 +44,7 @@ export default labelsFrom("hi", {
   signedOut: "साइन आउट",
   signedOutHint: "अपनी सूचनाएँ देखने के लिए साइन इन करें।",
   signIn: "साइन इन करें",
-  notLoaded: "सूचनाएँ लोड नहीं हो सकीं।",
+  notLoaded: "लोड नहीं हो सका।",
   notSaved: "सहेजा नहीं जा सका।",
   tryAgain: "फिर कोशिश करें",
   retryNow: "अभी कोशिश करें",

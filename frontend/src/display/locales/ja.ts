@@ -44,7 +44,7 @@ export default labelsFrom("ja", {
   signedOut: "サインアウトしています",
   signedOutHint: "通知を見るにはサインインしてください。",
   signIn: "サインイン",
-  notLoaded: "通知を読み込めませんでした。",
+  notLoaded: "読み込めませんでした。",
   notSaved: "保存できませんでした。",
   tryAgain: "再試行",
   retryNow: "今すぐ再試行",

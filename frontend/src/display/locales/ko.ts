@@ -44,7 +44,7 @@ export default labelsFrom("ko", {
   signedOut: "로그아웃됨",
   signedOutHint: "알림을 보려면 로그인하세요.",
   signIn: "로그인",
-  notLoaded: "알림을 불러오지 못했습니다.",
+  notLoaded: "불러오지 못했습니다.",
   notSaved: "저장하지 못했습니다.",
   tryAgain: "다시 시도",
   retryNow: "지금 시도",

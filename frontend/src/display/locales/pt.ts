@@ -44,7 +44,7 @@ export default labelsFrom("pt", {
   signedOut: "Sessão encerrada",
   signedOutHint: "Entre para ver suas notificações.",
   signIn: "Entrar",
-  notLoaded: "Não foi possível carregar as notificações.",
+  notLoaded: "Não foi possível carregar.",
   notSaved: "Não foi possível salvar.",
   tryAgain: "Tentar de novo",
   retryNow: "Tentar agora",

@@ -44,7 +44,7 @@ export default labelsFrom("zh", {
   signedOut: "已退出登录",
   signedOutHint: "登录后即可查看通知。",
   signIn: "登录",
-  notLoaded: "无法加载通知。",
+  notLoaded: "无法加载。",
   notSaved: "无法保存。",
   tryAgain: "重试",
   retryNow: "立即重试",
