@@ -135,7 +135,9 @@ def test_a_webhook_is_put_listed_and_deleted(run: Run, name: str) -> None:
     [listed] = [item for item in lines(run("webhook", "list")) if item["name"] == name]
     assert (listed["state"], listed["waiting"]) == ("active", 0)
     assert run("webhook", "secret", name).stdout == f"{secret}\n"
-    assert lines(run("webhook", "retry", name, "--skip"))[0]["state"] == "active"
+    assert lines(run("webhook", "retry", name))[0]["state"] == "active"
+    code, message = failure(run("webhook", "retry", name, "--skip"))
+    assert (code, "no event has failed" in message) == (1, True)
     deleted = run("webhook", "delete", name)
     assert (deleted.exit_code, deleted.output) == (0, "")
     assert name not in run("webhook", "list").output
@@ -251,7 +253,10 @@ def test_the_clients_do_the_same(kind: type[Client | AsyncClient], service: Serv
 
     call("put_webhook", name, "https://crm.example.com/in", types=[name])
     assert [item["types"] for item in call("webhooks") if item["name"] == name] == [[name]]
-    assert call("retry_webhook", name, skip=True)["state"] == "active"
+    assert call("retry_webhook", name)["state"] == "active"
+    with pytest.raises(ClientError) as refused:
+        call("retry_webhook", name, skip=True)
+    assert (refused.value.status, [error.field for error in refused.value.errors]) == (422, ["skip"])
     call("delete_webhook", name)
     assert name not in [item["name"] for item in call("webhooks")]
 

@@ -88,15 +88,18 @@ def delete(database: Database, name: str) -> None:
 
 
 def retry(database: Database, name: str, *, skip: bool) -> Webhook:
-    """Try an endpoint again now, even if it is paused; with ``skip``, drop the event that it refuses.
+    """Try an endpoint again now, even if it is paused; with ``skip``, drop the event that failed.
 
     Raises:
         NotFound: if there is none of this name.
+        Invalid: if an event is to be dropped, and none has failed. Nothing changes then.
     """
     with database.transaction() as db:
-        known = webhooks.retry(db, name, datetime.now(UTC), skip=skip)
-    if not known:
-        raise NotFound("there is no such webhook")
+        is_dropped = skip and webhooks.drop_failed(db, name)
+        if not webhooks.retry(db, name, datetime.now(UTC)):
+            raise NotFound("there is no such webhook")
+        if skip and not is_dropped:
+            raise Invalid(FieldError("skip", "no event has failed since the webhook was last changed or retried"))
     return find(database, name)
 
 

@@ -31,6 +31,7 @@ TIMEOUT = 15.0  # seconds for a whole request
 LEASE = timedelta(seconds=60)
 BATCH = 50  # events read, and recorded, together
 RECORD = 1.0  # seconds until accepted events are recorded
+CURRENT = 0.1  # seconds for which what was read is sent, so that what is retracted or erased meanwhile is not
 TURN = 20.0  # seconds that one endpoint is sent to before another has its turn
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=5), timedelta(hours=1)
 GIVE_UP = timedelta(days=1)  # of failures, after which an endpoint is paused
@@ -92,7 +93,7 @@ def send(settings: Settings, database: Database, number: int, stop: threading.Ev
     finally:
         outbound.close()
     with database.transaction() as db:
-        webhooks.release(db, number, mark, turn.state)
+        webhooks.release(db, webhook, mark, turn.state)
     return turn.accepted
 
 
@@ -124,16 +125,25 @@ class _Turn:
 
     def _send_batch(self) -> bool:
         """Whether there may be more to send."""
+        read_at = time.monotonic()
         with self._database.autocommit() as db:
             batch = webhooks.first(db, self._webhook.id, BATCH, datetime.now(UTC))
-        for queued in batch:
+        is_full = len(batch) == BATCH
+        while batch:
+            if time.monotonic() - read_at > CURRENT:
+                read_at = time.monotonic()
+                with self._database.autocommit() as db:
+                    batch = webhooks.again(db, batch, datetime.now(UTC))
+                if not batch:
+                    break
+            queued = batch.pop(0)
             notification = messages.subscribed(self._webhook, queued)
             if self._is_over() or (notification and not self._post(queued, notification)):
                 return False
             self._done.append(queued.id)
             if time.monotonic() - self._recorded_at >= RECORD and not self._record():
                 return False
-        return self._record() and len(batch) == BATCH
+        return self._record() and is_full
 
     def _is_over(self) -> bool:
         return time.monotonic() > self._until or bool(self._stop and self._stop.is_set())
@@ -143,11 +153,11 @@ class _Turn:
             body, headers = messages.message(self._webhook, queued, notification, datetime.now(UTC))
             answer = self._outbound.post(self._webhook.url, body, headers)
         except Unreachable as exc:
-            self._fail(str(exc))
+            self._fail(queued, str(exc))
             return False
         except Exception:
             logger.exception("webhook %s: a message cannot be made", self._webhook.name)
-            self._fail("the message cannot be made")
+            self._fail(queued, "the message cannot be made")
             return False
         if answer.is_success:
             self.accepted += 1
@@ -156,10 +166,12 @@ class _Turn:
             return True
         redirected = HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
         reason = f"status {answer.status}" + (", and redirects are not followed" if redirected else "")
-        self._fail(reason, timedelta(seconds=answer.retry_after), gone=answer.status == HTTPStatus.GONE)
+        self._fail(queued, reason, timedelta(seconds=answer.retry_after), gone=answer.status == HTTPStatus.GONE)
         return False
 
-    def _fail(self, reason: str, after: timedelta = timedelta(), *, gone: bool = False) -> None:
+    def _fail(
+        self, queued: webhooks.Queued, reason: str, after: timedelta = timedelta(), *, gone: bool = False
+    ) -> None:
         now = datetime.now(UTC)
         fresh = bool(self.state)  # something was accepted in this turn
         attempts = 1 if fresh else self._webhook.attempts + 1
@@ -169,6 +181,7 @@ class _Turn:
             "attempts": attempts,
             "failing_since": since,
             "reason": reason,
+            "failed_id": queued.id,
             "next_at": now + max(backoff(attempts), min(after, LONGEST_RETRY)),
             "paused_at": now if is_paused else None,
         }
@@ -183,7 +196,7 @@ class _Turn:
         while True:
             try:
                 with self._database.transaction() as db:
-                    kept = webhooks.keep(db, self._webhook.id, self._mark, done, datetime.now(UTC) + LEASE)
+                    kept = webhooks.keep(db, self._webhook, self._mark, done, datetime.now(UTC) + LEASE)
             except DatabaseUnavailable:
                 if time.monotonic() >= deadline:
                     raise

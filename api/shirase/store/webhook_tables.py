@@ -28,6 +28,7 @@ class WebhookRow(Base):
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")  # that failed since the last success
     failing_since: Mapped[datetime | None] = mapped_column(Moment)
     reason: Mapped[str | None] = mapped_column(String(200))  # of the latest failure
+    failed_id: Mapped[int | None] = mapped_column(BigInteger)  # the queued event that failed then
     paused_at: Mapped[datetime | None] = mapped_column(Moment)  # after a day of failures, until an operator retries
     claimed_until: Mapped[datetime | None] = mapped_column(Moment)
     claim: Mapped[str | None] = mapped_column(String(16))  # random, of the relay that sends

@@ -32,7 +32,7 @@ KINDS = (NOTIFICATION, UPDATED)  # the events that endpoints get
 WAITING, PAUSED, DONE = "waiting", "paused", "done"
 
 MOST_COUNTED = 10_000  # waiting events of an endpoint that are counted
-FRESH = {"attempts": 0, "failing_since": None, "reason": None, "paused_at": None}
+FRESH = {"attempts": 0, "failing_since": None, "reason": None, "failed_id": None, "paused_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +147,16 @@ def remove_orphans(db: Connection, before: datetime, limit: int) -> int:
     return _delete(db, queue.c.id.in_(select(oldest.c.id).where(or_(~alive, ~kept))))
 
 
-def retry(db: Connection, name: str, now: datetime, *, skip: bool) -> bool:
-    """Have an endpoint tried now; with ``skip``, drop the event that failed. False if there is none."""
-    again = update(webhooks).where(webhooks.c.name == name).values(next_at=now, **FRESH).returning(webhooks.c.id)
-    number = db.execute(again).scalar_one_or_none()
-    if number is None:
-        return False
-    if skip:
-        first = select(func.min(queue.c.id)).where(queue.c.webhook_id == number).scalar_subquery()
-        _delete(db, queue.c.id == first)
-    return True
+def retry(db: Connection, name: str, now: datetime) -> bool:
+    """Have an endpoint tried now; false if there is none."""
+    again = update(webhooks).where(webhooks.c.name == name).values(next_at=now, **FRESH)
+    return cast(CursorResult[Any], db.execute(again)).rowcount > 0
+
+
+def drop_failed(db: Connection, name: str) -> bool:
+    """Drop the event that an endpoint failed at; false if there is none."""
+    failed = select(webhooks.c.failed_id).where(webhooks.c.name == name).scalar_subquery()
+    return _delete(db, queue.c.id == failed) > 0
 
 
 def due(db: Connection, now: datetime) -> list[int]:
@@ -173,22 +173,44 @@ def claim(db: Connection, number: int, now: datetime, lease: timedelta) -> tuple
     return None if row is None else (_webhook(row, now), mark)
 
 
-def keep(db: Connection, number: int, mark: str, sent: Collection[int], until: datetime) -> bool:
-    """Remove sent events, and prolong the claim; false if it is lost."""
+def keep(db: Connection, webhook: Webhook, mark: str, sent: Collection[int], until: datetime) -> bool:
+    """Remove sent events, and prolong the claim; false if it is lost, or the endpoint was changed since."""
     if sent:
         _delete(db, among(db.dialect.name, queue.c.id, sent))
-    own = and_(webhooks.c.id == number, webhooks.c.claim == mark, webhooks.c.paused_at.is_(None))
-    return cast(CursorResult[Any], db.execute(update(webhooks).where(own).values(claimed_until=until))).rowcount > 0
+    return _update(db, and_(_is_own(webhook, mark), _is_as(webhook)), {"claimed_until": until})
 
 
-def release(db: Connection, number: int, mark: str, state: dict[str, Any]) -> None:
-    """Give a claim back, with the endpoint's new state, unless it is lost or the endpoint was changed meanwhile."""
-    own = and_(webhooks.c.id == number, webhooks.c.claim == mark)
-    db.execute(update(webhooks).where(own).values(claimed_until=None, claim=None, **state))
+def release(db: Connection, webhook: Webhook, mark: str, state: dict[str, Any]) -> None:
+    """End a claim with the endpoint's new state. If the endpoint was changed since, the state is outdated."""
+    own, free = _is_own(webhook, mark), {"claimed_until": None, "claim": None}
+    if not _update(db, and_(own, _is_as(webhook)), free | state):
+        _update(db, own, free)
+
+
+def _is_own(webhook: Webhook, mark: str) -> ColumnElement[bool]:
+    return and_(webhooks.c.id == webhook.id, webhooks.c.claim == mark)
+
+
+def _is_as(webhook: Webhook) -> ColumnElement[bool]:
+    """Whether an endpoint is as it was when it was claimed: ``put`` and ``retry`` set the next attempt to now."""
+    return webhooks.c.next_at == webhook.next_at
+
+
+def _update(db: Connection, which: ColumnElement[bool], values: dict[str, Any]) -> bool:
+    return cast(CursorResult[Any], db.execute(update(webhooks).where(which).values(values))).rowcount > 0
 
 
 def first(db: Connection, number: int, limit: int, now: datetime) -> list[Queued]:
     """The beginning of an endpoint's queue."""
+    return _queued(db, now, limit, queue.c.webhook_id == number)
+
+
+def again(db: Connection, before: Sequence[Queued], now: datetime) -> list[Queued]:
+    """Those of these events that still wait, with the present state of their notifications."""
+    return _queued(db, now, len(before), among(db.dialect.name, queue.c.id, [queued.id for queued in before]))
+
+
+def _queued(db: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> list[Queued]:
     alive = or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now)
     place = and_(events.c.user_id == queue.c.user_id, events.c.seq == queue.c.seq, events.c.tag == queue.c.tag)
     query = (
@@ -203,7 +225,7 @@ def first(db: Connection, number: int, limit: int, now: datetime) -> list[Queued
         .outerjoin_from(queue, events, place)
         .outerjoin(notifications, and_(notifications.c.id == events.c.notification_id, alive))
         .outerjoin(types, types.c.type == notifications.c.type)
-        .where(queue.c.webhook_id == number)
+        .where(which)
         .order_by(queue.c.id)
         .limit(limit)
     )

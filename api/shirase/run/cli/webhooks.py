@@ -70,7 +70,7 @@ def delete_webhook(*, name: str, data_dir: Path, **service: Any) -> None:
 
 @run_webhook.command("retry")
 @click.argument("name")
-@click.option("--skip", is_flag=True, help="Drop the event that the endpoint refuses.")
+@click.option("--skip", is_flag=True, help="Drop the event that failed. Refused if none has.")
 @TOKEN
 @URL
 @DATA_DIR

@@ -67,7 +67,8 @@ def delete_webhook(caller: Identity, name: str) -> Response:  # noqa: ARG001 - t
         {200: ("The webhook, which is tried at once", WebhookView)},
         query=RetryQuery,
         problems=(404, 422),
-        description="This resumes a paused webhook. With `skip=true`, the event that it refuses is dropped.",
+        description="This resumes a paused webhook. With `skip=true`, the event that failed is dropped; if none has"
+        " failed since the webhook was last changed or retried, the answer is 422 and nothing changes.",
     )
 )
 def retry_webhook(caller: Identity, query: RetryQuery, name: str) -> Response:  # noqa: ARG001 - the operation requires its scope

@@ -28,7 +28,7 @@ class WebhookName(Request):
 
 
 class RetryQuery(Query):
-    """Whether to drop the refused event."""
+    """Whether to drop the event that failed."""
 
     skip: Literal["true", "false"] | None = None
 
