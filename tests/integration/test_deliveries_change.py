@@ -5,12 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from shirase.access.tokens import ADMIN, WRITE
+from shirase.proxy.publisher import Publisher
 from shirase.relay import deliveries as relay
-from shirase.relay.channels import Failed, Item, Outcome, Sent, Split
+from shirase.relay import repair
+from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Split
+from shirase.run.cli import main
+from shirase.settings import Settings
 from shirase.store import deliveries
 from shirase.store.database import Database
 from shirase.types import CANCELLED, DEAD, HELD, PENDING, SENT, Delivery
@@ -190,3 +195,73 @@ def test_unread_again_sends_nothing_more(
         assert client.post(f"/api/notifications/{state}", json={"ids": [number]}, headers=headers).status_code == 200
     relay.deliver(database, box := on("email"))
     assert ([item.state for item in of(database, number)], box.sent) == ([CANCELLED], [])
+
+
+@pytest.mark.parametrize("first", ["delivered", "removed", "replaced"])
+def test_an_expired_notification_ends_its_deliveries_as_expired(
+    first: str, put: Put, database: Database, settings: Settings
+) -> None:
+    """Whatever comes first after the end: the delivery, the removal, or a new notification of the same key."""
+    of_type(put, MAIL)
+    number = replace(put, "a", expires_at=(datetime.now(UTC) + timedelta(days=1)).isoformat())
+    with database.transaction() as db:
+        db.execute(text("UPDATE shirase_notifications SET expires_at = :past"), {"past": moment(db, hours=1)})
+    box = on("email")
+    match first:
+        case "delivered":
+            relay.deliver(database, box)
+        case "removed":
+            assert repair.remove_expired(database, Publisher(settings)) == 1
+        case "replaced":
+            assert replace(put, "b") != number
+    assert [(item.state, item.reason) for item in of(database, number)] == [(CANCELLED, "expired")]
+    relay.deliver(database, box)
+    assert titles(box) == (["b"] if first == "replaced" else [])
+
+
+def retry(database_url: str) -> list[str]:
+    done = CliRunner(env={"DATABASE_URL": database_url}).invoke(main, ["deliveries", "retry"])
+    assert done.exit_code == 0, done.output
+    return list(done.output.splitlines())
+
+
+@pytest.mark.parametrize("second", ["sent", "waiting"])
+def test_a_retry_sends_no_replaced_content_again(second: str, put: Put, database: Database, database_url: str) -> None:
+    """Neither beside a replacement that was sent, nor beside one that still waits."""
+    of_type(put, MAIL)
+    refusing, box = on("email", lambda _: Refused("no such mailbox")), on("email")
+    number = replace(put, "a")
+    relay.deliver(database, refusing)
+    replace(put, "b")
+    if second == "sent":
+        relay.deliver(database, box)
+    replaced = "1 are cancelled: their notifications were replaced, and have later deliveries"
+    assert retry(database_url) == ["0 are tried again", replaced]
+    relay.deliver(database, box)
+    assert titles(box) == ["b"]
+    assert [(item.state, item.reason) for item in of(database, number)] == [(CANCELLED, "replaced"), (SENT, None)]
+
+
+def test_a_retry_sends_the_latest_content_once(put: Put, database: Database, database_url: str) -> None:
+    """Also if all its deliveries are dead, and to each address."""
+    of_type(put, MAIL)
+    answer: dict[str | None, Outcome] = {None: Split(["one", "two"])}
+    box = on("email", lambda item: answer.get(item.delivery.target, Refused("no such address")))
+    for title in "ab":
+        replace(put, title)
+        relay.deliver(database, box)
+    assert retry(database_url)[0] == "2 are tried again"
+    box.sent.clear()
+    answer |= {"one": Sent(), "two": Sent()}
+    relay.deliver(database, box)
+    assert [(item.delivery.target, item.notification.content.title) for item in box.sent] == [
+        ("one", "b"),
+        ("two", "b"),
+    ]
+
+
+def test_a_retry_tries_each_step_of_a_policy(put: Put, database: Database, database_url: str) -> None:
+    of_type(put, MAIL, {**MAIL, "after": "10m"})
+    replace(put, "a")
+    relay.deliver(database, on("email", lambda _: Refused("no such mailbox")))
+    assert retry(database_url) == ["1 are tried again"]

@@ -18,7 +18,7 @@ from shirase.relay.channels import Channel, Failed, Item, Outcome, Refused, Sent
 from shirase.store import claims
 from shirase.store.claims import Standing
 from shirase.store.database import Database
-from shirase.types import CANCELLED, DEAD, HELD, PENDING, SENT, SKIPPED, Delivery, DeliveryOutcome
+from shirase.types import CANCELLED, DEAD, EXPIRED, HELD, PENDING, SENT, SKIPPED, Delivery, DeliveryOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,8 @@ def _needless(channel: Channel, delivery: Delivery, standing: Standing | None, n
     """The outcome of a delivery that is not to be sent, or not now."""
     if standing is None:
         return DeliveryOutcome(CANCELLED, "removed", counts=False)
+    if (ends := standing.notification.content.expires_at) and ends <= now:
+        return DeliveryOutcome(CANCELLED, EXPIRED, counts=False)
     if standing.notification.read_at or standing.notification.archived_at:
         return DeliveryOutcome(CANCELLED, "read" if standing.notification.read_at else "archived", counts=False)
     if not standing.is_allowed:

@@ -140,7 +140,7 @@ class Standing:
 
 
 def standings(db: Connection, claimed: Collection[Delivery], now: datetime) -> Mapping[int, Standing]:
-    """By delivery id: the notification and its user. Notifications that are gone or have expired are missing."""
+    """By delivery id: the notification and its user. Notifications that are gone are missing."""
     streams = select(literal(1)).where(
         connections.c.user_id == notifications.c.user_id, connections.c.ended_at.is_(None)
     )
@@ -158,7 +158,6 @@ def standings(db: Connection, claimed: Collection[Delivery], now: datetime) -> M
         .outerjoin(types, types.c.type == notifications.c.type)
         .outerjoin(quiet_hours, quiet_hours.c.user_id == deliveries.c.user_id)
         .where(among(db.dialect.name, deliveries.c.id, [item.id for item in claimed]))
-        .where(or_(notifications.c.expires_at.is_(None), notifications.c.expires_at > now))
     )
     return {
         row.delivery_id: Standing(inbox.notification_of(row), bool(row.is_allowed), bool(row.is_connected), _quiet(row))

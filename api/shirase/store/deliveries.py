@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    or_,
     select,
     update,
 )
@@ -30,7 +31,7 @@ from shirase.store.advance import new_tag
 from shirase.store.rules import allowed, in_inbox, planning
 from shirase.store.sql import among, document, rows
 from shirase.store.tables import UserId
-from shirase.types import CANCELLED, DEAD, HELD, PENDING, Delivery, Notification
+from shirase.types import CANCELLED, DEAD, HELD, PENDING, REPLACED, Delivery, Notification
 
 deliveries = tables.Base.metadata.tables["shirase_deliveries"]
 types = tables.Base.metadata.tables["shirase_types"]
@@ -81,7 +82,7 @@ def _end_claimed(db: Connection, changed: Sequence[Notification], now: datetime)
     query = select(deliveries.c.id, deliveries.c.claimed_until).where(_of(db, changed), IS_PENDING)
     pending = db.execute(query.order_by(deliveries.c.id).with_for_update())
     if claimed := [number for number, until in pending if until and until > now]:
-        _cancel(db, among(db.dialect.name, deliveries.c.id, claimed), now, "replaced")
+        _cancel(db, among(db.dialect.name, deliveries.c.id, claimed), now, REPLACED)
 
 
 def release_held(db: Connection, user_id: str, now: datetime) -> None:
@@ -166,13 +167,26 @@ def page(db: Connection, state: str, channel: str | None, limit: int) -> list[De
     return [delivery_of(row) for row in db.execute(query.order_by(deliveries.c.id.desc()).limit(limit))]
 
 
-def retry(db: Connection, channel: str | None, now: datetime) -> int:
-    """Try dead deliveries again, as if for the first time; returns their number."""
+def retry(db: Connection, channel: str | None, now: datetime) -> tuple[int, int]:
+    """Try dead deliveries again, as if for the first time, and cancel those that a later one replaces.
+
+    Returns the number of each.
+    """
     dead = update(deliveries).where(deliveries.c.state == DEAD)
     if channel:
         dead = dead.where(deliveries.c.channel == channel)
+    replaced = dead.where(_has_later()).values(state=CANCELLED, reason=REPLACED, ended_at=now)
+    cancelled = cast(CursorResult[Any], db.execute(replaced)).rowcount
     renewed = dead.values(state=PENDING, due_at=now, attempts=0, tried_at=None, ended_at=None)
-    return cast(CursorResult[Any], db.execute(renewed)).rowcount
+    return cast(CursorResult[Any], db.execute(renewed)).rowcount, cancelled
+
+
+def _has_later() -> ColumnElement[bool]:
+    """Whether the notification, with newer content, has another delivery on the channel, to the same address."""
+    later = deliveries.alias("later")
+    same = [later.c[name] == deliveries.c[name] for name in ("user_id", "notification_id", "channel")]
+    address = or_(later.c.target.is_(None), deliveries.c.target.is_(None), later.c.target == deliveries.c.target)
+    return select(literal(1)).where(*same, address, later.c.created_at > deliveries.c.created_at).exists()
 
 
 def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:

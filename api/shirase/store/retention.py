@@ -9,7 +9,7 @@ from sqlalchemy import Connection, CursorResult, delete, select, tuple_
 from shirase.store import announcements, deliveries, log, states, tables
 from shirase.store.changes import Change, append_changes
 from shirase.store.sql import among
-from shirase.types import DELETED, Event
+from shirase.types import DELETED, EXPIRED, Event
 
 events = tables.Base.metadata.tables["shirase_events"]
 notifications = tables.Base.metadata.tables["shirase_notifications"]
@@ -41,10 +41,14 @@ def remove(db: Connection, due: Sequence[tuple[int, str]], now: datetime) -> lis
         delete(notifications)
         .where(among(db.dialect.name, notifications.c.user_id, users))
         .where(among(db.dialect.name, notifications.c.id, [number for number, _ in due]))
-        .returning(*states.STATE)
+        .returning(*states.STATE, notifications.c.expires_at)
     ).all()
     announcements.note_gone(db, deleted)
-    deliveries.cancel(db, deleted, now, "removed")
+    of_reason: dict[str, list[Any]] = {EXPIRED: [], "removed": []}
+    for row in deleted:
+        of_reason[EXPIRED if row.expires_at and row.expires_at <= now else "removed"].append(row)
+    for reason, rows in of_reason.items():
+        deliveries.cancel(db, rows, now, reason)
     of_user: dict[str, list[Any]] = {}
     for row in deleted:
         of_user.setdefault(row.user_id, []).append(row)

@@ -48,10 +48,12 @@ def list_deliveries(*, state: str, channel: str | None, limit: int, data_dir: Pa
 @DATA_DIR
 @one_line
 def retry_deliveries(*, channel: str | None, data_dir: Path) -> None:
-    """Have the relays try dead deliveries for another day."""
+    """Have the relays try dead deliveries for another day, except those of an outdated content."""
     with _database(data_dir) as db:
-        count = deliveries.retry(db, channel, datetime.now(UTC))
+        count, replaced = deliveries.retry(db, channel, datetime.now(UTC))
     click.echo(f"{count} are tried again")
+    if replaced:
+        click.echo(f"{replaced} are cancelled: their notifications were replaced, and have later deliveries")
 
 
 def line(delivery: Delivery) -> str:
