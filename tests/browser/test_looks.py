@@ -216,8 +216,9 @@ def test_a_long_message_is_cut_until_it_is_asked_for(show: Show) -> None:
     looks.page.get_by_role("button", name="More: A long one").click()
     item_height = "li => li.getBoundingClientRect().height"
     assert item.evaluate(item_height) > 1000
-    looks.page.get_by_role("button", name="Less: A long one").click()
+    looks.page.keyboard.press("Enter")
     assert item.evaluate(item_height) == short["height"]
+    expect(looks.page.get_by_role("button", name="More: A long one")).to_be_focused()
     expect(looks.page.get_by_role("button", name="More:")).to_have_count(1)
 
 

@@ -9,13 +9,13 @@ export function Message({ text, about }: { text: string; about: string }): React
   const { labels } = useProvided();
   const paragraph = useRef<HTMLParagraphElement>(null);
   const [isWhole, setWhole] = useState(false);
-  const isCut = useCut(paragraph, text.length > SHORT || text.includes("\n"));
+  const isCut = useCut(paragraph, text.length > SHORT || text.includes("\n"), isWhole);
   return (
     <>
       <p ref={paragraph} className="shirase-message" dir="auto" data-whole={isWhole}>
         {text}
       </p>
-      {(isCut || isWhole) && (
+      {isCut && (
         <button
           type="button"
           className="shirase-read-on"
@@ -30,15 +30,15 @@ export function Message({ text, about }: { text: string; about: string }): React
   );
 }
 
-/** Whether an element has more in it than it shows. */
-function useCut(element: { readonly current: HTMLElement | null }, isPossible: boolean): boolean {
+/** Whether an element has more in it than it shows, or had before it was shown whole: its button keeps the focus. */
+function useCut(element: { readonly current: HTMLElement | null }, isPossible: boolean, isWhole: boolean): boolean {
   const [isCut, setCut] = useState(false);
   useEffect(() => {
     const observed = element.current;
-    if (!observed || !isPossible || typeof ResizeObserver === "undefined") return;
+    if (!observed || !isPossible || isWhole || typeof ResizeObserver === "undefined") return;
     const observer = new ResizeObserver(() => setCut(observed.scrollHeight > observed.clientHeight + 1));
     observer.observe(observed);
     return () => observer.disconnect();
-  }, [element, isPossible]);
+  }, [element, isPossible, isWhole]);
   return isPossible && isCut;
 }

@@ -32,7 +32,7 @@ ALERTS = """
     return [...Services.wm.getEnumerator("alert:alert")].map(({ document }) =>
         ["alertTitleLabel", "alertTextLabel"].map((id) => {
             const label = document.getElementById(id);
-            return label.getAttribute("value") || label.textContent;
+            return label?.getAttribute("value") || label?.textContent;  // none while the window loads
         }));
 """
 ADDRESSES = "return gBrowser.tabs.map((tab) => tab.linkedBrowser.currentURI.spec);"
@@ -58,6 +58,7 @@ def browser_of(service: PushService, tmp_path_factory: pytest.TempPathFactory) -
         "dom.push.connection.enabled": "true",
         "dom.push.serverURL": f'"{service.address}"',
         "dom.push.testing.allowInsecureServerURL": "true",
+        "dom.webnotifications.disable_open_click_delay": "60000",  # milliseconds that a slow machine's worker may take
     }
     with running("firefox", tmp_path_factory.mktemp("push"), settings) as engine:
         yield engine
