@@ -184,7 +184,7 @@ PENDING = "pending"
 SENT = "sent"
 SKIPPED = "skipped"  # there was nobody to send it to, or it was not needed
 CANCELLED = "cancelled"  # the notification was read, archived, removed, muted or replaced, or has expired
-DEAD = "dead"  # it failed for a day, or for good
+DEAD = "dead"  # it failed or waited for a day, or was refused for good
 
 EXPIRED, REPLACED = "expired", "replaced"  # reasons of a cancelled delivery
 HELD = "quiet hours"  # the reason of a pending delivery that waits for their end

@@ -1,5 +1,6 @@
 """Deliveries whose notification or whose user's quiet hours change while they wait or are being sent."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,13 +17,15 @@ from shirase.relay import repair
 from shirase.relay.channels import Failed, Item, Outcome, Refused, Sent, Split
 from shirase.run.cli import main
 from shirase.settings import Settings
-from shirase.store import deliveries
+from shirase.store import claims, deliveries
 from shirase.store.database import Database
-from shirase.types import CANCELLED, DEAD, HELD, PENDING, SENT, Delivery
+from shirase.types import CANCELLED, DEAD, HELD, PENDING, SENT, Delivery, DeliveryOutcome
 from tests.support.letterbox import Letterbox
+from tests.support.loop_thread import wait_until
 
 Put = Callable[..., Any]
 MAIL = {"channel": "email"}
+BOUND = 30.0
 
 
 @pytest.fixture
@@ -73,8 +76,21 @@ def on(channel: str, answer: Callable[[Item], Outcome] = lambda _: Sent()) -> Le
     return box
 
 
+def is_waiting(database: Database) -> bool:
+    """Whether a transaction waits for a row of another."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.autocommit() as db:
+        return bool(db.execute(text(waiting)).all())
+
+
 def titles(box: Letterbox) -> list[str]:
     return [item.notification.content.title for item in box.sent]
+
+
+def retry(database_url: str) -> list[str]:
+    done = CliRunner(env={"DATABASE_URL": database_url}).invoke(main, ["deliveries", "retry"])
+    assert done.exit_code == 0, done.output
+    return list(done.output.splitlines())
 
 
 def test_a_replace_is_delivered_on_each_channel_without_one(put: Put, database: Database) -> None:
@@ -147,6 +163,46 @@ def test_quiet_hours_that_are_switched_off_release_mail(put: Put, database: Data
     assert titles(box) == ["a"]
 
 
+def test_quiet_hours_switched_off_after_the_reading_hold_nothing(
+    put: Put, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay has read them, and has not recorded the delivery yet."""
+    of_type(put, MAIL)
+    prefer_quiet(put, -1, 2)
+    replace(put, "a")
+    standings = claims.standings
+
+    def then_switch_off(*arguments: Any) -> Any:
+        read = standings(*arguments)
+        prefer_quiet(put, None)
+        return read
+
+    monkeypatch.setattr(claims, "standings", then_switch_off)
+    box = on("email")
+    relay.deliver(database, box)
+    relay.deliver(database, box)
+    assert titles(box) == ["a"]
+
+
+def test_quiet_hours_switched_off_at_the_record_hold_nothing(put: Put, database: Database) -> None:
+    """The change waits for the record, and then releases it."""
+    of_type(put, MAIL)
+    prefer_quiet(put, -1, 2)
+    number, box, now = replace(put, "a"), on("email"), datetime.now(UTC)
+    with database.transaction() as db:
+        [claimed] = claims.claim(db, "email", now, lease=relay.LEASE, limit=1)
+    changing = threading.Thread(target=prefer_quiet, args=(put, None))
+    with database.transaction() as db:
+        held = DeliveryOutcome(PENDING, HELD, now + timedelta(hours=2), counts=False)
+        claims.finish(db, {claimed.id: held}, now)
+        changing.start()
+        if db.dialect.name != "sqlite":
+            wait_until(lambda: is_waiting(database), BOUND, "the change does not wait")
+    changing.join(BOUND)
+    relay.deliver(database, box)
+    assert (titles(box), [item.state for item in of(database, number)]) == (["a"], [SENT])
+
+
 def test_quiet_hours_that_change_hold_until_the_new_end(put: Put, database: Database) -> None:
     of_type(put, MAIL)
     prefer_quiet(put, -1, 2)
@@ -185,6 +241,39 @@ def test_a_day_of_failures_begins_after_quiet_hours(put: Put, database: Database
     assert [item.state for item in of(database, number)] == [DEAD]
 
 
+def test_what_has_waited_for_a_day_is_dead_and_can_be_retried(put: Put, database: Database, database_url: str) -> None:
+    """As if mail was configured again after weeks."""
+    of_type(put, MAIL)
+    number, box = replace(put, "a"), on("email")
+    make_due(database, days=20)
+    relay.deliver(database, box)
+    [waited] = of(database, number)
+    assert (waited.state, waited.reason, waited.attempts, box.sent) == (DEAD, "it waited for a day", 0, [])
+    assert retry(database_url) == ["1 are tried again"]
+    relay.deliver(database, box)
+    assert titles(box) == ["a"]
+
+
+def test_what_has_waited_for_hours_is_sent(put: Put, database: Database) -> None:
+    of_type(put, MAIL)
+    replace(put, "a")
+    make_due(database, hours=23)
+    relay.deliver(database, box := on("email"))
+    assert titles(box) == ["a"]
+
+
+def test_a_stream_whose_token_has_expired_is_no_connection(put: Put, database: Database) -> None:
+    """Its row may outlive it, if its node vanished."""
+    of_type(put, {**MAIL, "unless": "connected"})
+    names = "connection_id, user_id, opened_at, last_seen, expires_at, user_agent, address"
+    row = text(f"INSERT INTO shirase_connections ({names}) VALUES ('c', '42', :past, :past, :past, '', '')")  # noqa: S608
+    with database.transaction() as db:
+        db.execute(row, {"past": moment(db, seconds=1)})
+    replace(put, "a")
+    relay.deliver(database, box := on("email"))
+    assert titles(box) == ["a"]
+
+
 def test_unread_again_sends_nothing_more(
     put: Put, client: FlaskClient, token: Callable[..., str], database: Database
 ) -> None:
@@ -217,12 +306,6 @@ def test_an_expired_notification_ends_its_deliveries_as_expired(
     assert [(item.state, item.reason) for item in of(database, number)] == [(CANCELLED, "expired")]
     relay.deliver(database, box)
     assert titles(box) == (["b"] if first == "replaced" else [])
-
-
-def retry(database_url: str) -> list[str]:
-    done = CliRunner(env={"DATABASE_URL": database_url}).invoke(main, ["deliveries", "retry"])
-    assert done.exit_code == 0, done.output
-    return list(done.output.splitlines())
 
 
 @pytest.mark.parametrize("second", ["sent", "waiting"])

@@ -26,7 +26,7 @@ PAUSE = 0.5  # seconds between two checks
 LEASE = timedelta(minutes=5)
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=1)
-GIVE_UP = timedelta(days=1)  # after the first attempt
+GIVE_UP = timedelta(days=1)  # after the first attempt; or after it was due, if no relay has tried
 CLAIMS = 0x5348_4952_4153_4501  # a lock's number, in the database
 RECORDED = 50  # outcomes recorded together
 RECORD = 1.0  # seconds until an outcome is recorded
@@ -93,16 +93,27 @@ def _needless(channel: Channel, delivery: Delivery, standing: Standing | None, n
     """The outcome of a delivery that is not to be sent, or not now."""
     if standing is None:
         return DeliveryOutcome(CANCELLED, "removed", counts=False)
-    if (ends := standing.notification.content.expires_at) and ends <= now:
-        return DeliveryOutcome(CANCELLED, EXPIRED, counts=False)
-    if standing.notification.read_at or standing.notification.archived_at:
-        return DeliveryOutcome(CANCELLED, "read" if standing.notification.read_at else "archived", counts=False)
-    if not standing.is_allowed:
-        return DeliveryOutcome(CANCELLED, "muted", counts=False)
+    if reason := _cancelled(standing, now):
+        return DeliveryOutcome(CANCELLED, reason, counts=False)
+    if now - delivery.due_at >= GIVE_UP:
+        return DeliveryOutcome(DEAD, "it waited for a day", counts=False)
     if delivery.unless == "connected" and standing.is_connected:
         return DeliveryOutcome(SKIPPED, "connected", counts=False)
     quiet_until = standing.quiet.until(now) if standing.quiet and channel.keeps_quiet else None
     return DeliveryOutcome(PENDING, HELD, quiet_until, counts=False) if quiet_until else None
+
+
+def _cancelled(standing: Standing, now: datetime) -> str | None:
+    """Why a notification is not to be sent any more."""
+    notification = standing.notification
+    ends = notification.content.expires_at
+    reasons = {
+        EXPIRED: ends and ends <= now,
+        "read": notification.read_at,
+        "archived": notification.archived_at,
+        "muted": not standing.is_allowed,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
 
 
 def _send(database: Database, channel: Channel, items: Sequence[Item]) -> None:

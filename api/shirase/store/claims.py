@@ -35,7 +35,7 @@ from shirase.store import inbox, tables
 from shirase.store.deliveries import IS_ALLOWED, IS_PENDING, OF_DELIVERY, delivery_of
 from shirase.store.sql import among, document, rows
 from shirase.store.tables import Moment
-from shirase.types import PENDING, SENT, Delivery, DeliveryOutcome, Notification
+from shirase.types import HELD, PENDING, SENT, Delivery, DeliveryOutcome, Notification
 
 deliveries = tables.Base.metadata.tables["shirase_deliveries"]
 quiet_hours = tables.Base.metadata.tables["shirase_quiet_hours"]
@@ -142,7 +142,9 @@ class Standing:
 def standings(db: Connection, claimed: Collection[Delivery], now: datetime) -> Mapping[int, Standing]:
     """By delivery id: the notification and its user. Notifications that are gone are missing."""
     streams = select(literal(1)).where(
-        connections.c.user_id == notifications.c.user_id, connections.c.ended_at.is_(None)
+        connections.c.user_id == notifications.c.user_id,
+        connections.c.ended_at.is_(None),
+        or_(connections.c.expires_at.is_(None), connections.c.expires_at > now),
     )
     query = (
         select(
@@ -179,6 +181,8 @@ def finish(db: Connection, outcomes: Mapping[int, DeliveryOutcome], now: datetim
         outcomes: by delivery id.
         now: the time.
     """
+    _lock(db, list(outcomes))
+    outcomes = {**outcomes, **_held(db, outcomes, now)}
     results = [
         {
             "id": number,
@@ -189,10 +193,25 @@ def finish(db: Connection, outcomes: Mapping[int, DeliveryOutcome], now: datetim
         }
         for number, outcome in sorted(outcomes.items())
     ]
-    _lock(db, list(outcomes))
     # From the join alone the planner would not know how few rows there are.
     these = among(db.dialect.name, deliveries.c.id, list(outcomes))
     db.execute(_finish(db.dialect.name).where(these), {"results": document(results), "now": now})
+
+
+def _held(db: Connection, outcomes: Mapping[int, DeliveryOutcome], now: datetime) -> dict[int, DeliveryOutcome]:
+    """The outcomes that quiet hours hold back, by those in force now: they may have changed since they were read."""
+    held = [number for number, outcome in outcomes.items() if outcome.reason == HELD]
+    if not held:
+        return {}
+    query = select(deliveries.c.id, quiet_hours).join_from(
+        deliveries, quiet_hours, quiet_hours.c.user_id == deliveries.c.user_id
+    )
+    ends = {
+        row.id: quiet.until(now)
+        for row in db.execute(query.where(among(db.dialect.name, deliveries.c.id, held)))
+        if (quiet := _quiet(row))
+    }
+    return {number: replace(outcomes[number], due_at=ends.get(number) or now) for number in held}
 
 
 def _lock(db: Connection, ids: Collection[int]) -> None:

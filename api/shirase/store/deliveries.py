@@ -86,10 +86,14 @@ def _end_claimed(db: Connection, changed: Sequence[Notification], now: datetime)
 
 
 def release_held(db: Connection, user_id: str, now: datetime) -> None:
-    """Make due what quiet hours hold back, because they have changed: a relay then applies the new ones."""
-    held = and_(deliveries.c.user_id == user_id, IS_PENDING, deliveries.c.reason == HELD)
-    ordered = select(deliveries.c.id).where(held).order_by(deliveries.c.id).with_for_update().cte("ordered")
-    db.execute(update(deliveries).where(deliveries.c.id == ordered.c.id, held).values(due_at=now))
+    """Make due what quiet hours hold back, because they have changed: a relay then applies the new ones.
+
+    The rest is locked, so that what a relay claims or records later (``claims.finish``) has the new ones too.
+    """
+    query = select(deliveries.c.id, deliveries.c.reason).where(deliveries.c.user_id == user_id, IS_PENDING)
+    pending = db.execute(query.order_by(deliveries.c.id).with_for_update())
+    if held := [number for number, reason in pending if reason == HELD]:
+        db.execute(update(deliveries).where(among(db.dialect.name, deliveries.c.id, held)).values(due_at=now))
 
 
 def cancel(db: Connection, changed: Collection[Any], now: datetime, reason: str) -> None:
