@@ -2,10 +2,12 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +26,7 @@ from tests.support.stack import Stack
 DEVICES = 24
 OVER = 4  # seconds
 BOUND = 60.0
+PAUSE = 2.0  # seconds, longer than a balancer waits by itself
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def running(postgres_url: str) -> Iterator[tuple[Service, str]]:
         home = Path(started.enter_context(TemporaryDirectory(prefix="s-")))
         browsers = started.enter_context(Browsers())
         stack = started.enter_context(Stack(postgres_url, home, nodes=2, stats_ttl=2))
-        url = started.enter_context(balancer(home, stack.urls))
+        url = started.enter_context(balancer(stack.log_dir, stack.urls))
         yield started.enter_context(service(stack, browsers)), url
 
 
@@ -69,8 +72,7 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
         moved = int(re.findall(f"{node} is drained: ([0-9]+) streams have moved", drained.stdout)[0])
         assert 0 < moved <= held  # a connect that failed leaves a row for a moment
         assert open_at(made, node) == 0
-        wait_until(lambda: open_at(made, stack.control_urls[1]) == DEVICES, BOUND, "not all came back")
-        wait_until(lambda: all(map(is_back, devices)), BOUND, "not all were answered")
+        wait_until_all_are_back(made, devices)
         connections = [device.connections for device in devices]
         stack.kill_pushpin(0)
         is_over.wait(1)  # so that events are created without it
@@ -85,6 +87,30 @@ def test_a_drained_node_stops_without_a_loss(running: tuple[Service, str]) -> No
     assert closings == [{"reason": "draining", "reconnect": True}] * moved
 
 
+def test_the_last_node_refuses_no_client_while_it_is_slow(running: tuple[Service, str]) -> None:
+    made, url = running
+    stack, node = made.stack, made.stack.control_urls[0]
+    devices = [made.browsers.open(url, stack.token(f"user-{n}")) for n in range(DEVICES)]
+    for device in devices:
+        device.wait(lambda seen: seen.named("connected"))
+    assert 0 < open_at(made, node) < DEVICES
+    programs = stack.pushpin_programs(1).values()
+    with ThreadPoolExecutor(1) as thread:
+        drained = thread.submit(shirase, stack, "drain", node, "--over", "0")
+        wait_until(lambda: any(device.named("closing") for device in devices), BOUND, "none is moved")
+        for program in programs:
+            os.kill(program, signal.SIGSTOP)
+        try:
+            threading.Event().wait(PAUSE)
+        finally:
+            for program in programs:
+                os.kill(program, signal.SIGCONT)
+        assert drained.result().returncode == 0, drained.result()
+    wait_until_all_are_back(made, devices)
+    assert open_at(made, node) == 0
+    assert [device.refusals for device in devices] == [0] * DEVICES
+
+
 def test_a_node_that_stops_moves_its_streams_first(running: tuple[Service, str]) -> None:
     made, url = running
     stack, node = made.stack, made.stack.control_urls[0]
@@ -95,8 +121,7 @@ def test_a_node_that_stops_moves_its_streams_first(running: tuple[Service, str])
     assert 0 < held < DEVICES
     self_drain.drain(stack.proxies[0], node, stack.settings.pushpin_sig_key.encode(), OVER, lambda: False)
     assert open_at(made, node) == 0
-    wait_until(lambda: open_at(made, stack.control_urls[1]) == DEVICES, BOUND, "not all came back")
-    wait_until(lambda: all(map(is_back, devices)), BOUND, "not all were answered")
+    wait_until_all_are_back(made, devices)
     closings = [event.json for device in devices for event in device.named("closing")]
     assert 0 < len(closings) <= held
     assert closings == [{"reason": "draining", "reconnect": True}] * len(closings)
@@ -139,6 +164,17 @@ def test_an_unknown_node_is_named_beside_the_known_ones(running: tuple[Service, 
 def open_at(made: Service, node: str) -> int:
     with made.database.autocommit() as db:
         return draining.count(db, node)
+
+
+def wait_until_all_are_back(made: Service, devices: list[Device]) -> None:
+    """Until the other node holds all streams, and each device has the beginning of its own."""
+
+    def state() -> str:
+        counts = [open_at(made, name) for name in made.stack.control_urls]
+        return f"not all came back: {counts} streams, {devices}\n{made.stack.logs()}"
+
+    wait_until(lambda: open_at(made, made.stack.control_urls[1]) == DEVICES, BOUND, state)
+    wait_until(lambda: all(map(is_back, devices)), BOUND, state)
 
 
 def is_back(device: Device) -> bool:

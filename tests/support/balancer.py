@@ -1,5 +1,6 @@
-"""HAProxy before several nodes, which asks each whether it takes streams."""
+"""HAProxy before several nodes, which asks each whether it takes streams, as the documents advise."""
 
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from tests.support.loop_thread import wait_until
 from tests.support.stack import free_ports
 
 STARTED = 20.0
+PAGE = Path(__file__).parent.parent.parent / "docs" / "deploy" / "nodes.md"
 HAPROXY = """
 global
     maxconn 1024
@@ -26,19 +28,18 @@ frontend clients
 backend nodes
     balance roundrobin
     option redispatch
-    option httpchk GET /livez/open
-    http-check expect status 200
-    default-server check inter 300ms fall 1 rise 1
+{checks}
 {servers}
 """
 
 
 @contextmanager
 def balancer(directory: Path, urls: Sequence[str]) -> Iterator[str]:
-    """Run it until the end of the block; gives its address."""
+    """Run it until the end of the block, with its files in this directory; gives its address."""
     port, file, log = free_ports(1)[0], directory / "balancer.conf", directory / "balancer.log"
     servers = "\n".join(f"    server node{n} {url.removeprefix('http://')}" for n, url in enumerate(urls))
-    file.write_text(HAPROXY.format(port=port, servers=servers))
+    (checks,) = re.findall(r"```haproxy\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    file.write_text(HAPROXY.format(port=port, checks=checks, servers=servers))
     with (
         log.open("ab") as output,
         subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(file)], stderr=output) as running,
