@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from shirase.errors import DatabaseUnavailable
 from shirase.inbox import inbox, notifications, retract
@@ -56,6 +56,14 @@ def execute(database: Database, *statements: str, **parameters: Any) -> None:
     with database.transaction() as db:
         for statement in statements:
             db.execute(text(statement), parameters)
+
+
+def wait(database: Database, number: int, duration: timedelta) -> None:
+    """Let so much time pass for its deliveries."""
+    with database.transaction() as db:
+        for delivery in deliveries.of_notification(db, number):
+            times = {"created_at": delivery.created_at - duration, "due_at": delivery.due_at - duration}
+            db.execute(update(claims.deliveries).where(claims.deliveries.c.id == delivery.id).values(times))
 
 
 def of(database: Database, number: int) -> Delivery:
@@ -219,16 +227,43 @@ def test_who_is_connected_is_not_reached_otherwise(database: Database, create: C
 
 
 def test_a_digest_takes_what_is_due_soon_for_the_same_user(database: Database, create: Callable[..., int]) -> None:
-    first = create()
     execute(database, "UPDATE shirase_policies SET after = 50")
-    soon = create()
+    soon, early = create(), create()
+    wait(database, soon, timedelta(seconds=30))
+    wait(database, early, timedelta(seconds=20))  # less than half of its time
     create("7")  # has nothing due now
     execute(database, "UPDATE shirase_policies SET after = 500")
     create()
+    execute(database, "UPDATE shirase_policies SET after = 0")
+    first = create()
     box = Letterbox()
     box.window = timedelta(minutes=1)
     assert relay.deliver(database, box) == 2
     assert box.ids == [first, soon]
+    assert of(database, early).state == PENDING
+
+
+def test_a_reminder_never_goes_with_what_it_reminds_of(database: Database, create: Callable[..., int]) -> None:
+    execute(database, "INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 1, 'email', 50)")
+    number, box = create(), Letterbox()
+    wait(database, number, timedelta(seconds=30))
+    box.window = timedelta(minutes=1)
+    assert relay.deliver(database, box) == 1
+    assert [item.delivery.due_at < datetime.now(UTC) for item in box.sent] == [True]
+
+
+def test_a_retried_digest_takes_nothing_new_along(database: Database, create: Callable[..., int]) -> None:
+    number = create()
+    box = Letterbox(lambda _: Failed("busy"))
+    box.window = timedelta(minutes=1)
+    relay.deliver(database, box)
+    execute(database, "UPDATE shirase_policies SET after = 50")
+    soon = create()
+    wait(database, soon, timedelta(seconds=30))
+    execute(database, "UPDATE shirase_deliveries SET due_at = created_at WHERE notification_id = :id", id=number)
+    box.sent.clear()
+    assert relay.deliver(database, box) == 1
+    assert box.ids == [number]
 
 
 def begin_quiet_hours(database: Database) -> str:

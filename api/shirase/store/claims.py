@@ -63,14 +63,17 @@ def claim(
         now: the time.
         lease: the time after which the rows are free again, if the relay dies.
         limit: rows, without those of ``window``.
-        window: if it is not zero, of each user with a due row also claim what is due within this time, and bundle
-            them, ``MOST_BUNDLED`` at a time. What was bundled before stays so, and is claimed as a whole. This needs a
-            lock against other claims.
+        window: if it is not zero, bundle a user's due rows with those that are due within this time and have waited
+            for half of theirs, ``MOST_BUNDLED`` at a time. What was bundled before stays so, and is claimed as a whole.
+            This needs a lock against other claims.
     """
     due = select(deliveries.c.id).where(_free(channel, now), deliveries.c.due_at <= now)
     claimed = _claim(db, due.order_by(deliveries.c.due_at, deliveries.c.id).limit(limit), now, lease)
     if claimed and window:
-        claimed += _claim(db, _belonging(db, channel, claimed, now, window), now, lease)
+        if any(item.bundle for item in claimed):
+            claimed += _claim(db, _rest_of_bundles(db, channel, claimed, now), now, lease)
+        if not all(item.bundle for item in claimed):
+            claimed += _claim(db, _soon(db, channel, claimed, now, window), now, lease)
         claimed = _bundle(db, claimed)
     return claimed
 
@@ -80,19 +83,31 @@ def _free(channel: str, now: datetime) -> ColumnElement[bool]:
     return and_(IS_PENDING, deliveries.c.channel == channel, unclaimed)
 
 
-def _belonging(db: Connection, channel: str, claimed: Sequence[Delivery], now: datetime, window: timedelta) -> Any:
-    """What goes with the claimed rows: the rest of their bundles, and what is due soon and in no bundle."""
+def _rest_of_bundles(db: Connection, channel: str, claimed: Sequence[Delivery], now: datetime) -> Any:
     of_users = among(db.dialect.name, deliveries.c.user_id, {item.user_id for item in claimed})
     of_bundles = among(db.dialect.name, deliveries.c.bundle, {item.bundle for item in claimed if item.bundle})
-    free = and_(of_users, _free(channel, now))
+    return select(deliveries.c.id).where(of_users, _free(channel, now), of_bundles).order_by(deliveries.c.id)
+
+
+def _soon(db: Connection, channel: str, claimed: Sequence[Delivery], now: datetime, window: timedelta) -> Any:
+    """What goes early with the new bundles: never a reminder with what it reminds of, nor before half of its time."""
+    of_users = among(db.dialect.name, deliveries.c.user_id, {item.user_id for item in claimed if not item.bundle})
     first = func.row_number().over(partition_by=deliveries.c.user_id, order_by=(deliveries.c.due_at, deliveries.c.id))
+    columns = (deliveries.c.id, deliveries.c.notification_id, deliveries.c.created_at, deliveries.c.due_at)
     soon = (
-        select(deliveries.c.id, first.label("number"))
-        .where(free, deliveries.c.bundle.is_(None), deliveries.c.due_at <= now + window)
+        select(*columns, first.label("number"))
+        .where(of_users, _free(channel, now), deliveries.c.bundle.is_(None), deliveries.c.due_at <= now + window)
         .subquery()
     )
-    bounded = deliveries.c.id.in_(select(soon.c.id).where(soon.c.number <= MOST_BUNDLED))
-    return select(deliveries.c.id).where(free, or_(of_bundles, bounded)).order_by(deliveries.c.id)
+    bounded = select(soon).where(soon.c.number <= MOST_BUNDLED).order_by(soon.c.due_at, soon.c.id)
+    taken, ids = {item.notification_id for item in claimed}, []
+    for row in db.execute(bounded):
+        has_waited = row.due_at - now <= now - row.created_at and row.notification_id not in taken
+        if row.due_at <= now or has_waited:
+            taken.add(row.notification_id)
+            ids.append(row.id)
+    these = among(db.dialect.name, deliveries.c.id, ids)
+    return select(deliveries.c.id).where(these, _free(channel, now)).order_by(deliveries.c.id)
 
 
 def _bundle(db: Connection, claimed: Sequence[Delivery]) -> list[Delivery]:

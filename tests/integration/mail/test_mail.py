@@ -4,11 +4,12 @@ import json
 import logging
 import ssl
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from shirase.errors import SettingsError
 from shirase.inbox import inbox
@@ -129,6 +130,8 @@ def test_what_is_due_of_a_user_in_one_window_is_one_mail(post: Post, server: Mai
     numbers = [post.create(title=title) for title in ("One", "Two")]
     post.execute("UPDATE shirase_policies SET after = 30")
     numbers.append(post.create(title="Three"))
+    with post.database.transaction() as db:
+        db.execute(update(claims.deliveries).values(created_at=datetime.now(UTC) - timedelta(seconds=30)))
     post.create("7", title="Other")
     post.execute("UPDATE shirase_deliveries SET due_at = created_at WHERE user_id = '7'")
     post.deliver()
@@ -137,6 +140,17 @@ def test_what_is_due_of_a_user_in_one_window_is_one_mail(post: Post, server: Mai
     assert [line for line in text_of(digest).splitlines() if line in ("One", "Two", "Three")] == ["One", "Two", "Three"]
     assert {post.state(number) for number in numbers} == {(SENT, None)}
     assert len(digest["X-Shirase-Deliveries"].split()) == 3
+
+
+def test_a_mail_shows_a_notification_once_though_several_of_its_steps_are_due(post: Post, server: MailServer) -> None:
+    post.execute("INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 1, 'email', 0)")
+    post.channel.window = timedelta(minutes=1)
+    post.create(title="One", key="k")
+    post.deliver()
+    [mail] = server.mails
+    assert mail["Subject"] == "One"
+    assert len(mail["X-Shirase-Deliveries"].split()) == 2
+    assert mail["References"]
 
 
 def test_a_digest_is_bounded_and_the_rest_makes_another(

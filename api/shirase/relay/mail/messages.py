@@ -22,7 +22,7 @@ from shirase.relay.mail import mime
 from shirase.settings import Settings
 from shirase.store.contacts import Contact
 from shirase.store.rules import EVERYTHING
-from shirase.types import Delivery
+from shirase.types import Delivery, Notification
 
 OURS = Path(__file__).parent / "templates"
 SUBJECT, PLAIN, HTML = TEMPLATES = ("subject.txt", "mail.txt", "mail.html")
@@ -66,6 +66,7 @@ class Composer:
             critical: the types that cannot be switched off.
         """
         user_id = items[0].notification.user_id
+        shown = {item.notification.id: item.notification for item in items}.values()  # one may have several steps due
         types = {item.notification.content.type for item in items}
         scope = next(iter(types)) if len(types) == 1 else EVERYTHING
         link = None
@@ -73,7 +74,7 @@ class Composer:
             link = unsubscribe.address(self._settings, self._mail.link_base, user_id, scope)
         chosen = language(contact.locale)
         values: dict[str, Any] = {
-            "notifications": [self._fields(item, contact) for item in items],
+            "notifications": [self._fields(notification, contact) for notification in shown],
             "words": WORDS[chosen],
             "language": chosen,
             "direction": "rtl" if chosen in RIGHT_TO_LEFT else "ltr",
@@ -95,7 +96,8 @@ class Composer:
         yield "X-Shirase-Deliveries", mime.FOLD.join(item.delivery.uid for item in items)
         yield "Auto-Submitted", "auto-generated"  # RFC 3834: no automatic reply
         notification = items[0].notification
-        if len(items) == 1 and notification.content.key:  # mails of one key are one conversation
+        is_alone = all(item.notification.id == notification.id for item in items)
+        if is_alone and notification.content.key:  # mails of one key are one conversation
             root = _digest(f"{notification.user_id}\n{notification.content.key}")
             yield "References", f"<key-{root}@{domain}>"
             yield "In-Reply-To", f"<key-{root}@{domain}>"
@@ -103,21 +105,21 @@ class Composer:
             yield "List-Unsubscribe", mime.address(link)
             yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
 
-    def _fields(self, item: Item, contact: Contact) -> dict[str, Any]:
+    def _fields(self, notification: Notification, contact: Contact) -> dict[str, Any]:
         """A notification as templates see it: with absolute links, and its time in the user's zone."""
-        content = item.notification.content
+        content = notification.content
         zone = zone_of(contact.timezone)
-        created = item.notification.updated_at or item.notification.created_at
+        created = notification.updated_at or notification.created_at
         actions = orjson.loads(content.actions or "[]")
         return {
-            "id": item.notification.id,
+            "id": notification.id,
             "type": content.type,
             "title": content.title,
             "message": content.message,
             "category": content.category,
             "priority": content.priority or "normal",
             "payload": orjson.loads(content.payload or "{}"),
-            "count": item.notification.count,
+            "count": notification.count,
             "url": self._absolute(content.url),
             "actions": [{**action, "url": self._absolute(action["url"])} for action in actions],
             "created_at": f"{created.astimezone(zone):%Y-%m-%d %H:%M} {zone}",
