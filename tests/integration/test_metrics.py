@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -158,6 +159,17 @@ def test_metrics_are_served_during_an_outage_of_the_database(settings: Settings)
     assert result["shirase_database_up"] == 0
     assert "shirase_unpublished_events" not in result
     assert "shirase_notifications_created_total" in result
+
+
+def test_a_process_that_is_just_starting_fails_no_scrape(
+    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes its file before it fills it."""
+    (tmp_path / "counter_1.db").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert read(answer.text)
 
 
 def test_a_database_without_tables_is_no_reason_to_show_nothing(settings: Settings, postgres: Cluster) -> None:

@@ -8,11 +8,12 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from math import inf
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
@@ -65,14 +66,34 @@ def addresses(settings: Settings, nodes: Sequence[str]) -> Addresses:
 def render(database: Database, nodes: Addresses) -> bytes:
     """Collect all metrics as Prometheus text."""
     of_processes = CollectorRegistry()
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(of_processes)  # type: ignore[no-untyped-call]
+    if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        of_processes.register(_Processes(Path(directory)))
         counted = generate_latest(of_processes)
     else:
         counted = generate_latest(REGISTRY)
     at_scrape = CollectorRegistry()
     at_scrape.register(_AtScrape(database, nodes))
     return counted + generate_latest(at_scrape)
+
+
+class _Processes(Collector):
+    """The counters of all processes, from the files that these share."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def describe(self) -> list[Metric]:
+        """Return nothing, so that registering does not collect."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Add them up. A process that is just starting has an empty file, which the library cannot read."""
+        files = []
+        for file in self._directory.glob("*.db"):
+            with suppress(FileNotFoundError):  # of a process that has ended meanwhile
+                if file.stat().st_size:
+                    files.append(str(file))
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
 
 
 class _AtScrape(Collector):
