@@ -74,8 +74,17 @@ def test_the_steps_of_one_that_arrived_and_was_read(ask: Ask, port: ControlPort)
     printed = lines(result)
     assert printed[0] == f"notification {number} for 42, a.b; event 42/1"
     assert "at once, attempt 1; accepted by " + port.url in printed[3]
-    assert printed[-1].startswith("read ")
-    assert "on Mozilla/5.0" in printed[-1]
+    assert printed[-2].startswith("read ")
+    assert "on Mozilla/5.0" in printed[-2]
+
+
+def test_a_type_without_a_policy_is_named(ask: Ask, client: FlaskClient, token: Callable[..., str]) -> None:
+    number = create(ask)
+    assert lines(trace(ask, number))[-1] == "policy     none: the catalogue has no channel for the type a.b"
+    entry = {"label": "A", "description": "", "channels": [{"channel": "email"}]}
+    headers = {"Authorization": f"Bearer {token('operator', ADMIN)}"}
+    assert client.put("/api/types/a.b", json=entry, headers=headers).status_code == 200
+    assert not [line for line in lines(trace(ask, number)) if line.startswith("policy ")]
 
 
 def test_channels_without_a_delivery_have_a_reason(ask: Ask, client: FlaskClient, token: Callable[..., str]) -> None:
@@ -139,7 +148,7 @@ def test_a_waiting_event_shows_the_relays_attempts(app: Flask, ask: Ask, port: C
     assert (result["way"], result["attempts"], result["nodes"]) == ("relay", 3, [port.url])
     assert result["committed_at"] is None
     assert "by the relay, attempt 3" in lines(result)[2]
-    assert lines(result)[-1] == "read       not yet"
+    assert lines(result)[-2] == "read       not yet"
 
 
 def test_a_node_that_missed_it_is_named_until_it_read_it(

@@ -41,6 +41,8 @@ def lines(trace: dict[str, Any], now: datetime | None = None) -> list[str]:
     steps.append(f"read       {trace['read_at']}{device}" if trace["read_at"] else "read       not yet")
     steps += [_delivery(created, delivery, now or datetime.now(UTC)) for delivery in trace["deliveries"]]
     steps += [f"{each['channel']:<10} no delivery: {OMITTED[each['reason']]}" for each in trace["omitted"]]
+    if not trace["deliveries"] and not trace["omitted"]:
+        steps.append(f"policy     none: the catalogue has no channel for the type {trace['type']}")
     return steps + [_webhook(created, step) for step in trace["webhooks"]]
 
 
