@@ -28,7 +28,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from shirase.errors import FieldError, Invalid, SettingsError
-from shirase.fields import NAME
+from shirase.fields import NAME, message_of
 from shirase.plain import as_json
 from shirase.policies import Policy
 
@@ -128,7 +128,7 @@ def _entry(where: str, name: str, table: Any) -> TypeEntry:
     except ValidationError as exc:
         error = exc.errors()[0]
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
-        raise SettingsError(SETTING, f"{where}.channels{path}: {error['msg'].removeprefix('Value error, ')}") from exc
+        raise SettingsError(SETTING, f"{where}.channels{path}: {message_of(error)}") from exc
     return TypeEntry(**table)
 
 

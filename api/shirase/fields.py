@@ -21,7 +21,6 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
-    StringConstraints,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -53,6 +52,12 @@ def no_nul(value: str) -> str:
     """Check a text."""
     if "\x00" in value:  # PostgreSQL cannot store it
         raise ValueError("must not have the character NUL")
+    return value
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError("must have no characters but A-Z, a-z, 0-9, . _ : and -")
     return value
 
 
@@ -119,9 +124,18 @@ def _future(value: datetime) -> datetime:
     return moment
 
 
-# The patterns in ``json_schema_extra`` document what the validators enforce.
-Type = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=f"^{NAME_LETTER}+$")]
-Topic = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=f"^{NAME_LETTER}+$")]
+def message_of(detail: Mapping[str, Any]) -> str:
+    """The text of an error of pydantic, which continues a sentence that begins with the field's name."""
+    if detail["type"] == "extra_forbidden":
+        return "is not a known field"
+    return str(detail["msg"]).removeprefix("Value error, ")
+
+
+# The patterns in ``json_schema_extra`` document what the validators enforce. Unlike pydantic's own check of a pattern,
+# a validator answers with a sentence.
+_NAMED = {"pattern": f"^{NAME_LETTER}+$"}
+Type = Annotated[str, Field(min_length=1, max_length=MAX_NAME, json_schema_extra=_NAMED), AfterValidator(_name)]
+Topic = Annotated[str, Field(min_length=1, max_length=MAX_NAME, json_schema_extra=_NAMED), AfterValidator(_name)]
 Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Message = Annotated[str, Field(max_length=4000, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Payload = Annotated[dict[str, Any], AfterValidator(_payload)]
@@ -134,7 +148,7 @@ Address = Annotated[
 
 Label = Annotated[str, Field(min_length=1, max_length=40, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
 Name = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=NO_NUL), AfterValidator(no_nul)]
-Category = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=f"^{NAME_LETTER}+$")]
+Category = Annotated[str, Field(min_length=1, max_length=50, json_schema_extra=_NAMED), AfterValidator(_name)]
 Priority = Literal["low", "normal", "high"]
 Key = Annotated[
     str,

@@ -84,7 +84,7 @@ def test_trace_prints_the_history_of_a_notification(service: Service, environ: d
 
     assert traced.returncode == 0, traced.stderr
     result = [line.split()[0] for line in traced.stdout.splitlines()]
-    assert result == ["notification", "created", "committed", "published", "streams", "read"]
+    assert result == ["notification", "created", "committed", "published", "streams", "read", "policy"]
     assert traced.stdout.startswith(f"notification {number} for {user}, test; event {user}/1\n")
     assert f"accepted by {service.stack.control_urls[0]}" in traced.stdout
     assert "streams    1 of this user was open then" in traced.stdout

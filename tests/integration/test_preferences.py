@@ -365,3 +365,29 @@ def test_addresses_in_any_script_are_stored(api: Api, email: str) -> None:
 def test_a_wrong_contact_names_the_field(api: Api, contact: dict[str, Any], field: str) -> None:
     answer = api("PUT", "/users/42/contact", contact, "svc", WRITE)
     assert (answer.status_code, errors(answer)) == (422, [field])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "error"),
+    [
+        ("PUT", "/users/42/contact", {"locale": "en-US.UTF-8"}, "must be a language tag (BCP 47), such as en or pt-BR"),
+        ("PUT", "/users/42/contact", {"name": "Aiko"}, "is not a known field"),
+        (
+            "PUT",
+            "/preferences",
+            {"quiet": {"from": "10pm", "to": "07:00", "timezone": "UTC"}},
+            "must be a time such as 22:00",
+        ),
+        (
+            "POST",
+            "/notifications",
+            {"user_id": "42", "type": "a b", "title": "t", "message": ""},
+            "must have no characters but A-Z, a-z, 0-9, . _ : and -",
+        ),
+        ("GET", "/notifications?colour=red", None, "is not a known field"),
+    ],
+)
+def test_a_wrong_field_is_explained_in_a_sentence(api: Api, method: str, path: str, body: Any, error: str) -> None:
+    answer = api(method, path, body, "svc", WRITE)
+    problem: Any = answer.json
+    assert (answer.status_code, [each["message"] for each in problem["errors"]]) == (422, [error])

@@ -19,7 +19,7 @@ from pydantic import (
 
 from shirase.access.tokens import MAX_USER_ID, is_user_id
 from shirase.errors import FieldError, Invalid
-from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Declared, Future, Key, Topic
+from shirase.fields import FIELDS, MAX_PAYLOAD_DEPTH, NO_CONTROL, Content, Declared, Future, Key, Topic, message_of
 from shirase.plain import as_json, as_text
 from shirase.types import EVERYONE, Draft
 
@@ -279,9 +279,7 @@ def _plain(value: Any, path: str = "") -> Any:
 def invalid(error: ValidationError) -> Invalid:
     """Convert pydantic's errors to ours, with field names as clients know them."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    return Invalid(
-        *(FieldError(_path(detail["loc"]), detail["msg"].removeprefix("Value error, ")) for detail in details[:100])
-    )
+    return Invalid(*(FieldError(_path(detail["loc"]), message_of(detail)) for detail in details[:100]))
 
 
 def _path(location: tuple[int | str, ...]) -> str:

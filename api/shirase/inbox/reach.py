@@ -6,7 +6,7 @@ from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from shirase.fields import MAX_NAME, NAME, NAME_LETTER, NO_NUL, Category, Time, Type, no_nul
 from shirase.inbox.drafts import Request
@@ -19,7 +19,9 @@ from shirase.types import Preferences, Rule
 MOST_RULES = 500
 MOST_ADDRESSES = 5
 TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_TIME = re.compile(TIME[1:-1])
 LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"
+_LOCALE = re.compile(LOCALE[1:-1])
 # No character that a mail program does not show (Default_Ignorable_Code_Point of Unicode), no encoded word (RFC 2047),
 # and no domain that is an IP address: that would lead from the mail server into its own network.
 _HIDDEN = (
@@ -48,6 +50,18 @@ def _timezone(value: str) -> str:
     return value
 
 
+def _clock(value: str) -> str:
+    if not _TIME.fullmatch(value):
+        raise ValueError("must be a time such as 22:00")
+    return value
+
+
+def _locale(value: str) -> str:
+    if not _LOCALE.fullmatch(value):
+        raise ValueError("must be a language tag (BCP 47), such as en or pt-BR")
+    return value
+
+
 def _email(value: str) -> str:
     if not _EMAIL.fullmatch(value) or _HIDDEN_BEYOND.search(value):
         raise ValueError("must be an address such as aiko@example.com")
@@ -61,7 +75,8 @@ def _scope(value: str) -> str:
 
 
 Timezone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_timezone)]
-Clock = Annotated[str, StringConstraints(pattern=TIME)]
+Clock = Annotated[str, Field(json_schema_extra={"pattern": TIME}), AfterValidator(_clock)]
+Locale = Annotated[str, Field(max_length=35, json_schema_extra={"pattern": LOCALE}), AfterValidator(_locale)]
 Scope = Annotated[
     str,
     Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": rf"^(\*|{NAME_LETTER}+)$"}),
@@ -153,7 +168,7 @@ class ContactInput(Request):
         Annotated[str, Field(max_length=254, json_schema_extra={"pattern": EMAIL}), AfterValidator(_email)] | None,
         Field(description="Without an address the user gets no mail."),
     ] = None
-    locale: Annotated[str, StringConstraints(max_length=35, pattern=LOCALE)] | None = None
+    locale: Locale | None = None
     timezone: Timezone | None = None
     apprise: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=2000)]],
