@@ -157,6 +157,7 @@ QUERIES: dict[str, Callable[[Connection], Any]] = {
     "deliveries, finish": lambda db: claims.finish(db, {7: DeliveryOutcome(SENT)}, NOW),
     "deliveries, cancel": lambda db: deliveries.cancel(db, [Row(7), Row(8)], NOW, "read"),
     "deliveries, waiting": deliveries.waiting,
+    "deliveries, overdue": lambda db: deliveries.overdue(db, NOW, NOW),
     "deliveries, remove": lambda db: deliveries.remove_ended(db, NOW, 500),
     "members, change": lambda db: topics.change(db, "t1", ["u7"], ["u8"]),
 }

@@ -203,6 +203,18 @@ def waiting(db: Connection) -> dict[str, tuple[int, datetime | None]]:
     return {channel: (count, oldest) for channel, count, oldest in db.execute(counted)}
 
 
+def overdue(db: Connection, before: datetime, now: datetime) -> dict[str, tuple[int, datetime]]:
+    """By channel: how many deliveries were due before a time and no relay has claimed, and since when the earliest was.
+
+    It reads at most ``MOST_COUNTED`` rows, which bounds the cost after a long outage.
+    """
+    unclaimed = or_(deliveries.c.claimed_until.is_(None), deliveries.c.claimed_until <= now)
+    late = select(deliveries.c.channel, deliveries.c.due_at).where(IS_PENDING, deliveries.c.due_at < before, unclaimed)
+    these = late.limit(MOST_COUNTED).subquery()
+    counted = select(these.c.channel, func.count(), func.min(these.c.due_at)).group_by(these.c.channel)
+    return {channel: (count, oldest) for channel, count, oldest in db.execute(counted)}
+
+
 def failing(db: Connection) -> tuple[str, int, str] | None:
     """The most frequent failure among pending deliveries: its channel, their number, the reason.
 

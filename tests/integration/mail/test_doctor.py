@@ -20,7 +20,7 @@ from tests.support.mail_server import MailServer
 from tests.support.stack import free_ports
 
 RIGHT = "correct horse"
-LONG_AGO = "2026-01-02T03:04:05.000000Z"
+LONG_AGO, LATER = "2026-01-02T03:04:05.000000Z", "2999-01-02T03:04:05.000000Z"
 
 
 class NoSenders(MailServer):
@@ -98,6 +98,22 @@ def test_deliveries_that_no_relay_takes_are_reported(post: Post, reach: Reach) -
     with pytest.raises(
         Failed, match=r"email: no relay has taken .* 2026-01-02 03:04 \(waiting: 1\) — fix: set SMTP_HOST"
     ):
+        reach.deliveries()
+
+
+def test_what_is_claimed_held_or_not_due_is_not_late(post: Post, reach: Reach) -> None:
+    """Otherwise the fix would be a setting that is right, or a relay that runs."""
+    for _ in range(4):
+        post.create()
+    post.execute(
+        f"UPDATE shirase_deliveries SET due_at = '{LONG_AGO}', claimed_until = '{LATER}'",  # noqa: S608
+        f"UPDATE shirase_deliveries SET due_at = '{LATER}', claimed_until = NULL WHERE notification_id = 2",  # noqa: S608
+        "UPDATE shirase_deliveries SET reason = 'quiet' WHERE notification_id = 2",
+        "UPDATE shirase_deliveries SET due_at = created_at, claimed_until = NULL WHERE notification_id = 3",
+    )
+    assert reach.deliveries() == "none is late"
+    post.execute(f"UPDATE shirase_deliveries SET claimed_until = '{LONG_AGO}' WHERE notification_id = 4")  # noqa: S608
+    with pytest.raises(Failed, match=r"email: no relay has taken what is due since .* \(waiting: 1\)"):
         reach.deliveries()
 
 

@@ -18,7 +18,7 @@ from shirase.settings import Settings
 from shirase.store import deliveries, webhooks
 from shirase.store.database import Database
 
-LATE = timedelta(minutes=1)  # a relay looks for due deliveries twice a second
+LATE = timedelta(minutes=5)  # as in the alert ShiraseDeliveriesWait
 SETTINGS = {EMAIL: "SMTP_HOST", WEB_PUSH: "VAPID_PRIVATE_KEY", APPRISE: "APPRISE=on"}
 
 
@@ -69,7 +69,7 @@ class Reach:
         """Check that no channel has deliveries that no relay takes, or that fail."""
         now = datetime.now(UTC)
         with self._reading() as db:
-            late = {name: each for name, each in deliveries.waiting(db).items() if each[1] and each[1] < now - LATE}
+            late = deliveries.overdue(db, now - LATE, now)
             failing = deliveries.failing(db)
             dead = deliveries.count_dead(db)
         for channel, (count, since) in late.items():
