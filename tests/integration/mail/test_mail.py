@@ -323,6 +323,70 @@ def test_a_mail_that_cannot_be_written_holds_up_no_other(
     post.channel.close()
 
 
+def test_a_template_can_ask_for_what_not_every_payload_has(
+    settings: Settings, database: Database, server: MailServer, tmp_path: Path
+) -> None:
+    assert settings.mail
+    (tmp_path / "subject.txt").write_text("{{ words.digest.format(n=notifications | length) }}")
+    line = "{{ n.title }}{% if n.payload.room is defined %} in {{ n.payload.room }}{% endif %}"
+    (tmp_path / "mail.txt").write_text(f"{{% for n in notifications %}}{line}, {{{{ n.created_at }}}}{{% endfor %}}")
+    post = Post(database, replace(settings, mail=replace(settings.mail, templates=tmp_path)))
+    post.contact(timezone="Asia/Tokyo")
+    post.create(title="One", payload='{"room": "Sakura"}')
+    post.create(title="Two")
+    post.execute(
+        "UPDATE shirase_notifications SET created_at = '2026-11-27T16:28:00.000000Z'",
+        "UPDATE shirase_notifications SET updated_at = '2026-11-27T17:00:00.000000Z' WHERE title = 'Two'",
+    )
+    post.deliver()
+    assert [text_of(mail) for mail in server.mails] == [
+        "One in Sakura, 2026-11-28 01:28 Asia/Tokyo\n",
+        "Two, 2026-11-28 02:00 Asia/Tokyo\n",
+    ]
+    assert {mail["Subject"] for mail in server.mails} == {"1 notifications"}
+    post.channel.close()
+
+
+def test_a_mistake_in_a_template_is_the_reason_of_its_failure(
+    settings: Settings, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its file and line, also where another file includes it. Nothing of the notification is stored or logged."""
+    assert settings.mail
+    (tmp_path / "mail.txt").write_text("{{ user_name }}")
+    (tmp_path / "de").mkdir()
+    (tmp_path / "de" / "mail.txt").write_text("{% include 'part.txt' %}")
+    (tmp_path / "part.txt").write_text("\n{{ notifications[0].payload.room }}")
+    (tmp_path / "fr").mkdir()
+    (tmp_path / "fr" / "subject.txt").write_text("{% include 'broken.txt' %}")
+    (tmp_path / "broken.txt").write_text("\n\n{% if %}")
+    post = Post(database, replace(settings, mail=replace(settings.mail, templates=tmp_path)))
+    reasons = {
+        "en": "mail.txt, line 1: 'user_name' is undefined",
+        "de": "part.txt, line 2: 'dict object' has no attribute 'room'",
+        "fr": "broken.txt, line 3: Expected an expression, got 'end of statement block'",
+    }
+    for locale, reason in reasons.items():
+        post.contact(locale, f"{locale}@example.org", locale=locale)
+        number = post.create(locale, title="Private", payload='{"floor": "private"}')
+        caplog.clear()
+        post.deliver()
+        assert post.state(number) == (PENDING, reason)
+        assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]
+        assert caplog.messages == [f"mail: a template cannot be rendered: {reason}"]
+    post.channel.close()
+
+
+@pytest.mark.parametrize("path", ["mail.txt", "ja/mail.html"])
+def test_a_template_in_another_encoding_stops_the_start(
+    settings: Settings, database: Database, tmp_path: Path, path: str
+) -> None:
+    assert settings.mail
+    (tmp_path / "ja").mkdir()
+    (tmp_path / path).write_bytes(b"\n\x83V")
+    with pytest.raises(SettingsError, match=f"^MAIL_TEMPLATES: {path}, line 2: is not UTF-8$"):
+        Mail(settings, replace(settings.mail, templates=tmp_path), database)
+
+
 def test_a_bad_template_stops_the_start(settings: Settings, database: Database, tmp_path: Path) -> None:
     assert settings.mail
     (tmp_path / "mail.html").write_text("{% if %}")

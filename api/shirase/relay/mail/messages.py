@@ -1,6 +1,7 @@
 """Makes a mail of a user's notifications, by Jinja2 templates that a host can replace."""
 
 import hashlib
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, select_autoescape
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+    select_autoescape,
+)
 
-from shirase.errors import SettingsError
+from shirase.errors import SettingsError, ShiraseError
 from shirase.fields import absolute
 from shirase.inbox import unsubscribe
 from shirase.inbox.translations import RIGHT_TO_LEFT, WORDS, language
@@ -27,6 +36,14 @@ from shirase.types import Delivery, Notification
 OURS = Path(__file__).parent / "templates"
 SUBJECT, PLAIN, HTML = TEMPLATES = ("subject.txt", "mail.txt", "mail.html")
 LONGEST_SUBJECT = 200  # characters
+LONGEST_REASON = 200  # characters, which a delivery's row has room for
+
+
+class WrongTemplate(ShiraseError):
+    """A template cannot be rendered. The text names its file, the line and the reason.
+
+    It has names that the template looks up, and no values.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +59,11 @@ class Composer:
     """Makes mails of one service."""
 
     def __init__(self, settings: Settings, mail: MailSettings) -> None:
-        """Load the templates.
-
-        Raises:
-            SettingsError: if one of the host's cannot be read.
-        """
+        """Load the templates; see ``load``."""
         self._settings = settings
         self._mail = mail
         self._from = mime.mailbox(mail.sender.display_name, mail.sender.addr_spec)
-        try:
-            self._templates = _load(mail.templates)
-        except TemplateSyntaxError as exc:
-            raise SettingsError("MAIL_TEMPLATES", f"{exc.name}, line {exc.lineno}: {exc.message}") from exc
-        except (OSError, UnicodeDecodeError) as exc:
-            raise SettingsError("MAIL_TEMPLATES", f"a template cannot be read: {exc}") from exc
+        self._templates = load(mail.templates)
 
     def compose(self, items: Sequence[Item], contact: Contact, critical: frozenset[str]) -> Message:
         """The mail with these notifications of one user, in the user's language.
@@ -129,11 +137,18 @@ class Composer:
         return absolute(self._mail.link_base, address) if address else None
 
     def _render(self, name: str, chosen: str, values: dict[str, Any]) -> str:
-        return self._templates[chosen, name].render(values)
+        try:
+            return self._templates[chosen, name].render(values)
+        except TemplateError as exc:
+            raise WrongTemplate(described(exc, name, self._mail.templates)) from exc
 
 
-def _load(folder: Path | None) -> Mapping[tuple[str, str], Template]:
-    """The template of each language and name: the host's take precedence, and in each place those of the language."""
+def load(folder: Path | None) -> Mapping[tuple[str, str], Template]:
+    """The template of each language and name: the host's take precedence, and in each place those of the language.
+
+    Raises:
+        SettingsError: if one of the host's cannot be read, or is not a template.
+    """
     environment = Environment(
         loader=FileSystemLoader([folder, OURS] if folder else OURS),
         autoescape=select_autoescape(["html"]),
@@ -142,11 +157,39 @@ def _load(folder: Path | None) -> Mapping[tuple[str, str], Template]:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    return {
-        (chosen, name): environment.select_template([f"{chosen}/{name}", name])
-        for chosen in WORDS
-        for name in TEMPLATES
-    }
+    templates = {}
+    for chosen in WORDS:
+        for name in TEMPLATES:
+            path = f"{chosen}/{name}" if folder and (folder / chosen / name).is_file() else name
+            try:
+                templates[chosen, name] = environment.get_template(path)
+            except TemplateSyntaxError as exc:
+                raise SettingsError("MAIL_TEMPLATES", described(exc, path, folder)) from exc
+            except UnicodeDecodeError as exc:
+                line = exc.object.count(b"\n", 0, exc.start) + 1
+                raise SettingsError("MAIL_TEMPLATES", f"{path}, line {line}: is not UTF-8") from exc
+            except OSError as exc:
+                raise SettingsError("MAIL_TEMPLATES", f"{path}: cannot be read: {exc.strerror}") from exc
+    return templates
+
+
+def described(error: TemplateError, path: str, folder: Path | None) -> str:
+    """The mistake in a template on one line: the file, the line and the reason.
+
+    Args:
+        error: what Jinja raised.
+        path: the template that was loaded or rendered; the mistake may be in one that it includes.
+        folder: the host's templates.
+    """
+    line: int | None = None
+    if isinstance(error, TemplateSyntaxError):
+        path, line = error.name or path, error.lineno
+    elif folder:  # Jinja names the lines of templates in the traceback, the innermost last
+        for frame in traceback.extract_tb(error.__traceback__):
+            if Path(frame.filename).is_relative_to(folder):
+                path, line = str(Path(frame.filename).relative_to(folder)), frame.lineno
+    place = f"{path}, line {line}" if line else path
+    return " ".join(f"{place}: {error.message}".split())[:LONGEST_REASON]
 
 
 def mail_id(delivery: Delivery) -> str:

@@ -10,7 +10,7 @@ from shirase.mail_settings import MailSettings
 from shirase.policies import EMAIL
 from shirase.relay.channels import Failed, Item, Outcome, Skipped
 from shirase.relay.mail.connection import Connection
-from shirase.relay.mail.messages import Composer, mail_id
+from shirase.relay.mail.messages import Composer, WrongTemplate, mail_id
 from shirase.settings import Settings
 from shirase.store import contacts, type_catalogue
 from shirase.store.contacts import Contact
@@ -78,6 +78,9 @@ class Mail:
             return Failed("the mail server is slow")
         try:
             outcome, is_up = connection.send(self._composer.compose(items, contact, critical))
+        except WrongTemplate as exc:
+            logger.warning("mail: a template cannot be rendered: %s", exc)
+            return Failed(str(exc))
         except Exception:  # of a host's template, or of an address that cannot be encoded: other mails are not affected
             logger.exception("mail: a mail cannot be written")
             return Failed("the mail cannot be written")
