@@ -39,6 +39,17 @@ def test_a_missing_pushpin_is_reported_with_the_fix(tmp_path: Path) -> None:
     assert line.startswith("shirase: Pushpin is not installed: `make up` installs it")
 
 
+def test_a_mistake_in_a_mail_template_stops_the_start(tmp_path: Path) -> None:
+    """The relay alone would end, and be started again for ever, while the service is ready."""
+    (tmp_path / "templates" / "ja").mkdir(parents=True)
+    (tmp_path / "templates" / "ja" / "mail.txt").write_text("\n{% for n in notifications %}{{ n.title }}")
+    with copy_of(tmp_path, "--demo", env={"MAIL_TEMPLATES": str(tmp_path / "templates")}) as copy:
+        code, line = copy.refusal()
+
+    assert code == 2
+    assert line.startswith("shirase: MAIL_TEMPLATES: ja/mail.txt, line 2: Unexpected end of template.")
+
+
 def test_an_unreachable_database_is_reported(tmp_path: Path) -> None:
     unreachable = "postgresql://user:secret@127.0.0.1:1/nothing"
     with copy_of(tmp_path, "--demo", env={"DATABASE_URL": unreachable}) as copy:

@@ -15,6 +15,7 @@ from shirase import logs
 from shirase.access import tickets
 from shirase.access.tokens import Identity
 from shirase.errors import SettingsError, ShiraseError
+from shirase.relay.mail import messages
 from shirase.run import demo_mail, environment
 from shirase.run.data_directory import keep_settings, locked, make_keys
 from shirase.run.node import (
@@ -92,6 +93,8 @@ def _run(options: UpOptions) -> None:
     if options.demo and (other := [name for name in TOKEN_KEYS[1:] if is_set(environ, name)]):
         raise StartFailed(f"--demo signs tokens, which {other[0]} does not allow: leave it out, or --demo")
     settings = Settings.from_env(environ)
+    if settings.mail:
+        messages.load(settings.mail.templates)  # the relay would end at each start, while the service is ready
     version = installed_version()
     handlers = f"{LOOPBACK}:{options.port + 1}"
     node = ProxySettings.from_env(environ)
