@@ -54,7 +54,7 @@ PICK = st.integers(0, 2**16)  # an index, modulo the number of items
 numbers = itertools.count()
 
 # Failures are reported unshrunk; shrinking takes minutes: add Phase.shrink.
-EFFORT = hypothesis_settings(max_examples=20, stateful_step_count=30, phases=[Phase.generate])
+EFFORT = hypothesis_settings(max_examples=12, stateful_step_count=30, phases=[Phase.generate])
 
 
 class LogMachine(RuleBasedStateMachine):
