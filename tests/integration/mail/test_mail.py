@@ -142,7 +142,7 @@ def test_what_is_due_of_a_user_in_one_window_is_one_mail(post: Post, server: Mai
     assert len(digest["X-Shirase-Deliveries"].split()) == 3
 
 
-def test_a_mail_shows_a_notification_once_though_several_of_its_steps_are_due(post: Post, server: MailServer) -> None:
+def test_a_mail_shows_a_notification_once(post: Post, server: MailServer) -> None:
     post.execute("INSERT INTO shirase_policies (type, step, channel, after) VALUES ('a.b', 1, 'email', 0)")
     post.channel.window = timedelta(minutes=1)
     post.create(title="One", key="k")
