@@ -31,7 +31,7 @@ OF_THE_RELAY = {
     *("connected and behind", "connected and waiting"),
 }
 OF_PRODUCERS = {"mark_published, append", "of_key", "announcement", "announcement, taken over", "members"}
-OF_OPERATORS = {"trace", "deliveries, waiting"}
+OF_OPERATORS = {"trace", "deliveries, waiting", "deliveries, overdue"}
 
 
 @pytest.fixture
